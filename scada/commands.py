@@ -1,0 +1,177 @@
+"""Commands to the field: who, what, until when; and what became of it, member by member."""
+
+from enum import IntEnum, StrEnum
+
+import attrs
+
+
+class Role(StrEnum):
+    """What a person may do; `dispatcher` and `administrator` may command, each in their areas."""
+
+    VIEWER = "viewer"
+    ENGINEER = "engineer"
+    DISPATCHER = "dispatcher"
+    INTEGRATOR = "integrator"
+    ADMINISTRATOR = "administrator"
+    SUBSCRIBER = "subscriber"
+
+
+class Origin(StrEnum):
+    HMI = "hmi"
+    CLI = "cli"
+    OPCUA = "opcua"
+    SYSTEM = "system"
+
+
+@attrs.frozen
+class Actor:
+    """The real person behind a request, whatever it came through."""
+
+    name: str
+    role: Role
+    areas: tuple[str, ...] = ()         # empty: every area
+    origin: Origin = Origin.HMI
+
+    def covers(self, area: str) -> bool:
+        return not self.areas or area in self.areas
+
+
+class LoadClass(IntEnum):
+    """Domain D3. The number is on the wire."""
+
+    RED = 0                             # never off
+    YELLOW = 1                          # minutes
+    GREEN = 2                           # hours
+
+
+class Action(IntEnum):
+    """What happens to the supply of a secondary load (never "relay on"). The number is on the wire."""
+
+    SHED = 1
+    RESTORE = 2
+    LIMIT = 3
+    ECO = 4
+
+
+class MemberState(IntEnum):
+    """How far one member has come; ordered by finality, DONE from EXECUTED on."""
+
+    SELECTED = 0
+    SENT = 1                            # handed to the concentrator's link
+    ACCEPTED = 2                        # the concentrator took it
+    RECEIVED = 3                        # the module heard it
+    EXECUTED = 10
+    REFUSED = 11                        # by the module or the concentrator, with a reason
+    NO_ANSWER = 12                      # nothing came until the command expired
+    NOT_SENT = 13                       # monitor-only mode, link down or expired before it could leave
+    RESTORED = 14                       # supply is back (by expiry or by a RESTORE)
+
+
+class CommandState(StrEnum):
+    SENDING = "sending"                 # persisted, frames are leaving
+    COLLECTING = "collecting"           # accepted by at least one concentrator; member results come in
+    ACTIVE = "active"                   # every member has a result, loads are off
+    RESTORING = "restoring"
+    CLOSED = "closed"
+    FAILED = "failed"                   # nothing reached anybody
+    UNKNOWN = "unknown"                 # restarted while sending: the concentrators are being asked
+
+
+@attrs.frozen
+class ShedRequest:
+    """What a dispatcher asks for; checked, never trusted."""
+
+    group: str                          # name of the load group
+    off_for_s: int                      # site seconds; mandatory, the modules restore by themselves
+    reason: str = ""
+
+
+@attrs.frozen
+class Member:
+    """One load of a frozen selection."""
+
+    eui: int
+    device: str                         # name on the bus
+    concentrator: str
+    link_id: int
+    index: int                          # subnet index 1-240
+    title: str
+    load_class: LoadClass
+    rated_w: float
+    obstacle: str = ""                  # why it would not be shed now; "" = eligible
+
+
+@attrs.frozen
+class Selection:
+    """A frozen, reviewed set of members; executable once, until `expires`."""
+
+    id: str
+    digest: str                         # SHA-256 over group, epoch, off_for and members: what was reviewed is what runs
+    actor: str
+    request: ShedRequest
+    area: str
+    epoch: int
+    members: tuple[Member, ...]
+    expected_w: float                   # rated power of the eligible members
+    warnings: tuple[str, ...]
+    made: int                           # ns, site time
+    expires: int                        # ns, site time
+    monitor_only: bool
+
+
+@attrs.frozen
+class GroupOrder:
+    """What the desk hands to the field gateway for one concentrator."""
+
+    command_id: bytes                   # 16 bytes, the same for every concentrator of the command
+    link_id: int
+    group: int                          # number of the load group on the wire
+    epoch: int
+    action: Action
+    load_class: LoadClass
+    off_for_s: int
+    not_after: int                      # s since 1970, site time; nothing is sent or executed after it
+    restore_jitter_s: int
+    repeat: int
+    members: tuple[tuple[int, int], ...]    # (subnet index, EUI) of every member on this concentrator
+
+
+@attrs.frozen
+class MemberReport:
+    """One step of one member, as the field reported it."""
+
+    command_id: bytes
+    eui: int
+    state: MemberState
+    reason: str = ""                    # result code name from the field, e.g. "EXPIRED"
+    at: int = 0                         # ns, site time
+
+
+@attrs.frozen
+class MemberResult:
+    member: Member
+    state: MemberState
+    reason: str
+    changed: int                        # ns, site time
+
+
+@attrs.frozen
+class CommandStatus:
+    """A command as the desk knows it now; replaced as a whole when anything changes."""
+
+    id: str                             # hex of the command id
+    action: Action
+    group: str
+    actor: str
+    origin: Origin
+    state: CommandState
+    off_for_s: int
+    not_after: int                      # ns, site time
+    made: int                           # ns, site time
+    ends: int                           # ns, site time when the last load is back by itself
+    monitor_only: bool
+    reason: str
+    members: tuple[MemberResult, ...]
+
+    def count(self, state: MemberState) -> int:
+        return sum(result.state is state for result in self.members)

@@ -1,0 +1,36 @@
+"""What a field device noticed: the raw material of alarms. Raised and cleared come as a pair of one code."""
+
+from enum import IntEnum
+
+import attrs
+
+
+class EventCode(IntEnum):
+    """Codes of EVENT (docs/dmlp.md); the number is on the wire and never reused."""
+
+    OPEN_CIRCUIT = 1
+    SHORT_CIRCUIT = 2
+    MAGNET = 3
+    COVER_OPEN = 4
+    BATTERY_LOW = 5
+    POWER_DOWN = 6
+    CLOCK_STEPPED = 7
+    MODULE_LOST = 8
+    ACTUATOR_FAULT = 9
+    CONCENTRATOR_RESTARTED = 16
+    ARCHIVE_FULL = 17
+    LINK_REPLACED = 18                  # made by the server: a second connection proved the key of the first
+
+
+@attrs.frozen
+class DeviceEvent:
+    """One edge of one condition."""
+
+    device: str                         # device name on the bus ("C01-017") or, if unknown, the EUI in hex
+    code: int                           # `EventCode`; an unknown number is kept as it is
+    raised: bool                        # False: the condition ended
+    at: int                             # ns, the device's clock
+    time_good: bool                     # whether the device trusted its clock
+    sequence: int                       # the sender's number, for idempotency
+    channel: int | None = None
+    received: int = 0                   # ns, ours

@@ -1,0 +1,374 @@
+"""Where the packages meet: each asks for one of these and is handed it by `scada.app`.
+
+Two kinds of method, told apart by what they return:
+
+* a `Deferred`: call it in the reactor's thread; it never blocks;
+* a plain value: thread-safe. Marked "memory" it may be called anywhere; marked "blocking" it reads a disk
+  and must be called off the loop (from a WSGI thread, a worker thread or the command line).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred
+
+from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Role, Selection, ShedRequest
+from scada.events import DeviceEvent
+from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.site import Directory, JoinedModule, MeshView, Module
+from scada.tags import Batch, Device, Snapshot
+
+Unsubscribe = Callable[[], None]
+
+
+# --------------------------------------------------------------------------------------------- live values
+class TagSink(Protocol):
+    """Where drivers and analytics put live values (reactor thread only)."""
+
+    def add_device(self, device: Device) -> None:
+        """Make a device's tags known; the same name again replaces its definition and keeps its values."""
+
+    def publish(self, batch: Batch) -> None:
+        """Take one device's values; never blocks, never raises for a full subscriber (it counts)."""
+
+    def disconnected(self, device: str) -> None:
+        """The driver lost the device: keep the values, mark them BAD_NOT_CONNECTED now."""
+
+
+class TagSource(Protocol):
+    """Where everybody else reads live values."""
+
+    def snapshot(self) -> Snapshot:
+        """Every tag at one instant. Memory."""
+
+    def devices(self) -> Mapping[str, Device]:
+        """Known devices by name. Memory."""
+
+    def subscribe(self, listener: Callable[[Sequence[Batch]], None], *, name: str, bound: int = 10_000) -> Unsubscribe:
+        """Get batches in order, a list per loop turn (reactor thread); beyond `bound` the oldest go, and are counted."""
+
+    def on_devices(self, listener: Callable[[Device], None]) -> Unsubscribe:
+        """Hear of every device that is added or redefined (reactor thread)."""
+
+
+# ------------------------------------------------------------------------------------------------- history
+class IntervalStore(Protocol):
+    """The durable store of interval data (reactor thread)."""
+
+    def commit(self, block: IntervalBlock) -> "Deferred[Mark]":
+        """Fires after the block is on disk (journal fsync); only then may the field be acknowledged.
+
+        Idempotent by (EUI, channel, interval). Fails with `StorageError`, and then nothing may be acknowledged.
+        """
+
+    def quarantine(self, block: Quarantined) -> "Deferred[None]":
+        """Keep an unusable block durably with its reason; then its record may be acknowledged too."""
+
+    def pass_gap(self, provenance: Provenance, received: int) -> "Deferred[None]":
+        """The concentrator holds no record below `provenance.record` any more: the cursor passes, durably and counted."""
+
+    def cursor(self, link_id: int, archive_id: int) -> int:
+        """Highest archive record durably committed, without gap; 0 if none. Memory."""
+
+    def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
+        """Hear of every commit after it is readable (reactor thread)."""
+
+
+class IntervalReader(Protocol):
+    """Reads what `IntervalStore` holds. Blocking."""
+
+    def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Permanent slots, (n,); -1 where the channel was never seen. Memory."""
+
+    def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """The way back: (EUI, channel) of slots. Memory."""
+
+    def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
+        """Hourly pulses of (n,) slots, in the order asked; MISSING where nothing is held."""
+
+    def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
+        """Register (pulses) at the start of `hour`: nearest earlier base plus the pulses since; MISSING if unknown."""
+
+
+@attrs.frozen(eq=False)
+class TagHistory:
+    """Raw samples of one tag, oldest first."""
+
+    at: NDArray[np.int64]               # ns, source clock
+    values: NDArray[np.float64]
+    quality: NDArray[np.uint8]
+
+
+class LiveReader(Protocol):
+    """Reads the history of live tags. Blocking."""
+
+    def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
+        """Samples with first <= at < last [ns], oldest first, at most `limit` (the newest ones)."""
+
+
+@attrs.frozen(eq=False)
+class ResultTable:
+    """Rows of results, oldest first; one column per quantity, NaN where a row has none."""
+
+    start: NDArray[np.int64]            # s since 1970, start of the interval
+    columns: Mapping[str, NDArray[np.float64]]
+
+
+class ResultStore(Protocol):
+    """Keeps what analytics computed (balances, group sums); versioned: a later put of the same row replaces it."""
+
+    def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
+        """Store rows of one series, durably."""
+
+    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+        """Rows with first <= start < last [s]. Blocking."""
+
+
+# ------------------------------------------------------------------------------------------------ registry
+class Registry(Protocol):
+    """What exists. `directory` is the current content; changes come through the methods."""
+
+    @property
+    def directory(self) -> Directory:
+        """The registry at this instant; replaced as a whole on change. Memory."""
+
+    def subscribe(self, listener: Callable[[Directory], None]) -> Unsubscribe:
+        """Hear of every change (reactor thread)."""
+
+    def module_joined(self, modules: Sequence[JoinedModule]) -> "Deferred[tuple[Module, ...]]":
+        """Enter modules the field announced: as discovered, or active where the concentrator adopts automatically."""
+
+    def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        """An engineer adopts a discovered module. Fails with `CommandRejected`."""
+
+    def set_module_state(self, eui: int, state: str) -> "Deferred[None]":
+        """Life-cycle news from the field (lost, back again)."""
+
+
+@attrs.frozen
+class AuditRow:
+    number: int
+    at: int                             # ns, real UTC time
+    actor: str
+    origin: str
+    action: str                         # "login", "shed.execute", "alarm.acknowledge", "module.adopt" …
+    target: str
+    detail: str                         # one line of JSON
+    digest: str                         # hex; chained with the row before
+
+
+class Audit(Protocol):
+    """Append-only, hash-chained record of every command, acknowledgement, login and change."""
+
+    def append(self, actor: Actor, action: str, target: str = "", **detail: Any) -> "Deferred[None]":
+        """Fires when the row is durable."""
+
+    def append_now(self, actor: Actor, action: str, target: str = "", **detail: Any) -> None:
+        """The same, for threads. Blocking."""
+
+    def page(self, before: int | None = None, size: int = 50, action: str = "") -> tuple[AuditRow, ...]:
+        """Newest first, rows numbered below `before`. Blocking."""
+
+    def verify(self) -> int | None:
+        """Number of the first row whose chain is broken; None if all hold. Blocking."""
+
+
+@attrs.frozen
+class Account:
+    name: str
+    role: Role
+    areas: tuple[str, ...] = ()
+    language: str = "en"
+    disabled: bool = False
+    must_change: bool = False           # one-time password still in use
+
+
+class Users(Protocol):
+    """Who may come in."""
+
+    def authenticate(self, name: str, password: str) -> Account | None:
+        """The account, or None; takes the same time either way, and is limited per name. Blocking."""
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Every account. Blocking."""
+
+    def account(self, name: str) -> Account | None:
+        """One account. Blocking."""
+
+    def set_password(self, name: str, password: str, *, must_change: bool = False) -> None:
+        """Blocking; raises `CommandRejected` for a password that is too weak."""
+
+    def set_language(self, name: str, language: str) -> None:
+        """Blocking."""
+
+    def credentials(self) -> tuple[tuple[str, str, Role, tuple[str, ...]], ...]:
+        """(name, argon2 hash, role, areas) of enabled accounts without a one-time password.
+
+        For a process of ours that must check passwords itself (OPC UA). Blocking.
+        """
+
+
+# ---------------------------------------------------------------------------------------------- the field
+class FieldGateway(Protocol):
+    """The last frame to the field; implemented by the D-Mesh driver, held by the desk alone (reactor thread)."""
+
+    def send(self, order: GroupOrder) -> "Deferred[None]":
+        """Fires when the concentrator has accepted the order; fails with `LinkError` or `CommandRejected`."""
+
+    def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
+        """Ask a concentrator what became of a command; True if it knows it (reports follow), False if it never came.
+
+        Fails with `LinkError` while the link is down: ask again when it is up.
+        """
+
+    def link_up(self, link_id: int) -> bool:
+        """Memory."""
+
+    def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Unsubscribe:
+        """Hear what became of members."""
+
+    def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
+        """Hear of links going up and down."""
+
+
+class MeshMonitor(Protocol):
+    """The radio network as it reports itself."""
+
+    def views(self) -> tuple[MeshView, ...]:
+        """One per concentrator of the registry. Memory."""
+
+
+class EventSource(Protocol):
+    def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
+        """Events are acknowledged to the field when every listener's Deferred has fired."""
+
+
+# -------------------------------------------------------------------------------------------------- desk
+class Desk(Protocol):
+    """The one door for commands (reactor thread)."""
+
+    @property
+    def monitor_only(self) -> bool:
+        """True: everything but the last frame. Memory."""
+
+    def select(self, actor: Actor, request: ShedRequest) -> "Deferred[Selection]":
+        """Freeze and check a selection for review; fails with `CommandRejected` naming every reason."""
+
+    def execute(self, actor: Actor, selection_id: str) -> "Deferred[CommandStatus]":
+        """Run a reviewed selection once; a repeat of the same id answers the same command."""
+
+    def restore(self, actor: Actor, command_id: str) -> "Deferred[CommandStatus]":
+        """Give the supply back early."""
+
+    def command(self, command_id: str) -> CommandStatus | None:
+        """Memory."""
+
+    def commands(self, limit: int = 50) -> tuple[CommandStatus, ...]:
+        """Newest first. Memory."""
+
+    def subscribe(self, listener: Callable[[CommandStatus], None]) -> Unsubscribe:
+        """Hear of every change of a command (reactor thread)."""
+
+
+# ------------------------------------------------------------------------------------------------- alarms
+class AlarmState(StrEnum):
+    """ISA-18.2 states used so far."""
+
+    NORMAL = "normal"
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    RETURNED = "returned"               # back to normal, not yet acknowledged
+
+
+class Priority(StrEnum):
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@attrs.frozen
+class Alarm:
+    id: str                             # "<source>:<kind>", stable: one record per condition
+    source: str                         # tag id or device name
+    kind: str                           # "high", "low_low", "stale", "magnet", "open_circuit", "battery_low" …
+    priority: Priority
+    state: AlarmState
+    raised: int                         # ns, site time of the last raise
+    changed: int                        # ns, site time
+    value: float                        # at the raise; NaN where there is none
+    limit: float
+    unit: str = ""
+    area: str = ""
+    acknowledged_by: str = ""
+    comment: str = ""
+    count: int = 1                      # raises since it was last normal and acknowledged
+
+
+class AlarmBook(Protocol):
+    def active(self) -> tuple[Alarm, ...]:
+        """Everything not NORMAL, worst and newest first. Memory."""
+
+    def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
+        """Journal of changes, newest first, changed before `before` [ns]. Blocking."""
+
+    def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> "Deferred[Alarm]":
+        """Persisted and audited; fails with `CommandRejected`."""
+
+    def subscribe(self, listener: Callable[[Alarm], None]) -> Unsubscribe:
+        """Hear of every change (reactor thread)."""
+
+
+# ------------------------------------------------------------------------------- metering and balancing
+@attrs.frozen(eq=False)
+class Consumption:
+    """Hourly quantities of metering points: pulses through the constants that were valid then."""
+
+    points: tuple[str, ...]
+    first_hour: int
+    values: NDArray[np.float64]         # (n, h), in each point's unit; NaN where missing
+    quality: NDArray[np.uint8]          # (n, h), `Quality`
+    units: tuple[str, ...]
+
+
+class Metering(Protocol):
+    def hourly(self, points: Sequence[str], first_hour: int, hours: int) -> Consumption:
+        """Blocking. Unknown points raise `KeyError`."""
+
+    def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
+        """Register reading in the point's unit at the start of `hour`, NaN if unknown. Blocking."""
+
+
+BALANCE_COLUMNS = (
+    "feed",                             # in the group's unit (kWh, m³)
+    "members",                          # sum of the member intervals that are present
+    "imbalance",                        # feed - members; only complete intervals are a balance
+    "imbalance_percent",                # of the feed
+    "uncertainty",                      # half-width, same unit as feed
+    "completeness",                     # share of member-hours present, 0-1
+    "version",                          # 1, 2, … : late data recalculates
+)
+
+
+class Balances(Protocol):
+    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
+        """`BALANCE_COLUMNS` of a balance group; span 3600 or 86400 (site days, named by start) [s]. Blocking."""
+
+
+# ------------------------------------------------------------------------------------------------- health
+@attrs.frozen
+class Health:
+    part: str                           # "dmesh", "modbus", "historian", "influx:main", "opcua", "loop" …
+    ok: bool
+    text: str                           # one plain sentence
+    figures: Mapping[str, float] = attrs.field(factory=dict)
+
+
+class HealthSource(Protocol):
+    def health(self) -> Iterable[Health]:
+        """Memory."""
+
+

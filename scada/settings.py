@@ -1,0 +1,250 @@
+"""The server's configuration: one YAML file, checked as a whole; every problem is named at once, with its line.
+
+No secret stands in this file: passwords and tokens come from the environment variable or the file it names.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from scada.errors import ConfigError, Problem, missing_file
+from scada.handwritten import line_of, repeated_keys, sentence
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(pattern=r"^[^/\s][^/]*$", max_length=64)]
+
+
+class Section(BaseModel):
+    """Unknown keys are errors: a misspelt key must not silently fall back to a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SiteSettings(Section):
+    name: Name = Field(description="Short name of the site; the root folder of the OPC UA address space.")
+    title: str = Field("", description="Name shown to people.")
+    timezone: str = Field("Europe/Chisinau", description="IANA zone of the site; every screen shows it.")
+    language: Literal["en", "ro", "ru"] = Field("en", description="Language of a page before log-in.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"no time zone {value!r}; expected an IANA name such as Europe/Chisinau") from None
+        return value
+
+
+class ClockSettings(Section):
+    map_file: Path | None = Field(
+        None, description="File with the site time map (demo only); without it site time is real time."
+    )
+    trust: Literal["ntp", "assumed"] = Field(
+        "ntp", description="`ntp`: timed commands leave only while the kernel says its clock is synchronised; "
+        "`assumed`: an administrator vouches for the clock (demo, or a clock the kernel does not know)."
+    )
+
+
+class RegistrySettings(Section):
+    url: str = Field("", description="SQLAlchemy URL; empty: SQLite file `registry.sqlite` in the data directory.")
+    import_file: Path | None = Field(
+        None, description="Site file imported at the first start, when the registry is empty."
+    )
+
+
+class DmeshSettings(Section):
+    host: str = Field("0.0.0.0", description="Address to listen on for concentrators.")
+    port: Port = Field(20202, description="TCP port for concentrators (DMLP).")
+    max_connections: int = Field(2000, ge=1, description="Connections beyond it are refused at once.")
+    max_unproven: int = Field(256, ge=1, description="Connections that have not proven their key yet, at most.")
+    handshake_seconds: float = Field(10.0, gt=0, description="Real time a connection has to prove its key.")
+    credit: int = Field(8, ge=1, le=64, description="Unacknowledged PROFILE blocks a concentrator may have under way.")
+    keys_file: Path | None = Field(None, description="Encrypted key store; default `keys.store` in the data directory.")
+    master_key_file: Path | None = Field(
+        None, description="Master key of the key store, mode 0600; default `master.key` in the data directory. "
+        "The environment variable SCADA_MASTER_KEY (hex) overrides it."
+    )
+
+
+class ModbusDevice(Section):
+    name: Name = Field(description="Device name on the bus, e.g. T01-meter.")
+    template: str = Field(description="Template of the device, e.g. eastron_sdm630.")
+    host: str = Field(description="Host name or address.")
+    port: Port = Field(502, description="TCP port.")
+    unit: int = Field(1, ge=0, le=255, description="Modbus unit identifier.")
+    poll_seconds: float = Field(1.0, ge=0.1, description="Poll period in real seconds.")
+    ct_ratio: float = Field(1.0, gt=0, description="Current transformer ratio, primary / secondary.")
+    vt_ratio: float = Field(1.0, gt=0, description="Voltage transformer ratio, primary / secondary.")
+    timeout_seconds: float = Field(1.0, gt=0, description="Wait for an answer.")
+    area: str = Field("", description="Area for access rights.")
+
+
+class ModbusSettings(Section):
+    template_dirs: tuple[Path, ...] = Field((), description="Folders searched for templates before the built-in ones.")
+    devices: tuple[ModbusDevice, ...] = Field((), description="Devices to poll.")
+
+
+class InfluxSettings(Section):
+    name: Name = Field("influx", description="Name of the destination in health, tags and messages.")
+    url: str = Field(description="Base URL, e.g. http://127.0.0.1:8086.")
+    dialect: Literal["v1", "v2"] = Field("v1", description="`v1` writes to /write, `v2` to /api/v2/write.")
+    database: str = Field("scada", description="Database (v1) or bucket (v2).")
+    organisation: str = Field("", description="Organisation (v2).")
+    user: str = Field("", description="User name (v1 with authentication).")
+    secret_env: str = Field("", description="Environment variable with the password (v1) or token (v2).")
+    secret_file: Path | None = Field(None, description="File with the password or token, mode 0600.")
+    spool_dir: Path | None = Field(None, description="Folder of the spool; default `spool` in the data directory.")
+    spool_max_mb: int = Field(2048, ge=1, description="Most the spool may take; beyond it the oldest goes, counted.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is no base URL; expected http://host:port or https://host:port")
+        return value.rstrip("/")
+
+
+class HistorianSettings(Section):
+    dir: Path | None = Field(None, description="Folder of the embedded store; default `history` in the data directory.")
+    influx: tuple[InfluxSettings, ...] = Field((), description="InfluxDB replicas.")
+
+
+class OpcuaSettings(Section):
+    enabled: bool = Field(True, description="Whether the OPC UA server process runs.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(4840, description="TCP port of opc.tcp.")
+    application_uri: str = Field("urn:scada:opcua:server", description="Application URI in the certificate.")
+    allow_unencrypted: bool = Field(False, description="Also offer SecurityPolicy None (never on a real network).")
+    trust_any_client: bool = Field(
+        False, description="Accept client certificates nobody trusted yet (commissioning); users must still log in."
+    )
+
+
+class HmiSettings(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8080, description="TCP port of the web pages.")
+    behind_tls_proxy: bool = Field(False, description="Set when a TLS proxy stands in front: cookies become Secure.")
+    idle_minutes: int = Field(480, ge=1, description="A session ends after this long without a request.")
+
+
+class DispatchSettings(Section):
+    monitor_only: bool = Field(True, description="Everything but the last frame: nothing is ever sent to the field.")
+    selection_seconds: int = Field(120, ge=10, description="Real time for which a reviewed selection stays executable.")
+    not_after_seconds: int = Field(300, ge=30, description="Site time after which nobody may execute a command any more.")
+    max_off_yellow_s: int = Field(900, ge=60, le=900, description="Longest shed of yellow loads; 15 minutes at most.")
+    max_off_green_s: int = Field(14400, ge=60, description="Longest shed of green loads.")
+    transformer_fresh_seconds: int = Field(30, ge=1, description="Oldest transformer measurement a shed may rest on.")
+    restore_jitter_s: int = Field(60, ge=0, description="Members come back spread over this long, inside off_for.")
+    repeat: int = Field(3, ge=1, le=5, description="Times the concentrator repeats the broadcast.")
+
+
+class Settings(Section):
+    """The whole file."""
+
+    site: SiteSettings
+    data_dir: Path = Field(Path("data"), description="Where everything durable lives; relative to this file.")
+    clock: ClockSettings = ClockSettings()
+    registry: RegistrySettings = RegistrySettings()
+    dmesh: DmeshSettings = DmeshSettings()
+    modbus: ModbusSettings = ModbusSettings()
+    historian: HistorianSettings = HistorianSettings()
+    opcua: OpcuaSettings = OpcuaSettings()
+    hmi: HmiSettings = HmiSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+
+    def path(self, given: Path | None, default: str) -> Path:
+        """A configured path, or the default one in the data directory."""
+        return given if given is not None else self.data_dir / default
+
+
+def load(path: Path) -> Settings:
+    """Read and check a configuration; raises `ConfigError` with every problem at once."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise missing_file(path, "a configuration in YAML") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(str(path), "", f"cannot be read: {error}")]) from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+        twice = list(repeated_keys(node))
+    except RecursionError:
+        raise ConfigError([Problem(str(path), "", "nested too deeply, or refers to itself")]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError([Problem(str(path), "", f"not valid YAML: {said}", mark.line + 1 if mark else None)]) from None
+    if not isinstance(data, dict):
+        raise ConfigError([Problem(str(path), "", "expected a mapping of sections such as `site:`", 1)])
+    found = [
+        Problem(str(path), ".".join(str(part) for part in key), "stands twice; expected it once", line)
+        for key, line in twice
+    ]
+    wrong = list(_between_sections(data))
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        wrong += [(one["loc"], sentence(one)) for one in error.errors()]
+    found += [Problem(str(path), ".".join(str(part) for part in key), said, line_of(node, key)) for key, said in wrong]
+    if found:
+        raise ConfigError(sorted(found, key=lambda problem: problem.line or 0))
+    return _anchored(settings, path.parent)
+
+
+def _between_sections(data: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """What is wrong between keys that are each sound, as key and sentence; on raw data, so that nothing is hidden."""
+
+    def section(*path: str) -> Any:
+        found: Any = data
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    for path, default, why in (
+        (("modbus", "devices"), None, "they would write into each other's tags"),
+        (("historian", "influx"), "influx", "each replica has its own spool"),
+    ):
+        items = section(*path)
+        seen: set[Any] = set()
+        for position, item in enumerate(items if isinstance(items, list) else ()):
+            name = item.get("name", default) if isinstance(item, dict) else None
+            if isinstance(name, str) and name in seen:
+                yield (*path, position, "name"), f"the name {name} stands twice; names must differ: {why}"
+            seen.add(name if isinstance(name, str) else None)
+    models: dict[str, type[Section]] = {"dmesh": DmeshSettings, "opcua": OpcuaSettings, "hmi": HmiSettings}
+    taken: dict[int, str] = {}
+    for name in sorted(models, key=lambda name: section(name, "port") is not None):    # what is written is told of
+        given = section(name, "port")
+        port = models[name].model_fields["port"].default if given is None else given
+        if not isinstance(port, int) or section(name, "enabled") is False:
+            continue
+        if (other := taken.setdefault(port, name)) != name:
+            yield (name, "port"), f"{port} is also {other}.port; the ports must differ"
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    """Relative paths in a configuration are relative to its file."""
+
+    def fix(section: Any) -> Any:
+        changes: dict[str, Any] = {}
+        for name in type(section).model_fields:
+            value = getattr(section, name)
+            if isinstance(value, Path):
+                changes[name] = (base / value).resolve()
+            elif isinstance(value, Section):
+                changes[name] = fix(value)
+            elif isinstance(value, tuple):
+                changes[name] = tuple(
+                    fix(one) if isinstance(one, Section) else (base / one).resolve() if isinstance(one, Path) else one
+                    for one in value
+                )
+        return section.model_copy(update=changes)
+
+    fixed: Settings = fix(settings)
+    return fixed

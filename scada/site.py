@@ -1,0 +1,269 @@
+"""What exists on a site, as values: the registry's content at one instant, with the look-ups everybody needs.
+
+The registry package stores it; everybody else reads this. Names are the keys people see and files use;
+they are unique per kind and never contain "/".
+"""
+
+from enum import StrEnum
+from functools import cached_property
+
+import attrs
+
+from scada.commands import LoadClass
+
+
+class Medium(StrEnum):
+    ELECTRICITY = "electricity"
+    WATER = "water"
+    GAS = "gas"
+    HEAT = "heat"
+
+
+UNIT_OF_MEDIUM = {Medium.ELECTRICITY: "kWh", Medium.WATER: "m³", Medium.GAS: "m³", Medium.HEAT: "kWh"}
+
+
+class ModuleState(StrEnum):
+    """Life cycle of a radio module (a later issue adds planned, replaced and retired)."""
+
+    DISCOVERED = "discovered"          # announced itself; data is stored, nobody has adopted it
+    ACTIVE = "active"
+    LOST = "lost"
+
+
+class Adoption(StrEnum):
+    AUTOMATIC = "automatic"
+    ENGINEER = "engineer"
+
+
+@attrs.frozen
+class Transformer:
+    name: str                           # also its device on the bus: "T01"
+    title: str = ""
+    rated_kva: float = 400.0
+    area: str = ""
+    meter: str = ""                     # device of its three-phase meter on the bus, "" if none
+
+
+@attrs.frozen
+class Feeder:
+    name: str
+    transformer: str
+    title: str = ""
+
+
+@attrs.frozen
+class Concentrator:
+    name: str                           # "C01"
+    link_id: int
+    title: str = ""
+    area: str = ""
+    transformer: str = ""
+    adoption: Adoption = Adoption.AUTOMATIC
+
+
+@attrs.frozen
+class Module:
+    eui: int
+    name: str                           # device on the bus: "C01-017"
+    concentrator: str
+    index: int                          # subnet index 1-240; 0: its index was given to another module, none now
+    state: ModuleState = ModuleState.DISCOVERED
+    channels: int = 1
+    adapter: str = ""                   # actuator type ("AD220/50"), "" if none
+    building: str = ""
+    title: str = ""
+
+
+@attrs.frozen
+class Consumer:
+    name: str
+    title: str = ""
+    phases: str = "L1"                  # "L1", "L2", "L3", "L1L2L3"; "" unknown
+    feeder: str = ""
+    building: str = ""
+    protected: bool = False             # medical, lift, fire: never shed, whatever its load's class
+    contract_kw: float | None = None
+
+
+@attrs.frozen
+class Point:
+    """A metering point: the place whose consumption people ask for, whatever meter hangs there."""
+
+    name: str
+    medium: Medium
+    consumer: str = ""
+    title: str = ""
+
+
+@attrs.frozen
+class MeterPeriod:
+    """One meter at one point on one channel, from-to. The constant belongs to the period."""
+
+    serial: str
+    point: str
+    eui: int
+    channel: int                        # 0-based
+    pulses_per_unit: float              # per kWh or per m³
+    valid_from: int                     # h since 1970
+    valid_to: int | None = None         # h since 1970, exclusive; None = still there
+
+
+@attrs.frozen
+class Load:
+    """A secondary load behind a module's actuator."""
+
+    eui: int
+    load_class: LoadClass
+    title: str = ""
+    consumer: str = ""
+    rated_w: float = 0.0
+    never: bool = False                 # the module itself refuses
+    manual_restore: bool = False        # must not start by itself (iron, heater)
+
+
+@attrs.frozen
+class LoadGroup:
+    name: str
+    number: int                         # 1-255, on the wire
+    load_class: LoadClass
+    title: str = ""
+    area: str = ""
+    epoch: int = 1                      # raised by every change of the members
+    max_off_s: int = 900
+    min_on_s: int = 1800
+    members: tuple[int, ...] = ()       # EUIs
+
+
+@attrs.frozen
+class BalanceGroup:
+    """What is fed in, and who takes it. The feed is a bus tag of an energy register, or a metering point."""
+
+    name: str
+    medium: Medium
+    title: str = ""
+    transformer: str = ""
+    feed_tag: str = ""                  # energy register on the bus: "T01-meter/energy_import"
+    feed_point: str = ""
+    members: tuple[str, ...] = ()       # metering points
+    normal_loss: float = 0.08           # share of the feed (domain C1)
+    limit_percent: float = 10.0         # |imbalance| above it raises an alarm
+
+
+@attrs.frozen
+class Site:
+    """The whole registry at one instant."""
+
+    transformers: tuple[Transformer, ...] = ()
+    feeders: tuple[Feeder, ...] = ()
+    concentrators: tuple[Concentrator, ...] = ()
+    modules: tuple[Module, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    points: tuple[Point, ...] = ()
+    meters: tuple[MeterPeriod, ...] = ()
+    loads: tuple[Load, ...] = ()
+    load_groups: tuple[LoadGroup, ...] = ()
+    balance_groups: tuple[BalanceGroup, ...] = ()
+    generation: int = 0                 # raised by every change of the registry
+
+
+@attrs.frozen
+class Directory:
+    """Look-ups over one `Site`, each built once on first use."""
+
+    site: Site
+
+    @cached_property
+    def module_of_eui(self) -> dict[int, Module]:
+        return {module.eui: module for module in self.site.modules}
+
+    @cached_property
+    def module_of_name(self) -> dict[str, Module]:
+        return {module.name: module for module in self.site.modules}
+
+    @cached_property
+    def concentrator(self) -> dict[str, Concentrator]:
+        return {one.name: one for one in self.site.concentrators}
+
+    @cached_property
+    def concentrator_of_link(self) -> dict[int, Concentrator]:
+        return {one.link_id: one for one in self.site.concentrators}
+
+    @cached_property
+    def transformer(self) -> dict[str, Transformer]:
+        return {one.name: one for one in self.site.transformers}
+
+    @cached_property
+    def consumer(self) -> dict[str, Consumer]:
+        return {one.name: one for one in self.site.consumers}
+
+    @cached_property
+    def point(self) -> dict[str, Point]:
+        return {one.name: one for one in self.site.points}
+
+    @cached_property
+    def meters_of_point(self) -> dict[str, tuple[MeterPeriod, ...]]:
+        found: dict[str, list[MeterPeriod]] = {}
+        for period in sorted(self.site.meters, key=lambda period: period.valid_from):
+            found.setdefault(period.point, []).append(period)
+        return {point: tuple(periods) for point, periods in found.items()}
+
+    @cached_property
+    def consumer_of_eui(self) -> dict[int, str]:
+        """The consumer whom a module serves: of its last installed meter that has one."""
+        points = {point.name: point.consumer for point in self.site.points if point.consumer}
+        periods = sorted(self.site.meters, key=lambda period: (period.valid_from, -period.channel))
+        return {period.eui: points[period.point] for period in periods if period.point in points}
+
+    @cached_property
+    def load_of_eui(self) -> dict[int, Load]:
+        return {load.eui: load for load in self.site.loads}
+
+    @cached_property
+    def load_group(self) -> dict[str, LoadGroup]:
+        return {one.name: one for one in self.site.load_groups}
+
+    @cached_property
+    def balance_group(self) -> dict[str, BalanceGroup]:
+        return {one.name: one for one in self.site.balance_groups}
+
+
+@attrs.frozen
+class JoinedModule:
+    """What MODULE_JOINED or a module list said about one module."""
+
+    eui: int
+    link_id: int
+    index: int
+    channels: int
+    adapter: str = ""
+    level: int = 0
+    parent: int = 0                     # subnet index; 0 = the concentrator
+    rssi_dbm: int = 0
+
+
+@attrs.frozen
+class MeshNode:
+    """One module's place in the radio tree, as last reported."""
+
+    eui: int
+    index: int
+    level: int
+    parent: int                         # subnet index; 0 = the concentrator
+    rssi_down_dbm: float
+    rssi_up_dbm: float
+    delivery: float                     # share of packets delivered, 0-1
+    relayed_today: int
+    battery_mv: int
+    travel_s: float
+    heard: int                          # ns, site time
+
+
+@attrs.frozen
+class MeshView:
+    """The mesh of one concentrator as it was last reported; never from a scan."""
+
+    concentrator: str
+    link_up: bool
+    generation: int
+    nodes: tuple[MeshNode, ...]
+    as_of: int                          # ns, site time of the last report
