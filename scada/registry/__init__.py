@@ -1,0 +1,1 @@
+"""What exists: devices, consumers, groups, users and the audit, in a relational database."""

@@ -1,0 +1,225 @@
+"""What a site must fulfil as a whole, whatever file or program it came from. Pure; names every problem at once."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import attrs
+
+from scada.commands import LoadClass
+from scada.errors import Problem
+from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH
+from scada.registry.kinds import KIND, KINDS, hour_text
+from scada.site import Directory, MeterPeriod, Site
+
+PHASES: Final = ("", "L1", "L2", "L3", "L1L2", "L1L3", "L2L3", "L1L2L3")
+MAX_HOUR: Final = 70_000_000            # the year 9955; ISO 8601 ends at 9999
+WEEK_S: Final = 7 * 24 * 3600
+
+Rule = tuple[Callable[[Any], bool], str]
+_positive: Final[Rule] = (lambda value: math.isfinite(value) and value > 0, "expected a number above 0")
+_hour: Final[Rule] = (lambda value: value is None or 0 <= value < MAX_HOUR, "expected an hour since 1970")
+
+
+def _between(low: int, high: int) -> Rule:
+    return (lambda value: low <= value <= high), f"expected {low} to {high}"
+
+
+RULES: Final[dict[tuple[str, str], Rule]] = {
+    ("transformers", "rated_kva"): _positive,
+    ("concentrators", "link_id"): _between(0, 2**32 - 1),
+    ("modules", "eui"): _between(0, 2**64 - 1),
+    ("modules", "index"): _between(0, 240),
+    ("modules", "channels"): _between(0, 8),
+    ("consumers", "phases"): (lambda value: value in PHASES, f"expected one of {', '.join(PHASES[1:])} or nothing"),
+    ("consumers", "contract_kw"): (lambda value: value is None or _positive[0](value), "expected a number above 0"),
+    ("meters", "channel"): _between(0, 7),
+    ("meters", "pulses_per_unit"): _positive,
+    ("meters", "valid_from"): _hour,
+    ("meters", "valid_to"): _hour,
+    ("loads", "rated_w"): (lambda value: math.isfinite(value) and value >= 0, "expected a number from 0 up"),
+    ("load_groups", "number"): _between(1, 255),
+    ("load_groups", "epoch"): _between(1, 2**32 - 1),
+    ("load_groups", "max_off_s"): _between(1, WEEK_S),
+    ("load_groups", "min_on_s"): _between(0, WEEK_S),
+    ("balance_groups", "normal_loss"): _between(0, 1),
+    ("balance_groups", "limit_percent"): _positive,
+}
+
+# (kind, field) -> kind it refers to; "" refers to nothing.
+REFERENCES: Final = {
+    ("feeders", "transformer"): "transformers",
+    ("concentrators", "transformer"): "transformers",
+    ("modules", "concentrator"): "concentrators",
+    ("consumers", "feeder"): "feeders",
+    ("points", "consumer"): "consumers",
+    ("meters", "point"): "points",
+    ("meters", "eui"): "modules",
+    ("loads", "eui"): "modules",
+    ("loads", "consumer"): "consumers",
+    ("load_groups", "members"): "loads",
+    ("balance_groups", "transformer"): "transformers",
+    ("balance_groups", "feed_point"): "points",
+    ("balance_groups", "members"): "points",
+}
+REQUIRED: Final = {("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point")}
+
+# What must differ within a kind besides its key.
+UNIQUE: Final = (("concentrators", "link_id"), ("modules", "name"), ("load_groups", "number"))
+
+
+@attrs.frozen
+class Finding:
+    """One thing wrong with one thing of the site; where it was written is added by who knows."""
+
+    kind: str
+    position: int                       # in the site's tuple of that kind
+    field: str
+    expected: str
+    warning: bool = False
+
+    def problem(self, site: Site) -> Problem:
+        """Told without a file: the thing is named by its key."""
+        label = KIND[self.kind].label(getattr(site, self.kind)[self.position])
+        return Problem("registry", f"{self.kind}.{label}.{self.field}", self.expected)
+
+
+def check(site: Site, ghosts: dict[str, set[Any]] | None = None) -> tuple[Finding, ...]:
+    """Every error and warning. References to `ghosts` (things whose entry is itself wrong) are not held against anybody."""
+    return tuple(
+        finding
+        for one in (_fields(site), _unique(site), _references(site, ghosts or {}), _periods(site), _groups(site))
+        for finding in one
+    )
+
+
+def _fields(site: Site) -> Iterator[Finding]:
+    for kind in KINDS:
+        texts = [name for name, form in kind.forms.items() if form.empty_is_value and not form.many]
+        rules = [(field, *rule) for (name, field), rule in RULES.items() if name == kind.name]
+        for position, thing in enumerate(getattr(site, kind.name)):
+            for field in texts:
+                if fault := _text_fault(field, getattr(thing, field)):
+                    yield Finding(kind.name, position, field, fault)
+            for field, holds, expected in rules:
+                if not holds(getattr(thing, field)):
+                    yield Finding(kind.name, position, field, f"{expected}, found {getattr(thing, field)!r}")
+
+
+def _text_fault(field: str, text: str) -> str:
+    longest = NAME_LENGTH if field == "name" else TEXT_LENGTH
+    if field == "name" and not text:
+        return "expected a name"
+    if field == "name" and "/" in text:
+        return f'expected a name without "/", found {text!r}'
+    if len(text) > longest:
+        return f"expected at most {longest} characters, found {len(text)}"
+    if not text.isprintable() or text != text.strip():
+        return f"expected printable text on one line, without space at its ends, found {text!r}"
+    return ""
+
+
+def _unique(site: Site) -> Iterator[Finding]:
+    for kind in KINDS:
+        yield from _twice(kind.name, kind.key[-1], [kind.key_of(thing) for thing in getattr(site, kind.name)], site)
+    for name, field in UNIQUE:
+        yield from _twice(name, field, [getattr(thing, field) for thing in getattr(site, name)], site)
+    places = [(module.concentrator, module.index) if module.index else object() for module in site.modules]
+    yield from _twice("modules", "index", places, site)
+    taken: dict[str, str] = {}
+    for name in ("transformers", "concentrators", "modules"):
+        for position, thing in enumerate(getattr(site, name)):
+            if (other := taken.setdefault(thing.name, name)) != name:
+                text = f"{thing.name!r} is also one of the {other}; devices share one name space"
+                yield Finding(name, position, "name", text)
+
+
+def _twice(kind: str, field: str, keys: list[Any], site: Site) -> Iterator[Finding]:
+    first: dict[Any, int] = {}
+    for position, key in enumerate(keys):
+        if (earlier := first.setdefault(key, position)) != position:
+            things = getattr(site, kind)
+            text = KIND[kind].forms[field].text(getattr(things[position], field))
+            expected = f"{text!r} stands twice, the other is {KIND[kind].label(things[earlier])}; expected it once"
+            yield Finding(kind, position, field, expected)
+
+
+def _references(site: Site, ghosts: dict[str, set[Any]]) -> Iterator[Finding]:
+    known = {kind.name: {kind.key_of(thing) for thing in getattr(site, kind.name)} for kind in KINDS}
+    for (name, field), target in REFERENCES.items():
+        form = KIND[name].forms[field]
+        there = known[target] | ghosts.get(target, set())
+        for position, thing in enumerate(getattr(site, name)):
+            value = getattr(thing, field)
+            values = value if form.many else () if value == "" and (name, field) not in REQUIRED else (value,)
+            unknown = [form.text(one) for one in values if one not in there]
+            if unknown:
+                yield Finding(name, position, field, f"no {_one_of(target)} {', '.join(unknown)}; expected one that exists")
+            if form.many and len(set(values)) < len(values):
+                twice = sorted({form.text(one) for one in values if values.count(one) > 1})
+                yield Finding(name, position, field, f"{', '.join(twice)} stands twice; expected each member once")
+
+
+def _one_of(kind: str) -> str:
+    return kind.removesuffix("s").replace("_", " ")
+
+
+def _periods(site: Site) -> Iterator[Finding]:
+    for position, period in enumerate(site.meters):
+        if period.valid_to is not None and period.valid_to <= period.valid_from:
+            yield Finding("meters", position, "valid_to", "expected an hour after valid_from")
+    for what, key in (("channel", lambda one: (one.eui, one.channel)), ("point", lambda one: one.point)):
+        yield from _overlaps(site.meters, what, key)
+
+
+def _overlaps(meters: tuple[MeterPeriod, ...], what: str, key: Callable[[MeterPeriod], Any]) -> Iterator[Finding]:
+    ordered = sorted(range(len(meters)), key=lambda position: meters[position].valid_from)
+    last: dict[Any, MeterPeriod] = {}
+    for position in ordered:
+        period = meters[position]
+        earlier = last.get(key(period))
+        if earlier is not None and _end(earlier) > period.valid_from:
+            end = "open" if earlier.valid_to is None else hour_text(earlier.valid_to)
+            yield Finding(
+                "meters", position, "valid_from",
+                f"overlaps meter {earlier.serial!r} on the same {what} ({hour_text(earlier.valid_from)} to {end}); "
+                "expected one meter at a time",
+            )
+        if earlier is None or _end(period) > _end(earlier):
+            last[key(period)] = period
+
+
+def _end(period: MeterPeriod) -> float:
+    return math.inf if period.valid_to is None else period.valid_to
+
+
+def _groups(site: Site) -> Iterator[Finding]:
+    directory = Directory(site)
+    for position, group in enumerate(site.load_groups):
+        for load in (directory.load_of_eui[eui] for eui in group.members if eui in directory.load_of_eui):
+            consumer = directory.consumer.get(load.consumer)
+            for holds, what in (
+                (load.load_class is LoadClass.RED, "is red and is never shed"),
+                (load.never, "is marked never and refuses by itself"),
+                (LoadClass.RED < load.load_class < group.load_class, "is yellow in a green group: minutes, not hours"),
+                (consumer is not None and consumer.protected, f"belongs to the protected consumer {load.consumer}"),
+            ):
+                if holds:
+                    yield Finding("load_groups", position, "members", f"load {load.eui:016X} {what}", warning=True)
+    for position, balance in enumerate(site.balance_groups):
+        if balance.feed_tag and balance.feed_point:
+            yield Finding("balance_groups", position, "feed_point", "expected feed_tag or feed_point, not both")
+        if not balance.feed_tag and not balance.feed_point:
+            text = "has neither feed_tag nor feed_point: no balance can be made"
+            yield Finding("balance_groups", position, "feed_tag", text, warning=True)
+        if balance.feed_point and balance.feed_point in balance.members:
+            yield Finding("balance_groups", position, "feed_point", "is a member too; expected another point")
+        for point in (balance.feed_point, *balance.members):
+            if point in directory.point and directory.point[point].medium is not balance.medium:
+                text = f"point {point} measures {directory.point[point].medium}; expected {balance.medium}"
+                yield Finding("balance_groups", position, "feed_point" if point == balance.feed_point else "members", text)
+    for position, period in enumerate(site.meters):
+        module = directory.module_of_eui.get(period.eui)
+        if module is not None and period.channel >= module.channels:
+            text = f"channel {period.channel} of a module with {module.channels} channels (the first is 0)"
+            yield Finding("meters", position, "channel", text, warning=True)

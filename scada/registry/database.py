@@ -1,0 +1,193 @@
+"""The registry of one database, without a reactor: what the command line opens, and what the service runs in its thread."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, Engine, Select, select, update
+
+from scada.clock import SiteClock
+from scada.commands import Actor, Role
+from scada.errors import CommandRejected, StartError, StorageError
+from scada.registry import draft, exchange, rows
+from scada.registry.audit import AuditTrail, Note, append
+from scada.registry.checks import check
+from scada.registry.joining import Joined, join
+from scada.registry.models import Base, RevisionRow
+from scada.registry.schema import make_engine, migrate, reading, writing
+from scada.registry.users import UserBook
+from scada.settings import RegistrySettings
+from scada.site import Directory, JoinedModule, ModuleState, Site
+
+_revisions = Base.metadata.tables[RevisionRow.__tablename__]
+_SITE_REVISION = update(_revisions).where(_revisions.c.kind == "site")
+ADOPTERS = (Role.ENGINEER, Role.INTEGRATOR, Role.ADMINISTRATOR)
+
+
+def url_of(settings: RegistrySettings, data_dir: Path) -> str:
+    """Where the registry is: the configured URL, or an SQLite file in the data directory."""
+    return settings.url or f"sqlite:///{data_dir / 'registry.sqlite'}"
+
+
+def open_registry(url: str, clock: SiteClock | None = None) -> "RegistryDatabase":
+    """Open a registry and bring its schema to head; raises `StartError`. Blocking."""
+    database = RegistryDatabase(url, clock or SiteClock())
+    database.open()
+    return database
+
+
+class RegistryDatabase:
+    """Thread-safe; every method blocks. A change is one transaction: everything or nothing."""
+
+    def __init__(self, url: str, clock: SiteClock) -> None:
+        self._url = url
+        self._opened: Engine | None = None
+        self.audit = AuditTrail(self.engine, now=lambda: clock.map.real(clock.now()))
+        self.users = UserBook(self.engine, self.audit, clock.monotonic)
+        self._lock = Lock()
+        self._site: Site | None = None      # as last read or written; good while the revision has not moved
+
+    def engine(self) -> Engine:
+        """The open database."""
+        if self._opened is None:
+            raise StorageError("registry: the database is not open")
+        return self._opened
+
+    def open(self) -> None:
+        """Open the database and bring its schema to head; raises `StartError`."""
+        engine = make_engine(self._url)
+        try:
+            migrate(engine)
+        except StartError:
+            engine.dispose()
+            raise
+        self._opened = engine
+
+    def close(self) -> None:
+        engine, self._opened = self._opened, None
+        if engine is not None:
+            engine.dispose()
+
+    def revisions(self) -> dict[str, int]:
+        """How often `site`, `users` and `audit` were changed; by it a process sees what another one did."""
+        with reading(self.engine()) as connection:
+            return {row.kind: row.number for row in connection.execute(select(_revisions))}
+
+    def load(self) -> Site:
+        """The site as it is now; cheap when nothing changed."""
+        with self._lock, reading(self.engine()) as connection:
+            self._site = self._current(connection, select(_revisions.c.number))
+            return self._site
+
+    def change(self, make: Callable[[Site], Site], said: Callable[[], Note] | None = None) -> Site:
+        """Replace the site by `make(site)` and audit it, in one transaction; equal content changes nothing."""
+        with self._lock:
+            with writing(self.engine()) as connection:
+                old = self._current(connection, select(_revisions.c.number).with_for_update())
+                new = attrs.evolve(make(old), generation=old.generation)
+                if new != old:
+                    new = attrs.evolve(new, generation=old.generation + 1)
+                    rows.save(connection, old, new)
+                    connection.execute(_SITE_REVISION.values(number=new.generation))
+                    if said is not None:
+                        append(connection, [said()])
+            self._site = new                # only now: the commit has happened
+            return new
+
+    def _current(self, connection: Connection, revision: Select[Any]) -> Site:
+        number = connection.execute(revision.where(_revisions.c.kind == "site")).scalar_one()
+        if self._site is not None and self._site.generation == number:
+            return self._site
+        return attrs.evolve(rows.load(connection), generation=number)
+
+    # ---------------------------------------------------------------------------------------------- import
+    def put(self, written: draft.Draft, actor: Actor, source: str, *, replace: bool = False) -> draft.Outcome:
+        """Import a draft; raises `ConfigError` with every problem, and then nothing has changed."""
+        outcome: draft.Outcome | None = None
+
+        def make(old: Site) -> Site:
+            nonlocal outcome
+            outcome = draft.put_into(written, old, replace=replace)
+            return outcome.site
+
+        def said() -> Note:
+            assert outcome is not None
+            figures = {name: _figures(getattr(outcome, name)) for name in ("added", "changed", "removed")}
+            return self.audit.note(actor, "site.import", source, replace=replace, **figures)
+
+        site = self.change(make, said)
+        assert outcome is not None
+        return attrs.evolve(outcome, site=site)
+
+    def try_out(self, written: draft.Draft, *, replace: bool = False) -> draft.Outcome:
+        """What `put` would do; changes nothing."""
+        return draft.put_into(written, self.load(), replace=replace)
+
+    def import_file(self, path: Path, actor: Actor, *, replace: bool = False) -> draft.Outcome:
+        """Import a YAML file, a folder of CSV files or one CSV file."""
+        return self.put(exchange.read(path), actor, str(path), replace=replace)
+
+    def replace(self, site: Site, actor: Actor, source: str = "") -> Site:
+        """Make `site` the whole registry; raises `ConfigError`."""
+        findings = [finding for finding in check(site) if not finding.warning]
+        if findings:
+            raise draft.refused(site, findings)
+        return self.change(lambda _: site, lambda: self.audit.note(actor, "site.replace", source))
+
+    # ---------------------------------------------------------------------------------------------- modules
+    def join(self, announced: Sequence[JoinedModule]) -> Joined:
+        """Enter modules the field announced."""
+        result: Joined | None = None
+
+        def make(site: Site) -> Site:
+            nonlocal result
+            result = join(site, announced)
+            return result.site
+
+        site = self.change(make)
+        assert result is not None
+        return attrs.evolve(result, site=site)
+
+    def adopt(self, actor: Actor, eui: int) -> Site:
+        """Make a discovered module active; raises `CommandRejected`."""
+
+        def make(site: Site) -> Site:
+            directory = Directory(site)
+            module = directory.module_of_eui.get(eui)
+            if module is None:
+                raise CommandRejected([f"no module {eui:016X} has announced itself"])
+            reasons = []
+            if actor.role not in ADOPTERS:
+                reasons.append(f"a {actor.role} may not adopt modules; an engineer may")
+            if not actor.covers(directory.concentrator[module.concentrator].area):
+                reasons.append(f"{module.name} is outside the areas of {actor.name}")
+            if module.state is not ModuleState.DISCOVERED:
+                reasons.append(f"{module.name} is {module.state}; only a discovered module can be adopted")
+            if reasons:
+                raise CommandRejected(reasons)
+            return with_state(site, eui, ModuleState.ACTIVE)
+
+        return self.change(make, lambda: self.audit.note(actor, "module.adopt", f"{eui:016X}"))
+
+    def set_module_state(self, eui: int, state: ModuleState) -> Site:
+        """Lost, or back again. A module nobody adopted stays discovered; an unknown one is no news."""
+
+        def make(site: Site) -> Site:
+            module = Directory(site).module_of_eui.get(eui)
+            between = (ModuleState.ACTIVE, ModuleState.LOST)
+            if module is None or module.state not in between or state not in between:
+                return site
+            return with_state(site, eui, state)
+
+        return self.change(make)
+
+
+def with_state(site: Site, eui: int, state: ModuleState) -> Site:
+    modules = tuple(attrs.evolve(one, state=state) if one.eui == eui else one for one in site.modules)
+    return attrs.evolve(site, modules=modules)
+
+
+def _figures(counts: dict[str, int]) -> dict[str, int]:
+    return {kind: count for kind, count in counts.items() if count}

@@ -1,0 +1,237 @@
+"""The registry's tables. A row has the fields of the value it keeps (`scada.site`), and `id`, which keeps their order.
+
+Foreign keys refer to what people see (names, EUIs) and are checked at commit: so a changed row may be deleted and
+entered again under its `id` within one transaction, and two modules may swap names.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from scada.commands import LoadClass, Role
+from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH, Hex, Reference, named
+from scada.site import Adoption, Medium, ModuleState
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def _id() -> Mapped[int]:
+    return mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
+def _name() -> Mapped[str]:
+    return mapped_column(String(NAME_LENGTH), unique=True)
+
+
+def _text() -> Mapped[str]:
+    return mapped_column(String(TEXT_LENGTH))
+
+
+def _to(target: str) -> ForeignKey:
+    return ForeignKey(target, deferrable=True, initially="DEFERRED")
+
+
+def _refers(target: str) -> Mapped[str]:
+    return mapped_column(Reference(), _to(target), index=True, nullable=True)
+
+
+def _module(**options: Any) -> Mapped[int]:
+    return mapped_column(Hex(16), _to("modules.eui"), **options)
+
+
+class TransformerRow(Base):
+    __tablename__ = "transformers"
+    __table_args__ = (CheckConstraint("rated_kva > 0", name="rated"),)
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    title: Mapped[str] = _text()
+    rated_kva: Mapped[float] = mapped_column(Double)
+    area: Mapped[str] = _text()
+    meter: Mapped[str] = _text()
+
+
+class FeederRow(Base):
+    __tablename__ = "feeders"
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    transformer: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("transformers.name"), index=True)
+    title: Mapped[str] = _text()
+
+
+class ConcentratorRow(Base):
+    __tablename__ = "concentrators"
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    link_id: Mapped[int] = mapped_column(Hex(8), unique=True)
+    title: Mapped[str] = _text()
+    area: Mapped[str] = _text()
+    transformer: Mapped[str] = _refers("transformers.name")
+    adoption: Mapped[Adoption] = mapped_column(named(Adoption))
+
+
+class ModuleRow(Base):
+    __tablename__ = "modules"
+    __table_args__ = (CheckConstraint('"index" BETWEEN 0 AND 240', name="index"),)
+    id: Mapped[int] = _id()
+    eui: Mapped[int] = mapped_column(Hex(16), unique=True)
+    name: Mapped[str] = _name()
+    concentrator: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("concentrators.name"))
+    index: Mapped[int] = mapped_column(Integer)
+    state: Mapped[ModuleState] = mapped_column(named(ModuleState))
+    channels: Mapped[int] = mapped_column(Integer)
+    adapter: Mapped[str] = _text()
+    building: Mapped[str] = _text()
+    title: Mapped[str] = _text()
+
+
+# Index 0 means "none now"; only real subnet indices must differ within a concentrator.
+Index(
+    "uq_modules_concentrator_index", ModuleRow.concentrator, ModuleRow.index, unique=True,
+    sqlite_where=ModuleRow.index > 0, postgresql_where=ModuleRow.index > 0,
+)
+
+
+class ConsumerRow(Base):
+    __tablename__ = "consumers"
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    title: Mapped[str] = _text()
+    phases: Mapped[str] = mapped_column(String(8))
+    feeder: Mapped[str] = _refers("feeders.name")
+    building: Mapped[str] = _text()
+    protected: Mapped[bool]
+    contract_kw: Mapped[float | None] = mapped_column(Double)
+
+
+class PointRow(Base):
+    __tablename__ = "points"
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    medium: Mapped[Medium] = mapped_column(named(Medium))
+    consumer: Mapped[str] = _refers("consumers.name")
+    title: Mapped[str] = _text()
+
+
+class MeterRow(Base):
+    """A meter while it is installed at a point, on a channel. That periods do not overlap is checked in `checks`."""
+
+    __tablename__ = "meters"
+    __table_args__ = (
+        Unique("eui", "channel", "valid_from"),
+        CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="period"),
+        CheckConstraint("pulses_per_unit > 0", name="constant"),
+    )
+    id: Mapped[int] = _id()
+    serial: Mapped[str] = _text()
+    point: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("points.name"), index=True)
+    eui: Mapped[int] = _module()
+    channel: Mapped[int] = mapped_column(Integer)
+    pulses_per_unit: Mapped[float] = mapped_column(Double)
+    valid_from: Mapped[int] = mapped_column(Integer)
+    valid_to: Mapped[int | None] = mapped_column(Integer)
+
+
+class LoadRow(Base):
+    __tablename__ = "loads"
+    id: Mapped[int] = _id()
+    eui: Mapped[int] = _module(unique=True)
+    load_class: Mapped[LoadClass] = mapped_column(named(LoadClass))
+    title: Mapped[str] = _text()
+    consumer: Mapped[str] = _refers("consumers.name")
+    rated_w: Mapped[float] = mapped_column(Double)
+    never: Mapped[bool]
+    manual_restore: Mapped[bool]
+
+
+class LoadGroupRow(Base):
+    __tablename__ = "load_groups"
+    __table_args__ = (CheckConstraint("number BETWEEN 1 AND 255", name="number"),)
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    number: Mapped[int] = mapped_column(Integer, unique=True)
+    load_class: Mapped[LoadClass] = mapped_column(named(LoadClass))
+    title: Mapped[str] = _text()
+    area: Mapped[str] = _text()
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    max_off_s: Mapped[int] = mapped_column(Integer)
+    min_on_s: Mapped[int] = mapped_column(Integer)
+
+
+class LoadGroupMemberRow(Base):
+    __tablename__ = "load_group_members"
+    owner: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("load_groups.name"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    member: Mapped[int] = mapped_column(Hex(16), _to("loads.eui"), index=True)
+
+
+class BalanceGroupRow(Base):
+    __tablename__ = "balance_groups"
+    __table_args__ = (CheckConstraint("normal_loss BETWEEN 0 AND 1", name="loss"),)
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    medium: Mapped[Medium] = mapped_column(named(Medium))
+    title: Mapped[str] = _text()
+    transformer: Mapped[str] = _refers("transformers.name")
+    feed_tag: Mapped[str] = _text()
+    feed_point: Mapped[str] = _refers("points.name")
+    normal_loss: Mapped[float] = mapped_column(Double)
+    limit_percent: Mapped[float] = mapped_column(Double)
+
+
+class BalanceGroupMemberRow(Base):
+    __tablename__ = "balance_group_members"
+    owner: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("balance_groups.name"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    member: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("points.name"), index=True)
+
+
+class RevisionRow(Base):
+    """One counter each for `site`, `users` and `audit`: other processes see a change by it, writers queue at it."""
+
+    __tablename__ = "revisions"
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+
+
+class UserRow(Base):
+    __tablename__ = "users"
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    password_hash: Mapped[str] = _text()
+    role: Mapped[Role] = mapped_column(named(Role))
+    language: Mapped[str] = mapped_column(String(8))
+    disabled: Mapped[bool]
+    must_change: Mapped[bool]
+
+
+class UserAreaRow(Base):
+    __tablename__ = "user_areas"
+    user: Mapped[str] = mapped_column(
+        String(NAME_LENGTH), ForeignKey("users.name", ondelete="CASCADE"), primary_key=True
+    )
+    area: Mapped[str] = mapped_column(String(TEXT_LENGTH), primary_key=True)
+
+
+class AuditEntry(Base):
+    """Append-only: triggers (migration 0001) abort every UPDATE and DELETE; each digest covers the one before."""
+
+    __tablename__ = "audit"
+    number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False)
+    at: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = _text()
+    origin: Mapped[str] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(String(NAME_LENGTH), index=True)
+    target: Mapped[str] = _text()
+    detail: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
