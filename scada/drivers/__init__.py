@@ -1,0 +1,1 @@
+"""Drivers: what speaks to the field, one package a protocol."""

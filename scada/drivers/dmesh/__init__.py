@@ -1,0 +1,1 @@
+"""D-Mesh metering concentrators over DMLP (docs/dmlp.md)."""

@@ -1,0 +1,182 @@
+"""Group commands of one link: an ordered sender, and what the members did about it.
+
+Nothing is ever sent twice by itself: a link that breaks between GROUP_COMMAND and its answer leaves a command of
+unknown fate, and whoever sent it must inquire.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+
+from scada.clock import SiteClock
+from scada.commands import GroupOrder, MemberReport, MemberState
+from scada.drivers.dmesh import crypto, sets
+from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.link import COMMAND_T1_S, Link
+from scada.drivers.dmesh.messages import (
+    CommandReport,
+    CommandStatus,
+    GroupCommand,
+    GroupSet,
+    KeyConfirm,
+    KeyPut,
+    Result,
+    signed,
+)
+from scada.drivers.dmesh.modules import ModuleBook
+from scada.drivers.dmesh.numbers import Code, KeyTarget, code_name
+from scada.errors import CommandRejected, ConfigError, LinkError, StorageError
+
+KEPT: Final = 256                       # commands whose members are remembered, per concentrator
+NO_RESULT: Final = "no result reported"
+T = TypeVar("T")
+RunBlocking = Callable[..., "Deferred[Any]"]
+
+
+class CommandLog:
+    """Who was addressed by which command, and what was already told; outlives the sessions of its concentrator."""
+
+    def __init__(self) -> None:
+        self._members: OrderedDict[bytes, dict[int, int]] = OrderedDict()          # command -> index -> EUI
+        self._told: dict[bytes, dict[int, tuple[MemberState, str]]] = {}
+
+    def enter(self, command_id: bytes, members: Iterable[tuple[int, int]]) -> None:
+        self._members[command_id] = dict(members)
+        self._told.setdefault(command_id, {})
+        if len(self._members) > KEPT:
+            oldest, _ = self._members.popitem(last=False)
+            self._told.pop(oldest, None)
+
+    def members(self, command_id: bytes) -> dict[int, int] | None:
+        return self._members.get(command_id)
+
+    def news(self, report: CommandReport, at: int) -> list[MemberReport]:
+        """What a report says that was not told before. Members are those that were addressed."""
+        members, told = self._members[report.command_id], self._told[report.command_id]
+        found = []
+        for index, (state, reason) in states(report, members).items():
+            if told.get(index) != (state, reason):
+                told[index] = (state, reason)
+                found.append(MemberReport(report.command_id, members[index], state, reason, at))
+        return found
+
+
+def states(report: CommandReport, members: Iterable[int]) -> dict[int, tuple[MemberState, str]]:
+    """The furthest each member has come, by subnet index; nothing for those that were not heard of."""
+    members = set(members)
+    found: dict[int, tuple[MemberState, str]] = {}
+    for bitmap, state in (
+        (report.received, MemberState.RECEIVED),
+        (report.executed, MemberState.EXECUTED),
+        (report.restored, MemberState.RESTORED),
+    ):
+        found.update((index, (state, "")) for index in sets.indices(bitmap) if index in members)
+    for refusal in report.refused:
+        if refusal.index in members and found.get(refusal.index, (MemberState.RECEIVED, ""))[0] < MemberState.EXECUTED:
+            found[refusal.index] = (MemberState.REFUSED, code_name(refusal.code))
+    if report.final:
+        for index in members:
+            if found.get(index, (MemberState.RECEIVED, ""))[0] < MemberState.EXECUTED:
+                reason = NO_RESULT if index in found else ""
+                found[index] = (MemberState.NO_ANSWER, reason)
+    return found
+
+
+class GroupSender:
+    """Sends orders over one session, one after the other."""
+
+    def __init__(
+        self, link: Link, book: ModuleBook, keys: KeyStore, clock: SiteClock, log: CommandLog, run_blocking: RunBlocking
+    ) -> None:
+        self._link, self._book, self._keys, self._clock = link, book, keys, clock
+        self._log, self._run = log, run_blocking
+        self._turn = DeferredLock()
+        self._sets: dict[int, tuple[int, bytes]] = {}       # group -> (epoch, digest) this session has confirmed
+        self._confirmed: set[tuple[int, int]] = set()       # (group, epoch) whose key this session has confirmed
+
+    def send(self, order: GroupOrder) -> "Deferred[None]":
+        """Fires when the concentrator took the order; see `FieldGateway.send`."""
+        return self._turn.run(lambda: Deferred.fromCoroutine(self._send(order)))
+
+    async def inquire(self, command_id: bytes) -> bool:
+        """Whether the concentrator knows the command; its report follows by itself."""
+        if self._log.members(command_id) is None:
+            modules = await self._book.of(0)
+            entries = modules.entries if modules else ()
+            self._log.enter(command_id, ((entry.index, entry.eui) for entry in entries))
+        answer = await self._link.ask(CommandStatus(command_id), Result, COMMAND_T1_S)
+        if answer.code == Code.UNKNOWN:
+            return False
+        if answer.code in (Code.OK, Code.ACCEPTED, Code.DUPLICATE):
+            return True
+        raise LinkError(self._link.name, f"cannot say what became of a command: {code_name(answer.code)}")
+
+    async def _send(self, order: GroupOrder) -> None:
+        self._in_time(order)
+        await self._prepare(order)
+        key = await self._stored(self._keys.group_key, order.group, order.epoch)
+        counter = await self._stored(self._keys.next_counter, self._clock.seconds())
+        self._in_time(order)                                # preparing took its time
+        self._log.enter(order.command_id, order.members)
+        command = GroupCommand(
+            command_id=order.command_id,
+            group=order.group,
+            epoch=order.epoch,
+            action=order.action,
+            load_class=order.load_class,
+            off_for_s=order.off_for_s,
+            not_after=order.not_after,
+            restore_jitter_s=order.restore_jitter_s,
+            repeat=order.repeat,
+            ctr=counter,
+        )
+        self._accepted("GROUP_COMMAND", await self._link.ask(signed(command, key), Result, COMMAND_T1_S))
+
+    def _in_time(self, order: GroupOrder) -> None:
+        if not self._clock.trusted():
+            raise CommandRejected(["the server's time is not trusted: no timed command is sent"])
+        if self._clock.seconds() >= order.not_after:
+            raise CommandRejected(["too late: not_after has passed, nothing was sent"])
+        if not self._link.up:
+            raise LinkError(self._link.name, "the link is down: nothing was sent")
+
+    async def _prepare(self, order: GroupOrder) -> None:
+        """Membership and key of the group, where this session has not confirmed them yet."""
+        wanted = (order.epoch, sets.members_digest(order.members))
+        if self._sets.get(order.group) != wanted:
+            bitmap = sets.bitmap(index for index, _ in order.members)
+            answer = await self._link.ask(GroupSet(order.group, order.epoch, bitmap, wanted[1]), Result, COMMAND_T1_S)
+            self._accepted("GROUP_SET", answer)
+            self._sets[order.group] = wanted
+        if (order.group, order.epoch) not in self._confirmed:
+            await self._put_key(order)
+            self._confirmed.add((order.group, order.epoch))
+
+    async def _put_key(self, order: GroupOrder) -> None:
+        key = await self._stored(self._keys.group_key, order.group, order.epoch)
+        link_key = self._keys.link_key(self._link.link_id)
+        if link_key is None:
+            raise CommandRejected([f"{self._link.name}: its link key was withdrawn"])
+        put = KeyPut(KeyTarget.GROUP, order.group, order.epoch, crypto.wrap(link_key, key))
+        answer = await self._link.ask(put, KeyConfirm, COMMAND_T1_S)
+        if isinstance(answer, Result):
+            raise CommandRejected([f"{self._link.name} refused the group's key: {code_name(answer.code)}"])
+        same = (answer.target, answer.number, answer.key_id) == (KeyTarget.GROUP, order.group, order.epoch)
+        if not same or not crypto.equal(answer.check, crypto.key_check(key)):
+            raise CommandRejected([f"{self._link.name} confirmed another key than the group's"])
+
+    async def _stored(self, ask: Callable[..., T], *args: Any) -> T:
+        """What the key store says, off the loop; without it nothing can be signed, so nothing is sent."""
+        try:
+            found: T = await self._run(ask, *args)
+        except (StorageError, ConfigError) as problem:
+            raise CommandRejected([f"the key store cannot be used: {problem}"]) from None
+        return found
+
+    def _accepted(self, what: str, answer: Result) -> None:
+        # DUPLICATE: it has this command already, which is as good as having taken it now.
+        if answer.code not in (Code.OK, Code.ACCEPTED, Code.DUPLICATE):
+            text = f": {answer.text}" if answer.text else ""
+            raise CommandRejected([f"{self._link.name} refused {what}: {code_name(answer.code)}{text}"])

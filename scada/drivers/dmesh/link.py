@@ -1,0 +1,104 @@
+"""One concentrator that proved itself: requests with their answers, on top of a connection."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+
+from scada.drivers.dmesh.messages import Error, Hello, Message, Packet, Ping, Result
+from scada.drivers.dmesh.numbers import ANSWERS, Reason, code_name
+from scada.drivers.dmesh.rejected import Rejected
+from scada.drivers.dmesh.transport import Connection
+from scada.errors import DataRejected, LinkError
+from scada.timers import cancel
+
+MOST_PENDING: Final = 64                # requests under way to one concentrator
+COMMAND_T1_S: Final = 10.0              # a command's answer is awaited no longer than this
+A = TypeVar("A", bound=Message)
+
+
+class Link:
+    """What the parts of the driver hold of a session; useless, but harmless, once it is down."""
+
+    def __init__(
+        self, connection: Connection, hello: Hello, naming: Callable[[int], str], reactor: Any, time: Callable[[], int]
+    ) -> None:
+        self.connection, self.hello, self._naming = connection, hello, naming
+        self._reactor, self._time = reactor, time
+        self._pending: dict[int, tuple[Deferred[Message], Any]] = {}
+
+    @property
+    def link_id(self) -> int:
+        return self.hello.link_id
+
+    @property
+    def name(self) -> str:
+        """The concentrator's name of today: the registry may learn it while the link is up."""
+        return self._naming(self.link_id)
+
+    @property
+    def up(self) -> bool:
+        return self.connection.up
+
+    def send(self, message: Message, corr: int = 0) -> None:
+        self.connection.send(message, corr)
+
+    def answer(self, corr: int, message: Message) -> None:
+        """Answer a request, if it was one."""
+        if corr:
+            self.connection.answer(corr, message)
+
+    def close(self, reason: Reason, text: str = "", retry_after: int = 0) -> None:
+        self.connection.close(reason, text, retry_after)
+
+    def request(self, message: Message, within: float | None = None) -> "Deferred[Message]":
+        """
+        Ask, and get the answer; fails with `LinkError` when the link breaks or nothing comes in time.
+
+        Nothing is repeated: on TCP silence means that the connection is in doubt, and a PING finds out.
+        """
+        if not self.up:
+            return fail(LinkError(self.name, "the link is down"))
+        if len(self._pending) >= MOST_PENDING:
+            return fail(LinkError(self.name, "too many requests are under way"))
+        answer: Deferred[Message] = Deferred()
+        corr = self.connection.request(message)
+        wait = within or float(self.connection.session.t1)
+        self._pending[corr] = (answer, self._reactor.callLater(wait, self._late, corr, message.TYPE.name, wait))
+        return answer
+
+    async def ask(self, message: Message, of: type[A], within: float | None = None) -> A | Result:
+        """The answer as one of the expected kind, or the RESULT that came instead; `DataRejected` for anything else."""
+        answer = await self.request(message, within)
+        if isinstance(answer, (of, Result)):
+            return answer
+        said = code_name(answer.code) if isinstance(answer, Error) else answer.TYPE.name
+        raise DataRejected(self.name, f"answered {message.TYPE.name} with {said}")
+
+    def take_answer(self, packet: Packet) -> bool:
+        """Whether this was the answer to a request of ours (which then goes on)."""
+        return self._settle(packet.corr, packet.message) if packet.corr and packet.message.TYPE in ANSWERS else False
+
+    def take_rejected(self, what: Rejected) -> None:
+        """An answer that cannot be understood is no answer: do not wait for the time-out."""
+        if what.corr and what.type in ANSWERS:
+            self._settle(what.corr, Failure(DataRejected(self.name, f"unusable answer: {what.detail}")))
+
+    def went_down(self, why: str) -> None:
+        """Fail everything that waits."""
+        for corr in tuple(self._pending):
+            self._settle(corr, Failure(LinkError(self.name, f"the link went down: {why}")))
+
+    def _late(self, corr: int, what: str, waited: float) -> None:
+        self.send(Ping(self._time()))
+        self._settle(corr, Failure(LinkError(self.name, f"no answer to {what} within {waited:.0f} s")))
+
+    def _settle(self, corr: int, outcome: Any) -> bool:
+        waiting = self._pending.pop(corr, None)
+        if waiting is None:
+            return False
+        answer, timer = waiting
+        cancel(timer)
+        answer.callback(outcome)
+        return True

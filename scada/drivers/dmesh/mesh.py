@@ -1,0 +1,112 @@
+"""The radio network of one concentrator as it reports itself: the view for people, and its values as tags."""
+
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.clock import HOUR_S, NS
+from scada.drivers.dmesh.messages import LinkStat, LinkStats, Topology
+from scada.drivers.dmesh.modules import Modules
+from scada.site import Concentrator, MeshNode, MeshView, Module
+from scada.tags import Batch, Device, Quality, TagDef
+
+STALE_AFTER: Final = 26 * HOUR_S * NS   # reports come at least once a day; two hours of grace
+MODULE_TAGS: Final = (
+    TagDef("link_rssi_down", "dBm", "Signal at the module", -150, 20, STALE_AFTER, digits=0),
+    TagDef("link_rssi_up", "dBm", "Signal at its parent", -150, 20, STALE_AFTER, digits=0),
+    TagDef("link_delivery", "%", "Packets delivered", 0, 100, STALE_AFTER),
+    TagDef("level", "", "Relay level", 0, 64, STALE_AFTER, digits=0),
+    TagDef("battery", "mV", "Battery under load", 0, 10_000, STALE_AFTER, digits=0),
+    TagDef("relayed_today", "", "Packets relayed today", 0, 65_535, STALE_AFTER, digits=0),
+    TagDef("travel", "s", "Travel time to the concentrator", 0, 86_400, STALE_AFTER),
+)
+CONCENTRATOR_TAGS: Final = (
+    TagDef("link_up", "", "Link up", 0, 1, digits=0),
+    TagDef("modules", "", "Modules in the subnet", 0, 240, digits=0),
+    TagDef("delivery", "%", "Packets delivered, mean of the modules", 0, 100),
+    TagDef("archive_lag", "h", "Age of the newest interval held here", digits=0),
+)
+
+
+def module_device(module: Module) -> Device:
+    return Device(module.name, MODULE_TAGS, (module.concentrator,), module.title)
+
+
+def concentrator_device(concentrator: Concentrator) -> Device:
+    return Device(concentrator.name, CONCENTRATOR_TAGS, (), concentrator.title, concentrator.area)
+
+
+def module_values(stat: LinkStat) -> NDArray[np.float64]:
+    """Values of `MODULE_TAGS`."""
+    return np.array(
+        [
+            stat.rssi_down, stat.rssi_up, stat.delivery / 10, stat.level, stat.battery_load_mv, stat.relayed,
+            stat.travel_ms / 1000,
+        ],
+        dtype=np.float64,
+    )
+
+
+def module_batch(device: str, stat: LinkStat, received: int) -> Batch:
+    return Batch(device, module_values(stat), np.zeros(len(MODULE_TAGS), dtype=np.uint8), stat.heard * NS, received)
+
+
+@attrs.define
+class Mesh:
+    """What one concentrator last said; survives its sessions."""
+
+    generation: int = 0
+    stats: dict[int, LinkStat] = attrs.field(factory=dict)              # by subnet index
+    places: dict[int, tuple[int, int]] = attrs.field(factory=dict)      # index -> (parent, level), from TOPOLOGY
+    as_of: int = 0                                                      # ns, site time
+    modules: Modules | None = None
+    newest_hour: int = 0                                                # end of the newest interval committed
+    _pages: dict[int, Topology] = attrs.field(factory=dict)
+
+    def take_stats(self, report: LinkStats) -> None:
+        self.stats.update((stat.index, stat) for stat in report.nodes)
+        self.as_of = max(self.as_of, report.time * NS)
+
+    def take_topology(self, page: Topology) -> bool:
+        """One page of a snapshot; True when it was the last missing one and the tree changed."""
+        if page.page >= page.pages or any(held.generation != page.generation for held in self._pages.values()):
+            self._pages.clear()
+        if page.page >= page.pages:
+            return False
+        self._pages[page.page] = page
+        if len(self._pages) < page.pages:
+            return False
+        self.places = {node.index: (node.parent, node.level) for held in self._pages.values() for node in held.nodes}
+        self.generation, self.as_of = page.generation, max(self.as_of, page.time * NS)
+        self._pages.clear()
+        return True
+
+    def view(self, concentrator: str, *, link_up: bool) -> MeshView:
+        """Every module of the current list, with NaN where it never reported."""
+        nodes = () if self.modules is None else tuple(self._node(one.index, one.eui) for one in self.modules.entries)
+        return MeshView(concentrator, link_up, self.generation, nodes, self.as_of)
+
+    def _node(self, index: int, eui: int) -> MeshNode:
+        stat = self.stats.get(index)
+        parent, level = self.places.get(index, (stat.parent, stat.level) if stat else (0, 0))
+        nan = float("nan")
+        if stat is None:
+            return MeshNode(eui, index, level, parent, nan, nan, nan, 0, 0, nan, 0)
+        return MeshNode(
+            eui, index, level, parent, stat.rssi_down, stat.rssi_up, stat.delivery / 1000, stat.relayed,
+            stat.battery_load_mv, stat.travel_ms / 1000, stat.heard * NS,
+        )
+
+    def batch(self, device: str, *, link_up: bool, now: int) -> Batch:
+        """Values of `CONCENTRATOR_TAGS`; with the link down only `link_up` itself is good."""
+        nan = float("nan")
+        modules = float(len(self.modules.entries)) if self.modules else nan
+        delivery = float(np.mean([stat.delivery for stat in self.stats.values()])) / 10 if self.stats else nan
+        lag = float(max(0, now // (HOUR_S * NS) - self.newest_hour)) if self.newest_hour else nan
+        values = np.array([float(link_up), modules, delivery, lag])
+        quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
+        if not link_up:
+            quality[1:] = np.where(np.isnan(values[1:]), Quality.BAD_WAITING, Quality.BAD_NOT_CONNECTED)
+        return Batch(device, values, quality, now, now)

@@ -1,0 +1,111 @@
+"""Module lists of one concentrator by generation: whose module an index was when a record was written."""
+
+from collections import OrderedDict
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred
+
+from scada.drivers.dmesh.link import Link
+from scada.drivers.dmesh.messages import GetModules, ModuleEntry, ModuleList, Result
+from scada.drivers.dmesh.numbers import MAX_MODULES, Code, code_name
+from scada.errors import DataRejected, LinkError
+from scada.site import JoinedModule
+
+KEPT: Final = 16                        # generations remembered per link
+
+
+@attrs.frozen(eq=False)
+class Modules:
+    """One generation of the list."""
+
+    generation: int
+    entries: tuple[ModuleEntry, ...]
+    euis: NDArray[np.uint64]            # (241,) by subnet index; 0 where there is none
+
+
+def listed(generation: int, entries: tuple[ModuleEntry, ...]) -> Modules:
+    """A list from its entries."""
+    euis = np.zeros(MAX_MODULES + 1, dtype=np.uint64)
+    euis[[entry.index for entry in entries]] = [entry.eui for entry in entries]
+    euis.flags.writeable = False
+    return Modules(generation, entries, euis)
+
+
+def joined(link_id: int, entries: tuple[ModuleEntry, ...]) -> tuple[JoinedModule, ...]:
+    """The entries as the registry takes them."""
+    return tuple(
+        JoinedModule(
+            entry.eui, link_id, entry.index, entry.channels, entry.adapter, entry.level, entry.parent, entry.rssi
+        )
+        for entry in entries
+    )
+
+
+class ModuleBook:
+    """Fetches lists once each; whoever needs a list that is on its way waits for the same answer."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._held: OrderedDict[int, Modules | None] = OrderedDict()       # None: the concentrator no longer has it
+        self._coming: dict[int, list[Deferred[Modules | None]]] = {}
+        self.current: Modules | None = None
+
+    def of(self, generation: int) -> "Deferred[Modules | None]":
+        """
+        The list of a generation; 0 is the current one, as far as it is known.
+
+        None where the concentrator has no such list any more; fails with `LinkError` when the link breaks, with
+        `DataRejected` when what comes is no list.
+        """
+        waiting: Deferred[Modules | None] = Deferred()
+        if generation == 0 and self.current is not None:
+            waiting.callback(self.current)
+        elif generation in self._held:
+            waiting.callback(self._held[generation])
+        elif generation in self._coming:
+            self._coming[generation].append(waiting)
+        else:
+            self._coming[generation] = [waiting]
+            Deferred.fromCoroutine(self._fetch(generation)).addBoth(self._arrived, generation)
+        return waiting
+
+    def refresh(self) -> "Deferred[Modules | None]":
+        """Ask for the current list again."""
+        self.current = None
+        return self.of(0)
+
+    async def _fetch(self, generation: int) -> Modules | None:
+        entries: list[ModuleEntry] = []
+        page, pages, asked = 0, 1, generation
+        while page < pages:
+            answer = await self._link.ask(GetModules(asked, page), ModuleList)
+            if isinstance(answer, Result):
+                if answer.code == Code.UNKNOWN:
+                    return None
+                raise LinkError(self._link.name, f"has no module list at present: {code_name(answer.code)}")
+            if (asked and answer.generation != asked) or answer.page != page:
+                raise DataRejected(self._link.name, "sent another page of the module list than was asked for")
+            asked, pages = answer.generation, min(answer.pages, MAX_MODULES)
+            entries += answer.modules
+            page += 1
+        return listed(asked, tuple(entries))
+
+    def _arrived(self, outcome: object, generation: int) -> None:
+        waiting = self._coming.pop(generation)
+        if isinstance(outcome, Modules) or outcome is None:
+            if isinstance(outcome, Modules):
+                self._keep(outcome.generation, outcome)
+                if generation == 0:
+                    self.current = outcome
+            elif generation:
+                self._keep(generation, None)
+        for one in waiting:
+            one.callback(outcome)       # type: ignore[arg-type]  # a Failure goes down the errback chain
+
+    def _keep(self, generation: int, modules: Modules | None) -> None:
+        self._held[generation] = modules
+        if len(self._held) > KEPT:
+            self._held.popitem(last=False)

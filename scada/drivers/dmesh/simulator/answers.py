@@ -1,0 +1,112 @@
+"""What a simulated concentrator does when the server asks for something, and what it answers."""
+
+from typing import Final
+
+import attrs
+
+from scada.drivers.dmesh import crypto, sets
+from scada.drivers.dmesh import profile as profiles
+from scada.drivers.dmesh.messages import (
+    ArchRead,
+    CommandCancel,
+    CommandStatus,
+    Error,
+    GetInfo,
+    GetModules,
+    GetTopology,
+    GroupCommand,
+    GroupSet,
+    Info,
+    KeyConfirm,
+    KeyPut,
+    Message,
+    ModuleList,
+    Ping,
+    Pong,
+    ProfileMessage,
+    Result,
+    TimeSet,
+)
+from scada.drivers.dmesh.numbers import Code, KeyTarget
+from scada.drivers.dmesh.rejected import Rejected
+from scada.drivers.dmesh.simulator.state import ConcentratorState
+
+LONGEST_ROUND_TRIP_MS: Final = 5000
+MODEL: Final = "J100UC (simulated)"
+FIRMWARE: Final = "1.0"
+
+
+def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Message, ...]:
+    """Do what is asked at a site time [s since 1970]; the answers, in order."""
+    match message:
+        case Ping(time=time):
+            return (Pong(time, int(now), True),)
+        case TimeSet(round_trip_ms=trip):
+            return (_result(Code.OK if trip <= LONGEST_ROUND_TRIP_MS else Code.BAD_ARGUMENT),)
+        case GetInfo():
+            return (Info(MODEL, FIRMWARE, modules=len(state.modules), configuration=state.generation),)
+        case GetModules(generation=generation, page=page):
+            pages = _module_pages(state, generation or state.generation)
+            return (pages[page],) if page < len(pages) else (_result(Code.UNKNOWN),)
+        case GetTopology(page=page):
+            trees = state.topology(now)
+            return (trees[page],) if page < len(trees) else (_result(Code.UNKNOWN),)
+        case ArchRead():
+            return _read(state, message)
+        case GroupSet():
+            return (_result(state.control.set_group(message)),)
+        case KeyPut():
+            return (_put_key(state, message),)
+        case GroupCommand():
+            return (_result(state.control.take(message, now)),)
+        case CommandCancel(command_id=command_id):
+            return (_result(state.control.cancel(command_id)),)
+        case CommandStatus(command_id=command_id):
+            return (_result(Code.UNKNOWN if state.control.known(command_id) is None else Code.OK),)
+        case Pong() | Result() | Error():
+            pass
+        case _:
+            return (Error(int(Code.UNKNOWN), "not expected from a server", int(message.TYPE)),)
+    return ()
+
+
+def _put_key(state: ConcentratorState, message: KeyPut) -> Message:
+    """Group keys are taken; the simulator's own link and module keys are not changed over the air."""
+    if message.target is not KeyTarget.GROUP:
+        return _result(Code.DENIED)
+    key = crypto.unwrap(state.link_key, message.wrapped)
+    if isinstance(key, Rejected):
+        return _result(Code.CRYPTO)
+    state.control.put_key(message.number, message.key_id, key)
+    return KeyConfirm(message.target, message.number, message.key_id, crypto.key_check(key))
+
+
+def _read(state: ConcentratorState, message: ArchRead) -> tuple[Message, ...]:
+    """Records that cover what is asked for, at most `credit`; record number 0 moves no cursor."""
+    wanted = set(sets.indices(message.modules))
+    found = [
+        record for record in state.archive.covering(message.first, message.hours)
+        if wanted & set(record.profile.index.tolist())
+    ]
+    blocks = []
+    for record in found[-message.credit:]:
+        held = record.profile
+        rows = [number for number, index in enumerate(held.index.tolist()) if index in wanted]
+        part = attrs.evolve(
+            held, index=held.index[rows], channel=held.channel[rows], register=held.register[rows],
+            counts=held.counts[rows], status=held.status[rows],
+        )
+        blocks.append(ProfileMessage(0, profiles.encode(part)))
+    return tuple(blocks) or (_result(Code.UNKNOWN),)
+
+
+def _module_pages(state: ConcentratorState, generation: int) -> tuple[ModuleList, ...]:
+    modules = state.generations.get(generation)
+    if modules is None:
+        return ()
+    parts = state.pages(state.entries(modules))
+    return tuple(ModuleList(generation, number, len(parts), part) for number, part in enumerate(parts))
+
+
+def _result(code: Code) -> Result:
+    return Result(int(code))

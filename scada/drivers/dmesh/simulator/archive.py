@@ -1,0 +1,73 @@
+"""A concentrator's log of interval data: numbered records that are kept until the server holds them."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+from scada.drivers.dmesh import profile as profiles
+from scada.drivers.dmesh.profile import Profile
+
+DEPTH: Final = 20_000                       # records; a year and more of hourly ones
+
+
+@attrs.frozen(eq=False)
+class Record:
+    number: int
+    block: dict[int, Any]                   # as it goes on the wire
+    profile: Profile                        # the same as arrays
+
+
+class Archive:
+    """Records numbered from 1 within one archive id; the oldest go when it is full."""
+
+    def __init__(self, archive_id: int, room: int, depth: int = DEPTH) -> None:
+        self.id, self._room = archive_id, room
+        self._records: deque[Record] = deque(maxlen=depth)
+        self._newest = 0
+        self.acknowledged = 0
+        self.lost = 0                       # records that went before anybody held them
+
+    @property
+    def oldest(self) -> int:
+        return self._records[0].number if self._records else 0
+
+    @property
+    def newest(self) -> int:
+        return self._newest
+
+    def append(self, profile: Profile) -> tuple[Record, ...]:
+        """Enter a profile, split by channel so that every record fits a frame; returns the records it became."""
+        entered = []
+        for block in profiles.split(profile, self._room):
+            decoded = profiles.decode(block)
+            assert isinstance(decoded, Profile)
+            if len(self._records) == self._records.maxlen and self.oldest > self.acknowledged:
+                self.lost += 1
+            self._newest += 1
+            record = Record(self._newest, block, decoded)
+            self._records.append(record)
+            entered.append(record)
+        return tuple(entered)
+
+    def after(self, number: int) -> Record | None:
+        """The first record behind `number`; None if there is none."""
+        if not self._records or number >= self._newest:
+            return None
+        return self._records[max(0, number + 1 - self._records[0].number)]
+
+    def acknowledge(self, cursor: int) -> bool:
+        """The server holds everything up to `cursor`; True if that is news."""
+        cursor = min(cursor, self._newest)
+        if cursor <= self.acknowledged:
+            return False
+        self.acknowledged = cursor
+        return True
+
+    def covering(self, first: int, hours: int) -> Iterator[Record]:
+        """Records that hold something of these hours."""
+        for record in self._records:
+            held = record.profile
+            if held.first_hour < first + hours and held.first_hour + held.counts.shape[1] > first:
+                yield record

@@ -1,0 +1,167 @@
+"""Dials the server and dials again: the thin Twisted shell of a simulated concentrator. Decides nothing.
+
+Everything here is real time: connections, keep-alive, back-off. A real concentrator waits up to 60 s before it dials
+again and backs off to 15 min; a simulated one is quicker, so that a demo comes back while somebody looks.
+"""
+
+import random
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from scada.drivers.dmesh.simulator.session import ConcentratorSession, Phase
+from scada.drivers.dmesh.simulator.state import ConcentratorState
+from scada.timers import cancel
+
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 8.0
+QUICKER: Final = 10.0                       # of the time a server asks it to stay away
+HANDSHAKE_S: Final = 10.0
+
+
+class ConcentratorProtocol(Protocol):
+    """Moves bytes between a connection and a session."""
+
+    def __init__(self, client: "ConcentratorClient") -> None:
+        self._client = client
+        self.session = ConcentratorSession(
+            client.state, secrets.token_bytes(16), self._write, self._end, client.now
+        )
+        self._missed = 0
+        self._timer: Any = None
+
+    def connectionMade(self) -> None:
+        self._timer = self._client.reactor.callLater(HANDSHAKE_S, self._silence)
+        self.session.start()
+
+    def dataReceived(self, data: bytes) -> None:
+        was_up = self.session.phase is Phase.UP
+        self.session.receive(data)
+        self._missed = 0
+        if self.session.phase is Phase.UP:
+            self._timer.reset(self.session.t3)
+            if not was_up:
+                self._client.session_up(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        cancel(self._timer)
+        self.session.lost()
+        self._client.connection_lost(reason.getErrorMessage(), self.session.retry_after)
+
+    def _silence(self) -> None:
+        """Nothing came for t3: ask; after two unanswered questions, or no handshake in time, the link is down."""
+        if self.session.phase is not Phase.UP or self._missed >= 2:
+            self._end("the server is silent")
+            return
+        self._missed += 1
+        self.session.ping()
+        self._timer = self._client.reactor.callLater(self.session.t3, self._silence)
+
+    def _write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+    def _end(self, reason: str) -> None:
+        self._client.ended(reason)
+        self._stream.loseConnection()
+
+    @property
+    def _stream(self) -> Any:
+        """Twisted's interfaces are not annotated for what a TCP transport can do."""
+        return self.transport
+
+    def hang_up(self) -> None:
+        """Say goodbye and close."""
+        self.session.goodbye()
+        self._stream.loseConnection()
+
+
+class ConcentratorClient:
+    """Keeps one concentrator connected until it is stopped."""
+
+    def __init__(
+        self,
+        state: ConcentratorState,
+        reactor: Any,
+        endpoint: Any,
+        now: Callable[[], float],
+        *,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self.state, self.reactor, self.now = state, reactor, now
+        self._endpoint = endpoint
+        self._dice = dice
+        self._wait = FIRST_WAIT_S
+        self._retry: Any = None
+        self._dialling: Deferred[Any] | None = None
+        self._protocol: ConcentratorProtocol | None = None
+        self._stopped: Deferred[None] | None = None
+        self._said = ""
+        self.sessions = 0
+        self.log = Logger(f"concentrator.{state.link_id:08x}")
+
+    def start(self) -> None:
+        """Dial; then go on by itself."""
+        self._dial()
+
+    def stop(self) -> "Deferred[None]":
+        """Say goodbye, hang up, dial no more."""
+        cancel(self._retry)
+        self._stopped = Deferred()
+        if self._protocol is not None:
+            self._protocol.hang_up()
+        elif self._dialling is not None:
+            self._dialling.cancel()
+        else:
+            return succeed(None)
+        return self._stopped
+
+    # ------------------------------------------------------------------------------------- from the protocol
+    def session_up(self, protocol: ConcentratorProtocol) -> None:
+        self._wait = FIRST_WAIT_S
+        self.sessions += 1
+        self._say("session up")
+
+    def ended(self, reason: str) -> None:
+        self._say(reason)
+
+    def connection_lost(self, reason: str, retry_after: float) -> None:
+        self._protocol = None
+        self._say(reason)
+        self._again(min(retry_after / QUICKER, LONGEST_WAIT_S))
+
+    # ------------------------------------------------------------------------------------------------ dialling
+    def _dial(self) -> None:
+        factory: Any = Factory.forProtocol(lambda: ConcentratorProtocol(self))
+        self._dialling = self._endpoint.connect(factory)
+        self._dialling.addCallbacks(self._connected, self._refused)
+
+    def _connected(self, protocol: Any) -> None:
+        self._dialling = None
+        self._protocol = protocol
+        if ITCPTransport.providedBy(protocol.transport):
+            protocol.transport.setTcpNoDelay(True)
+
+    def _refused(self, failure: Failure) -> None:
+        self._dialling = None
+        self._say(f"no connection: {failure.getErrorMessage()}")
+        self._again()
+
+    def _again(self, least: float = 0.0) -> None:
+        if self._stopped is not None:
+            if not self._stopped.called:
+                self._stopped.callback(None)
+            return
+        self._retry = self.reactor.callLater(max(least, self._wait * (0.5 + self._dice())), self._dial)
+        self._wait = min(2 * self._wait, LONGEST_WAIT_S)
+
+    def _say(self, text: str) -> None:
+        """One line per change of state."""
+        if text != self._said:
+            self._said = text
+            self.log.info("{link:08x}: {text}", link=self.state.link_id, text=text)

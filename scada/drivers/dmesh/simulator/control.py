@@ -1,0 +1,249 @@
+"""How a group command travels: taken by the concentrator, heard by modules one by one, reported as answers come in."""
+
+import heapq
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import attrs
+import numpy as np
+
+from scada.commands import Action
+from scada.drivers.dmesh import sets
+from scada.drivers.dmesh.messages import CommandReport, GroupCommand, GroupSet, Refusal
+from scada.drivers.dmesh.numbers import Code
+from scada.drivers.dmesh.simulator.actuator import Actuator, Membership
+from scada.drivers.dmesh.simulator.mesh import Mesh
+
+REPEAT_S: Final = 45.0                      # between two broadcasts of one command, site time
+COALESCE_S: Final = 2.0                     # reports are sent at most this often, site time
+ANSWER_S: Final = 180.0                     # how long after `not_after` an answer may still be on its way
+BY_HAND_S: Final = (600.0, 1800.0)          # when somebody presses the button of a load that waits for a hand
+KEPT: Final = 256                           # commands remembered
+UNDER_WAY: Final = 32                       # commands being broadcast or collected at once
+
+
+@attrs.define(eq=False)
+class Progress:
+    """What the concentrator knows about one command."""
+
+    command: GroupCommand
+    members: frozenset[int]
+    taken: float                            # s, site time
+    received: set[int] = attrs.field(factory=set)
+    executed: set[int] = attrs.field(factory=set)
+    restored: set[int] = attrs.field(factory=set)
+    refused: dict[int, Code] = attrs.field(factory=dict)
+    latency: list[int] = attrs.field(factory=lambda: [0] * 16)
+    final: bool = False
+    report_due: bool = False
+
+    def report(self) -> CommandReport:
+        return CommandReport(
+            command_id=self.command.command_id,
+            received=sets.bitmap(self.received),
+            executed=sets.bitmap(self.executed),
+            restored=sets.bitmap(self.restored),
+            refused=tuple(Refusal(index, int(code)) for index, code in sorted(self.refused.items())),
+            latency=tuple(self.latency),
+            final=self.final,
+        )
+
+
+@attrs.frozen
+class Group:
+    epoch: int
+    members: frozenset[int]
+
+
+class Control:
+    """Groups, keys and commands of one subnet. All times are site time. [s since 1970]"""
+
+    def __init__(
+        self,
+        actuators: Mapping[int, Actuator],
+        euis: Callable[[], Mapping[int, int]],
+        mesh: Mesh,
+        rng: np.random.Generator,
+        on_supply: Callable[[int, bool, float], None],
+        on_report: Callable[[CommandReport], None],
+        is_reachable: Callable[[int, float], bool],
+        out_of_reach: float,
+    ) -> None:
+        self._actuators, self._euis, self._mesh, self._rng = actuators, euis, mesh, rng
+        self._on_supply, self._on_report, self._is_reachable = on_supply, on_report, is_reachable
+        self._out_of_reach = out_of_reach
+        self._place = {int(index): number for number, index in enumerate(mesh.index)}
+        self._groups: dict[int, Group] = {}
+        self._keys: dict[tuple[int, int], bytes] = {}               # (group, epoch) -> key
+        self._commands: dict[bytes, Progress] = {}
+        self._queue: list[tuple[float, int, Callable[[float], None]]] = []
+        self._number = 0
+
+    # ------------------------------------------------------------------------------ what the server asks for
+    def put_key(self, group: int, epoch: int, key: bytes) -> None:
+        self._keys[group, epoch] = key
+
+    def set_group(self, group: GroupSet) -> Code:
+        """Take a group if its members are still who the server thinks they are."""
+        euis = self._euis()
+        members = sets.indices(group.members)
+        if not all(index in euis for index in members):
+            return Code.INTERLOCK
+        if sets.members_digest((index, euis[index]) for index in members) != group.digest:
+            return Code.INTERLOCK
+        self._groups[group.group] = Group(group.epoch, frozenset(members))
+        return Code.OK
+
+    def take(self, command: GroupCommand, now: float) -> Code:
+        """Accept a command for broadcast, or say why not; a known command id is not executed twice."""
+        if command.command_id in self._commands:
+            return Code.DUPLICATE
+        group = self._groups.get(command.group)
+        if group is None:
+            return Code.UNKNOWN
+        if group.epoch != command.epoch:
+            return Code.INTERLOCK
+        if now > command.not_after:
+            return Code.EXPIRED
+        if sum(not one.final for one in self._commands.values()) >= UNDER_WAY:
+            return Code.BUSY
+        progress = Progress(command, group.members, now)
+        self._commands[command.command_id] = progress
+        while len(self._commands) > KEPT:
+            del self._commands[next(iter(self._commands))]
+        self._broadcast(progress, now)
+        self._at(command.not_after + ANSWER_S, lambda at: self._finish(progress, at))
+        return Code.ACCEPTED
+
+    def known(self, command_id: bytes) -> CommandReport | None:
+        progress = self._commands.get(command_id)
+        return None if progress is None else progress.report()
+
+    def cancel(self, command_id: bytes) -> Code:
+        """Stop repeating; what was heard stays heard."""
+        progress = self._commands.get(command_id)
+        if progress is None:
+            return Code.UNKNOWN
+        progress.members = frozenset(progress.received)
+        return Code.OK
+
+    # ---------------------------------------------------------------------------------------- what then happens
+    @property
+    def next_due(self) -> float | None:
+        return self._queue[0][0] if self._queue else None
+
+    def run(self, now: float) -> None:
+        """Let everything happen that is due by `now`, each at its own time."""
+        while self._queue and self._queue[0][0] <= now:
+            due, _, happen = heapq.heappop(self._queue)
+            happen(due)
+
+    def _at(self, due: float, happen: Callable[[float], None]) -> None:
+        self._number += 1
+        heapq.heappush(self._queue, (due, self._number, happen))
+
+    def _broadcast(self, progress: Progress, now: float) -> None:
+        deaf = self._rng.random(len(self._mesh.index)) < self._out_of_reach
+        for repeat in range(progress.command.repeat):
+            leaves = now + repeat * REPEAT_S
+            if leaves > progress.command.not_after:
+                break
+            down, up = self._mesh.draw_latency(self._rng), self._mesh.draw_latency(self._rng)
+            for index in sorted(progress.members):
+                place = self._place[index]
+                if np.isfinite(down[place]) and not deaf[place]:
+                    self._schedule(progress, index, leaves + float(down[place]), float(up[place]))
+
+    def _schedule(self, progress: Progress, index: int, heard: float, up: float) -> None:
+        self._at(heard, lambda at: self._hear(progress, index, at, up))
+
+    def _hear(self, progress: Progress, index: int, now: float, up: float) -> None:
+        """One module hears one broadcast; its answer may be lost on the way up."""
+        if index not in progress.members or not self._is_reachable(index, now):
+            return
+        actuator = self._actuators.get(index)
+        command = progress.command
+        if actuator is None:
+            code = Code.INTERLOCK
+        else:
+            held_before = frozenset(actuator.holds)
+            was_supplied = actuator.supplied
+            code = actuator.hear(command, self._membership(command.group), now, float(self._rng.random()))
+            self._settle(index, actuator, was_supplied, held_before, now)
+        if np.isfinite(up):
+            self._at(now + up, lambda at: self._answer(progress, index, code, now, at))
+
+    def _membership(self, group: int) -> Membership | None:
+        """What every member was told over the air: the group's epoch and the key of that epoch."""
+        known = self._groups.get(group)
+        key = None if known is None else self._keys.get((group, known.epoch))
+        return None if known is None or key is None else Membership(known.epoch, key)
+
+    def _settle(
+        self, index: int, actuator: Actuator, was_supplied: bool, held_before: frozenset[bytes], now: float
+    ) -> None:
+        """Tell the world when the supply changed, and come back when a hold ends."""
+        if actuator.supplied != was_supplied:
+            self._on_supply(index, actuator.supplied, now)
+        for command_id in held_before - frozenset(actuator.holds):
+            self._restored(command_id, index, now)
+        for command_id in frozenset(actuator.holds) - held_before:
+            self._at(actuator.holds[command_id].until, lambda at: self._let_go(index, actuator, at))
+        if actuator.manual_restore and not actuator.supplied and not actuator.holds:
+            self._at(now + self._rng.uniform(*BY_HAND_S), lambda at: self._press(index, actuator, at))
+
+    def _let_go(self, index: int, actuator: Actuator, now: float) -> None:
+        was_supplied, held_before = actuator.supplied, frozenset(actuator.holds)
+        actuator.tick(now)
+        self._settle(index, actuator, was_supplied, held_before, now)
+
+    def _press(self, index: int, actuator: Actuator, now: float) -> None:
+        was_supplied = actuator.supplied
+        actuator.switch_on_by_hand(now)
+        if actuator.supplied != was_supplied:
+            self._on_supply(index, actuator.supplied, now)
+
+    def _restored(self, command_id: bytes, index: int, now: float) -> None:
+        progress = self._commands.get(command_id)
+        if progress is None:
+            return
+        trip = float(self._mesh.draw_latency(self._rng)[self._place[index]])
+        # the module goes on telling until it is heard: a lost answer costs another meeting or two
+        arrives = now + (trip if np.isfinite(trip) else 3.0 * float(self._mesh.travel_s[self._place[index]]))
+        self._at(arrives, lambda at: self._note(progress, at, lambda: progress.restored.add(index)))
+
+    def _answer(self, progress: Progress, index: int, code: Code, heard: float, now: float) -> None:
+        if index in progress.received:
+            return
+
+        def note() -> None:
+            progress.received.add(index)
+            if code is Code.OK:
+                progress.executed.add(index)
+                bucket = int(np.ceil(np.log2(max(heard - progress.taken, 1.0))))
+                progress.latency[min(bucket, 15)] = min(progress.latency[min(bucket, 15)] + 1, 255)
+                if progress.command.action is Action.RESTORE:
+                    progress.restored.add(index)
+            else:
+                progress.refused[index] = code
+
+        self._note(progress, now, note)
+
+    def _note(self, progress: Progress, now: float, note: Callable[[], object]) -> None:
+        """Something became known: report it, together with what comes in a moment later."""
+        note()
+        if not progress.final and progress.received >= progress.members:
+            progress.final = True
+        if not progress.report_due:
+            progress.report_due = True
+            self._at(now + COALESCE_S, lambda at: self._send(progress))
+
+    def _finish(self, progress: Progress, now: float) -> None:
+        """No answer can be on its way any more: who is in no set did not answer."""
+        if not progress.final:
+            progress.final = True
+            self._send(progress)
+
+    def _send(self, progress: Progress) -> None:
+        progress.report_due = False
+        self._on_report(progress.report())

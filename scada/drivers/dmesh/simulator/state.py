@@ -1,0 +1,307 @@
+"""What a concentrator remembers whatever happens to its connections: modules, archive, events, groups."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.clock import HOUR_S
+from scada.drivers.dmesh.messages import (
+    CommandReport,
+    Event,
+    LinkStat,
+    LinkStats,
+    ModuleEntry,
+    Topology,
+    TopologyNode,
+)
+from scada.drivers.dmesh.profile import Profile
+from scada.drivers.dmesh.simulator.actuator import Actuator
+from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
+from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
+from scada.events import EventCode
+
+T = TypeVar("T")
+
+EVENTS_KEPT: Final = 4096
+REPORTS_KEPT: Final = 256
+ENTRY: Final = 48                           # bytes that one module takes in any list, at most
+WRAPPING: Final = 160                       # bytes of a frame that are not the block
+
+
+@attrs.frozen
+class SimModule:
+    """One module as the concentrator knows it."""
+
+    index: int
+    eui: int
+    channels: int
+    adapter: str = ""
+    actuator: Actuator | None = None
+    joins_at: float = float("-inf")         # s, site time: not in the subnet before
+
+
+@attrs.frozen
+class Absence:
+    """When a module cannot be reached: in the hours [first, last) since 1970, and then every `every` hours."""
+
+    index: int
+    first: int
+    last: int
+    every: int
+
+    def covers(self, index: int, hour: int) -> bool:
+        return index == self.index and hour >= self.first and (hour - self.first) % self.every < self.last - self.first
+
+
+@attrs.define(eq=False)
+class Outputs:
+    """Where a concentrator's news goes; whoever runs it sets these."""
+
+    on_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
+    on_record: Callable[[Record], None] = lambda record: None
+    on_acknowledged: Callable[[int], None] = lambda cursor: None
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    """Hours that a module keeps while it cannot be reached."""
+
+    first: int
+    registers: NDArray[np.int64]
+    pulses: list[NDArray[np.int64]] = attrs.field(factory=list)
+    status: list[NDArray[np.uint8]] = attrs.field(factory=list)
+
+
+class ConcentratorState:
+    """Everything of one subnet that outlives a session. Times are site time. [s since 1970]"""
+
+    def __init__(
+        self,
+        link_id: int,
+        link_key: bytes,
+        modules: tuple[SimModule, ...],
+        *,
+        started: float,
+        archive_id: int,
+        boot_id: int,
+        seed: int = 0,
+        max_frame: int = 4096,
+        weak_battery: int | None = None,
+        outputs: Outputs | None = None,
+        out_of_reach: float = OUT_OF_REACH,
+        archive_depth: int = DEPTH,
+    ) -> None:
+        self.link_id, self.link_key, self.boot_id, self.max_frame = link_id, link_key, boot_id, max_frame
+        self.outputs = outputs or Outputs()
+        self._all = modules
+        self._by_eui = {module.eui: module for module in modules}
+        self._rng = np.random.default_rng([seed, link_id])
+        self._noise = np.random.default_rng([seed, link_id, 1])     # its own: statistics must not move the commands' dice
+        self.mesh = grow(np.array([module.index for module in modules], dtype=np.int64), self._rng, weak_battery)
+        self._place = {module.index: number for number, module in enumerate(modules)}
+        self.archive = Archive(archive_id, max_frame - WRAPPING, archive_depth)
+        self._archive_full = False
+        self.generations: dict[int, tuple[SimModule, ...]] = {1: self._present(started)}
+        self.events: list[Event] = []
+        self._sequence = int(started) << 16     # grows over restarts of the simulator too
+        self.event_cursor = 0
+        self._absences: list[Absence] = []
+        self._waiting: dict[int, _Waiting] = {}
+        self._owed: dict[bytes, CommandReport] = {}
+        self.listener: Listener | None = None   # the session, while one is up
+        self.control = Control(
+            {module.index: module.actuator for module in modules if module.actuator is not None},
+            lambda: {module.index: module.eui for module in self.modules},
+            self.mesh,
+            self._rng,
+            lambda index, supplied, at: self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at),
+            self._report,
+            self.is_reachable,
+            out_of_reach,
+        )
+        self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
+
+    # --------------------------------------------------------------------------------------- who is there
+    @property
+    def generation(self) -> int:
+        return max(self.generations)
+
+    @property
+    def modules(self) -> tuple[SimModule, ...]:
+        return self.generations[self.generation]
+
+    def entries(self, modules: tuple[SimModule, ...]) -> tuple[ModuleEntry, ...]:
+        return tuple(
+            ModuleEntry(
+                module.index, module.eui, module.channels, module.adapter,
+                int(self.mesh.level[place]), int(self.mesh.parent[place]), round(float(self.mesh.rssi[place])),
+            )
+            for module in modules for place in (self._place[module.index],)
+        )
+
+    def pages(self, items: Sequence[T]) -> list[tuple[T, ...]]:
+        """A long list in pages that fit a frame; at least one."""
+        size = (self.max_frame - WRAPPING) // ENTRY
+        return [tuple(items[at:at + size]) for at in range(0, len(items), size)] or [()]
+
+    def absent(self, index: int, first: int, last: int, every: int = 1_000_000) -> None:
+        """Plan that a module cannot be reached in the hours [first, last), and then every `every` hours again."""
+        self._absences.append(Absence(index, first, last, every))
+
+    def is_reachable(self, index: int, at: float) -> bool:
+        return not any(one.covers(index, int(at // HOUR_S)) for one in self._absences)
+
+    def _present(self, at: float) -> tuple[SimModule, ...]:
+        return tuple(module for module in self._all if module.joins_at <= at)
+
+    def _join(self, at: float) -> None:
+        """Modules whose time has come announce themselves."""
+        present = self._present(at)
+        if len(present) == len(self.modules):
+            return
+        new = present[len(self.modules):] if present[: len(self.modules)] == self.modules else tuple(
+            module for module in present if module not in self.modules
+        )
+        self.generations[self.generation + 1] = present
+        if self.listener is not None:
+            self.listener.modules_joined(new)
+
+    # ----------------------------------------------------------------------------------- what was measured
+    def close_hour(
+        self,
+        hour: int,
+        eui: NDArray[np.uint64],
+        channel: NDArray[np.uint8],
+        register: NDArray[np.int64],
+        pulses: NDArray[np.int64],
+        status: NDArray[np.uint8],
+    ) -> None:
+        """An hour is over: the modules that can be reached deliver it, the others keep it."""
+        ended = (hour + 1) * HOUR_S
+        self._join(ended)
+        mine = np.array([int(one) in self._by_eui for one in eui], dtype=bool)
+        index = np.array([self._by_eui[int(one)].index for one in eui[mine]], dtype=np.int64)
+        now_there = {module.index for module in self.modules}
+        away = {one.index for one in self._absences if one.covers(one.index, hour)}
+        columns = (index, channel[mine], register[mine], pulses[mine], status[mine])
+        for absent in sorted(away):
+            self._keep(absent, hour, columns)
+        for back in sorted(set(self._waiting) - away):
+            self._deliver_late(back, columns, ended)
+        deliver = np.array([one in now_there and one not in away for one in index.tolist()], dtype=bool)
+        if deliver.any():
+            rows = [one[deliver] for one in columns]
+            self._append(Profile(
+                hour, rows[0].astype(np.uint16), rows[1], rows[2], rows[3][:, None], rows[4][:, None],
+                generation=self.generation,
+            ))
+        if self.listener is not None:
+            self.listener.link_stats(ended)
+
+    def _keep(self, index: int, hour: int, columns: tuple[NDArray[np.generic], ...]) -> None:
+        rows = columns[0] == index
+        _, _, register, pulses, status = (one[rows] for one in columns)
+        if index not in self._waiting:
+            self._waiting[index] = _Waiting(hour, register.astype(np.int64))
+            self.event(EventCode.MODULE_LOST, True, hour * HOUR_S, index)
+        self._waiting[index].pulses.append(pulses.astype(np.int64))
+        self._waiting[index].status.append(status.astype(np.uint8))
+
+    def _deliver_late(self, index: int, columns: tuple[NDArray[np.generic], ...], now: float) -> None:
+        kept = self._waiting.pop(index)
+        rows = columns[0] == index
+        self._append(Profile(
+            kept.first, columns[0][rows].astype(np.uint16), columns[1][rows].astype(np.uint8), kept.registers,
+            np.stack(kept.pulses, axis=1), np.stack(kept.status, axis=1), generation=self.generation,
+        ))
+        self.event(EventCode.MODULE_LOST, False, now, index)
+
+    def _append(self, profile: Profile) -> None:
+        for record in self.archive.append(profile):
+            self.outputs.on_record(record)
+        if bool(self.archive.lost) is not self._archive_full:
+            self._archive_full = True
+            self.event(EventCode.ARCHIVE_FULL, True, (profile.first_hour + profile.counts.shape[1]) * HOUR_S)
+        if self.listener is not None:
+            self.listener.records_added()
+
+    def acknowledge(self, cursor: int) -> None:
+        if self.archive.acknowledge(cursor):
+            self.outputs.on_acknowledged(self.archive.acknowledged)
+
+    # -------------------------------------------------------------------------------------------- what happened
+    def event(self, code: EventCode, raised: bool, at: float, index: int = 0, channel: int = 255) -> None:
+        """Enter an event; it is told until it is acknowledged."""
+        self._sequence += 1
+        self.events.append(Event(self._sequence, int(code), raised, int(at), True, index, channel))
+        del self.events[:-EVENTS_KEPT]
+        if self.listener is not None:
+            self.listener.events_added()
+
+    def index_of(self, eui: int) -> int | None:
+        module = self._by_eui.get(eui)
+        return None if module is None else module.index
+
+    def _report(self, report: CommandReport) -> None:
+        self._owed[report.command_id] = report
+        while len(self._owed) > REPORTS_KEPT:
+            del self._owed[next(iter(self._owed))]
+        if self.listener is not None:
+            self.listener.reported(report)
+
+    @property
+    def owed_reports(self) -> tuple[CommandReport, ...]:
+        """The latest report of every command that the server has not taken yet."""
+        return tuple(self._owed.values())
+
+    def taken(self, report: CommandReport) -> None:
+        """The server has this report; a later one of the same command is still owed."""
+        if self._owed.get(report.command_id) == report:
+            del self._owed[report.command_id]
+
+    # ------------------------------------------------------------------------------------------- how it stands
+    def topology(self, now: float) -> tuple[Topology, ...]:
+        nodes = [TopologyNode(one.index, one.parent, one.level) for one in self.entries(self.modules)]
+        pages = self.pages(nodes)
+        return tuple(Topology(1, number, len(pages), int(now), page) for number, page in enumerate(pages))
+
+    def link_stats(self, now: float) -> tuple[LinkStats, ...]:
+        mesh, day_share = self.mesh, now % 86400 / 86400
+        noise = self._noise.normal(0.0, 1.0, len(mesh.index))
+        nodes = []
+        for module in self.modules:
+            place = self._place[module.index]
+            rssi = float(mesh.rssi[place]) + float(noise[place])
+            battery = float(mesh.battery_mv[place])
+            nodes.append(LinkStat(
+                index=module.index, level=int(mesh.level[place]), parent=int(mesh.parent[place]),
+                rssi_down=round(rssi), rssi_up=round(rssi - 1.5), delivery=round(1000 * float(mesh.delivery[place])),
+                travel_ms=round(1000 * float(mesh.travel_s[place])),
+                relayed=round(26 * int(mesh.below[place]) * day_share),
+                battery_idle_mv=round(battery), battery_load_mv=round(battery - 110),
+                heard=self._heard(module.index, now),
+            ))
+        pages = self.pages(nodes)
+        return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
+
+    def _heard(self, index: int, now: float) -> int:
+        waiting = self._waiting.get(index)
+        return waiting.first * HOUR_S if waiting else int(now)
+
+
+class Listener:
+    """What a session hears from the state; this one is deaf."""
+
+    def records_added(self) -> None: ...
+
+    def events_added(self) -> None: ...
+
+    def modules_joined(self, modules: tuple[SimModule, ...]) -> None: ...
+
+    def link_stats(self, now: float) -> None: ...
+
+    def reported(self, report: CommandReport) -> None: ...

@@ -1,0 +1,266 @@
+"""One proven concentrator: what each of its messages sets in motion."""
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred, DeferredLock, FirstError, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from scada.clock import NS, SiteClock
+from scada.commands import MemberReport
+from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Figures
+from scada.drivers.dmesh.door import Door
+from scada.drivers.dmesh.groups import CommandLog, GroupSender, RunBlocking
+from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.link import Link
+from scada.drivers.dmesh.mesh import Mesh
+from scada.drivers.dmesh.messages import (
+    ArchStatus,
+    CommandReport,
+    Error,
+    Event,
+    EventAck,
+    Events,
+    LinkStat,
+    LinkStats,
+    ModuleJoined,
+    Packet,
+    Ping,
+    Pong,
+    ProfileMessage,
+    Result,
+    Samples,
+    TimeSet,
+    Topology,
+)
+from scada.drivers.dmesh.modules import ModuleBook, joined
+from scada.drivers.dmesh.numbers import ANSWERS, ClockMode, Code, Reason
+from scada.drivers.dmesh.outputs import Delivered
+from scada.errors import DataRejected, LinkError, StorageError
+from scada.events import DeviceEvent, EventCode
+from scada.ports import IntervalStore, Registry
+from scada.site import ModuleState
+from scada.timers import cancel
+
+log = Logger()
+
+MOST_UNDER_WAY: Final = 32              # messages that are being dealt with: news of modules, reports
+EVENT_BATCHES: Final = 8                # batches under way; a concentrator waits for EVENT_ACK anyway
+ROUND_TRIPS: Final = 3
+LONGEST_ROUND_TRIP_S: Final = 5.0       # real time; beyond it a clock is not set
+STEP_S: Final = 60                      # site time; a clock that is further off is stepped, not slewed
+RESYNC_S: Final = 3600.0                # real time between settings of the clock
+
+
+@attrs.frozen
+class Surroundings:
+    """What every station needs; the service makes it once."""
+
+    clock: SiteClock
+    reactor: Any
+    store: IntervalStore
+    registry: Registry
+    keys: KeyStore
+    door: Door
+    run_blocking: RunBlocking
+    credit: int
+    figures: Figures
+    tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"]
+    tell_reports: Callable[[Sequence[MemberReport]], None]
+    tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
+    tell_samples: Callable[[Mesh, str, Samples], None]
+
+
+class Station:
+    """The collaborators of one session, wired; gone with it. `mesh` and `commands` outlive it."""
+
+    def __init__(self, link: Link, around: Surroundings, mesh: Mesh, commands: CommandLog) -> None:
+        self.link, self.mesh = link, mesh
+        self._around, self._commands = around, commands
+        self.book = ModuleBook(link)
+        cursor, held = around.door.archive_cursor(link.hello), around.store.cursor(link.link_id, link.hello.archive_id)
+        if cursor < held:
+            log.warn("{name}: its archive ends at record {newest}, though {held} was here already; it is taken again",
+                     name=link.name, newest=link.hello.newest, held=held)
+        self.archive = ArchiveIntake(
+            link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed
+        )
+        self.groups = GroupSender(link, self.book, around.keys, around.clock, commands, around.run_blocking)
+        self._events_turn = DeferredLock()
+        self._under_way = 0
+        self._resync: Any = None
+
+    def start(self) -> None:
+        """READY has left: learn the modules, set the clock."""
+        self._go(self._learn_modules())
+        self._go(self._set_clock())
+
+    def heard(self, delivered: Delivered) -> None:
+        """One message."""
+        packet = delivered.packet
+        if self.link.take_answer(packet):
+            return
+        match packet.message:
+            case ProfileMessage(record=0, block=block):
+                self.archive.take_answer(packet.corr, block, delivered.body)
+            case ProfileMessage(record=record, block=block):
+                self.archive.take(record, block, delivered.body)
+            case ArchStatus(oldest=oldest):
+                self.archive.moved(oldest)
+            case Samples(record=0) as samples:
+                self._around.tell_samples(self.mesh, self.link.name, samples)
+            case Samples(record=record):
+                self.archive.refuse(record, "archived samples are not agreed on in this version", delivered.body)
+            case Events(events=events):
+                self._take_events(events, packet.corr)
+            case ModuleJoined() as news:
+                self._go(self._joined(news, packet.corr))
+            case CommandReport() as report:
+                self._go(self._reported(report, packet.corr))
+            case Topology() as page:
+                self.mesh.take_topology(page)
+            case LinkStats() as stats:
+                self.mesh.take_stats(stats)
+                self._around.tell_stats(self.mesh, stats.nodes)
+            case _:
+                self._unexpected(packet)
+
+    def went_down(self, why: str) -> None:
+        """The session is over."""
+        self.archive.halt()
+        cancel(self._resync)
+        self._resync = None
+        self.link.went_down(why)
+
+    # ------------------------------------------------------------------ modules
+    async def _learn_modules(self) -> None:
+        modules = await self.book.refresh()
+        if modules is not None:
+            self.mesh.modules = modules
+            self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
+            await self._around.registry.module_joined(joined(self.link.link_id, modules.entries))
+
+    async def _joined(self, news: ModuleJoined, corr: int) -> None:
+        await self._around.registry.module_joined(joined(self.link.link_id, news.modules))
+        self.link.answer(corr, Result(Code.OK))
+        if self.book.current is None or self.book.current.generation != news.generation:
+            self.mesh.modules = await self.book.refresh() or self.mesh.modules
+
+    # ------------------------------------------------------------------- events
+    def _take_events(self, events: tuple[Event, ...], corr: int) -> None:
+        if len(self._events_turn.waiting) >= EVENT_BATCHES:
+            self.link.close(Reason.PROTOCOL, f"more than {EVENT_BATCHES} unacknowledged batches of events")
+            return
+        turn = self._events_turn.run(lambda: Deferred.fromCoroutine(self._events(events, corr)))
+        turn.addErrback(self._events_failed)
+
+    async def _events(self, events: tuple[Event, ...], corr: int) -> None:
+        """Told to every listener, and only then acknowledged; a repeat is acknowledged again and told to nobody."""
+        cursors, key = self._around.door.event_cursors, (self.link.link_id, self.link.hello.archive_id)
+        known = cursors.get(key, 0)
+        if fresh := [event for event in events if event.sequence > known]:
+            modules = await self.book.of(0)
+            euis = modules.euis if modules else ()
+            told = [self._device_event(event, int(euis[event.index]) if len(euis) else 0) for event in fresh]
+            await gatherResults([self._around.tell_events(told), *self._life_cycle(fresh, euis)], consumeErrors=True)
+            cursors[key] = max(known, *(event.sequence for event in fresh))
+        ack = EventAck(cursors.get(key, 0))
+        self.link.answer(corr, ack) if corr else self.link.send(ack)
+
+    def _device_event(self, event: Event, eui: int) -> DeviceEvent:
+        if event.index == 0:
+            device = self.link.name
+        else:
+            module = self._around.registry.directory.module_of_eui.get(eui)
+            device = module.name if module else f"{eui:016x}" if eui else f"{self.link.name}-index-{event.index}"
+        return DeviceEvent(
+            device, event.code, event.raised, event.time * NS, event.time_good, event.sequence,
+            None if event.channel == 255 else event.channel, self._around.clock.now(),
+        )
+
+    def _life_cycle(self, events: Sequence[Event], euis: Any) -> list["Deferred[None]"]:
+        """A module that was lost or came back is news for the registry too; a discovered one is not adopted by it."""
+        moves = []
+        for event in events:
+            if event.code != EventCode.MODULE_LOST or not event.index or not len(euis):
+                continue
+            module = self._around.registry.directory.module_of_eui.get(int(euis[event.index]))
+            before, after = ModuleState.ACTIVE, ModuleState.LOST
+            if not event.raised:
+                before, after = after, before
+            if module is not None and module.state is before:
+                moves.append(self._around.registry.set_module_state(module.eui, after))
+        return moves
+
+    def _events_failed(self, failure: Failure) -> None:
+        if not isinstance(_innermost(failure).value, LinkError | DataRejected | StorageError):   # its owner has said why
+            log.failure("{name}: events could not be handled; they stay unacknowledged", failure, name=self.link.name)
+        self.link.close(Reason.STORAGE, "events cannot be taken at present", STORAGE_RETRY_S)
+
+    # ------------------------------------------------------------------ commands
+    async def _reported(self, report: CommandReport, corr: int) -> None:
+        """A command that nobody here remembers (a restart) was addressed to somebody in the current list."""
+        if self._commands.members(report.command_id) is None:
+            modules = await self.book.of(0)
+            entries = modules.entries if modules else ()
+            self._commands.enter(report.command_id, ((one.index, one.eui) for one in entries))
+        self.link.answer(corr, Result(Code.OK))
+        if news := self._commands.news(report, self._around.clock.now()):
+            self._around.tell_reports(news)
+
+    # --------------------------------------------------------------------- time
+    async def _set_clock(self) -> None:
+        """The best of several round trips decides; an untrusted clock sets nothing."""
+        self._resync = self._around.reactor.callLater(RESYNC_S, lambda: self._go(self._set_clock()))
+        clock = self._around.clock
+        best, mode = LONGEST_ROUND_TRIP_S, ClockMode.SLEW
+        for _ in range(ROUND_TRIPS if clock.trusted() else 0):
+            asked = clock.monotonic()
+            pong = await self.link.ask(Ping(clock.seconds()), Pong)
+            if (took := clock.monotonic() - asked) < best and isinstance(pong, Pong):
+                best = took
+                mode = ClockMode.STEP if abs(pong.own - clock.seconds()) > STEP_S + took * clock.rate else ClockMode.SLEW
+        if best < LONGEST_ROUND_TRIP_S:
+            time = round((clock.now() + best / 2 * clock.rate * NS) / NS)
+            await self.link.ask(TimeSet(time, mode, round(best * 1000)), Result)
+
+    # ------------------------------------------------------------------ machinery
+    def _committed(self, end_hour: int) -> None:
+        self.mesh.newest_hour = max(self.mesh.newest_hour, end_hour)
+
+    def _unexpected(self, packet: Packet) -> None:
+        """Answers nobody waits for any more are nothing special; requests that only we may make are."""
+        if packet.message.TYPE not in ANSWERS:
+            self.link.send(Error(Code.DENIED, "not for a concentrator to send", packet.message.TYPE), packet.corr)
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin something that takes its time; a concentrator that asks faster than it is served is sent away.
+
+        Without that bound one of them fills the registry's queue, where the audit of everybody's commands waits too.
+        """
+        if self._under_way >= MOST_UNDER_WAY:
+            work.close()
+            self.link.close(Reason.PROTOCOL, f"more than {MOST_UNDER_WAY} messages wait to be dealt with", STORAGE_RETRY_S)
+            return
+        self._under_way += 1
+
+        def over(outcome: Any) -> Any:
+            self._under_way -= 1
+            return outcome
+
+        def failed(failure: Failure) -> None:
+            if failure.check(LinkError, DataRejected, StorageError):
+                log.warn("{problem}", problem=failure.getErrorMessage())
+            else:
+                log.failure("{name}: unexpected", failure, name=self.link.name)
+
+        Deferred.fromCoroutine(work).addBoth(over).addErrback(failed)
+
+
+def _innermost(failure: Failure) -> Failure:
+    """What really went wrong, where several things were waited for at once."""
+    while isinstance(failure.value, FirstError):
+        failure = failure.value.subFailure
+    return failure
