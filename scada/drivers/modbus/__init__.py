@@ -1,0 +1,1 @@
+"""Modbus devices, described by templates (config/templates/modbus)."""
