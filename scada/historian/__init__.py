@@ -1,0 +1,1 @@
+"""History: the journal an acknowledgement rests on, the block store it is merged into, live tags, results and replicas."""

@@ -1,0 +1,32 @@
+"""What can be stored at all: the rest is refused before it reaches the journal, where it would stop everybody's merging."""
+
+from typing import Final
+
+from scada.clock import HOUR_S
+from scada.historian.dense import DAY_S, WRAP
+from scada.historian.records import LINK_MAX, NUMBER_MAX
+from scada.intervals import MISSING, IntervalBlock, Provenance
+
+LAST_SECOND: Final = 7_258_118_400                  # the year 2200: what lies beyond is a clock gone mad
+
+
+def unusable(block: IntervalBlock) -> str:
+    """Why a block cannot be stored at all; "" when it can."""
+    if block.interval_s <= 0 or HOUR_S % block.interval_s or DAY_S % block.interval_s:
+        return f"intervals of {block.interval_s} s; expected a whole part of an hour"
+    if block.first < 0 or (block.first + block.counts.shape[1]) * block.interval_s > LAST_SECOND:
+        return f"interval number {block.first}; expected a time between 1970 and 2200"
+    if reason := unusable_source(block.provenance):
+        return reason
+    if block.counts.size and int(block.counts.min()) < MISSING:
+        return "negative pulses"
+    if len(block.register) and not (int(block.register.min()) >= MISSING and int(block.register.max()) < WRAP):
+        return "a register outside 32 bits"
+    return ""
+
+
+def unusable_source(source: Provenance) -> str:
+    """Why a provenance cannot be stored; "" when it can."""
+    if 0 <= source.link_id <= LINK_MAX and 0 <= source.archive_id <= NUMBER_MAX and 0 <= source.record <= NUMBER_MAX:
+        return ""
+    return f"provenance {source}; expected a 32-bit link, a 63-bit archive and a 63-bit record"

@@ -1,0 +1,91 @@
+"""Which blocks of the store a destination does not have yet, as lines for it."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from scada.historian.database import ReadPool
+from scada.historian.dense import SLOTS, Dense, columns_of
+from scada.historian.lines import block_lines
+from scada.historian.months import month_path, month_paths
+from scada.historian.rows import BY_KEY, BlockKey, decode_block
+from scada.historian.slots import SlotBook
+from scada.intervals import Mark
+
+_VERSIONS: Final = "SELECT interval_s, day, block, version FROM block"
+
+
+class Backlog:
+    """`versions` are what the destination has of each block; marks come in the reactor's thread, the rest in another."""
+
+    def __init__(self, store_dir: Path, book: Callable[[], SlotBook]) -> None:
+        self._store_dir, self._book = store_dir, book
+        self._pool = ReadPool()
+        self._lock = threading.Lock()
+        self._pending: dict[BlockKey, None] = {}
+        self._versions: dict[BlockKey, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def open(self, versions: dict[BlockKey, int]) -> None:
+        """Find the blocks that are newer than what was sent. Blocking."""
+        self._versions = versions
+        for path in month_paths(self._store_dir):
+            with self._pool.reading(path) as database:
+                rows = database.execute(_VERSIONS).fetchall() if database else []
+            for *key, version in rows:
+                if versions.get(tuple(key), 0) < version:
+                    self._pending[tuple(key)] = None
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def changed(self, mark: Mark) -> None:
+        """A commit changed blocks."""
+        width = columns_of(mark.interval_s)
+        last_day = (mark.first + mark.intervals - 1) // width
+        with self._lock:
+            for block in np.unique(mark.slots // SLOTS).tolist():
+                for day in range(mark.first // width, last_day + 1):
+                    self._pending[mark.interval_s, day, block] = None
+
+    def take(self) -> BlockKey | None:
+        """The next one; a commit that comes meanwhile enters it again."""
+        with self._lock:
+            key = next(iter(self._pending), None)
+            if key is not None:
+                del self._pending[key]
+            return key
+
+    def again(self, key: BlockKey) -> None:
+        """It could not be sent."""
+        with self._lock:
+            self._pending[key] = None
+
+    def lines(self, key: BlockKey) -> tuple[bytes, int, int] | None:
+        """(body, number of lines, version) of what changed since the version that was sent; None if nothing."""
+        block, sent = self._load(key), self._versions.get(key, 0)
+        if block is None or block.version <= sent:
+            return None
+        book = self._book()
+        slots = key[2] * SLOTS + np.arange(SLOTS)
+        rows = np.flatnonzero(book.known(slots))
+        eui, channel = book.channels(slots[rows])
+        columns = np.flatnonzero(block.column_version > sent)
+        body = "".join(block_lines(block, key[0], key[1], columns, rows, eui, channel))
+        return body.encode(), body.count("\n"), block.version
+
+    def sent(self, key: BlockKey, version: int) -> None:
+        self._versions[key] = version
+
+    def _load(self, key: BlockKey) -> Dense | None:
+        with self._pool.reading(month_path(self._store_dir, key[1])) as database:
+            row = database.execute(BY_KEY, key).fetchone() if database else None
+        try:
+            return decode_block(key[0], *row) if row else None
+        except ValueError:
+            return None                             # the store's own health names it

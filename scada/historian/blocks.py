@@ -1,0 +1,173 @@
+"""The block store: enters what the journal holds into blocks, in transactions that may be repeated.
+
+Written by one thread; entering the same records again changes nothing. Blocks lie in the month files, and the state
+file, written last, says how far the journal is merged.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.historian import months
+from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
+from scada.historian.journal import Position
+from scada.historian.months import Month, Months
+from scada.historian.records import BlockRecord, Record
+from scada.historian.rows import BlockKey
+from scada.historian.slots import SlotBook
+from scada.historian.state import StateFile
+from scada.intervals import MISSING, IntervalBlock, Mark
+
+CACHED_BLOCKS: Final = 256
+
+
+class BlockStore:
+    """Merges journal records into the files; one thread at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.book = SlotBook()
+        self.state = StateFile(directory)
+        self.conflicts = self.damaged = 0
+        self._months = Months(directory)
+        self._cache: OrderedDict[BlockKey, Dense] = OrderedDict()
+        self._saved_registers: dict[BlockKey, NDArray[np.int64]] = {}
+        self._repeated = False
+
+    def open(self) -> None:
+        """Read slots, cursors and the merged position."""
+        self.state.open(self.book)
+
+    def close(self) -> None:
+        self._months.close()
+        self.state.close()
+
+    def merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
+        """Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it."""
+        counters = self.conflicts, self.damaged
+        try:
+            marks = self._merge(items)
+        except BaseException:
+            self._cache.clear()                     # it may be ahead of the disk
+            self._saved_registers.clear()
+            self.conflicts, self.damaged = counters
+            self._repeated = True
+            raise
+        self._repeated = False
+        return coalesced(marks)
+
+    # ------------------------------------------------------------------ private
+    def _merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
+        marks: list[Mark] = []
+        touched: dict[BlockKey, None] = {}
+        with self._months.transaction() as month:
+            for _, record in items:
+                if isinstance(record, BlockRecord):
+                    changed = self._enter(record, month, touched)
+                    if self._repeated:
+                        changed[:] = True           # the attempt before may have changed it, and told nobody
+                    if changed.any():
+                        block = record.block
+                        marks.append(Mark(record.slots[changed], block.first, block.counts.shape[1], block.interval_s))
+            for key in touched:
+                self._write(key, month)
+        self._trim()
+        self.state.save(items)
+        return marks
+
+    def _enter(self, record: BlockRecord, month: Month, touched: dict[BlockKey, None]) -> NDArray[np.bool_]:
+        """Enter one delivered block; returns which of its channels changed."""
+        block, slots = record.block, record.slots
+        changed = np.zeros(len(slots), np.bool_)
+        for lines in _without_repeats(slots):
+            for one in _by_block(slots, lines):
+                changed[one] |= self._enter_lines(block, slots[one], one, month, touched)
+        return changed
+
+    def _enter_lines(
+        self, block: IntervalBlock, slots: NDArray[np.int64], lines: Any, month: Month, touched: dict[BlockKey, None]
+    ) -> NDArray[np.bool_]:
+        """Enter the channels of a delivered block that share a block of the store, day by day."""
+        width = columns_of(block.interval_s)
+        counts, status, registers = block.counts[lines], block.status[lines], block.register[lines]
+        flagged = bool(status.any())
+        pulses, gaps = pulses_before(counts) if block.first % width + counts.shape[1] > width else (None, None)
+        rows = slots % SLOTS
+        changed = np.zeros(len(slots), np.bool_)
+        done = 0
+        while done < counts.shape[1]:
+            day, column = divmod(block.first + done, width)
+            upto = min(done + width - column, counts.shape[1])
+            key = (block.interval_s, day, int(slots[0]) // SLOTS)
+            dense = self._load(key, month)
+            touched[key] = None
+            if done and pulses is not None and gaps is not None:
+                whole = (registers != MISSING) & (gaps[:, done] == 0)
+                bases = np.where(whole, (registers + pulses[:, done]) % WRAP, MISSING)
+            else:
+                bases = registers
+            found, conflicts = enter(dense, rows, column, counts[:, done:upto], status[:, done:upto] if flagged else None)
+            changed |= found
+            conflicts += enter_registers(dense, rows, column, bases)
+            if conflicts:
+                self.conflicts += months.keep_conflicts(month(day), key, conflicts, block.received)
+            done = upto
+        return changed
+
+    def _load(self, key: BlockKey, month: Month) -> Dense:
+        block = self._cache.get(key)
+        if block is not None:
+            self._cache.move_to_end(key)
+            return block
+        block, damaged = months.load(month(key[1]), key)
+        self.damaged += damaged
+        self._cache[key] = block
+        self._saved_registers[key] = block.registers.copy()
+        return block
+
+    def _write(self, key: BlockKey, month: Month) -> None:
+        block = self._cache[key]
+        block.registers = thinned(block.registers, block.counts)
+        if not block.touched and np.array_equal(block.registers, self._saved_registers[key]):
+            return
+        months.save(month(key[1]), key, block)
+        self._saved_registers[key] = block.registers.copy()
+        block.touched = False
+
+    def _trim(self) -> None:
+        while len(self._cache) > CACHED_BLOCKS:
+            key, _ = self._cache.popitem(last=False)
+            del self._saved_registers[key]
+        self._months.trim()
+
+
+def coalesced(marks: Sequence[Mark]) -> list[Mark]:
+    """One mark for all channels of the same intervals: an hour of a whole site is one piece of news."""
+    same: dict[tuple[int, int, int], list[NDArray[np.int64]]] = {}
+    for mark in marks:
+        same.setdefault((mark.first, mark.intervals, mark.interval_s), []).append(mark.slots)
+    return [Mark(np.unique(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
+
+
+def _without_repeats(slots: NDArray[np.int64]) -> list[Any]:
+    """Index sets that name no slot twice: nearly always one set of all."""
+    if len(slots) < 2 or bool((np.diff(slots) > 0).all()):
+        return [np.arange(len(slots))] if len(slots) else []
+    rest = np.arange(len(slots))
+    sets = []
+    while len(rest):
+        _, first = np.unique(slots[rest], return_index=True)
+        sets.append(rest[np.sort(first)])
+        rest = np.delete(rest, first)
+    return sets
+
+
+def _by_block(slots: NDArray[np.int64], lines: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Lines that share a block of 256 slots, together."""
+    numbers = slots[lines] // SLOTS
+    if numbers[0] == numbers[-1] and bool((numbers == numbers[0]).all()):
+        return [lines]
+    return [lines[numbers == number] for number in np.unique(numbers)]

@@ -1,0 +1,98 @@
+"""SQLite as the historian uses it: WAL and synchronous=FULL for the one writer, a small pool for readers in any thread."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from scada.errors import StorageError
+
+BUSY_SECONDS: Final = 10.0
+IDLE_PER_FILE: Final = 4
+
+
+def open_writer(path: Path, schema: str) -> sqlite3.Connection:
+    """The writing connection of a file, its tables made; autocommit: say BEGIN where several statements belong together.
+
+    SQLite's WAL with FULL syncs every commit; with NORMAL the last commits are lost when the power fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.executescript(schema)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it or nothing of it, durable when the block ends."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield database
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+class ReadPool:
+    """Read-only connections, kept open between reads; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[Path, list[sqlite3.Connection]] = {}
+        self._closed = False
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[sqlite3.Connection | None]:
+        """A connection for one read, in one instant of the file; None if there is no such file yet."""
+        database = self._take(path)
+        if database is None:
+            yield None
+            return
+        try:
+            database.execute("BEGIN")
+            yield database
+            database.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            database.close()
+            raise StorageError(f"{path} cannot be read: {error}") from error
+        except BaseException:
+            database.close()
+            raise
+        self._give_back(path, database)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, {}
+        for databases in idle.values():
+            for database in databases:
+                database.close()
+
+    def _take(self, path: Path) -> sqlite3.Connection | None:
+        with self._lock:
+            if self._idle.get(path):
+                return self._idle[path].pop()
+        if not path.exists():
+            return None
+        return sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None,
+            check_same_thread=False,
+        )
+
+    def _give_back(self, path: Path, database: sqlite3.Connection) -> None:
+        with self._lock:
+            idle = self._idle.setdefault(path, [])
+            if not self._closed and len(idle) < IDLE_PER_FILE:
+                idle.append(database)
+                return
+        database.close()

@@ -1,0 +1,62 @@
+"""The live log: what the bus says, written about once a second and rolled into chunks every few minutes."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred
+
+from scada.clock import SiteClock
+from scada.historian.livefiles import LiveFiles
+from scada.historian.samples import Samples
+from scada.historian.tap import BusTap, Kept, Taken
+from scada.historian.worker import Worker
+from scada.ports import TagSource
+
+ROLL_S: Final = 300.0                               # real time between two rolls
+
+
+class LiveLog:
+    """From the bus to the files."""
+
+    def __init__(self, files: LiveFiles, bus: TagSource, clock: SiteClock, reactor: Any, worker: Worker) -> None:
+        self._files, self._clock = files, clock
+        self._tags: dict[str, int] = {}
+        self._numbers: dict[Kept, NDArray[np.int32]] = {}
+        self._rolled = clock.monotonic()
+        self.tap = BusTap(bus, reactor, worker, "the live log", files.directory, self._write)
+
+    def start(self, tags: dict[str, int]) -> None:
+        """Begin to listen; `tags` are the numbers of the tags known so far."""
+        self._tags = tags
+        self.tap.start()
+
+    def stop(self) -> "Deferred[Any]":
+        return self.tap.stop()
+
+    # ------------------------------------------------- in the worker's thread
+    def _write(self, taken: list[Taken]) -> None:
+        new: dict[str, int] = {}
+        numbers = {kept: self._numbers_of(kept, new) for kept in {kept for kept, _ in taken}}
+        columns = [numbers[kept] for kept, _ in taken]
+        self._files.append([(number, name) for name, number in new.items()], Samples(
+            np.concatenate(columns),
+            np.repeat(np.array([batch.at for _, batch in taken], dtype=np.int64), [len(one) for one in columns]),
+            np.concatenate([batch.values[kept.columns] for kept, batch in taken]),
+            np.concatenate([batch.quality[kept.columns] for kept, batch in taken]),
+        ))
+        self._tags.update(new)                      # only now are these numbers on disk
+        self._numbers.update(numbers)
+        if self._clock.monotonic() - self._rolled >= ROLL_S:
+            self._rolled = self._clock.monotonic()
+            self._files.roll()
+
+    def _numbers_of(self, kept: Kept, new: dict[str, int]) -> NDArray[np.int32]:
+        """Numbers of a device's tags; those nobody has yet go into `new`, to be written with the samples."""
+        numbers = self._numbers.get(kept)
+        if numbers is not None:
+            return numbers
+        for name in kept.names:
+            if name not in self._tags and name not in new:
+                new[name] = len(self._tags) + len(new) + 1
+        return np.array([self._tags.get(name) or new[name] for name in kept.names], dtype=np.int32)

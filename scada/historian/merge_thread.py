@@ -1,0 +1,105 @@
+"""The merge thread: what is durable in the journal goes into blocks, however often the disk refuses."""
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from twisted.logger import Logger
+
+from scada.historian.batches import MERGE_RECORDS, mergeable
+from scada.historian.blocks import BlockStore
+from scada.historian.journal import Journal, Position
+from scada.historian.records import Record
+from scada.historian.refusals import sentence, sqlite_sentence
+from scada.intervals import Mark
+
+MERGE_DELAY_S: Final = 0.1                          # real time a small merge waits for company
+RETRY_S: Final = 1.0                                # real time until a failed merge is tried again
+_log = Logger()
+
+
+class MergeThread:
+    """`merged` is called in the thread, with what has become readable."""
+
+    def __init__(
+        self, directory: Path, blocks: BlockStore, journal: Journal, merged: Callable[[list[Mark]], None],
+        delay: float = MERGE_DELAY_S,
+    ) -> None:
+        self._directory, self._blocks, self._journal, self._merged, self._delay = directory, blocks, journal, merged, delay
+        self._condition = threading.Condition()
+        self._waiting: deque[tuple[Position, Record, int]] = deque()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.bytes = 0                              # in the journal and in memory, not yet in blocks
+        self.records = 0                            # merged since start
+        self.trouble = ""                           # why the last merge failed, "" = it did not
+
+    def __len__(self) -> int:
+        """Records not yet in blocks."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="historian-merge", daemon=True)
+        self._thread.start()
+
+    def put(self, items: Iterable[tuple[Position, Record, int]]) -> None:
+        """Records in the order of the journal, each with its size in memory. [B]"""
+        with self._condition:
+            for item in items:
+                self._waiting.append(item)
+                self.bytes += item[2]
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Merge what is left, unless the disk refuses: then the journal has it for the next start."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not self._waiting and not self._closing:
+                    self._condition.wait()
+                if not self._waiting:
+                    return
+                if not self._worth_merging():
+                    self._condition.wait_for(self._worth_merging, self._delay)
+                batch = list(mergeable((place, record) for place, record, _ in self._waiting))
+            try:
+                marks = self._blocks.merge(batch)
+                self._journal.forget(self._blocks.state.merged)
+            except Exception as error:              # a full disk, or a bug: the journal still has it all; try again
+                if self._failed(error):
+                    return
+                continue
+            with self._condition:
+                for _ in batch:
+                    self.bytes -= self._waiting.popleft()[2]
+            self.trouble = ""
+            self.records += len(batch)
+            self._merged(marks)
+
+    def _worth_merging(self) -> bool:
+        return self._closing or len(self._waiting) >= MERGE_RECORDS
+
+    def _failed(self, error: Exception) -> bool:
+        """Remember why, wait a little; True when it is time to give up because the server stops."""
+        if isinstance(error, sqlite3.Error):
+            text = sqlite_sentence("the block store", self._directory, error)
+        elif isinstance(error, OSError):
+            text = sentence("the block store", self._directory, error)
+        else:
+            _log.failure("merge thread")
+            text = f"merging failed: {error!r}"
+        if text != self.trouble:
+            _log.error("{trouble}; what is acknowledged is safe in the journal", trouble=text)
+        self.trouble = text
+        with self._condition:
+            self._condition.wait_for(lambda: self._closing, RETRY_S)
+            return self._closing

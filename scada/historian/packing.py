@@ -1,0 +1,72 @@
+"""Integer and float arrays as small bytes: narrowed where exact, byte-shuffled, zstd-compressed."""
+
+import threading
+from typing import Any, Final
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+LEVEL: Final = 1
+_NARROW: Final = (np.int8, np.int16, np.int32, np.int64)
+_TYPES: Final[dict[int, np.dtype[Any]]] = {
+    1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<i8"), 5: np.dtype("<f8"), 6: np.dtype("u1"),
+}
+_CODES: Final = {dtype: code for code, dtype in _TYPES.items()}
+_local = threading.local()
+
+
+def narrow(values: NDArray[np.int64]) -> NDArray[Any]:
+    """The same integers in the fewest bytes that hold all of them."""
+    if values.size == 0:
+        return values.astype(np.int8)
+    low, high = int(values.min()), int(values.max())
+    for kind in _NARROW:
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max:
+            return values.astype(kind)
+    return values
+
+
+def type_code(array: NDArray[Any]) -> int:
+    """The number that stands for an array's type in files; never reused."""
+    return _CODES[array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype]
+
+
+def type_of(code: int) -> np.dtype[Any]:
+    return _TYPES[code]
+
+
+def pack(array: NDArray[Any]) -> bytes:
+    """One byte of type, then the array's bytes: all first bytes, all second bytes …, compressed."""
+    contiguous = np.ascontiguousarray(array)
+    planes = contiguous.reshape(-1).view(np.uint8).reshape(-1, contiguous.itemsize).T
+    return bytes((type_code(contiguous),)) + bytes(_compressor().compress(planes.tobytes()))
+
+
+def unpack(blob: bytes, size: int) -> NDArray[Any]:
+    """The flat array of `size` elements that `pack` took; raises `ValueError` for anything else."""
+    try:
+        dtype = _TYPES[blob[0]]
+        raw = _decompressor().decompress(blob[1:], max_output_size=size * dtype.itemsize)
+    except (KeyError, IndexError, zstandard.ZstdError) as error:
+        raise ValueError(f"not a packed array: {error}") from None
+    if len(raw) != size * dtype.itemsize:
+        raise ValueError(f"packed array of {len(raw)} bytes, expected {size} x {dtype.itemsize}")
+    planes = np.frombuffer(raw, dtype=np.uint8).reshape(dtype.itemsize, size)
+    return np.ascontiguousarray(planes.T).view(dtype).reshape(size)
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """zstd's contexts must not be shared between threads."""
+    if not hasattr(_local, "compressor"):
+        _local.compressor = zstandard.ZstdCompressor(level=LEVEL)
+    compressor: zstandard.ZstdCompressor = _local.compressor
+    return compressor
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    if not hasattr(_local, "decompressor"):
+        _local.decompressor = zstandard.ZstdDecompressor()
+    decompressor: zstandard.ZstdDecompressor = _local.decompressor
+    return decompressor

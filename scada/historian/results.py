@@ -1,0 +1,159 @@
+"""What analytics computed, row by row: a later put of the same row replaces it and raises its version."""
+
+import json
+import sqlite3
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred, fail
+
+from scada.errors import StorageError
+from scada.historian.database import ReadPool, open_writer, transaction
+from scada.historian.refusals import storage_error
+from scada.historian.worker import Worker
+from scada.ports import ResultTable
+
+RESULT_FILE: Final = "results.sqlite"
+WAITING_MOST: Final = 10_000
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS series(number INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, span INTEGER NOT NULL,
+    UNIQUE(kind, name, span));
+CREATE TABLE IF NOT EXISTS shape(number INTEGER PRIMARY KEY, columns TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS result(series INTEGER NOT NULL, start INTEGER NOT NULL, version INTEGER NOT NULL,
+    shape INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY(series, start)) WITHOUT ROWID;
+"""
+
+
+@attrs.frozen(eq=False)
+class _Put:
+    kind: str
+    name: str
+    span_s: int
+    table: ResultTable
+    done: "Deferred[None]"
+
+
+class ResultHistory:
+    """Reads results, from any thread or process; `put` belongs to the process that owns the folder."""
+
+    def __init__(self, directory: Path, pool: ReadPool) -> None:
+        self.path, self._pool = directory / RESULT_FILE, pool
+
+    def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
+        return fail(StorageError("this is a reader; results are written by the server"))
+
+    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+        with self._pool.reading(self.path) as database:
+            if database is None:
+                return ResultTable(np.empty(0, np.int64), {})
+            rows = database.execute(
+                "SELECT start, shape, row FROM result JOIN series ON number = series WHERE kind=? AND name=? AND span=? "
+                "AND start >= ? AND start < ? ORDER BY start", (kind, name, span_s, first, last),
+            ).fetchall()
+            shapes = {
+                number: json.loads(text) for number, text in database.execute("SELECT number, columns FROM shape")
+            }
+        start = np.array([row[0] for row in rows], dtype=np.int64)
+        used = np.array([row[1] for row in rows], dtype=np.int64)
+        columns: dict[str, NDArray[np.float64]] = {}
+        for shape in np.unique(used).tolist():
+            lines = np.flatnonzero(used == shape)
+            block = np.frombuffer(b"".join(rows[line][2] for line in lines), dtype="<f8").reshape(len(lines), -1)
+            for place, column in enumerate(shapes[shape]):
+                columns.setdefault(column, np.full(len(rows), np.nan))[lines] = block[:, place]
+        return ResultTable(start, columns)
+
+
+class ResultWriter(ResultHistory):
+    """`ResultStore`: puts that wait together become durable together."""
+
+    def __init__(self, directory: Path, pool: ReadPool, worker: Worker) -> None:
+        super().__init__(directory, pool)
+        self._worker = worker
+        self._database: sqlite3.Connection | None = None
+        self._waiting: deque[_Put] = deque()
+        self.stored = 0
+        self.trouble = ""
+
+    def open(self) -> None:
+        self._database = open_writer(self.path, _SCHEMA)
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
+        if not self._worker.running:
+            return fail(StorageError("the historian is not running"))
+        if len(self._waiting) >= WAITING_MOST:
+            return fail(StorageError("results come faster than they can be stored"))
+        waiting = _Put(kind, name, span_s, table, Deferred())
+        self._waiting.append(waiting)
+        if len(self._waiting) == 1:                 # one job takes all that gathers until it runs
+            self._worker.call(self._store).addCallbacks(self._stored, self._failed)
+        return waiting.done
+
+    # ------------------------------------------------------------------ private
+    def _store(self) -> list[_Put]:
+        taken = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        assert self._database is not None
+        try:
+            with transaction(self._database) as database:
+                for put in taken:
+                    self._store_one(database, put)
+        except Exception as error:                  # whoever waits must hear of it, whatever it is
+            raise _NotStored(taken, error) from error
+        return taken
+
+    def _store_one(self, database: sqlite3.Connection, put: _Put) -> None:
+        key = (put.kind, put.name, put.span_s)
+        database.execute("INSERT OR IGNORE INTO series(kind, name, span) VALUES (?,?,?)", key)
+        (series,) = database.execute("SELECT number FROM series WHERE kind=? AND name=? AND span=?", key).fetchone()
+        columns = json.dumps(list(put.table.columns))
+        database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
+        (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
+        rows = _rows(put.table.columns, len(put.table.start))
+        database.executemany(
+            "INSERT INTO result VALUES (?, ?, 1, ?, ?) ON CONFLICT(series, start) DO UPDATE SET version = version + 1, "
+            "shape = excluded.shape, row = excluded.row",
+            [(series, start, shape, row.tobytes()) for start, row in zip(put.table.start.tolist(), rows, strict=True)],
+        )
+
+    def _stored(self, taken: list[_Put]) -> None:
+        self.trouble = ""
+        self.stored += len(taken)
+        for put in taken:
+            put.done.callback(None)
+
+    def _failed(self, failure: Any) -> None:
+        failure.trap(_NotStored)
+        cause = failure.value.cause
+        error = storage_error("the result store", self.path.parent, cause) if isinstance(cause, sqlite3.Error) else (
+            StorageError(f"the result store failed: {cause!r}")
+        )
+        self.trouble = str(error)
+        for put in failure.value.taken:
+            put.done.errback(error)
+
+
+class _NotStored(Exception):
+    """Carries the puts of a failed transaction back to the reactor's thread."""
+
+    def __init__(self, taken: list[_Put], cause: Exception) -> None:
+        self.taken, self.cause = taken, cause
+        super().__init__(str(cause))
+
+
+def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+    """(n, columns), in the order of the columns."""
+    if not columns:
+        return np.empty((n, 0))
+    return np.stack([np.asarray(column, dtype="<f8") for column in columns.values()], axis=1)

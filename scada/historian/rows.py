@@ -1,0 +1,47 @@
+"""A block of the store as the row of a table, with a check sum over all of it."""
+
+import zlib
+from typing import Any, Final
+
+import numpy as np
+
+from scada.historian.dense import SLOTS, Dense, columns_of
+from scada.historian.packing import narrow, pack, unpack
+from scada.intervals import MISSING
+
+COLUMNS: Final = "version, crc, columns, counts, status, registers"
+BY_KEY: Final = f"SELECT {COLUMNS} FROM block WHERE interval_s=? AND day=? AND block=?"
+BlockKey = tuple[int, int, int]                     # interval_s, day since 1970, block
+
+
+def encode_block(block: Dense) -> tuple[Any, ...]:
+    """The values of `COLUMNS`; what says nothing is left out."""
+    columns = pack(narrow(block.column_version))
+    counts = pack(narrow(block.counts))
+    status = pack(block.status) if block.status.any() else None
+    registers = pack(narrow(block.registers)) if (block.registers != MISSING).any() else None
+    return block.version, _crc(columns, counts, status, registers), columns, counts, status, registers
+
+
+def decode_block(
+    interval_s: int, version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
+) -> Dense:
+    """The block of a row; raises `ValueError` when its bytes are not what was written."""
+    if _crc(columns, counts, status, registers) != crc:
+        raise ValueError("the bytes do not match their check sum")
+    width = columns_of(interval_s)
+    size, shape = SLOTS * width, (SLOTS, width)
+    return Dense(
+        unpack(counts, size).astype(np.int64).reshape(shape),
+        np.zeros(shape, np.uint8) if status is None else unpack(status, size).astype(np.uint8).reshape(shape),
+        np.full(shape, MISSING, np.int64) if registers is None else unpack(registers, size).astype(np.int64).reshape(shape),
+        unpack(columns, width).astype(np.int64),
+        version,
+    )
+
+
+def _crc(*blobs: bytes | None) -> int:
+    value = 0
+    for blob in blobs:
+        value = zlib.crc32(blob or b"", value)
+    return value

@@ -1,0 +1,161 @@
+"""The historian as a part of the server: one embedded store, its live log, its results and the replicas behind it."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, gatherResults
+
+from scada import ports
+from scada.clock import SiteClock
+from scada.errors import StartError
+from scada.historian.back_off import BackOff
+from scada.historian.database import ReadPool
+from scada.historian.live import LiveLog
+from scada.historian.livefiles import LiveFiles, LiveHistory
+from scada.historian.reader import BlockReader, StoredSlots
+from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.replica import Replica
+from scada.historian.results import ResultHistory, ResultWriter
+from scada.historian.store import EmbeddedIntervals
+from scada.historian.worker import Worker
+from scada.settings import HistorianSettings
+
+
+@attrs.frozen
+class HistoryReader:
+    """Read-only view of a historian's folder, also while the server writes it."""
+
+    intervals: ports.IntervalReader
+    live: ports.LiveReader
+    results: ports.ResultStore
+    _pool: ReadPool
+
+    def close(self) -> None:
+        """Give the files back."""
+        self._pool.close()
+
+
+class Historian:
+    """
+    Owns the folder `history`; hands out `intervals`, `live` and `results` as ports from its birth on.
+
+    Subscribe to `intervals` before `start`: what a crash had kept from being announced is announced by `start`.
+    """
+
+    def __init__(
+        self, settings: HistorianSettings, data_dir: Path, clock: SiteClock, reactor: Any, bus: ports.TagSource,
+        *, fsync: Callable[[int], None] = os.fdatasync, back_off: BackOff | None = None,
+    ) -> None:
+        self.directory = settings.dir or data_dir / "history"
+        self._worker = Worker(reactor, "historian")
+        self._store = EmbeddedIntervals(self.directory, reactor, fsync=fsync)
+        self._files = LiveFiles(self.directory)
+        self._log = LiveLog(self._files, bus, clock, reactor, self._worker)
+        self._live = LiveHistory(self.directory, self._store.pool)
+        self._results = ResultWriter(self.directory, self._store.pool, self._worker)
+        self._replicas = [
+            Replica(
+                one, one.spool_dir or data_dir / "spool", self.directory, lambda: self._store.blocks.book,
+                self._store.subscribe, clock, reactor, bus, back_off=back_off,
+            )
+            for one in settings.influx
+        ]
+        self._reactor = reactor
+        self._running = False
+
+    @property
+    def intervals(self) -> EmbeddedIntervals:
+        """`ports.IntervalStore` and `ports.IntervalReader`."""
+        return self._store
+
+    @property
+    def live(self) -> ports.LiveReader:
+        return self._live
+
+    @property
+    def results(self) -> ports.ResultStore:
+        return self._results
+
+    def start(self) -> "Deferred[None]":
+        """Open the store, mend what a crash left, begin to take data; fails with `StartError`."""
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> "Deferred[None]":
+        """Write what waits and give everything back; may be called at any time after `start`."""
+        return Deferred.fromCoroutine(self._stop())
+
+    def health(self) -> Iterable[ports.Health]:
+        """The store with its live log, then each replica."""
+        store = self._store.health()
+        trouble = "" if store.ok else store.text
+        text = trouble or self._log.tap.trouble or self._results.trouble
+        if not self._running:
+            text = "not running"
+        figures = {
+            **store.figures, "live_written": self._log.tap.written, "live_dropped": self._log.tap.dropped,
+            "live_damaged": self._files.damaged + self._live.damaged, "results": self._results.stored,
+        }
+        yield ports.Health("historian", not text, text or store.text, figures)
+        for replica in self._replicas:
+            yield replica.health()
+
+    # ------------------------------------------------------------------ private
+    async def _start(self) -> None:
+        self._worker.start()
+        try:
+            numbers = await self._worker.call(self._open)
+        except BaseException:
+            await self._worker.call(self._close)
+            self._worker.stop()
+            raise
+        for replica in self._replicas:
+            replica.start()
+        self._log.start(numbers)
+        self._running = True
+        self._store.start()
+
+    async def _stop(self) -> None:
+        if not self._running:
+            return
+        self._running = False
+        await self._log.stop()
+        with suppress(OSError, sqlite3.Error):      # a full disk: the next start finds the same in the hot log
+            await self._worker.call(self._files.roll)
+        await gatherResults([replica.stop() for replica in self._replicas])
+        await self._worker.call(self._close)
+        self._worker.stop()
+
+    def _open(self) -> dict[str, int]:
+        self._store.open()
+        try:
+            self._results.open()
+            for replica in self._replicas:
+                replica.open()
+            return self._files.open()
+        except OSError as error:
+            raise StartError("historian", sentence("the store", self.directory, error)) from error
+        except sqlite3.Error as error:
+            raise StartError("historian", sqlite_sentence("the store", self.directory, error)) from error
+
+    def _close(self) -> None:
+        self._files.close()
+        self._results.close()
+        for replica in self._replicas:
+            replica.close()
+        self._store.close()
+
+
+def open_reader(directory: Path) -> HistoryReader:
+    """Open a historian's folder for reading, also from another process while the server writes it."""
+    if not directory.is_dir():
+        raise StartError("historian", f"{directory} holds no history")
+    pool = ReadPool()
+    return HistoryReader(
+        BlockReader(directory, pool, StoredSlots(directory, pool)), LiveHistory(directory, pool),
+        ResultHistory(directory, pool), pool,
+    )

@@ -1,0 +1,145 @@
+"""Permanent integer slots of channels: contiguous per concentrator, found for whole arrays at once.
+
+A slot is allotted on first sight of an (EUI, channel) and never again given to another. Each concentrator fills
+ranges of 768 slots (240 modules x 3 channels, rounded up to whole blocks of 256), so that its channels share blocks.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+RANGE: Final = 768
+UNKNOWN: Final = -1
+_RECENT: Final = 4096                               # new channels gather here before the big table is rebuilt
+
+Slots = NDArray[np.int64]
+Euis = NDArray[np.uint64]
+Channels = NDArray[np.uint8]
+
+
+class _Table:
+    """Immutable sorted look-up; replaced as a whole, so readers in other threads need no lock."""
+
+    def __init__(self, eui: Euis, channel: Channels, slots: Slots) -> None:
+        self.eui, self.channel, self.slots = eui, channel, slots
+        self._euis, rank = np.unique(eui, return_inverse=True)
+        key = rank.astype(np.int64) * 256 + channel
+        order = np.argsort(key, kind="stable")
+        self._keys, self._slots = key[order], slots[order]
+
+    def find(self, eui: Euis, channel: Channels) -> Slots:
+        if not len(self._keys):
+            return np.full(len(eui), UNKNOWN, dtype=np.int64)
+        rank = np.minimum(np.searchsorted(self._euis, eui), len(self._euis) - 1)
+        key = rank.astype(np.int64) * 256 + channel
+        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        known = (self._euis[rank] == eui) & (self._keys[place] == key)
+        return np.where(known, self._slots[place], UNKNOWN)
+
+
+_EMPTY: Final = _Table(np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty(0, np.int64))
+
+
+class SlotBook:
+    """Every slot ever allotted. One thread allots; any thread looks up."""
+
+    def __init__(self) -> None:
+        self._tables: tuple[_Table, _Table] = (_EMPTY, _EMPTY)      # big, recent
+        self._eui = np.zeros(0, np.uint64)                          # by slot
+        self._channel = np.zeros(0, np.uint8)
+        self._used = np.zeros(0, np.bool_)
+        self._room: dict[int, list[int]] = {}                       # link -> free slots of its last range, next one last
+        self._ranges = 0
+        self._owner: dict[int, int] = {}                            # range -> link
+
+    def __len__(self) -> int:
+        return sum(len(table.slots) for table in self._tables)
+
+    def find(self, eui: Euis, channel: Channels) -> Slots:
+        """Slots of channels, -1 where never seen. Any thread."""
+        big, recent = self._tables
+        found = big.find(eui, channel)
+        return np.where(found < 0, recent.find(eui, channel), found) if len(recent.slots) else found
+
+    def channels(self, slots: Slots) -> tuple[Euis, Channels]:
+        """The way back; raises `KeyError` for a slot nobody was given. Any thread."""
+        euis, channels, used = self._eui, self._channel, self._used
+        if len(slots) and (slots.min() < 0 or slots.max() >= len(used) or not used[slots].all()):
+            raise KeyError("no channel has such a slot")
+        return euis[slots], channels[slots]
+
+    def known(self, slots: Slots) -> NDArray[np.bool_]:
+        """Whether each slot was given to a channel. Any thread."""
+        used = self._used
+        inside = (slots >= 0) & (slots < len(used))
+        return inside & used[np.where(inside, slots, 0)] if len(used) else inside
+
+    def allot(self, link_id: int, eui: Euis, channel: Channels) -> Slots:
+        """Slots of channels, new ones where needed."""
+        slots = self.find(eui, channel)
+        new = np.flatnonzero(slots < 0)
+        if len(new):
+            key = np.stack((eui[new], channel[new].astype(np.uint64)))
+            _, first, inverse = np.unique(key, axis=1, return_index=True, return_inverse=True)
+            order = np.argsort(first)                               # in the order they were named
+            given = np.empty(len(first), dtype=np.int64)
+            given[order] = [self._next(link_id) for _ in range(len(first))]
+            slots[new] = given[inverse.reshape(-1)]
+            self._enter(eui[new][first], channel[new][first], given)
+        return slots
+
+    def adopt(self, link_id: int, eui: Euis, channel: Channels, slots: Slots) -> Slots:
+        """Enter slots that were allotted in an earlier life; what is known already stays as it is."""
+        found = self.find(eui, channel)
+        new = np.flatnonzero((found < 0) & ~self.known(slots))
+        if len(new):
+            unique, first = np.unique(slots[new], return_index=True)
+            new = new[first]
+            for one in np.unique(unique // RANGE).tolist():
+                self._owner.setdefault(one, link_id)
+            self._enter(eui[new], channel[new], slots[new])
+            self._ranges = max(self._ranges, int(slots.max()) // RANGE + 1)
+            self._room.clear()
+        return np.where(found < 0, slots, found)
+
+    # ------------------------------------------------------------------ private
+    def _next(self, link_id: int) -> int:
+        room = self._room.get(link_id)
+        if room is None:
+            room = self._room[link_id] = self._free(link_id)
+        if not room:
+            self._owner[self._ranges] = link_id
+            room = self._room[link_id] = list(range((self._ranges + 1) * RANGE - 1, self._ranges * RANGE - 1, -1))
+            self._ranges += 1
+        return room.pop()
+
+    def _free(self, link_id: int) -> list[int]:
+        """Free slots of a concentrator's ranges, the lowest last; after a start they are worked out once."""
+        free: list[int] = []
+        for number in sorted((one for one, owner in self._owner.items() if owner == link_id), reverse=True):
+            slots = np.arange((number + 1) * RANGE - 1, number * RANGE - 1, -1)
+            free += slots[~self.known(slots)].tolist()
+        return free
+
+    def _enter(self, eui: Euis, channel: Channels, slots: Slots) -> None:
+        size = int(slots.max()) + 1
+        if size > len(self._used):
+            grown = max(size, 2 * len(self._used))
+            euis, channels, used = np.zeros(grown, np.uint64), np.zeros(grown, np.uint8), np.zeros(grown, np.bool_)
+            old = len(self._used)
+            euis[:old], channels[:old], used[:old] = self._eui, self._channel, self._used
+            self._eui, self._channel, self._used = euis, channels, used
+        self._eui[slots], self._channel[slots] = eui, channel
+        self._used[slots] = True
+        big, recent = self._tables
+        joined = _joined(recent, eui, channel, slots)
+        self._tables = (big, joined) if len(joined.slots) < _RECENT else (
+            _joined(big, joined.eui, joined.channel, joined.slots), _EMPTY
+        )
+
+
+def _joined(table: _Table, eui: Euis, channel: Channels, slots: Slots) -> _Table:
+    return _Table(
+        np.concatenate((table.eui, eui)), np.concatenate((table.channel, channel)), np.concatenate((table.slots, slots))
+    )

@@ -1,0 +1,174 @@
+"""The durable queue in front of a destination: nothing leaves it before the destination has confirmed.
+
+Two lanes: what is live goes before the backlog. Each body has its check sum; what can never be sent goes to the dead
+letters with its reason. Bounded in bytes: the oldest goes first, counted. For interval data no lines wait, only what was
+sent: (interval length, day, block) and version.
+"""
+
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+import zstandard
+
+from scada.historian.database import open_writer, transaction
+
+LIVE: Final = 0
+BACKLOG: Final = 1
+DEAD_MOST: Final = 1000
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,
+    lines INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS queue_lane ON queue(lane, number);
+CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, reason TEXT NOT NULL,
+    body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sent(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
+    version INTEGER NOT NULL, PRIMARY KEY(interval_s, day, block)) WITHOUT ROWID;
+"""
+
+
+@attrs.frozen
+class Item:
+    """A body that waits."""
+
+    number: int
+    lines: int
+    body: bytes                         # line protocol, not compressed
+
+
+class Spool:
+    """One destination's queue; any thread, one at a time."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path, self._max = path, max_bytes
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+        self.bytes = self.lines = self.bodies = 0
+        self.dropped = self.dead = self.rotten = 0
+        self.oldest = 0                             # ns, when the oldest body was made; 0 = empty
+
+    def open(self) -> None:
+        self._database = open_writer(self.path, _SCHEMA)
+        self._count()
+        self.dead = self._database.execute("SELECT count(*) FROM dead").fetchone()[0]
+
+    def close(self) -> None:
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def put(self, body: bytes, lines: int, made: int) -> None:
+        """Durable when it returns; makes room by letting the oldest go."""
+        packed = zstandard.ZstdCompressor(level=1).compress(body)
+        with self._change() as database:
+            database.execute(
+                "INSERT INTO queue(lane, made, lines, crc, body) VALUES (?,?,?,?,?)",
+                (LIVE, made, lines, zlib.crc32(packed), packed),
+            )
+            self._tally(1, lines, len(packed))
+            while self.bytes > self._max and self._drop_oldest(database):
+                pass
+            self._look_for_oldest(database)
+
+    def take(self, lane: int) -> Item | None:
+        """The oldest body of a lane; it stays until `done`. A rotten one is set aside and the next is taken."""
+        while True:
+            with self._lock:
+                row = self._open().execute(
+                    "SELECT number, lines, crc, body FROM queue WHERE lane = ? ORDER BY number LIMIT 1", (lane,)
+                ).fetchone()
+            if row is None:
+                return None
+            number, lines, crc, packed = row
+            if zlib.crc32(packed) == crc:
+                return Item(number, lines, zstandard.ZstdDecompressor().decompress(packed))
+            self.rotten += 1
+            self.done(number, dead=[(packed.hex()[:2000], "the bytes do not match their check sum")], at=0)
+
+    def done(self, number: int, dead: list[tuple[str, str]] | None = None, at: int = 0) -> None:
+        """The destination has confirmed, or never will: forget the body, keep its dead lines with their reasons."""
+        with self._change() as database:
+            self._remove(database, number)
+            self._bury(database, dead or [], at)
+            self._look_for_oldest(database)
+
+    def bury(self, dead: list[tuple[str, str]], at: int) -> None:
+        """Keep lines that never will be stored, with their reasons."""
+        with self._change() as database:
+            self._bury(database, dead, at)
+
+    def fall_behind(self, before: int) -> None:
+        """What was made before an instant [ns] is backlog from now on."""
+        with self._lock:
+            self._open().execute("UPDATE queue SET lane = ? WHERE lane = ? AND made < ?", (BACKLOG, LIVE, before))
+
+    def sent(self) -> dict[tuple[int, int, int], int]:
+        """Versions the destination has, by (interval_s, day, block)."""
+        with self._lock:
+            rows = self._open().execute("SELECT interval_s, day, block, version FROM sent").fetchall()
+        return {(interval_s, day, block): version for interval_s, day, block, version in rows}
+
+    def mark_sent(self, key: tuple[int, int, int], version: int) -> None:
+        with self._lock:
+            self._open().execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
+
+    def dead_letters(self) -> list[tuple[str, str]]:
+        """(line, reason), oldest first."""
+        with self._lock:
+            return self._open().execute("SELECT body, reason FROM dead ORDER BY number").fetchall()
+
+    # ------------------------------------------------------------------ private
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise sqlite3.OperationalError("the spool is closed")
+        return self._database
+
+    def _bury(self, database: sqlite3.Connection, dead: list[tuple[str, str]], at: int) -> None:
+        database.executemany("INSERT INTO dead(at, reason, body) VALUES (?,?,?)", [(at, why, line) for line, why in dead])
+        self.dead += len(dead)
+        if self.dead > DEAD_MOST:
+            database.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (DEAD_MOST,))
+
+    def _drop_oldest(self, database: sqlite3.Connection) -> bool:
+        row = database.execute("SELECT number, lines FROM queue ORDER BY number LIMIT 1").fetchone()
+        if row is None:
+            return False
+        self._remove(database, row[0])
+        self.dropped += row[1]
+        return True
+
+    def _remove(self, database: sqlite3.Connection, number: int) -> None:
+        row = database.execute("SELECT lines, length(body) FROM queue WHERE number = ?", (number,)).fetchone()
+        if row is not None:
+            database.execute("DELETE FROM queue WHERE number = ?", (number,))
+            self._tally(-1, -row[0], -row[1])
+
+    def _tally(self, bodies: int, lines: int, size: int) -> None:
+        self.bodies, self.lines, self.bytes = self.bodies + bodies, self.lines + lines, self.bytes + size
+
+    def _look_for_oldest(self, database: sqlite3.Connection) -> None:
+        row = database.execute("SELECT made FROM queue ORDER BY number LIMIT 1").fetchone()
+        self.oldest = row[0] if row else 0
+
+    def _count(self) -> None:
+        """What is in the file; after a failed transaction too, when the running figures are ahead of it."""
+        row = self._open().execute("SELECT count(*), coalesce(sum(lines), 0), coalesce(sum(length(body)), 0) FROM queue")
+        self.bodies, self.lines, self.bytes = row.fetchone()
+        self._look_for_oldest(self._open())
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                with transaction(self._open()) as database:
+                    yield database
+            except sqlite3.Error:
+                if self._database is not None:
+                    self._count()
+                raise

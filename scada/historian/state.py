@@ -1,0 +1,157 @@
+"""The state file: how far the journal is merged; slots, cursors and quarantine as they were then."""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.historian.cursor import CursorBook
+from scada.historian.database import open_writer, transaction
+from scada.historian.journal import Position
+from scada.historian.records import BlockRecord, GapRecord, Record, provenance_of
+from scada.historian.slots import SlotBook
+from scada.intervals import Quarantined
+
+STATE_FILE: Final = "state.sqlite"
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS merged(one INTEGER PRIMARY KEY CHECK (one = 1), segment INTEGER NOT NULL,
+    place INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS slot(number INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL UNIQUE,
+    eui INTEGER NOT NULL, channel INTEGER NOT NULL, link INTEGER NOT NULL, UNIQUE(eui, channel));
+CREATE TABLE IF NOT EXISTS cursor(link INTEGER NOT NULL, archive INTEGER NOT NULL, reached INTEGER NOT NULL,
+    ahead TEXT NOT NULL, PRIMARY KEY(link, archive));
+CREATE TABLE IF NOT EXISTS quarantine(link INTEGER NOT NULL, archive INTEGER NOT NULL, record INTEGER NOT NULL,
+    crc INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, received INTEGER NOT NULL,
+    PRIMARY KEY(link, archive, record, crc));
+"""
+
+
+class StateFile:
+    """Written last of all: a crash before it repeats the merge, which changes nothing."""
+
+    database: sqlite3.Connection
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / STATE_FILE
+        self.merged = Position()
+        self.cursors = CursorBook()
+        self.quarantined = self.lost_records = 0
+        self._saved_slots = np.zeros(0, np.bool_)           # by slot: whether the file has it
+        self._is_open = False
+
+    def open(self, book: SlotBook) -> None:
+        """Read everything; the slots go into `book`."""
+        state = self.database = open_writer(self._path, _SCHEMA)
+        self._is_open = True
+        row = state.execute("SELECT segment, place FROM merged").fetchone()
+        self.merged = Position(*row) if row else Position()
+        load_slots(state, book, 0)
+        used = np.array([row[0] for row in state.execute("SELECT slot FROM slot")], dtype=np.int64)
+        self._saved_slots = np.zeros(int(used.max(initial=-1)) + 1, np.bool_)
+        self._saved_slots[used] = True
+        self._load_cursors()
+        self.quarantined = state.execute("SELECT count(*) FROM quarantine").fetchone()[0]
+
+    def close(self) -> None:
+        if self._is_open:
+            self.database.close()
+        self._is_open = False
+
+    def save(self, items: Sequence[tuple[Position, Record]]) -> None:
+        """These records are merged. After an error none of them is, and everything here is as it was."""
+        known = np.zeros(max([len(self._saved_slots), *(_top(record) for _, record in items)]), np.bool_)
+        known[:len(self._saved_slots)] = self._saved_slots
+        counters = self.quarantined, self.lost_records
+        try:
+            with transaction(self.database) as state:
+                moved = {self._advance(record) for _, record in items}
+                for _, record in items:
+                    if isinstance(record, BlockRecord):
+                        _save_slots(state, record, known)
+                    elif isinstance(record, Quarantined):
+                        self.quarantined += _save_quarantined(state, record)
+                state.executemany("INSERT OR REPLACE INTO cursor VALUES (?,?,?,?)", [
+                    (link, _signed(archive), cursor.reached, json.dumps(sorted(cursor.ahead)))
+                    for (link, archive) in moved if (cursor := self.cursors.of(link, archive))
+                ])
+                if items:
+                    end = items[-1][0]
+                    state.execute("INSERT OR REPLACE INTO merged VALUES (1, ?, ?)", (end.segment, end.offset))
+        except BaseException:
+            self._load_cursors()
+            self.quarantined, self.lost_records = counters
+            raise
+        self._saved_slots = known
+        if items:
+            self.merged = items[-1][0]
+
+    def _advance(self, record: Record) -> tuple[int, int]:
+        source = provenance_of(record)
+        if isinstance(record, GapRecord):
+            self.lost_records += self.cursors.pass_to(source.link_id, source.archive_id, source.record)
+        else:
+            self.cursors.add(source.link_id, source.archive_id, source.record)
+        return source.link_id, source.archive_id
+
+    def _load_cursors(self) -> None:
+        self.cursors = CursorBook()
+        for link, archive, reached, ahead in self.database.execute("SELECT link, archive, reached, ahead FROM cursor"):
+            cursor = self.cursors.of(link, _unsigned(archive))
+            cursor.reached, cursor.ahead = reached, set(json.loads(ahead))
+
+
+def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
+    """Enter the slots numbered above `after` into a book; returns the last number."""
+    query = "SELECT number, slot, eui, channel, link FROM slot WHERE number > ? ORDER BY number"
+    rows = state.execute(query, (after,)).fetchall()
+    if not rows:
+        return after
+    table = np.array(rows, dtype=np.int64)
+    for link in np.unique(table[:, 4]).tolist():
+        mine = table[table[:, 4] == link]
+        book.adopt(link, mine[:, 2].astype(np.int64).view(np.uint64), mine[:, 3].astype(np.uint8), mine[:, 1])
+    return int(table[-1, 0])
+
+
+def _save_slots(state: sqlite3.Connection, record: BlockRecord, known: NDArray[np.bool_]) -> None:
+    """The slots of a record that are not `known` to the file; they are from now on."""
+    fresh = np.flatnonzero(~known[record.slots])
+    if not len(fresh):
+        return
+    _, first = np.unique(record.slots[fresh], return_index=True)
+    lines, block = fresh[first], record.block
+    state.executemany(
+        "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
+        zip(
+            record.slots[lines].tolist(), block.eui[lines].view(np.int64).tolist(), block.channel[lines].tolist(),
+            [block.provenance.link_id] * len(lines), strict=True,
+        ),
+    )
+    known[record.slots[fresh]] = True
+
+
+def _save_quarantined(state: sqlite3.Connection, record: Quarantined) -> int:
+    """How many were new: one, or none when it came again."""
+    source = record.provenance
+    return state.execute("INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?,?,?)", (
+        source.link_id, _signed(source.archive_id), source.record, zlib.crc32(record.body), record.reason, record.body,
+        record.received,
+    )).rowcount
+
+
+def _top(record: Record) -> int:
+    return int(record.slots.max(initial=-1)) + 1 if isinstance(record, BlockRecord) else 0
+
+
+def _signed(number: int) -> int:
+    """An unsigned 64-bit number as SQLite's signed one."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _unsigned(number: int) -> int:
+    return number % 2**64

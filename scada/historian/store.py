@@ -1,0 +1,192 @@
+"""The interval store: blocks become durable in the journal, are acknowledged, then merged and announced.
+
+Two threads do it, `commit_thread` and `merge_thread`; here is what they share, and the ports for everybody else.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+
+from scada.errors import DataRejected, StartError
+from scada.historian.admission import unusable, unusable_source
+from scada.historian.batches import mergeable
+from scada.historian.blocks import BlockStore, coalesced
+from scada.historian.commit_thread import CommitThread, mark_of
+from scada.historian.cursor import CursorBook
+from scada.historian.database import ReadPool
+from scada.historian.journal import Journal, Position
+from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread
+from scada.historian.reader import BlockReader
+from scada.historian.records import BlockRecord, GapRecord, Record, decode, provenance_of
+from scada.historian.refusals import sentence, sqlite_sentence
+from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.lock import lock_directory
+from scada.ports import Health, Unsubscribe
+
+_log = Logger()
+
+
+class EmbeddedIntervals:
+    """Implements `ports.IntervalStore` and `ports.IntervalReader` over one folder, which it alone writes."""
+
+    def __init__(
+        self, directory: Path, reactor: Any, *, fsync: Callable[[int], None] = os.fdatasync,
+        merge_delay: float = MERGE_DELAY_S,
+    ) -> None:
+        self.directory = directory
+        self.blocks = BlockStore(directory)
+        self.journal = Journal(directory / "journal", fsync=fsync)
+        self.pool = ReadPool()
+        self.reader = BlockReader(directory, self.pool, lambda: self.blocks.book)
+        self._cursors = CursorBook()
+        self._listeners: list[Callable[[Mark], None]] = []
+        self._lock: IO[str] | None = None
+        self._recovered: list[Mark] = []
+        self._journal_damage = 0
+        self.records = self.readings = 0
+        self.merging = MergeThread(
+            directory, self.blocks, self.journal, lambda marks: reactor.callFromThread(self._announce, marks), merge_delay
+        )
+        self.committing = CommitThread(self.journal, self.blocks.book, self.merging, reactor, self._durable)
+
+    # ------------------------------------------------------------------ life
+    def open(self) -> None:
+        """Lock the folder, mend the journal, merge what a crash left behind. Blocking; raises `StartError`."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_directory(self.directory)
+            self.blocks.open()
+            damage = self.journal.open(self.blocks.state.merged)
+            for one in damage:
+                _log.warn("journal: {damage}", damage=str(one))
+            self._journal_damage = len(damage)
+            self._replay()
+        except BlockingIOError:
+            remedy = "stop it, or give this server a folder of its own"
+            raise StartError("historian", f"another process writes {self.directory}", remedy) from None
+        except OSError as error:
+            raise StartError("historian", sentence("the store", self.directory, error)) from error
+        except sqlite3.Error as error:
+            raise StartError("historian", sqlite_sentence("the store", self.directory, error)) from error
+        self._cursors = self.blocks.state.cursors.copy()
+
+    def start(self) -> None:
+        """Begin to take blocks, and announce what the crash had kept from being heard (reactor thread)."""
+        self.merging.start()
+        self.committing.start()
+        recovered, self._recovered = self._recovered, []
+        self._announce(coalesced(recovered))
+
+    def close(self) -> None:
+        """Write and merge what is waiting, then give the files back. Blocking, not in the reactor's thread."""
+        self.committing.close()
+        self.merging.close()
+        self.journal.close()
+        self.blocks.close()
+        self.pool.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # --------------------------------------------------------- IntervalStore
+    def commit(self, block: IntervalBlock) -> "Deferred[Mark]":
+        reason = unusable(block)
+        if reason:
+            return fail(DataRejected(f"concentrator {block.provenance.link_id:08x}", reason))
+        return self.committing.put(block, 64 + 21 * len(block.eui) + 3 * block.counts.size)
+
+    def quarantine(self, block: Quarantined) -> "Deferred[None]":
+        return self._bad_source(block.provenance) or self.committing.put(block, 64 + len(block.body))
+
+    def pass_gap(self, provenance: Provenance, received: int) -> "Deferred[None]":
+        """The concentrator holds nothing below `provenance.record` any more: durably let the cursor pass, and count it."""
+        return self._bad_source(provenance) or self.committing.put(GapRecord(provenance, received), 64)
+
+    def cursor(self, link_id: int, archive_id: int) -> int:
+        return self._cursors.reached(link_id, archive_id)
+
+    def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # -------------------------------------------------------- IntervalReader
+    def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
+        return self.reader.slots(eui, channel)
+
+    def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        return self.reader.channels(slots)
+
+    def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
+        return self.reader.read(slots, first_hour, hours)
+
+    def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
+        return self.reader.register(slots, hour)
+
+    def health(self) -> Health:
+        blocks = self.blocks
+        damaged = blocks.damaged + self.reader.damaged + self._journal_damage
+        trouble = self.committing.trouble or self.merging.trouble
+        if not trouble and self._journal_damage:
+            trouble = f"{self._journal_damage} damaged places in the journal; kept in {self.journal.directory}/damaged"
+        elif not trouble and damaged:
+            trouble = f"{damaged} blocks do not match their check sum and are shown as missing"
+        return Health("historian", not trouble, trouble or "storing", {
+            "records": self.records, "readings": self.readings, "refused": self.committing.refused,
+            "waiting": len(self.committing), "unmerged": len(self.merging), "unmerged_bytes": self.merging.bytes,
+            "channels": len(blocks.book), "conflicts": blocks.conflicts, "quarantined": blocks.state.quarantined,
+            "damaged": damaged, "lost_records": blocks.state.lost_records,
+        })
+
+    # ------------------------------------------------------------------ private
+    def _bad_source(self, source: Provenance) -> "Deferred[Any] | None":
+        """What no file can hold must not reach the journal: it would stop the merging of everybody's records."""
+        reason = unusable_source(source)
+        return fail(DataRejected(f"concentrator {source.link_id:08x}", reason)) if reason else None
+
+    def _durable(self, record: Record) -> None:
+        """A record is in the journal; it will be acknowledged next."""
+        source = provenance_of(record)
+        self.records += 1
+        if isinstance(record, GapRecord):
+            self._cursors.pass_to(source.link_id, source.archive_id, source.record)
+        else:
+            self._cursors.add(source.link_id, source.archive_id, source.record)
+        if isinstance(record, BlockRecord):
+            self.readings += record.block.counts.size
+
+    def _announce(self, marks: list[Mark]) -> None:
+        for mark in marks:
+            for listener in tuple(self._listeners):
+                try:
+                    listener(mark)
+                except Exception:                   # one listener's bug must not keep the news from the others
+                    _log.failure("listener of marks")
+
+    def _replay(self) -> None:
+        """Merge what the journal has and the blocks have not."""
+        records = self._journalled()
+        while batch := list(mergeable(records)):
+            self.blocks.merge(batch)
+        self.journal.forget(self.blocks.state.merged)
+
+    def _journalled(self) -> Iterator[tuple[Position, Record]]:
+        for place, body in self.journal.read(self.blocks.state.merged):
+            try:
+                record = decode(body)
+            except ValueError as error:
+                self._journal_damage += 1
+                _log.warn("journal: {error}", error=str(error))
+                continue
+            if isinstance(record, BlockRecord):
+                block = record.block
+                slots = self.blocks.book.adopt(block.provenance.link_id, block.eui, block.channel, record.slots)
+                record = BlockRecord(block, slots)
+                self._recovered.append(mark_of(record))
+            yield place, record
