@@ -1,0 +1,1 @@
+"""Pulses to quantities: kWh and m³ by the constants that were valid then."""
