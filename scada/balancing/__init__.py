@@ -1,0 +1,1 @@
+"""Phase balancing of transformers, and hourly and daily balances of groups."""

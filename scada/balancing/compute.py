@@ -1,0 +1,170 @@
+"""One group's hours and days, computed anew from what is stored. Blocking; runs in a worker thread."""
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.balancing import edges as register_edges
+from scada.balancing.days import day_bounds
+from scada.balancing.hourly import Members, balance, members_over
+from scada.balancing.register import Edges, Feed, feed_between
+from scada.balancing.versions import versioned
+from scada.clock import DAY_H, HOUR_S
+from scada.ports import LiveReader, Metering, ResultStore, ResultTable
+from scada.site import BalanceGroup, Directory
+from scada.tags import BAD, Quality
+
+KIND: Final = "balance"
+DAY_S: Final = DAY_H * HOUR_S           # site days are stored under this span, whatever their length
+MOST_IN_VAIN: Final = 10_000
+METER_ACCURACY: Final = 0.01            # class 1, for members and feed alike, until meters carry their class
+
+
+@attrs.frozen(eq=False)
+class Stores:
+    """What a computation reads from, and the site's zone."""
+
+    metering: Metering
+    live: LiveReader
+    results: ResultStore
+    zone: ZoneInfo
+    in_vain: dict[str, set[int]] = attrs.field(factory=dict)   # edges their tag's history does not know, by tag
+
+
+@attrs.frozen(eq=False)
+class Outcome:
+    """What a computation found: rows that are news, and the newest whole hour for the bus."""
+
+    group: str
+    rows: tuple[tuple[int, ResultTable], ...]              # (span, rows)
+    edges: tuple[tuple[str, ResultTable], ...]             # (tag, readings found in history)
+    whole: ResultTable                                     # at most one row: the newest hour with an imbalance
+    latest_completeness: float                             # of the newest closed hour; NaN if none
+
+
+def compute(
+    stores: Stores, directory: Directory, group: BalanceGroup, hours: NDArray[np.int64], hour_now: int
+) -> Outcome:
+    """
+    Compute a group's balance of all site days that hold `hours`.
+
+    Parameters
+    ----------
+    stores : Stores
+        Where quantities, register readings and former results come from.
+    directory : Directory
+        The registry.
+    group : BalanceGroup
+        The group.
+    hours : ndarray of int64, shape (k,)
+        Hours in which something changed, ascending. [h since 1970]
+    hour_now : int
+        The hour that is running: hours before it are closed. [h since 1970]
+    """
+    rows: list[tuple[int, ResultTable]] = []
+    found: list[tuple[str, ResultTable]] = []
+    whole = ResultTable(np.empty(0, dtype=np.int64), {})
+    completeness = float("nan")
+    runs = np.split(hours, np.flatnonzero(np.diff(hours) > DAY_H) + 1) if len(hours) else []
+    for run in runs:
+        bounds = day_bounds(stores.zone, int(run[0]), int(run[-1]))
+        first, count = int(bounds[0]), int(bounds[-1] - bounds[0])
+        closed = min(max(hour_now - first, 0), count)
+        hourly_bounds = np.arange(count + 1, dtype=np.int64)
+        by_hour, by_day = _members(stores, directory, group, first, count, (hourly_bounds, bounds - first))
+        feed_hour, feed_day, looked_up = _feed(stores, directory, group, first, bounds - first, hour_now)
+        found.extend(looked_up)
+
+        columns = {name: column[:closed] for name, column in balance(feed_hour, by_hour, METER_ACCURACY).items()}
+        start = (first + np.arange(closed, dtype=np.int64)) * HOUR_S
+        rows.append((HOUR_S, _news(stores, group, HOUR_S, start, columns)))
+        if closed:
+            completeness = float(columns["completeness"][-1])
+            if len(complete := np.flatnonzero(~np.isnan(columns["imbalance"]))):
+                last = complete[-1:]
+                whole = ResultTable(start[last], {name: column[last] for name, column in columns.items()})
+
+        begun = bounds[:-1] < hour_now
+        daily = {name: column[begun] for name, column in balance(feed_day, by_day, METER_ACCURACY).items()}
+        rows.append((DAY_S, _news(stores, group, DAY_S, bounds[:-1][begun] * HOUR_S, daily)))
+    kept = tuple((span, table) for span, table in rows if len(table.start))
+    return Outcome(group.name, kept, tuple(found), whole, completeness)
+
+
+def _members(
+    stores: Stores, directory: Directory, group: BalanceGroup, first: int, count: int, bounds: tuple[NDArray[np.int64], ...]
+) -> list[Members]:
+    """Sums over each way of cutting the range; a member the registry does not know is expected and never present."""
+    known = [index for index, member in enumerate(group.members) if member in directory.point]
+    values = np.full((len(group.members), count), np.nan)
+    quality = np.full((len(group.members), count), Quality.BAD_CONFIG, dtype=np.uint8)
+    if known:
+        taken = stores.metering.hourly([group.members[index] for index in known], first, count)
+        values[known], quality[known] = taken.values, taken.quality
+    resolution = np.array([_pulse(directory, member) for member in group.members])
+    return [members_over(values, quality, cut, METER_ACCURACY, resolution) for cut in bounds]
+
+
+def _feed(
+    stores: Stores, directory: Directory, group: BalanceGroup, first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[Feed, Feed, list[tuple[str, ResultTable]]]:
+    """The feed by hour and by day, and edges that had to be looked up."""
+    count = int(days[-1])
+    if group.feed_point and group.feed_point in directory.point:
+        taken = stores.metering.hourly([group.feed_point], first, count)
+        energy = np.where(taken.quality[0] < BAD, taken.values[0], np.nan)
+        pulse = _pulse(directory, group.feed_point)
+        daily = np.add.reduceat(energy, days[:-1])         # an hour that is missing makes its day NaN
+        return Feed(energy, np.full(count, pulse)), Feed(daily, np.full(len(daily), pulse)), []
+    edges, looked_up = _edges(stores, group.feed_tag, first, count + 1, hour_now)
+    start, end = Edges(edges.reading[:-1], edges.doubt[:-1]), Edges(edges.reading[1:], edges.doubt[1:])
+    midnight = Edges(edges.reading[days], edges.doubt[days])
+    day_start = Edges(midnight.reading[:-1], midnight.doubt[:-1])
+    day_end = Edges(midnight.reading[1:], midnight.doubt[1:])
+    rate = register_edges.HIGHEST_RATE
+    by_hour = feed_between(start, end, np.ones(count, dtype=np.int64), rate)
+    return by_hour, feed_between(day_start, day_end, np.diff(days), rate), looked_up
+
+
+def _edges(
+    stores: Stores, tag: str, first: int, count: int, hour_now: int
+) -> tuple[Edges, list[tuple[str, ResultTable]]]:
+    """The register at full hours: as stored, else as its history tells; all NaN for a group without a feed."""
+    if not tag:
+        return Edges(np.full(count, np.nan), np.full(count, np.nan)), []
+    stored = stores.results.get(register_edges.KIND, tag, HOUR_S, first * HOUR_S, (first + count) * HOUR_S)
+    edges = register_edges.filled(stored, first, count)
+    hours = first + np.flatnonzero(np.isnan(edges.reading))
+    hours = _not_in_vain(stores, tag, hours[hours < hour_now])
+    hours, found = register_edges.search(stores.live, tag, hours)
+    stores.in_vain[tag].difference_update(hours.tolist())
+    if not len(hours):
+        return edges, []
+    edges.reading[hours - first], edges.doubt[hours - first] = found.reading, found.doubt
+    return edges, [(tag, register_edges.as_table(hours, found))]
+
+
+def _not_in_vain(stores: Stores, tag: str, hours: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Edges worth a search: history is looked through once for each; readings that come later tell of themselves."""
+    known = stores.in_vain.setdefault(tag, set())
+    if len(known) > MOST_IN_VAIN:
+        known.clear()
+    worth = [hour for hour in hours.tolist() if hour not in known]
+    known.update(worth)
+    return np.array(worth, dtype=np.int64)
+
+
+def _news(
+    stores: Stores, group: BalanceGroup, span: int, start: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]
+) -> ResultTable:
+    first, last = (int(start[0]), int(start[-1]) + span) if len(start) else (0, 0)
+    return versioned(start, columns, stores.results.get(KIND, group.name, span, first, last))
+
+
+def _pulse(directory: Directory, point: str) -> float:
+    """The coarsest pulse of the meters a point ever had. [kWh or m³]"""
+    periods = directory.meters_of_point.get(point, ())
+    return max((1.0 / period.pulses_per_unit for period in periods), default=0.0)

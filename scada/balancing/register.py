@@ -1,0 +1,99 @@
+"""What a cumulative register says an interval brought: readings interpolated at the edges. Pure.
+
+Integrated power is not energy; a register is, if one is careful with the instant of its readings.
+"""
+
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+NS_PER_HOUR: Final = 3600 * 10**9
+
+
+@attrs.frozen(eq=False)
+class Edges:
+    """A register at instants: its reading and how far that may be off. NaN where it is not known."""
+
+    reading: NDArray[np.float64]            # (k,)
+    doubt: NDArray[np.float64]              # (k,) half-width, same unit
+
+
+def at_edges(
+    edges: NDArray[np.int64],
+    earlier_at: NDArray[np.int64],
+    earlier: NDArray[np.float64],
+    later_at: NDArray[np.int64],
+    later: NDArray[np.float64],
+    resolution: float,
+    longest_gap: int,
+    highest_rate: float = np.inf,
+) -> Edges:
+    """
+    Return a register at given instants, interpolated between the readings around each.
+
+    Parameters
+    ----------
+    edges : ndarray of int64, shape (k,)
+        The instants. [ns since 1970]
+    earlier_at, later_at : ndarray of int64, shape (k,)
+        When the nearest readings at or before, and at or after, each instant were taken. [ns since 1970]
+    earlier, later : ndarray of float64, shape (k,)
+        Those readings; NaN where there is none. [kWh or m³]
+    resolution : float
+        Smallest step the register shows. [kWh or m³]
+    longest_gap : int
+        Time between the two readings beyond which nothing is said. [ns]
+    highest_rate : float
+        More than this per hour, either way, is no flow but a register that was reset or replaced. [1/h]
+
+    Returns
+    -------
+    edges : Edges
+        Linear between the readings. A register only moves one way between two readings close together, so
+        at the edge it stood between them: the doubt is the distance to the farther one, which grows with
+        the gap, plus the register's resolution.
+
+    Raises
+    ------
+    ValueError
+        If an edge does not lie between its readings.
+    """
+    if ((edges < earlier_at) | (edges > later_at))[~np.isnan(earlier + later)].any():
+        raise ValueError("an edge lies outside the readings around it")
+    gap = later_at - earlier_at
+    share = np.where(gap > 0, (edges - earlier_at) / np.maximum(gap, 1), 0.0)
+    step = later - earlier
+    reading = earlier + share * step
+    on_a_reading = (edges == earlier_at) | (edges == later_at)
+    doubt = np.where(on_a_reading, 0.0, np.maximum(share, 1 - share) * np.abs(step)) + resolution
+    usable = (gap <= longest_gap) & (np.abs(step) <= highest_rate * np.maximum(gap, 1) / NS_PER_HOUR + resolution)
+    return Edges(np.where(usable, reading, np.nan), np.where(usable, doubt, np.nan))
+
+
+@attrs.frozen(eq=False)
+class Feed:
+    """Energy fed in during intervals."""
+
+    energy: NDArray[np.float64]             # (h,) NaN where an edge is not known
+    doubt: NDArray[np.float64]              # (h,) half-width from reading the register, without its class
+
+
+def feed_between(start: Edges, end: Edges, hours: NDArray[np.int64], highest_rate: float = np.inf) -> Feed:
+    """
+    Return what flowed between two series of edges; negative where it flowed back.
+
+    Parameters
+    ----------
+    start, end : Edges
+        Register at the start and at the end of each interval, shape (h,).
+    hours : ndarray of int64, shape (h,)
+        Length of each interval. [h]
+    highest_rate : float
+        More than this per hour, either way, is no flow but a register that was reset or replaced. [1/h]
+    """
+    energy = end.reading - start.reading
+    plausible = np.abs(energy) <= highest_rate * hours
+    doubt = np.hypot(start.doubt, end.doubt)
+    return Feed(np.where(plausible, energy, np.nan), np.where(plausible, doubt, np.nan))
