@@ -1,0 +1,1 @@
+"""Demand response: the one door for commands to the field."""

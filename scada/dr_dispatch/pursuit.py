@@ -1,0 +1,117 @@
+"""What became of what was sent: answers, reports, and questions where neither came. Only questions leave from here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from scada.commands import GroupOrder, MemberReport, MemberState
+from scada.dr_dispatch import lifecycle
+from scada.dr_dispatch.book import Book
+from scada.dr_dispatch.command import Command
+from scada.errors import CommandRejected, LinkError
+from scada.ports import FieldGateway
+
+Change = Callable[[Command, int], Command]              # of a command at a site time [ns]
+
+
+@attrs.define
+class Counters:
+    """Of the desk, since start."""
+
+    selected: int = 0
+    executed: int = 0
+    restored: int = 0
+    refused: int = 0                    # requests, by guards
+    orders_sent: int = 0
+    orders_failed: int = 0
+    inquiries: int = 0
+    stray_reports: int = 0              # about commands nobody knows, or that are over
+    audit_failures: int = 0
+
+
+class Pursuit:
+    """Follows orders into the field; changes commands only through `change`."""
+
+    log = Logger()
+
+    def __init__(
+        self, book: Book, gateway: FieldGateway, change: Callable[[bytes, Change], None], counters: Counters
+    ) -> None:
+        self._book, self._gateway, self._change, self._counters = book, gateway, change, counters
+        self._unsure: set[tuple[bytes, int]] = set()        # (command, link) that must be asked about
+        self._asking: set[tuple[bytes, int]] = set()        # those that are being asked about
+
+    def follow(self, order: GroupOrder, answer: "Deferred[None]") -> None:
+        """Take the concentrator's answer to an order that has just been handed over."""
+        key = (order.command_id, order.link_id)
+        answer.addCallbacks(lambda _: self._mark(key, MemberState.ACCEPTED), lambda failure: self._failed(key, failure))
+
+    def doubt(self, command: Command) -> None:
+        """This server has restarted: whatever it knows of a command may be old."""
+        self._unsure |= {(command.id, one.member.link_id) for one in command.members}
+
+    def link_changed(self, link_id: int, up: bool) -> None:
+        self._asking = {key for key in self._asking if key[1] != link_id}      # no answer comes over a link that broke
+        if up:
+            self._unsure |= {(one.id, link_id) for one in self._book.live() if lifecycle.unanswered(one, link_id)}
+            self.ask()
+
+    def reported(self, reports: Sequence[MemberReport]) -> None:
+        of_command: dict[bytes, list[MemberReport]] = {}
+        for report in reports:
+            of_command.setdefault(report.command_id, []).append(report)
+        for identity, mine in of_command.items():
+            command = self._book.get(identity)
+            if command is None or not command.live:
+                self._counters.stray_reports += len(mine)
+                continue
+            self._fold(identity, mine)
+            if command.restores:
+                self._fold(command.restores, lifecycle.restored_by(command, mine))
+
+    def ask(self) -> None:
+        """Ask connected concentrators about commands of which we do not know what became."""
+        for key in sorted(self._unsure - self._asking):
+            identity, link_id = key
+            command = self._book.get(identity)
+            if command is None or command.monitor_only or not lifecycle.unanswered(command, link_id):
+                self._unsure.discard(key)
+            elif self._gateway.link_up(link_id):
+                self._asking.add(key)
+                self._counters.inquiries += 1
+                self._await(key, maybeDeferred(self._gateway.inquire, identity, link_id))
+
+    def _await(self, key: tuple[bytes, int], answer: "Deferred[Any]") -> None:
+        answer.addCallbacks(lambda knows: self._told(key, knows), lambda failure: self._not_told(key, failure))
+
+    def _told(self, key: tuple[bytes, int], knows: bool) -> None:
+        self._asking.discard(key)
+        self._unsure.discard(key)
+        if knows:
+            self._mark(key, MemberState.ACCEPTED)
+        else:
+            self._mark(key, MemberState.NOT_SENT, "never reached the concentrator")
+
+    def _not_told(self, key: tuple[bytes, int], failure: Failure) -> None:
+        self._asking.discard(key)                           # still unsure: the next tick or the next link asks again
+        if not failure.check(LinkError):
+            self.log.failure("asking about command {command} failed", failure, command=key[0].hex())
+
+    def _failed(self, key: tuple[bytes, int], failure: Failure) -> None:
+        self._counters.orders_failed += 1
+        if failure.check(CommandRejected):
+            self._mark(key, MemberState.REFUSED, failure.getErrorMessage())
+            return
+        if not failure.check(LinkError):
+            self.log.failure("sending command {command} failed", failure, command=key[0].hex())
+        self._unsure.add(key)                               # it may have arrived: asked about, never sent again
+
+    def _mark(self, key: tuple[bytes, int], state: MemberState, reason: str = "") -> None:
+        self._change(key[0], lambda command, now: lifecycle.mark(command, key[1], state, reason, now))
+
+    def _fold(self, identity: bytes, reports: Sequence[MemberReport]) -> None:
+        self._change(identity, lambda command, now: lifecycle.fold(command, reports, now))
