@@ -1,0 +1,53 @@
+"""What an alarm can be about: its priority, and the number it has on the bus. A number is never used again."""
+
+from typing import Final
+
+from scada.events import EventCode
+from scada.ports import Priority
+
+PRIORITY: Final[dict[str, Priority]] = {
+    "low_low": Priority.HIGH,
+    "low": Priority.MEDIUM,
+    "high": Priority.MEDIUM,
+    "high_high": Priority.HIGH,
+    "not_connected": Priority.MEDIUM,
+    "stale": Priority.MEDIUM,
+    "open_circuit": Priority.MEDIUM,
+    "short_circuit": Priority.MEDIUM,
+    "magnet": Priority.HIGH,
+    "cover_open": Priority.MEDIUM,
+    "battery_low": Priority.LOW,
+    "power_down": Priority.MEDIUM,
+    "clock_stepped": Priority.LOW,
+    "module_lost": Priority.MEDIUM,
+    "actuator_fault": Priority.HIGH,
+    "concentrator_restarted": Priority.LOW,
+    "archive_full": Priority.HIGH,
+    "link_replaced": Priority.MEDIUM,
+}
+RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
+
+CODE: Final[dict[str, int]] = {
+    "low_low": 101, "low": 102, "high": 103, "high_high": 104, "not_connected": 111, "stale": 112,
+    **{code.name.lower(): int(code) for code in EventCode},
+}
+
+MOMENTARY: Final = frozenset({EventCode.CLOCK_STEPPED, EventCode.CONCENTRATOR_RESTARTED, EventCode.LINK_REPLACED})
+"""Things that happen and are over: the field sends no end for them, so the end is made here."""
+
+
+def kind_of(code: int) -> str:
+    """The kind of a device event; an unknown code keeps its number, so that two of them stay two alarms."""
+    try:
+        return EventCode(code).name.lower()
+    except ValueError:
+        return f"event_{code}"
+
+
+def priority_of(kind: str) -> Priority:
+    return PRIORITY.get(kind, Priority.LOW)
+
+
+def code_of(kind: str) -> int:
+    """The number shown on the bus; an unknown event shows its own, above the known ones."""
+    return CODE.get(kind) or 1000 + int(kind.removeprefix("event_"))
