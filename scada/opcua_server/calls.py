@@ -1,0 +1,64 @@
+"""What an OPC UA method asks of the desk, as the user who is really logged in: his role and areas decide."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from twisted.logger import Logger
+
+from scada.commands import Action, Actor, CommandStatus, MemberState, Origin, Role, ShedRequest
+from scada.errors import CommandRejected, LinkError
+from scada.opcua_server.link import Answer
+from scada.ports import Account, Desk
+
+log = Logger()
+COMMANDERS: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
+
+
+class DeskCalls:
+    """Answers method calls; the account is looked up anew for each, so a withdrawn right counts at once."""
+
+    def __init__(self, desk: Desk, account: Callable[[str], Awaitable[Account | None]]) -> None:
+        self._desk, self._account = desk, account
+
+    async def answer(self, user: str, method: str, arguments: Sequence[Any]) -> Answer:
+        account = await self._account(user)
+        if account is None or account.disabled or account.role is Role.SUBSCRIBER:
+            return Answer("BadUserAccessDenied", (), f"the account {user} may not log in any more")
+        actor = Actor(account.name, account.role, account.areas, Origin.OPCUA)
+        try:
+            return await self._run(actor, method, arguments)
+        except CommandRejected as refusal:
+            allowed = actor.role in COMMANDERS
+            return Answer("BadRequestNotAllowed" if allowed else "BadUserAccessDenied", (), "; ".join(refusal.reasons))
+        except LinkError as error:
+            return Answer("BadCommunicationError", (), str(error))
+        except Exception:                                  # whatever it is, the client must get an answer
+            log.failure("OPC UA method {method} of {user}", method=method, user=user)
+            return Answer("BadInternalError", (), "the server could not carry this out; its log says why")
+
+    async def _run(self, actor: Actor, method: str, arguments: Sequence[Any]) -> Answer:
+        match method, list(arguments):
+            case "ShedGroup", [str() as group, int() as off_for, str() as reason]:
+                selection = await self._desk.select(actor, ShedRequest(group, off_for, reason))
+                status = await self._desk.execute(actor, selection.id)
+                return Answer("Good", (status.id, _said(status, selection.warnings)))
+            case "RestoreGroup", [str() as command]:
+                if self._desk.command(command) is None:
+                    return Answer("BadNotFound", (), f"no command {command}")
+                return Answer("Good", (_said(await self._desk.restore(actor, command)),))
+            case "CommandState", [str() as command]:
+                found = self._desk.command(command)
+                if found is None:
+                    return Answer("BadNotFound", (), f"no command {command}")
+                counts = (MemberState.EXECUTED, MemberState.REFUSED, MemberState.NO_ANSWER)
+                return Answer("Good", (found.state.value, *(found.count(state) for state in counts)))
+        return Answer("BadInvalidArgument", (), f"{method} does not take these arguments")
+
+
+def _said(status: CommandStatus, warnings: Sequence[str] = ()) -> str:
+    """One sentence for the person at the other end."""
+    what = f"off for {status.off_for_s} s" if status.action is Action.SHED else status.action.name.lower()
+    sentences = [f"{status.group}: {len(status.members)} loads, {what}, {status.state.value}"]
+    if status.monitor_only:
+        sentences.append("monitor-only mode: nothing was sent to the field")
+    return "; ".join([*sentences, *warnings])
