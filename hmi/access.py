@@ -1,0 +1,37 @@
+"""Who may open what: every view says its roles; one that does not is refused to everybody.
+
+The desk and the alarm book check again: a button that is hidden here is a courtesy, not a guard.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from flask import Flask
+
+from scada.commands import Role
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+PUBLIC: Final = frozenset({"public"})
+EVERYBODY: Final = frozenset(Role)
+STAFF: Final = frozenset(Role) - {Role.SUBSCRIBER}
+DISPATCH: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
+ACKNOWLEDGE: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
+ADOPT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
+AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
+
+
+def allow(roles: frozenset[Any]) -> Callable[[View], View]:
+    """Classify a view. The same table serves the guard and the test that walks all routes."""
+
+    def mark(view: View) -> View:
+        view.__dict__["roles"] = roles
+        return view
+
+    return mark
+
+
+def roles_of(app: Flask, endpoint: str | None) -> frozenset[Any] | None:
+    """The roles that may call an endpoint; None if nobody classified it."""
+    view = app.view_functions.get(endpoint or "")
+    return getattr(view, "roles", None)

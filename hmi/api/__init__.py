@@ -1,0 +1,17 @@
+"""The JSON API under /api/v1: the same ports, the same roles, for the UI, the command line and other programs."""
+
+from flask import Blueprint
+
+from hmi.api import alarms, data, dispatch, session
+from hmi.pages.login import Gate
+from hmi.services import Services
+from hmi.sessions import Sessions
+
+
+def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
+    blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+    session.add(blueprint, services, sessions, gate)
+    dispatch.add(blueprint, services)
+    alarms.add(blueprint, services)
+    data.add(blueprint, services)
+    return blueprint

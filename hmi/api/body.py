@@ -1,0 +1,41 @@
+"""Reads a JSON body the way a person's form is read: every problem named, nothing trusted."""
+
+from typing import Any
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+
+def fields(**types: type) -> dict[str, Any]:
+    """The named fields of the JSON body, each of its type; anything else is a 400 that names the fields."""
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise BadRequest("expected a JSON object")
+    wrong = [
+        f"{name}: expected {kind.__name__}" for name, kind in types.items()
+        if not isinstance(body.get(name), kind) or isinstance(body.get(name), bool)
+    ]
+    if wrong:
+        raise BadRequest("; ".join(wrong))
+    return {name: body[name] for name in types}
+
+
+def optional(name: str, default: str = "") -> str:
+    """An optional text field of the JSON body."""
+    body = request.get_json(silent=True)
+    found = body.get(name, default) if isinstance(body, dict) else default
+    return found if isinstance(found, str) else default
+
+
+def whole(name: str, default: int, low: int, high: int) -> int:
+    """An integer of the query string within its bounds; a 400 names them."""
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    try:
+        value = int(text) if len(text) < 20 else low - 1
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise BadRequest(f"{name}: expected a whole number from {low} to {high}")
+    return value

@@ -1,0 +1,83 @@
+"""Values of the vocabulary as JSON: one shape for the API, the command line and the live stream."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from scada.commands import CommandStatus, MemberState, Selection
+from scada.ports import Alarm, Health
+
+WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
+NEEDS_EYES = ("unacknowledged", "returned")
+
+
+def finite(value: float) -> float | None:
+    """JSON knows no NaN: a missing number is null."""
+    return value if math.isfinite(value) else None
+
+
+def milliseconds(ns: int) -> int:
+    return ns // 1_000_000
+
+
+def alarm(one: Alarm, title: str = "") -> dict[str, Any]:
+    return {
+        "id": one.id, "source": one.source, "title": title, "kind": one.kind, "priority": one.priority.value,
+        "state": one.state.value,
+        "raised_ms": milliseconds(one.raised), "changed_ms": milliseconds(one.changed), "value": finite(one.value),
+        "limit": finite(one.limit), "unit": one.unit, "area": one.area, "acknowledged_by": one.acknowledged_by,
+        "comment": one.comment, "count": one.count,
+    }
+
+
+def alarm_summary(alarms: tuple[Alarm, ...], title: Callable[[str], str]) -> dict[str, Any]:
+    """The banner: how many of each priority, how many of them wait for a person, and the worst one with its title."""
+    counts = {priority: [0, 0] for priority in WORST_FIRST}
+    for one in alarms:
+        counts[one.priority.value][0] += 1
+        counts[one.priority.value][1] += one.state.value in NEEDS_EYES
+    waiting = [one for one in alarms if one.state.value in NEEDS_EYES]
+    top = min(waiting, key=lambda one: (WORST_FIRST[one.priority.value], -one.raised), default=None)
+    worst = alarm(top, title(top.source)) if top else None
+    return {"counts": counts, "waiting": len(waiting), "active": len(alarms), "top": worst}
+
+
+def selection(one: Selection) -> dict[str, Any]:
+    return {
+        "id": one.id, "digest": one.digest, "group": one.request.group, "off_for_s": one.request.off_for_s,
+        "reason": one.request.reason, "area": one.area, "epoch": one.epoch, "expected_w": one.expected_w,
+        "warnings": list(one.warnings), "made_ms": milliseconds(one.made), "expires_ms": milliseconds(one.expires),
+        "monitor_only": one.monitor_only,
+        "members": [
+            {
+                "eui": f"{member.eui:016x}", "device": member.device, "concentrator": member.concentrator,
+                "title": member.title, "load_class": member.load_class.name.lower(), "rated_w": member.rated_w,
+                "obstacle": member.obstacle,
+            }
+            for member in one.members
+        ],
+    }
+
+
+def command(one: CommandStatus, *, members: bool = True) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": one.id, "action": one.action.name.lower(), "group": one.group, "actor": one.actor,
+        "origin": one.origin.value, "state": one.state.value, "off_for_s": one.off_for_s,
+        "not_after_ms": milliseconds(one.not_after), "made_ms": milliseconds(one.made), "ends_ms": milliseconds(one.ends),
+        "monitor_only": one.monitor_only, "reason": one.reason, "total": len(one.members),
+        "counts": {state.name.lower(): n for state in MemberState if (n := one.count(state))},
+    }
+    if members:
+        found["members"] = [
+            {
+                "eui": f"{result.member.eui:016x}", "device": result.member.device, "title": result.member.title,
+                "concentrator": result.member.concentrator, "rated_w": result.member.rated_w,
+                "state": result.state.name.lower(), "reason": result.reason, "changed_ms": milliseconds(result.changed),
+            }
+            for result in one.members
+        ]
+    return found
+
+
+def health(one: Health) -> dict[str, Any]:
+    return {"part": one.part, "ok": one.ok, "text": one.text, "figures": {k: finite(v) for k, v in one.figures.items()}}

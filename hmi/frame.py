@@ -1,0 +1,86 @@
+"""What stands on every page: banner, clock, user, language, monitor-only badge; and the filters templates use."""
+
+from typing import Any
+
+from flask import Flask, current_app, g, request, url_for
+
+from hmi import access, encode, formats, labels, reasons
+from hmi.assets import Assets
+from hmi.i18n import LANGUAGES, _, ui_strings
+from hmi.notices import take
+from hmi.services import Services
+from hmi.site_time import SiteTime, offset
+from scada.commands import Role
+
+
+def install(app: Flask, services: Services, assets: Assets) -> None:
+    time = SiteTime(services.site.timezone)
+    app.jinja_env.filters.update(
+        number=formats.number, stamp=time.stamp, minute=time.minute, age_text=formats.age, duration=formats.duration,
+        kind=labels.kind, eui="{:016x}".format,
+        what=lambda source: labels.point(source) or services.title(source), detail=formats.detail,
+        in_words=reasons.in_words,
+    )
+    app.jinja_env.globals.update(
+        labels=labels, access=access, asset=assets.url, LANGUAGES=LANGUAGES, site=services.site,
+        quality_words=formats.quality_words,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    @app.context_processor
+    def frame() -> dict[str, Any]:
+        session = g.get("session")
+        now = services.clock.now()
+        local = time.local(now)
+        role: Role | None = session.account.role if session else None
+        known = bool(session) and role in access.STAFF
+        return {
+            "me": session.account if session else None,
+            "may": lambda roles: role in roles,
+            "csrf": g.get("form_token", ""),
+            "language": g.get("language", services.site.language),
+            "site_title": services.site.title or services.site.name,
+            "now": now,
+            "clock": {"time": f"{local:%H:%M:%S}", "date": f"{local:%Y-%m-%d}", "offset": offset(local)},
+            "monitor_only": services.desk.monitor_only,
+            "banner": encode.alarm_summary(services.alarms.active(), services.title) if known else None,
+            "notices": take(),
+            "bundle": assets.present,
+            "here": _here(),
+            "menu": _menu(role) if known else (),
+            "page_data": _page_data(services, assets, now, known),
+        }
+
+
+def _here() -> str:
+    """Where a change of language comes back to; the answer to a form has no address of its own, but its page has."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    page = f"{request.blueprint}.page"
+    return url_for(page) if page in current_app.view_functions else "/"
+
+
+def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
+    entries = [
+        ("overview.page", _("Overview")),
+        ("balance.index", _("Balance")),
+        ("mesh.page", _("Network")),
+        ("meters.index", _("Meters")),
+        ("dispatch.page", _("Load shedding")),
+        ("alarms.page", _("Alarms")),
+        ("tags.page", _("Tags")),
+    ]
+    if role in access.AUDITORS:
+        entries.append(("audit.page", _("Audit")))
+    return tuple(entries)
+
+
+def _page_data(services: Services, assets: Assets, now: int, known: bool) -> dict[str, Any]:
+    """What the browser's part needs to know before its first event."""
+    language = g.get("language", services.site.language)
+    return {
+        "language": language, "zone": services.site.timezone, "site_ms": now // 1_000_000, "rate": services.clock.rate,
+        "csrf": g.get("form_token", ""), "live": known, "worker": assets.url("worker.js"),
+        "strings": ui_strings(language), "labels": labels.for_browser() | {"reason": reasons.for_browser()},
+        "user": g.session.account.name if g.get("session") else "",
+    }

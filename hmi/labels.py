@@ -1,0 +1,109 @@
+"""The words for states: one table each, used by the templates and sent to the browser's part.
+
+A state is never shown by colour alone: where it has a symbol, the symbol stands beside the word.
+"""
+
+from typing import Any, Final
+
+from flask_babel import lazy_gettext as _l
+
+from scada.commands import Action, CommandState, LoadClass, MemberState, Role
+from scada.ports import AlarmState, Priority
+from scada.site import Medium, ModuleState
+from scada.tags import Quality
+
+QUALITY_SYMBOL: Final = {
+    Quality.GOOD: "✓", Quality.GOOD_BACKFILL: "↺", Quality.SUBSTITUTED: "✎",
+    Quality.UNCERTAIN_LAST_KNOWN: "?", Quality.UNCERTAIN_ESTIMATED: "≈",
+    Quality.BAD_WAITING: "…", Quality.BAD_STALE: "◷", Quality.BAD_NOT_CONNECTED: "⊘",
+    Quality.BAD_OUT_OF_RANGE: "⇕", Quality.BAD_SENSOR: "✖", Quality.BAD_CONFIG: "✖",
+}
+QUALITY: Final[dict[Quality, Any]] = {
+    Quality.GOOD: _l("good"), Quality.GOOD_BACKFILL: _l("good, delivered late"), Quality.SUBSTITUTED: _l("substituted"),
+    Quality.UNCERTAIN_LAST_KNOWN: _l("last known"), Quality.UNCERTAIN_ESTIMATED: _l("estimated"),
+    Quality.BAD_WAITING: _l("no value yet"), Quality.BAD_STALE: _l("stale"), Quality.BAD_NOT_CONNECTED: _l("not connected"),
+    Quality.BAD_OUT_OF_RANGE: _l("out of range"), Quality.BAD_SENSOR: _l("sensor fault"),
+    Quality.BAD_CONFIG: _l("configuration fault"),
+}
+PRIORITY_SYMBOL: Final = {Priority.HIGH: "■", Priority.MEDIUM: "▲", Priority.LOW: "◆"}
+PRIORITY: Final[dict[Priority, Any]] = {
+    Priority.HIGH: _l("high"), Priority.MEDIUM: _l("medium"), Priority.LOW: _l("low"),
+}
+PRIORITY_BY_NAME: Final = {priority.value: text for priority, text in PRIORITY.items()}
+SYMBOL_BY_NAME: Final = {priority.value: symbol for priority, symbol in PRIORITY_SYMBOL.items()}
+ALARM_STATE: Final[dict[AlarmState, Any]] = {
+    AlarmState.NORMAL: _l("normal"), AlarmState.UNACKNOWLEDGED: _l("active, not acknowledged"),
+    AlarmState.ACKNOWLEDGED: _l("active, acknowledged"), AlarmState.RETURNED: _l("over, not acknowledged"),
+}
+ALARM_KIND: Final[dict[str, Any]] = {
+    "high": _l("above the limit"), "high_high": _l("far above the limit"), "low": _l("below the limit"),
+    "low_low": _l("far below the limit"), "stale": _l("no news"), "not_connected": _l("not connected"),
+    "magnet": _l("magnet at the meter"), "open_circuit": _l("open circuit"), "short_circuit": _l("short circuit"),
+    "cover_open": _l("cover open"), "battery_low": _l("battery low"), "power_down": _l("supply lost"),
+    "clock_stepped": _l("clock was wrong"), "module_lost": _l("module lost"), "actuator_fault": _l("actuator fault"),
+    "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
+    "link_replaced": _l("second connection with the same key"),
+    "imbalance": _l("imbalance above the limit"),
+}
+POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
+    "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
+    "imbalance_percent": _l("imbalance of the balance"), "longest_turn": _l("time for which the server was busy"),
+}
+MEMBER_STATE: Final[dict[MemberState, Any]] = {
+    MemberState.SELECTED: _l("selected"), MemberState.SENT: _l("sent"),
+    MemberState.ACCEPTED: _l("accepted by the concentrator"),
+    MemberState.RECEIVED: _l("heard by the module"), MemberState.EXECUTED: _l("executed"),
+    MemberState.REFUSED: _l("refused"), MemberState.NO_ANSWER: _l("no answer"), MemberState.NOT_SENT: _l("not sent"),
+    MemberState.RESTORED: _l("supply is back"),
+}
+MEMBER_SYMBOL: Final = {
+    MemberState.SELECTED: "○", MemberState.SENT: "→", MemberState.ACCEPTED: "◔", MemberState.RECEIVED: "◑",
+    MemberState.EXECUTED: "●", MemberState.REFUSED: "✖", MemberState.NO_ANSWER: "?", MemberState.NOT_SENT: "⊘",
+    MemberState.RESTORED: "✓",
+}
+COMMAND_STATE: Final[dict[CommandState, Any]] = {
+    CommandState.SENDING: _l("sending"), CommandState.COLLECTING: _l("results come in"),
+    CommandState.ACTIVE: _l("loads are off"),
+    CommandState.RESTORING: _l("restoring"), CommandState.CLOSED: _l("finished"), CommandState.FAILED: _l("failed"),
+    CommandState.UNKNOWN: _l("not known, the field is being asked"),
+}
+ACTION: Final[dict[Action, Any]] = {
+    Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),
+}
+LOAD_CLASS: Final[dict[LoadClass, Any]] = {
+    LoadClass.RED: _l("red: never off"), LoadClass.YELLOW: _l("yellow: minutes"), LoadClass.GREEN: _l("green: hours"),
+}
+ROLE: Final[dict[Role, Any]] = {
+    Role.VIEWER: _l("viewer"), Role.ENGINEER: _l("engineer"), Role.DISPATCHER: _l("dispatcher"),
+    Role.INTEGRATOR: _l("integrator"), Role.ADMINISTRATOR: _l("administrator"), Role.SUBSCRIBER: _l("subscriber"),
+}
+MEDIUM: Final[dict[Medium, Any]] = {
+    Medium.ELECTRICITY: _l("electricity"), Medium.WATER: _l("water"), Medium.GAS: _l("gas"), Medium.HEAT: _l("heat"),
+}
+MODULE_STATE: Final[dict[ModuleState, Any]] = {
+    ModuleState.DISCOVERED: _l("discovered"), ModuleState.ACTIVE: _l("active"), ModuleState.LOST: _l("lost"),
+}
+
+
+def kind(name: str) -> str:
+    """An alarm kind in words; one nobody translated yet is shown as it is."""
+    return str(ALARM_KIND.get(name, name.replace("_", " ")))
+
+
+def point(source: str) -> str:
+    """The quantity of a tag in words, "" where it has none here."""
+    _device, _slash, name = source.partition("/")
+    return str(POINT.get(name, ""))
+
+
+def for_browser() -> dict[str, Any]:
+    """The tables the browser's part needs, in the language of this request."""
+    return {
+        "quality": {int(q): [QUALITY_SYMBOL[q], str(QUALITY[q])] for q in Quality},
+        "priority": {p.value: [PRIORITY_SYMBOL[p], str(PRIORITY[p])] for p in Priority},
+        "kind": {name: str(text) for name, text in ALARM_KIND.items()},
+        "point": {name: str(text) for name, text in POINT.items()},
+        "alarm": {state.value: str(text) for state, text in ALARM_STATE.items()},
+        "member": {state.name.lower(): [MEMBER_SYMBOL[state], str(text)] for state, text in MEMBER_STATE.items()},
+        "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
+    }

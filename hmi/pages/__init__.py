@@ -1,0 +1,1 @@
+"""The pages: one page, one blueprint, one file. Each has `make(services, sessions) -> Blueprint`."""

@@ -1,0 +1,80 @@
+"""Balance groups: fed in, taken, missing, hour by hour; an incomplete hour is never drawn as a whole one."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import numpy as np
+from flask import Blueprint, abort, render_template, request
+
+from hmi.access import STAFF, allow
+from hmi.balances import WHOLE, newest, with_provisional
+from hmi.charts import bars
+from hmi.services import Services
+from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
+from scada.clock import DAY_H, HOUR_S, NS
+from scada.ports import ResultTable
+from scada.site import UNIT_OF_MEDIUM
+
+DAY_S: Final = DAY_H * HOUR_S
+ONE_DAY: Final = timedelta(days=1)
+
+
+def make(services: Services) -> Blueprint:
+    blueprint = Blueprint("balance", __name__)
+    time = SiteTime(services.site.timezone)
+
+    @blueprint.get("/balance")
+    @allow(STAFF)
+    def index() -> Any:
+        rows = []
+        for group in services.registry.directory.site.balance_groups:
+            start, last = newest(services, group.name)
+            rows.append((group, UNIT_OF_MEDIUM[group.medium], start * NS, last))
+        return render_template("balance_index.html", rows=rows, whole=WHOLE)
+
+    @blueprint.get("/balance/<name>")
+    @allow(STAFF)
+    def page(name: str) -> Any:
+        group = services.registry.directory.balance_group.get(name)
+        if group is None:
+            abort(404)
+        today = time.day_of(services.clock.now())
+        by_month = request.args.get("span") == "month"
+        if by_month:
+            first = month_of(request.args.get("month", ""), today)
+            edges = time.edges(first, (next_month(first) - first).days)
+            shown, before, after = f"{first:%Y-%m}", f"{previous_month(first):%Y-%m}", f"{next_month(first):%Y-%m}"
+        else:
+            day = day_from(request.args.get("date", ""), today)
+            start, count = time.hours_of(day)
+            edges = start + np.arange(count + 1, dtype=np.int64)
+            shown, before, after = str(day), str(day - ONE_DAY), str(day + ONE_DAY)
+        span = DAY_S if by_month else HOUR_S
+        table = services.balances.table(name, span, int(edges[0]) * HOUR_S, int(edges[-1]) * HOUR_S)
+        columns = with_provisional(_spread(table, edges[:-1] * HOUR_S))
+        past = edges[:-1] < services.clock.hour()
+        unfed = np.isfinite(columns["version"]) & np.isnan(columns["feed"])
+        labels = [f"{n + 1}" for n in range(len(edges) - 1)] if by_month else [time.clock(int(hour)) for hour in edges[:-1]]
+        return render_template(
+            "balance.html", group=group, unit=UNIT_OF_MEDIUM[group.medium], by_month=by_month,
+            shown=shown, before=before, after=after, past=past.tolist(), whole=WHOLE,
+            columns={name: column.tolist() for name, column in columns.items()},
+            starts=(edges[:-1] * HOUR_S * NS).tolist(),
+            chart=bars(columns["imbalance"], columns["completeness"] >= WHOLE, labels, columns["uncertainty"], past, unfed),
+            over=int(past.sum()), goes_on=bool(past.all()),
+        )
+
+    return blueprint
+
+
+def _spread(table: ResultTable, starts: "np.ndarray[Any, np.dtype[np.int64]]") -> "dict[str, np.ndarray[Any, Any]]":
+    """The table's columns on a full axis of intervals, NaN (completeness 0) where there is no row."""
+    place = np.searchsorted(starts, table.start)
+    fits = (place < len(starts)) & (starts[np.minimum(place, len(starts) - 1)] == table.start)
+    spread = {}
+    for name in ("feed", "members", "imbalance", "imbalance_percent", "uncertainty", "completeness", "version"):
+        column = np.full(len(starts), 0.0 if name == "completeness" else np.nan)
+        if name in table.columns:
+            column[place[fits]] = table.columns[name][fits]
+        spread[name] = column
+    return spread

@@ -1,0 +1,19 @@
+/** Starts what the page has use for. Without this file every page can still be read. */
+import * as alarms from "./alarms";
+import * as command from "./command";
+import * as frame from "./frame";
+import * as keys from "./keys";
+import * as live from "./live";
+import { page } from "./page";
+import * as values from "./values";
+
+if (page.live) {
+  frame.start();
+  values.start();
+  alarms.start();
+  command.start();
+  keys.start();
+  live.start();
+} else {
+  frame.clockOnly();
+}

@@ -1,0 +1,611 @@
+"""A small district that behaves: every port of `Services` faked in memory, the same for view tests and for the browser."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred, fail, succeed
+
+from hmi.services import Services
+from scada.bus import TagBus
+from scada.clock import NS, SiteClock
+from scada.commands import (
+    Action,
+    Actor,
+    CommandState,
+    CommandStatus,
+    LoadClass,
+    Member,
+    MemberResult,
+    MemberState,
+    Role,
+    Selection,
+    ShedRequest,
+)
+from scada.errors import CommandRejected
+from scada.ports import (
+    BALANCE_COLUMNS,
+    Account,
+    Alarm,
+    AlarmState,
+    AuditRow,
+    Consumption,
+    Health,
+    Priority,
+    ResultTable,
+    TagHistory,
+)
+from scada.settings import HmiSettings, SiteSettings
+from scada.site import (
+    BalanceGroup,
+    Concentrator,
+    Consumer,
+    Directory,
+    Load,
+    LoadGroup,
+    Medium,
+    MeshNode,
+    MeshView,
+    MeterPeriod,
+    Module,
+    ModuleState,
+    Point,
+    Site,
+    Transformer,
+)
+from scada.tags import Batch, Device, Quality, TagDef
+
+MODULES = 24  # per concentrator
+PASSWORD = "correct horse battery"
+METER_TAGS = (
+    *(TagDef(f"voltage_l{n}_n", "V", f"Voltage L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
+    *(TagDef(f"current_l{n}", "A", f"Current L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
+    *(TagDef(f"power_active_l{n}", "W", f"Active power L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
+    *(TagDef(f"power_reactive_l{n}", "var", f"Reactive power L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
+    *(TagDef(f"power_apparent_l{n}", "VA", f"Apparent power L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
+    *(TagDef(f"power_factor_l{n}", "", f"Power factor L{n}", stale_after=5 * NS, digits=3) for n in (1, 2, 3)),
+    TagDef("power_active_total", "W", "Active power", stale_after=5 * NS),
+    TagDef("frequency", "Hz", "Frequency", stale_after=5 * NS, digits=2),
+    TagDef("energy_import", "kWh", "Energy taken", stale_after=5 * NS),
+    TagDef("energy_export", "kWh", "Energy returned", stale_after=5 * NS),
+    TagDef("current_neutral", "A", "Neutral current", stale_after=5 * NS),
+)
+
+
+def district() -> Site:
+    """Two concentrators, one transformer with its meter and one without, three load groups of the three classes."""
+    modules, consumers, points, meters, loads = [], [], [], [], []
+    for c in (1, 2):
+        for n in range(1, MODULES + 1):
+            eui, name = 0x00124B0000000000 + c * 1000 + n, f"C{c:02}-{n:03}"
+            waiting = c == 2 and n == MODULES
+            state = ModuleState.DISCOVERED if waiting else ModuleState.LOST if (c, n) == (1, 13) else ModuleState.ACTIVE
+            modules.append(
+                Module(
+                    eui,
+                    name,
+                    f"C{c:02}",
+                    n,
+                    state,
+                    channels=3 if n % 5 == 0 else 1,
+                    adapter="AD220/50" if n % 3 == 0 else "",
+                    building=f"Bd. Ștefan cel Mare {c}",
+                )
+            )
+            consumers.append(
+                Consumer(
+                    f"K{c:02}{n:03}", f"ap. {n}", f"L{n % 3 + 1}", building=f"Bd. Ștefan cel Mare {c}", protected=n == 6
+                )
+            )
+            points.append(Point(f"P-{c:02}-{n:03}", Medium.ELECTRICITY, f"K{c:02}{n:03}"))
+            meters.append(MeterPeriod(f"E{c}{n:05}", f"P-{c:02}-{n:03}", eui, 0, 1000.0, 480_000))
+            if n % 5 == 0:
+                points.append(Point(f"W-{c:02}-{n:03}", Medium.WATER, f"K{c:02}{n:03}"))
+                meters.append(MeterPeriod(f"W{c}{n:05}", f"W-{c:02}-{n:03}", eui, 1, 100.0, 480_000))
+            if n % 3 == 0:
+                kind = LoadClass.GREEN if n % 2 else LoadClass.YELLOW
+                loads.append(Load(eui, kind, "boiler" if n % 2 == 0 else "EV charger", f"K{c:02}{n:03}", 2000.0 + 100 * n))
+    yellow = tuple(load.eui for load in loads if load.load_class is LoadClass.YELLOW)
+    green = tuple(load.eui for load in loads if load.load_class is LoadClass.GREEN)
+    electric = tuple(point.name for point in points if point.medium is Medium.ELECTRICITY)
+    return Site(
+        transformers=(
+            Transformer("T01", "PT-1 Botanica", 250.0, "south", "T01-meter"),
+            Transformer("T02", "PT-2 Ciocana", 400.0, "north", "T02-meter"),
+        ),
+        concentrators=(
+            Concentrator("C01", 0x10, "Bloc 1", "south", "T01"),
+            Concentrator("C02", 0x11, "Bloc 2", "south", "T01"),
+        ),
+        modules=tuple(modules),
+        consumers=tuple(consumers),
+        points=tuple(points),
+        meters=tuple(meters),
+        loads=tuple(loads),
+        load_groups=(
+            LoadGroup("LG-boilers", 1, LoadClass.YELLOW, "Boilers", "south", members=yellow),
+            LoadGroup("LG-ev", 2, LoadClass.GREEN, "EV charging", "south", max_off_s=14400, members=green),
+            LoadGroup("LG-lifts", 3, LoadClass.RED, "Lifts", "south", members=yellow[:1]),
+        ),
+        balance_groups=(
+            BalanceGroup("BG-T01", Medium.ELECTRICITY, "Transformer 1", "T01", "T01-meter/energy_import", members=electric),
+            BalanceGroup(
+                "BG-house",
+                Medium.WATER,
+                "House 1, water",
+                members=tuple(p.name for p in points if p.medium is Medium.WATER),
+            ),
+        ),
+        generation=1,
+    )
+
+
+class Listeners:
+    """The subscribe half of a port."""
+
+    def __init__(self) -> None:
+        self._all: list[Callable[[Any], None]] = []
+
+    def subscribe(self, listener: Callable[[Any], None]) -> Callable[[], None]:
+        self._all.append(listener)
+        return lambda: self._all.remove(listener)
+
+    def tell(self, news: Any) -> None:
+        for listener in tuple(self._all):
+            listener(news)
+
+
+class FakeRegistry(Listeners):
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.directory = Directory(site)
+
+    def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        module = self.directory.module_of_eui.get(eui)
+        if module is None or module.state is not ModuleState.DISCOVERED:
+            return fail(CommandRejected(["no discovered module has this number"]))
+        adopted = attrs.evolve(module, state=ModuleState.ACTIVE)
+        site = self.directory.site
+        self.directory = Directory(attrs.evolve(site, modules=tuple(adopted if m.eui == eui else m for m in site.modules)))
+        return succeed(adopted)
+
+
+class FakeUsers:
+    def __init__(self) -> None:
+        self.passwords: dict[str, str] = {}
+        self.all: dict[str, Account] = {}
+        for role in Role:
+            self.add(Account(role.value, role))
+        self.add(Account("newcomer", Role.ADMINISTRATOR, must_change=True))
+        self.add(Account("gone", Role.ADMINISTRATOR, disabled=True))
+
+    def add(self, account: Account) -> None:
+        self.all[account.name], self.passwords[account.name] = account, PASSWORD
+
+    def authenticate(self, name: str, password: str) -> Account | None:
+        return self.all[name] if name in self.all and self.passwords[name] == password else None
+
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(self.all.values())
+
+    def account(self, name: str) -> Account | None:
+        return self.all.get(name)
+
+    def set_password(self, name: str, password: str, *, must_change: bool = False) -> None:
+        if len(password) < 10:
+            raise CommandRejected(["the password has fewer than 10 characters"])
+        self.passwords[name] = password
+        self.all[name] = attrs.evolve(self.all[name], must_change=must_change)
+
+    def credentials(self) -> tuple[tuple[str, str, Role, tuple[str, ...]], ...]:
+        return tuple((one.name, self.passwords[one.name], one.role, one.areas) for one in self.all.values())
+
+    def set_language(self, name: str, language: str) -> None:
+        self.all[name] = attrs.evolve(self.all[name], language=language)
+
+
+class FakeAudit:
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock, self.rows = clock, []
+
+    def append_now(self, actor: Actor, action: str, target: str = "", **detail: Any) -> None:
+        digest = hashlib.sha256(f"{len(self.rows)}{action}".encode()).hexdigest()
+        self.rows.append(
+            AuditRow(
+                len(self.rows) + 1, self._clock.now(), actor.name, actor.origin.value, action, target,
+                json.dumps(detail), digest,
+            )
+        )
+
+    def append(self, actor: Actor, action: str, target: str = "", **detail: Any) -> "Deferred[None]":
+        self.append_now(actor, action, target, **detail)
+        return succeed(None)
+
+    def page(self, before: int | None = None, size: int = 50, action: str = "") -> tuple[AuditRow, ...]:
+        fitting = [
+            row for row in reversed(self.rows) if (before is None or row.number < before) and row.action.startswith(action)
+        ]
+        return tuple(fitting[:size])
+
+    def verify(self) -> int | None:
+        return None
+
+
+class FakeMetering:
+    """A daily shape; the last two hours of every point are missing, one hour in fifty too."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def hourly(self, points: Sequence[str], first_hour: int, hours: int) -> Consumption:
+        at = first_hour + np.arange(hours)
+        values = np.array(
+            [0.3 + 0.25 * np.sin((at + 6) * np.pi / 12) ** 2 + (len(point) + at * 7 % 11) / 40 for point in points]
+        )
+        missing = (at >= self._clock.hour() - 2) | (at % 50 == 7)
+        values[:, missing] = np.nan
+        quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
+        quality[:, (at % 17 == 3) & ~missing] = Quality.GOOD_BACKFILL
+        return Consumption(
+            tuple(points), first_hour, values, quality, tuple("m³" if p.startswith("W") else "kWh" for p in points)
+        )
+
+    def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
+        return np.full(len(points), 4711.25)
+
+
+class FakeBalances:
+    """Thirty days of hours; the newest two are incomplete, the newest has no row."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
+        now = self._clock.seconds()
+        start = np.arange(
+            -(-max(first, now - 40 * 86400) // span_s) * span_s, min(last, now - span_s), span_s, dtype=np.int64
+        )
+        feed = (18 + 9 * np.sin(start / 86400 * 2 * np.pi)) * span_s / 3600
+        complete = np.where(start >= now - 3 * span_s, 0.62, np.where(start // span_s % 19 == 4, 0.97, 1.0))
+        members = feed * (0.93 - 0.02 * np.sin(start / 7200)) * complete
+        imbalance = feed - members
+        columns = dict(
+            zip(
+                BALANCE_COLUMNS,
+                (
+                    feed,
+                    members,
+                    np.where(complete < 1, np.nan, imbalance),      # what is not whole is no balance
+                    np.where(complete < 1, np.nan, imbalance / feed * 100),
+                    np.where(complete < 1, np.nan, 0.12),
+                    complete,
+                    np.ones(len(start)),
+                ),
+                strict=True,
+            )
+        )
+        return ResultTable(start, columns)
+
+
+class FakeLive:
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
+        at = np.arange(first, min(last, self._clock.now()), NS, dtype=np.int64)[-limit:]
+        phase = len(tag) + sum(tag.encode()) % 7
+        values = 62000 + 6000 * np.sin(at / NS / 400 + phase) + 900 * np.sin(at / NS * 1.7 + phase)
+        quality = np.zeros(len(at), dtype=np.uint8)
+        gap = (at // NS % 3600 > 1200) & (at // NS % 3600 < 1320)
+        values[gap], quality[gap] = np.nan, Quality.BAD_NOT_CONNECTED
+        return TagHistory(at, values, quality)
+
+
+class FakeAlarms(Listeners):
+    def __init__(self, clock: SiteClock, audit: FakeAudit) -> None:
+        super().__init__()
+        self._clock, self._audit = clock, audit
+        self.by_id: dict[str, Alarm] = {}
+        self.journal: list[Alarm] = []
+
+    def active(self) -> tuple[Alarm, ...]:
+        order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
+        live = [alarm for alarm in self.by_id.values() if alarm.state is not AlarmState.NORMAL]
+        return tuple(sorted(live, key=lambda alarm: (order[alarm.priority], -alarm.raised)))
+
+    def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
+        return tuple([alarm for alarm in reversed(self.journal) if before is None or alarm.changed < before][:size])
+
+    def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> "Deferred[Alarm]":
+        alarm = self.by_id.get(alarm_id)
+        if alarm is None or alarm.state not in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED):
+            return fail(CommandRejected(["this alarm does not wait for an acknowledgement"]))
+        after = AlarmState.NORMAL if alarm.state is AlarmState.RETURNED else AlarmState.ACKNOWLEDGED
+        self._audit.append_now(actor, "alarm.acknowledge", alarm_id, comment=comment)
+        return succeed(self.set(attrs.evolve(alarm, state=after, acknowledged_by=actor.name, comment=comment)))
+
+    def set(self, alarm: Alarm) -> Alarm:
+        changed = attrs.evolve(alarm, changed=self._clock.now())
+        self.by_id[alarm.id] = changed
+        self.journal.append(changed)
+        self.tell(changed)
+        return changed
+
+    def raise_(
+        self,
+        source: str,
+        kind: str,
+        priority: Priority,
+        value: float = float("nan"),
+        limit: float = float("nan"),
+        unit: str = "",
+    ) -> Alarm:
+        now = self._clock.now()
+        return self.set(
+            Alarm(f"{source}:{kind}", source, kind, priority, AlarmState.UNACKNOWLEDGED, now, now, value, limit, unit)
+        )
+
+
+class FakeDesk(Listeners):
+    """Refuses what the real desk refuses, and lets members answer one after the other with every `step`."""
+
+    def __init__(self, clock: SiteClock, registry: FakeRegistry, audit: FakeAudit) -> None:
+        super().__init__()
+        self._clock, self._registry, self._audit = clock, registry, audit
+        self.monitor_only = False
+        self.selections: dict[str, Selection] = {}
+        self.by_id: dict[str, CommandStatus] = {}
+
+    def select(self, actor: Actor, request: ShedRequest) -> "Deferred[Selection]":
+        directory = self._registry.directory
+        group = directory.load_group.get(request.group)
+        reasons = []
+        if group is None:
+            return fail(CommandRejected([f"no load group {request.group!r}"]))
+        if group.load_class is LoadClass.RED:
+            reasons.append("red loads are never switched off")
+        if not 60 <= request.off_for_s <= group.max_off_s:
+            reasons.append(f"off_for is {request.off_for_s} s; this group may be off for 60 to {group.max_off_s} s")
+        if actor.role not in (Role.DISPATCHER, Role.ADMINISTRATOR):
+            reasons.append(f"a {actor.role} may not command")
+        if reasons:
+            return fail(CommandRejected(reasons))
+        members = []
+        for eui in group.members:
+            module, load = directory.module_of_eui[eui], directory.load_of_eui[eui]
+            consumer = directory.consumer[load.consumer]
+            members.append(
+                Member(
+                    eui,
+                    module.name,
+                    module.concentrator,
+                    0x10,
+                    module.index,
+                    f"{load.title}, {consumer.title}",
+                    load.load_class,
+                    load.rated_w,
+                    "the consumer is protected" if consumer.protected else "",
+                )
+            )
+        now = self._clock.now()
+        selection = Selection(
+            f"S{len(self.selections) + 1:04}",
+            "d" * 64,
+            actor.name,
+            request,
+            group.area,
+            group.epoch,
+            tuple(members),
+            sum(member.rated_w for member in members if not member.obstacle),
+            ("2 members did not answer the last command",),
+            now,
+            now + 120 * NS,
+            self.monitor_only,
+        )
+        self.selections[selection.id] = selection
+        return succeed(selection)
+
+    def execute(self, actor: Actor, selection_id: str) -> "Deferred[CommandStatus]":
+        selection = self.selections.get(selection_id)
+        if selection is None or self._clock.now() > selection.expires:
+            return fail(CommandRejected(["the selection is too old: select again"]))
+        identity = hashlib.sha256(selection_id.encode()).hexdigest()[:32]
+        if identity not in self.by_id:
+            now = self._clock.now()
+            first = MemberState.NOT_SENT if self.monitor_only else MemberState.SENT
+            state = CommandState.CLOSED if self.monitor_only else CommandState.SENDING
+            self._put(
+                CommandStatus(
+                    identity,
+                    Action.SHED,
+                    selection.request.group,
+                    actor.name,
+                    actor.origin,
+                    state,
+                    selection.request.off_for_s,
+                    now + 300 * NS,
+                    now,
+                    now + selection.request.off_for_s * NS,
+                    self.monitor_only,
+                    selection.request.reason,
+                    tuple(
+                        MemberResult(member, first, "MONITOR_ONLY" if self.monitor_only else "", now)
+                        for member in selection.members
+                        if not member.obstacle
+                    ),
+                )
+            )
+            self._audit.append_now(actor, "shed.execute", selection.request.group, command=identity)
+        return succeed(self.by_id[identity])
+
+    def restore(self, actor: Actor, command_id: str) -> "Deferred[CommandStatus]":
+        status = self.by_id.get(command_id)
+        if status is None or status.state not in (CommandState.ACTIVE, CommandState.COLLECTING):
+            return fail(CommandRejected(["nothing of this command is off any more"]))
+        self._audit.append_now(actor, "shed.restore", command_id)
+        results = tuple(
+            attrs.evolve(r, state=MemberState.RESTORED, changed=self._clock.now()) if r.state is MemberState.EXECUTED else r
+            for r in status.members
+        )
+        return succeed(self._put(attrs.evolve(status, state=CommandState.CLOSED, members=results)))
+
+    def command(self, command_id: str) -> CommandStatus | None:
+        return self.by_id.get(command_id)
+
+    def commands(self, limit: int = 50) -> tuple[CommandStatus, ...]:
+        return tuple(reversed(self.by_id.values()))[:limit]
+
+    def step(self) -> None:
+        """One member of every running command goes one step further; the third refuses, the fifth never answers."""
+        for status in tuple(self.by_id.values()):
+            if status.state not in (CommandState.SENDING, CommandState.COLLECTING):
+                continue
+            members, now = list(status.members), self._clock.now()
+            open_ = [n for n, result in enumerate(members) if result.state < MemberState.EXECUTED]
+            if not open_:
+                self._put(attrs.evolve(status, state=CommandState.ACTIVE))
+                continue
+            n = open_[0]
+            state, reason = (
+                (MemberState.REFUSED, "NEVER_BIT")
+                if n % 5 == 2
+                else (MemberState.NO_ANSWER, "")
+                if n % 5 == 4
+                else (MemberState.EXECUTED, "")
+            )
+            members[n] = MemberResult(members[n].member, state, reason, now)
+            self._put(attrs.evolve(status, state=CommandState.COLLECTING, members=tuple(members)))
+
+    def _put(self, status: CommandStatus) -> CommandStatus:
+        self.by_id[status.id] = status
+        self.tell(status)
+        return status
+
+
+class FakeMesh:
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def views(self) -> tuple[MeshView, ...]:
+        now = self._clock.now()
+        views = []
+        for c in (1, 2):
+            nodes = []
+            for n in range(1, MODULES + 1):
+                if (c, n) == (1, 13):
+                    continue
+                parent = 0 if n <= 5 else (n * 7 % 5) + 1 if n <= 14 else (n * 3 % 8) + 6
+                parent = 0 if parent == 13 and c == 1 else parent
+                level = 1 if n <= 5 else 2 if n <= 14 else 3
+                nodes.append(
+                    MeshNode(
+                        0x00124B0000000000 + c * 1000 + n,
+                        n,
+                        level,
+                        parent,
+                        -70.0 - n,
+                        -72.0 - n,
+                        0.72 if n == 11 else 0.9 if n % 7 == 0 else 0.99,
+                        610 if n == 3 else 40 * (5 - level),
+                        3210 if n == 9 else 3600,
+                        1.2 * level,
+                        now - n * 60 * NS,
+                    )
+                )
+            views.append(MeshView(f"C{c:02}", c == 1, 7, tuple(nodes), now - 4 * 60 * NS))
+        return tuple(views)
+
+
+class World:
+    """All of it, wired; `tick` lets a second of the district pass."""
+
+    def __init__(self, clock: SiteClock, reactor: Any, port: int = 8080, *, idle_minutes: int = 480) -> None:
+        self.clock = clock
+        self.bus = TagBus(clock, reactor)
+        self.registry, self.users, self.audit = FakeRegistry(district()), FakeUsers(), FakeAudit(clock)
+        self.alarms = FakeAlarms(clock, self.audit)
+        self.desk = FakeDesk(clock, self.registry, self.audit)
+        self.mesh = FakeMesh(clock)
+        self.steps = 0
+        for name in ("T01-meter", "T02-meter"):
+            self.bus.add_device(Device(name, METER_TAGS, title=name))
+        computed = (
+            *(TagDef(f"power_active_l{n}", "W", f"Active power L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
+            TagDef("loading", "%", "Loading", stale_after=5 * NS),
+            TagDef("imbalance_i2_i1", "%", "Current imbalance", stale_after=5 * NS),
+            TagDef("imbalance_max_deviation", "%", "Largest deviation", stale_after=5 * NS),
+            TagDef("current_neutral_calc", "A", "Neutral current", stale_after=5 * NS),
+        )
+        for name in ("T01", "T02"):
+            self.bus.add_device(Device(name, computed, title=name))
+        for module in self.registry.directory.site.modules:
+            self.bus.add_device(
+                Device(
+                    module.name,
+                    (TagDef("battery", "V", "Battery", digits=2), TagDef("register_0", "kWh", "Register")),
+                    (module.concentrator,),
+                )
+            )
+        self.services = Services(
+            bus=self.bus,
+            registry=self.registry,
+            users=self.users,
+            audit=self.audit,
+            metering=FakeMetering(clock),
+            balances=FakeBalances(clock),
+            live=FakeLive(clock),
+            alarms=self.alarms,
+            desk=self.desk,
+            mesh=self.mesh,
+            health=self.health,
+            clock=clock,
+            site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),
+            hmi=HmiSettings(port=port, idle_minutes=idle_minutes),
+        )
+        self.alarms.raise_("T01/loading", "high", Priority.MEDIUM, 93.2, 90.0, "%")
+        self.alarms.raise_("C01-013", "module_lost", Priority.LOW)
+        self.alarms.raise_("C02-007", "magnet", Priority.HIGH)
+        self.meter("T02-meter", 0.4)
+        self.tick()
+
+    def health(self) -> list[Health]:
+        return [
+            Health("dmesh", True, "2 of 2 concentrators known, 1 connected", {"links": 1.0}),
+            Health("modbus", True, "1 device answers"),
+            Health("influx:main", False, "401 from the server; 1,204 lines wait in the spool"),
+        ]
+
+    def meter(self, name: str, load: float) -> None:
+        step = self.steps
+        watts = [load * (52000 + 9000 * k + 3000 * np.sin(step / 9 + k)) for k in range(3)]
+        volts = [231.5 - k * 1.7 + np.sin(step / 5 + k) for k in range(3)]
+        now = self.clock.now()
+        amperes = [w / v / 0.96 for w, v in zip(watts, volts, strict=True)]
+        values = [
+            *volts,
+            *amperes,
+            *watts,
+            *(w * 0.28 for w in watts),
+            *(w / 0.96 for w in watts),
+            0.96,
+            0.957,
+            0.961,
+            sum(watts),
+            50 + 0.02 * np.sin(step / 3),
+            188_321.4 + step * 0.05,
+            0.0,
+            25.1,
+        ]
+        self.bus.publish(Batch(name, np.array(values), np.zeros(len(values), dtype=np.uint8), now, now))
+        computed = [*watts, sum(watts) / 0.96 / 250_000 * 100, 12.4 + np.sin(step / 4), 17.9, 24.0 + 2 * np.sin(step / 6)]
+        self.bus.publish(Batch(name.partition("-")[0], np.array(computed), np.zeros(7, dtype=np.uint8), now, now))
+
+    def tick(self) -> None:
+        self.steps += 1
+        self.meter("T01-meter", 1.0)
+        self.bus.sweep()
+        self.desk.step()

@@ -1,0 +1,125 @@
+"""Who may do what: found by walking all routes, so that a new page cannot be forgotten."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, PUBLIC, STAFF, roles_of
+from scada.commands import Role
+from tests.hmi.conftest import Person
+from tests.hmi.fakes import World
+
+EXPECTED = {
+    "login.page": PUBLIC,
+    "login.logout": EVERYBODY,
+    "account.page": EVERYBODY,
+    "account.password": EVERYBODY,
+    "account.language": PUBLIC,
+    "overview.page": STAFF,
+    "transformer.page": STAFF,
+    "balance.index": STAFF,
+    "balance.page": STAFF,
+    "mesh.page": STAFF,
+    "mesh.adopt": ADOPT,
+    "meters.index": STAFF,
+    "meter.page": STAFF,
+    "dispatch.page": STAFF,
+    "dispatch.select": DISPATCH,
+    "dispatch.review": DISPATCH,
+    "dispatch.execute": DISPATCH,
+    "dispatch.command": STAFF,
+    "dispatch.restore": DISPATCH,
+    "alarms.page": STAFF,
+    "alarms.journal": STAFF,
+    "alarms.rows": STAFF,
+    "alarms.acknowledge": ACKNOWLEDGE,
+    "audit.page": AUDITORS,
+    "tags.page": STAFF,
+    "api.log_in": PUBLIC,
+    "api.log_out": EVERYBODY,
+    "api.status": STAFF,
+    "api.select": DISPATCH,
+    "api.execute": DISPATCH,
+    "api.restore": DISPATCH,
+    "api.commands": STAFF,
+    "api.command": STAFF,
+    "api.groups": STAFF,
+    "api.alarms": STAFF,
+    "api.acknowledge": ACKNOWLEDGE,
+    "api.tags": STAFF,
+    "api.history": STAFF,
+    "api.hourly": STAFF,
+    "api.balance": STAFF,
+}
+FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00"}
+
+
+def test_every_route_says_who_may_use_it(app: Flask) -> None:
+    """Deny by default: a view nobody classified is open to nobody, and this test names it."""
+    assert {rule.endpoint: roles_of(app, rule.endpoint) for rule in app.url_map.iter_rules()} == EXPECTED
+
+
+def test_an_unclassified_view_is_refused_to_everybody(app: Flask, person: Callable[[str], Person]) -> None:
+    app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
+    answer = person("administrator").client.get("/forgotten")
+
+    assert answer.status_code == 403
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_the_matrix_of_roles_and_routes_holds(app: Flask, person: Callable[[str], Person], role: Role | None) -> None:
+    """Every route with every role: either refused, or something else than refused."""
+    someone = person(role.value) if role else None
+    client = someone.client if someone else app.test_client()
+    token = someone.token if someone else ""
+    for rule in app.url_map.iter_rules():
+        roles = EXPECTED[rule.endpoint]
+        if roles == PUBLIC or rule.endpoint in ("login.logout", "api.log_out"):
+            continue
+        url = rule.rule
+        for name, value in FILLED.items():
+            url = url.replace(f"<{name}>", value)
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            status = client.open(url, method=method, headers={"X-CSRF-Token": token}).status_code
+            if role is None:
+                assert status in (302, 401, 403), (method, url, status)
+            elif role in roles:
+                assert status not in (401, 403, 500), (method, url, status)
+            else:
+                assert status == 403, (method, url, status)
+
+
+def test_every_post_without_the_forms_token_is_refused(app: Flask, world: World, person: Callable[[str], Person]) -> None:
+    """Another site's page can make a browser post, but it cannot read the token."""
+    someone = person("administrator")
+    before = len(world.audit.rows)
+    for rule in app.url_map.iter_rules():
+        if "POST" not in rule.methods or rule.endpoint == "api.log_in":
+            continue
+        url = rule.rule.replace("<command_id>", "00")
+        for wrong in ({}, {"csrf": "0" * 64}):
+            answer = someone.client.post(url, data=wrong)
+            assert answer.status_code == 403, url
+
+    assert len(world.audit.rows) == before
+
+
+def test_one_browsers_token_is_no_use_in_another(person: Callable[[str], Person]) -> None:
+    first, second = person("dispatcher"), person("administrator")
+    answer = second.client.post("/logout", data={"csrf": first.token})
+
+    assert answer.status_code == 403
+
+
+def test_a_newcomer_sees_nothing_before_the_password_is_changed(app: Flask, person: Callable[[str], Person]) -> None:
+    newcomer = person("newcomer")
+    for rule in app.url_map.iter_rules():
+        if "GET" not in rule.methods or EXPECTED[rule.endpoint] == PUBLIC or rule.endpoint == "account.password":
+            continue
+        url = rule.rule
+        for name, value in FILLED.items():
+            url = url.replace(f"<{name}>", value)
+        answer = newcomer.client.get(url)
+        assert (answer.status_code, answer.headers.get("Location")) in ((302, "/account/password"), (403, None)), url

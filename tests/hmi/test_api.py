@@ -1,0 +1,185 @@
+"""The API as a program uses it: bearer token in, JSON out, reasons with every refusal."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from hmi.api.data import thin
+from tests.hmi.fakes import PASSWORD, World
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def bearer(client: FlaskClient, name: str = "dispatcher") -> dict[str, str]:
+    answer = client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+    assert answer.status_code == 201
+    assert "scada_session" not in answer.headers.get("Set-Cookie", "")
+    return {"Authorization": f"Bearer {answer.json['token']}"}
+
+
+def test_without_a_token_the_api_answers_401_in_json(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/status")
+
+    assert answer.status_code == 401
+    assert set(answer.json) == {"error", "reasons"}
+
+
+def test_a_log_in_by_form_data_is_refused(client: FlaskClient) -> None:
+    """Another site's page can send a form without asking, but not JSON."""
+    answer = client.post("/api/v1/session", data={"name": "viewer", "password": PASSWORD})
+
+    assert answer.status_code == 400
+
+
+def test_a_wrong_password_is_401_and_guessing_is_429(client: FlaskClient) -> None:
+    tries = [client.post("/api/v1/session", json={"name": "viewer", "password": "no"}).status_code for _ in range(6)]
+
+    assert tries == [401] * 5 + [429]
+
+
+def test_a_token_ends_with_its_session(client: FlaskClient) -> None:
+    headers = bearer(client)
+    assert client.delete("/api/v1/session", headers=headers).status_code == 200
+    assert client.get("/api/v1/status", headers=headers).status_code == 401
+
+
+def test_a_role_that_may_not_is_told_so_in_our_words(client: FlaskClient) -> None:
+    """Not in those of the web library, which speak of resources."""
+    answer = client.post(
+        "/api/v1/dispatch/select", json={"group": "LG-1", "off_for_s": 600}, headers=bearer(client, "viewer")
+    )
+
+    assert (answer.status_code, answer.json["error"]) == (403, "Your role does not allow this.")
+
+
+def test_status_tells_the_parts_and_the_alarms(client: FlaskClient) -> None:
+    body = client.get("/api/v1/status", headers=bearer(client)).json
+
+    assert body["ok"] is False
+    assert [part["part"] for part in body["parts"]] == ["dmesh", "modbus", "influx:main"]
+    assert body["alarms"]["counts"]["high"] == [1, 1]
+    assert body["monitor_only"] is False
+
+
+def test_a_shed_by_the_api_is_audited_as_coming_from_the_command_line(client: FlaskClient, world: World) -> None:
+    headers = bearer(client)
+    selection = client.post("/api/v1/dispatch/select", json={"group": "LG-ev", "off_for_s": 1800}, headers=headers)
+    command = client.post("/api/v1/dispatch/execute", json={"selection": selection.json["id"]}, headers=headers)
+    for _ in range(20):
+        world.tick()
+    seen = client.get(f"/api/v1/dispatch/commands/{command.json['id']}", headers=headers).json
+
+    assert (selection.status_code, command.status_code) == (201, 202)
+    assert seen["state"] == "active"
+    assert seen["origin"] == "cli"
+    assert sum(seen["counts"].values()) == seen["total"] == len(seen["members"])
+    restored = client.post("/api/v1/dispatch/restore", json={"command": seen["id"]}, headers=headers)
+    assert restored.json["state"] == "closed"
+
+
+def test_a_refused_shed_is_409_with_every_reason(client: FlaskClient) -> None:
+    answer = client.post("/api/v1/dispatch/select", json={"group": "LG-lifts", "off_for_s": 5}, headers=bearer(client))
+
+    assert answer.status_code == 409
+    assert len(answer.json["reasons"]) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"group": 1, "off_for_s": 60},
+        {"group": "LG-ev", "off_for_s": "60"},
+        {"group": "LG-ev", "off_for_s": True},
+    ],
+)
+def test_a_body_that_does_not_fit_is_400_and_says_what_was_expected(client: FlaskClient, body: Any) -> None:
+    answer = client.post("/api/v1/dispatch/select", json=body, headers=bearer(client))
+
+    assert answer.status_code == 400
+    assert "expected" in answer.json["error"]
+
+
+def test_a_viewer_may_look_but_not_command(client: FlaskClient) -> None:
+    headers = bearer(client, "viewer")
+
+    assert client.get("/api/v1/dispatch/commands", headers=headers).status_code == 200
+    assert (
+        client.post("/api/v1/dispatch/select", json={"group": "LG-ev", "off_for_s": 60}, headers=headers).status_code == 403
+    )
+
+
+def test_missing_hours_are_null_with_their_quality(client: FlaskClient) -> None:
+    body = client.get("/api/v1/points/P-01-003/hourly?hours=48", headers=bearer(client)).json
+    pairs = list(zip(body["values"], body["quality"], strict=True))
+
+    assert len(pairs) == 48
+    assert {quality for value, quality in pairs if value is None} == {"bad_waiting"}
+    assert {quality for value, quality in pairs if value is not None} == {"good", "good_backfill"}
+
+
+@pytest.mark.parametrize("path", ["points/none/hourly", "balances/none", "dispatch/commands/none", "nothing"])
+def test_what_does_not_exist_is_404_in_json(client: FlaskClient, path: str) -> None:
+    answer = client.get(f"/api/v1/{path}", headers=bearer(client))
+
+    assert answer.status_code == 404
+    assert answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "points/P-01-003/hourly?hours=99999999",
+        "points/P-01-003/hourly?hours=x",
+        "balances/BG-T01?span=7200",
+        "balances/BG-T01?first=0",
+        "tags?size=0",
+        "history?minutes=0",
+    ],
+)
+def test_numbers_out_of_bounds_are_400(client: FlaskClient, path: str) -> None:
+    assert client.get(f"/api/v1/{path}", headers=bearer(client)).status_code == 400
+
+
+def test_a_balance_names_its_unit_and_completeness(client: FlaskClient) -> None:
+    body = client.get("/api/v1/balances/BG-T01?span=3600", headers=bearer(client)).json
+
+    assert body["unit"] == "kWh"
+    assert len(body["start"]) == len(body["completeness"]) == len(body["imbalance"])
+    assert min(body["completeness"]) == 0.62
+
+
+def test_a_gap_in_the_history_is_null_and_peaks_survive_thinning(client: FlaskClient) -> None:
+    body = client.get("/api/v1/history?tag=T01-meter/power_active_l1&minutes=60", headers=bearer(client)).json
+    values = body["series"][0]["values"]
+
+    assert None in values
+    assert len(values) < 1500
+
+
+def test_thinning_keeps_the_highest_and_the_lowest() -> None:
+    at = np.arange(10_000, dtype=np.int64)
+    values = np.zeros(10_000)
+    values[1234], values[7777] = 9.0, -9.0
+    fewer_at, fewer = thin(at, values, 500)
+
+    assert len(fewer) <= 520
+    assert (fewer.max(), fewer.min()) == (9.0, -9.0)
+    assert (np.diff(fewer_at) > 0).all()
+
+
+def test_an_alarm_is_acknowledged_once(client: FlaskClient) -> None:
+    headers = bearer(client)
+    body = {"alarm": "T01/loading:high", "comment": "seen"}
+    first, again = (client.post("/api/v1/alarms", json=body, headers=headers) for _ in range(2))
+
+    assert first.json["state"] == "acknowledged"
+    assert again.status_code == 409

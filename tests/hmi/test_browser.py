@@ -1,0 +1,347 @@
+"""A real browser walks through the pages of a moving district; screenshots are kept in test-artefacts/hmi."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+from tests.hmi.fakes import PASSWORD
+from tests.hmi.process import ROOT, Served, served
+
+pytestmark = pytest.mark.browser
+SHOTS = ROOT / "test-artefacts" / "hmi"
+AXE = ROOT / "hmi" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESK, PHONE = {"width": 1920, "height": 1080}, {"width": 390, "height": 844}
+PAGES = {
+    "overview": "/",
+    "transformer": "/transformers/T01",
+    "balance": "/balance/BG-T01",
+    "balance-index": "/balance",
+    "balance-month": "/balance/BG-T01?span=month",
+    "network": "/network",
+    "meters": "/meters",
+    "meter": "/meters/P-01-003",
+    "meter-month": "/meters/P-01-003?span=month",
+    "dispatch": "/dispatch",
+    "alarms": "/alarms",
+    "journal": "/alarms/journal",
+    "audit": "/audit",
+    "tags": "/tags",
+    "account": "/account",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    assert (ROOT / "hmi" / "ui" / "dist" / "meta.json").exists(), "the UI bundle is missing: run make ui"
+    with served() as running:
+        assert running.said.startswith("READY"), running.said
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browsers of their own (a SharedWorker and cookies each), in a zone that is not the site's."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        open_ones = []
+
+        def make() -> BrowserContext:
+            one = playwright.chromium.launch_persistent_context(
+                tmp_path_factory.mktemp("browser"),
+                executable_path="/usr/bin/chromium",
+                headless=True,
+                args=FLAGS,
+                viewport=DESK,
+                timezone_id="America/New_York",
+                locale="en-US",
+            )
+            open_ones.append(one)
+            return one
+
+        yield make
+        for one in open_ones:
+            one.close()
+
+
+class Visit:
+    """A logged-in page that remembers everything the browser complained about."""
+
+    def __init__(self, context: BrowserContext, server: Served, name: str) -> None:
+        self.base, self.complaints, self.context = server.base, [], context
+        self.page = self.open_tab()
+        self.page.goto(self.base)
+        self.page.fill("[name=name]", name)
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("form.card button")
+        self.page.wait_for_url(self.base + "/")
+
+    def open_tab(self) -> Page:
+        page = self.context.new_page()
+        page.on(
+            "console",
+            lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.complaints.append(request.url) if not self._ours(request.url) else None)
+        return page
+
+    def _ours(self, url: str) -> bool:
+        return url.startswith((self.base, "data:", "blob:"))
+
+    def goto(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+    def shot(self, name: str) -> None:
+        self.page.screenshot(path=SHOTS / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def visit(server: Served, chromium: Callable[..., BrowserContext]) -> Visit:
+    found = Visit(chromium(), server, "administrator")
+    found.shot("first")
+    return found
+
+
+def text_of(page: Page, selector: str) -> str:
+    return str(page.locator(selector).first.inner_text())
+
+
+def changes(page: Page, selector: str, limit_s: float = 6) -> bool:
+    """Whether a text changes by itself (polled: `wait_for_function` does not work under our own policy)."""
+    before, end = text_of(page, selector), time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if text_of(page, selector) != before:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_live_values_change_and_the_link_says_live(visit: Visit) -> None:
+    page = visit.goto("/")
+    expect(page.locator("#link")).to_contain_text("live")
+
+    assert changes(page, '[data-tag="T01/loading"] .v-num')
+    assert changes(page, "#clock-time")
+    expect(page.locator('[data-tag="T02/loading"]')).to_have_class("v v-bad", timeout=15_000)
+    expect(page.locator('[data-tag="T02/loading"] .v-word')).to_have_text("stale")
+    assert visit.complaints == []
+
+
+def test_the_clock_shows_the_sites_zone_and_not_the_browsers(visit: Visit) -> None:
+    page = visit.goto("/")
+    expect(page.locator("#link")).to_contain_text("live")
+    zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+
+    assert zone == "America/New_York"
+    assert text_of(page, "#clock-offset") in ("UTC+02:00", "UTC+03:00")
+
+
+def test_the_trend_draws_the_last_hour(visit: Visit) -> None:
+    page = visit.goto("/transformers/T01")
+    expect(page.locator(".trend canvas")).to_be_visible()
+    expect(page.locator(".trend-summary")).to_contain_text("Lowest and highest")
+    page.locator(".trend-box").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".trend-summary")).to_contain_text("L1 ")
+
+
+@pytest.mark.parametrize("language", ["en", "ro", "ru"])
+def test_every_page_is_drawn_in_every_language_without_a_complaint(visit: Visit, language: str) -> None:
+    visit.page.set_viewport_size(DESK)
+    page = visit.goto("/")
+    page.click(f".languages button[value={language}]")
+    for name, path in PAGES.items():
+        page = visit.goto(path)
+        expect(page.locator("#link")).to_have_attribute("data-state", "live", timeout=10_000)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+        visit.shot(f"{name}-{language}")
+    visit.page.click(".languages button[value=en]")
+
+    assert visit.complaints == []
+
+
+def test_every_page_fits_a_phone(visit: Visit) -> None:
+    visit.page.set_viewport_size(PHONE)
+    for name, path in PAGES.items():
+        page = visit.goto(path)
+        visit.shot(f"{name}-phone")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= PHONE["width"], f"{name} is {wide} px wide"
+    visit.page.set_viewport_size(DESK)
+
+
+def test_no_page_breaks_the_accessibility_rules(visit: Visit) -> None:
+    """axe finds contrast, names and roles; it is necessary, not sufficient."""
+    script, found = AXE.read_text(encoding="utf-8"), {}
+    for name, path in PAGES.items():
+        page = visit.goto(path)
+        page.evaluate(script + ";0")
+        run = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})")
+        for rule in run["violations"]:
+            found[f"{name}: {rule['id']}"] = [node["html"][:120] for node in rule["nodes"]][:3]
+
+    assert found == {}
+
+
+def test_an_alarm_is_acknowledged_by_keyboard_alone(server: Served, chromium: Callable[..., BrowserContext]) -> None:
+    visit = Visit(chromium(), server, "engineer")
+    page = visit.goto("/alarms")
+    expect(page.locator("#link")).to_contain_text("live")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    row = page.locator("tr:focus")
+    alarm = row.get_attribute("data-alarm")
+    page.keyboard.press("a")
+    expect(page.locator("dialog#ack [name=comment]")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog#ack")).not_to_be_visible()
+    page.locator(f'tr[data-alarm="{alarm}"]').focus()
+    page.keyboard.press("a")
+    page.keyboard.type("on my way")
+    visit.shot("acknowledge")
+    page.keyboard.press("Enter")
+    done = page.locator(f'tr[data-alarm="{alarm}"]')
+    expect(done).to_contain_text("active, acknowledged", timeout=8000)
+    expect(done).to_contain_text("engineer: on my way")
+    page.keyboard.press("/")
+    page.wait_for_url("**/meters")
+    page.keyboard.press("/")
+    page.keyboard.type("P-01-003")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=P-01-003*")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/meters/P-01-003")
+
+    assert visit.complaints == []
+
+
+def test_a_shed_is_reviewed_confirmed_and_its_results_come_in_by_themselves(
+    server: Served, chromium: Callable[..., BrowserContext]
+) -> None:
+    visit = Visit(chromium(), server, "dispatcher")
+    page = visit.goto("/dispatch")
+    row = page.locator("tr", has_text="LG-boilers").first
+    row.locator("[name=minutes]").fill("10")
+    row.locator("[name=reason]").fill("T01 near its limit")
+    row.locator("button").click()
+    expect(page.locator("h1")).to_have_text("Review before sending")
+    button = page.locator("[data-needs-confirm]")
+    expect(button).to_be_disabled()
+    page.locator("[name=confirm]").fill("LG-boiler")
+    expect(button).to_be_disabled()
+    page.locator("[name=confirm]").fill("LG-boilers")
+    expect(button).to_be_enabled()
+    visit.shot("review")
+    button.click()
+    page.wait_for_url("**/dispatch/commands/*")
+    expect(page.locator("[data-command] [data-state]").first).to_have_text("loads are off", timeout=20_000)
+    visit.shot("command")
+    rows = page.locator("#command-members tr")
+
+    assert rows.filter(has_text="executed").count() >= 4
+    assert rows.filter(has_text="NEVER_BIT").count() == 1
+    page.click("#restore button")
+    expect(page.locator("[data-command] [data-state]").first).to_have_text("finished", timeout=8000)
+    expect(rows.filter(has_text="supply is back").first).to_be_visible()
+    assert visit.complaints == []
+
+
+def test_ten_tabs_of_one_browser_are_all_live(visit: Visit) -> None:
+    """A browser opens six connections to a server: the stream is shared, or the seventh tab never loads."""
+    tabs = [visit.open_tab() for _ in range(10)]
+    for tab in tabs:
+        tab.goto(visit.base + "/")
+    for tab in tabs:
+        expect(tab.locator("#link")).to_have_attribute("data-state", "live", timeout=10_000)
+        tab.close()
+
+
+def test_a_frozen_server_is_shouted_about_and_controls_are_off_meanwhile(
+    server: Served, chromium: Callable[..., BrowserContext]
+) -> None:
+    visit = Visit(chromium(), server, "dispatcher")
+    page = visit.goto("/dispatch")
+    expect(page.locator("#link")).to_contain_text("live")
+    button = page.locator("button[data-control]").first
+    expect(button).to_be_enabled()
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        expect(page.locator("#lost")).to_be_visible(timeout=6000)
+        took = time.monotonic() - began
+        expect(button).to_be_disabled()
+        expect(page.locator("#link")).to_contain_text("old")
+        visit.shot("lost")
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    expect(page.locator("#lost")).not_to_be_visible(timeout=6000)
+    expect(button).to_be_enabled()
+
+    assert 2 < took < 5
+
+
+def test_a_page_goes_to_the_log_in_when_its_session_ends_elsewhere(
+    server: Served, chromium: Callable[..., BrowserContext]
+) -> None:
+    visit = Visit(chromium(), server, "viewer")
+    other = visit.open_tab()
+    other.goto(visit.base + "/alarms")
+    expect(other.locator("#link")).to_contain_text("live")
+    visit.page.click("text=Log out")
+    expect(other.locator("[name=password]")).to_be_visible(timeout=8000)
+
+
+def test_a_newcomer_chooses_a_password_and_is_in(server: Served, chromium: Callable[..., BrowserContext]) -> None:
+    page = chromium().new_page()
+    page.goto(server.base)
+    page.fill("[name=name]", "newcomer")
+    page.fill("[name=password]", PASSWORD)
+    page.click("form.card button")
+    page.fill("[name=old]", PASSWORD)
+    page.fill("[name=new]", "a longer secret")
+    page.fill("[name=again]", "a longer secret")
+    page.click("form.card button")
+    expect(page.locator(".note.done")).to_be_visible()
+    page.goto(server.base)
+    expect(page.locator("h1")).to_have_text("Overview")
+
+
+def test_a_page_can_be_read_without_script(server: Served, chromium: Callable[..., BrowserContext]) -> None:
+    context = chromium()
+    context.route("**/*.js", lambda route: route.abort())
+    page = context.new_page()
+    page.goto(server.base)
+    page.fill("[name=name]", "viewer")
+    page.fill("[name=password]", PASSWORD)
+    page.click("form.card button")
+    page.goto(server.base + "/balance/BG-T01")
+    page.click("a[rel=prev]")
+
+    assert page.locator("svg .bar").count() > 0
+    assert page.locator("table.figures tbody tr").count() >= 23
+    expect(page.locator("#link")).to_contain_text("not live")
+
+
+def test_the_bundle_is_small(server: Served) -> None:
+    files: list[Path] = [path for path in (ROOT / "hmi" / "ui" / "dist").iterdir() if path.suffix == ".gz"]
+    total: Any = sum(path.stat().st_size for path in files)
+
+    assert files
+    assert total < 100 * 1024

@@ -1,0 +1,341 @@
+"""What the pages show: in every language, with quality beside every value, and nothing from elsewhere."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from twisted.internet.task import Clock
+
+from hmi.app import create_app
+from hmi.assets import Assets
+from hmi.i18n import LANGUAGES
+from scada.commands import Actor, Role
+from scada.ports import Priority, ResultTable
+from scada.site import Directory, Site
+from tests.hmi.conftest import Person
+from tests.hmi.fakes import World
+
+PAGES = [
+    "/",
+    "/transformers/T01",
+    "/balance",
+    "/balance/BG-T01",
+    "/balance/BG-T01?span=month",
+    "/network",
+    "/network?concentrator=C02",
+    "/meters",
+    "/meters?q=ap.+5&medium=electricity",
+    "/meters/P-01-003",
+    "/meters/W-01-005?span=month",
+    "/dispatch",
+    "/alarms",
+    "/alarms/journal",
+    "/audit",
+    "/tags",
+    "/tags?bad=1",
+    "/account",
+    "/account/password",
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_opens_in_every_language_and_loads_nothing_from_elsewhere(
+    person: Callable[..., Person], language: str
+) -> None:
+    """A control room is air-gapped: an external address is a page that never finishes."""
+    client = person("administrator", language).client
+    for path in PAGES:
+        answer = client.get(path)
+        addresses = set(re.findall(r"""(?:src|href|action|data-source)\s*=\s*["']([^"']*)""", answer.text))
+        outside = {one for one in addresses if re.match(r"(?:\w+:)?//|https?:", one)}
+        assert answer.status_code == 200, path
+        assert f'<html lang="{language}">' in answer.text
+        assert outside == set(), path
+        assert "http://" not in answer.text.replace("http%3A//www.w3.org", "")
+        assert "https://" not in answer.text
+
+
+def test_no_page_carries_inline_script_or_style(person: Callable[..., Person]) -> None:
+    """The content security policy would silently drop them."""
+    client = person("administrator").client
+    for path in PAGES:
+        answer = client.get(path)
+        assert not re.search(r"<[^>]+\s(style|on\w+)=", answer.text), path
+        assert not re.search(r"<script(?![^>]*(src=|application/json))", answer.text), path
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+
+
+def test_every_live_value_shows_quality_and_age(person: Callable[..., Person]) -> None:
+    """A value without its quality looks as if it were fine."""
+    client = person("administrator").client
+    for path in ("/", "/transformers/T01", "/transformers/T02", "/tags"):
+        values = re.findall(r'<span class="v v-.*?</span></span></span>', client.get(path).text)
+        assert len(values) > 10, path
+        for value in values:
+            assert re.search(r'class="v-word">[^<]+<', value), value
+            assert "v-age" in value
+
+
+def test_a_stale_value_is_named_stale_and_struck(person: Callable[..., Person], world: World, reactor: Clock) -> None:
+    reactor.advance(60)
+    world.bus.sweep()
+    text = person("viewer").client.get("/transformers/T01").text
+
+    assert re.search(r'v-bad" data-tag="T01-meter/voltage_l1_n"', text)
+    assert "stale" in text
+    assert "60 s" in text
+
+
+def test_a_missing_value_is_a_dash_and_never_a_zero(person: Callable[..., Person]) -> None:
+    text = person("viewer").client.get("/tags?q=C01-001").text
+
+    assert 'v-num">–<' in text
+    assert 'v-num">0' not in text
+
+
+@pytest.mark.parametrize("path", ["/", "/dispatch", "/alarms", "/account", "/meters", "/login"])
+def test_monitor_only_is_on_every_page(person: Callable[..., Person], world: World, app: Flask, path: str) -> None:
+    world.desk.monitor_only = True
+    client = app.test_client() if path == "/login" else person("viewer").client
+    badge = re.search(r'id="monitor-only"[^>]*>', client.get(path).text)
+
+    assert badge is not None
+    assert "hidden" not in badge.group(0)
+
+
+def test_an_incomplete_hour_is_drawn_hatched_and_its_imbalance_stands_in_brackets(person: Callable[..., Person]) -> None:
+    text = person("viewer").client.get("/balance/BG-T01").text
+
+    assert 'class="bar part"' in text
+    assert 'class="bar whole"' in text
+    assert re.search(r'part-value">\(\d', text)
+    assert "incomplete" in text
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2025-03-30", 23), ("2025-10-26", 25), ("2025-11-22", 24)])
+def test_a_day_has_its_23_24_or_25_hours_each_with_its_offset(person: Callable[..., Person], day: str, hours: int) -> None:
+    text = person("viewer").client.get(f"/meters/P-01-003?date={day}").text
+    rows = re.findall(rf"<td>({day} \d\d:00 \+0[23]:00)</td>", text)
+
+    assert len(rows) == len(set(rows)) == hours
+
+
+def test_hours_that_are_not_over_are_one_row_and_the_future_has_no_link(person: Callable[..., Person]) -> None:
+    """Ten empty rows say less than one that counts them; nothing is to be seen on a day that has not come."""
+    client = person("viewer").client
+    today, yesterday = client.get("/meters/P-01-003").text, client.get("/meters/P-01-003?date=2025-12-31").text
+
+    assert today.count("not over yet, like the 11 after it") == 1
+    assert 'rel="next"' not in today
+    assert 'rel="next"' in yesterday
+
+
+def test_a_missing_feed_is_named_where_the_members_are_complete(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """"No data" would send somebody to look for meters that are all there."""
+    whole = world.services.balances.table
+
+    def unfed(*arguments: Any) -> ResultTable:
+        table = whole(*arguments)
+        for name in ("feed", "imbalance", "imbalance_percent", "uncertainty"):
+            table.columns[name][:] = np.nan
+        return table
+
+    monkeypatch.setattr(world.services.balances, "table", unfed)
+    client = person("viewer").client
+    page, index, overview = (client.get(path).text for path in ("/balance/BG-T01", "/balance", "/"))
+
+    assert 'class="unfed"' in page
+    assert "Without the register of the feed there is no balance" in page
+    assert "missing" in index
+    assert "the feed is missing" in overview
+
+
+def test_an_alarm_says_what_it_is_about(person: Callable[..., Person], world: World) -> None:
+    """A dispatcher knows flats and quantities, not tag ids."""
+    world.alarms.raise_("T01/imbalance_i2_i1", "high", Priority.MEDIUM)
+    world.alarms.raise_("C01-003", "magnet", Priority.HIGH)
+    text = person("viewer", "ro").client.get("/alarms").text
+
+    assert '<b title="T01/imbalance_i2_i1">T01</b> dezechilibru de curenți' in text
+    assert '<b title="C01-003">C01-003</b> ap. 3' in text
+
+
+def test_the_audits_detail_is_text_and_not_json(person: Callable[..., Person], world: World) -> None:
+    actor = Actor("system", Role.ADMINISTRATOR)
+    world.audit.append_now(actor, "shed.closed", "LG-1", members={"restored": 22}, command="ab" * 16, areas=[], off=False)
+    text = person("administrator").client.get("/audit").text
+
+    assert "members: restored: 22; command: abababab…; off: false<" in text
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "?date=nonsense",
+        "?span=month&month=2026-99",
+        "?date=0001-01-01",
+        "?span=month&month=9999-12",
+        "?page=-1",
+        "?page=9" + "9" * 30,
+    ],
+)
+def test_a_nonsense_query_is_answered_with_a_page(person: Callable[..., Person], bad: str) -> None:
+    client = person("viewer").client
+    for path in ("/meters/P-01-003", "/balance/BG-T01", "/meters", "/tags"):
+        assert client.get(path + bad).status_code == 200, path + bad
+
+
+def test_the_meter_list_is_searched_and_paged_by_the_server(person: Callable[..., Person]) -> None:
+    client = person("viewer").client
+    everything, found = client.get("/meters").text, client.get("/meters?q=P-02-01&page=1").text
+    row = r'href="/meters/[PW]-'
+
+    assert len(re.findall(row, everything)) == 50
+    assert len(re.findall(row, found)) == 10
+
+
+def test_unknown_objects_are_a_404_with_a_sentence(person: Callable[..., Person]) -> None:
+    client = person("viewer", "ro").client
+    for path in ("/transformers/T99", "/balance/none", "/meters/none", "/dispatch/commands/none", "/nothing"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "Nu există" in answer.text
+
+
+def test_a_shed_is_selected_reviewed_confirmed_and_watched(person: Callable[..., Person], world: World) -> None:
+    dispatcher = person("dispatcher")
+    review = dispatcher.post("/dispatch/select", group="LG-boilers", minutes="10", reason="T01 near its limit").headers[
+        "Location"
+    ]
+    text = dispatcher.client.get(review).text
+    unconfirmed = dispatcher.post("/dispatch/execute", selection="S0001", confirm="LG")
+    assert world.desk.commands() == ()
+    sent = dispatcher.post("/dispatch/execute", selection="S0001", confirm="LG-boilers")
+    for _ in range(20):
+        world.tick()
+    watched = dispatcher.client.get(sent.headers["Location"]).text
+
+    assert "the consumer is protected" in text
+    assert "2 members did not answer" in text
+    assert unconfirmed.status_code == 400
+    assert "NEVER_BIT" in watched
+    assert "loads are off" in watched
+    assert "no answer" in watched
+
+
+def test_a_refused_shed_names_every_reason(person: Callable[..., Person]) -> None:
+    answer = person("dispatcher").post("/dispatch/select", group="LG-boilers", minutes="99")
+
+    assert answer.status_code == 409
+    assert "Nothing was sent" in answer.text
+    assert "this group may be off for" in answer.text
+
+
+def test_the_language_can_be_changed_on_a_refusal(person: Callable[..., Person]) -> None:
+    """The refusal answers a form; going back to the form's own address would be an error page."""
+    dispatcher = person("dispatcher")
+    refused = dispatcher.post("/dispatch/select", group="LG-boilers", minutes="0")
+    back = re.search(r'name="next" value="([^"]*)"', refused.text)
+
+    assert refused.status_code == 409
+    assert back is not None
+    assert dispatcher.client.get(back[1]).status_code == 200
+
+
+def test_a_red_group_has_no_button_and_is_refused_when_asked_for_all_the_same(person: Callable[..., Person]) -> None:
+    dispatcher = person("dispatcher")
+    page = dispatcher.client.get("/dispatch").text
+    answer = dispatcher.post("/dispatch/select", group="LG-lifts", minutes="5")
+
+    assert 'value="LG-lifts"' not in page
+    assert answer.status_code == 409
+    assert "never switched off" in answer.text
+
+
+def test_an_old_selection_cannot_be_executed(person: Callable[..., Person], reactor: Clock, world: World) -> None:
+    dispatcher = person("dispatcher")
+    dispatcher.post("/dispatch/select", group="LG-boilers", minutes="10")
+    reactor.advance(121)
+    answer = dispatcher.post("/dispatch/execute", selection="S0001", confirm="LG-boilers")
+
+    assert answer.status_code == 409
+    assert "too old" in answer.text
+    assert world.desk.commands() == ()
+
+
+def test_another_persons_selection_cannot_be_executed(person: Callable[..., Person], world: World) -> None:
+    person("dispatcher").post("/dispatch/select", group="LG-boilers", minutes="10")
+    person("administrator").post("/dispatch/execute", selection="S0001", confirm="LG-boilers")
+
+    assert world.desk.commands() == ()
+
+
+def test_an_alarm_is_acknowledged_with_its_comment(person: Callable[..., Person], world: World) -> None:
+    engineer = person("engineer")
+    engineer.post("/alarms/acknowledge", alarm="C02-007:magnet", comment="on site")
+    text = engineer.client.get("/alarms").text
+
+    assert world.alarms.by_id["C02-007:magnet"].comment == "on site"
+    assert "Acknowledged: C02-007:magnet" in text
+    assert "Acknowledged: C02-007:magnet" not in engineer.client.get("/alarms").text
+
+
+def test_an_engineer_adopts_a_discovered_module(person: Callable[..., Person]) -> None:
+    engineer = person("engineer")
+    assert "C02-024" in engineer.client.get("/network").text
+    engineer.post("/network/adopt", eui="00124b00000007e8")
+    text = engineer.client.get("/network").text
+
+    assert "C02-024 is adopted" in text
+    assert "/network/adopt" not in text
+
+
+@pytest.mark.parametrize("eui", ["", "zz", "ffffffffffffffff"])
+def test_a_wrong_module_number_is_refused_with_a_sentence(person: Callable[..., Person], eui: str) -> None:
+    engineer = person("engineer")
+    engineer.post("/network/adopt", eui=eui)
+
+    assert 'class="note error"' in engineer.client.get("/network").text
+
+
+def test_text_from_the_field_cannot_become_markup(person: Callable[..., Person], world: World) -> None:
+    world.alarms.raise_("<script>alert(1)</script>", "<b>kind", Priority.HIGH)
+    client = person("viewer").client
+    for path in ("/", "/alarms", "/alarms/journal"):
+        text = client.get(path).text
+        assert "<script>alert" not in text
+        assert "<b>kind" not in text
+
+
+def test_a_flood_of_alarms_is_cut_and_says_so(person: Callable[..., Person], world: World) -> None:
+    for n in range(2000):
+        world.alarms.raise_(f"C01-{n:04}", "battery_low", Priority.LOW)
+    text = person("viewer").client.get("/alarms").text
+
+    assert text.count("<tr data-alarm=") == 200
+    assert "1803 more are active" in text
+
+
+def test_without_a_bundle_pages_say_what_to_do(world: World, tmp_path: Path) -> None:
+    text = create_app(world.services, assets=Assets(tmp_path)).test_client().get("/login").text
+
+    assert "UI bundle missing, run make ui" in text
+
+
+def test_an_empty_site_has_words_for_it(world: World, app: Flask, person: Callable[..., Person]) -> None:
+    client = person("administrator").client
+    world.registry.directory = Directory(Site())
+    for path, said in (
+        ("/", "No transformer"),
+        ("/balance", "No balance group"),
+        ("/dispatch", "No load group"),
+        ("/meters", "Nothing found"),
+    ):
+        assert said in client.get(path).text
