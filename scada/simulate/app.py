@@ -1,0 +1,168 @@
+"""Composition root of the simulated field: one process, one reactor, one site clock, real sockets."""
+
+import asyncio
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, LogLevel, formatEventAsClassicLogText, globalLogBeginner
+
+from scada.clock import HOUR_S, NS, SiteClock, TimeMap
+from scada.errors import ConfigError, Problem, StorageError
+from scada.registry import exchange
+from scada.simulate.district import make_district
+from scada.simulate.field import Field, MeterValues
+from scada.simulate.keys import link_keys
+from scada.simulate.options import Options
+from scada.simulate.profiles import MeasuredDay, load_profiles
+from scada.simulate.site import site_of
+from scada.simulate.truth import TruthWriter
+from scada.simulate.world import World
+from scada.timers import cancel
+
+TICK_S: Final = 0.1                         # real time; at 600 x that is a site minute
+TEMPLATE: Final = "eastron_sdm630"
+
+
+def run_simulation(options: Options) -> None:
+    """Run until SIGINT or SIGTERM, or write the site file and return; raises `ScadaError`."""
+    day = load_profiles(options.profiles, options.loads) if options.profiles and options.loads else None
+    if options.site_file is not None:
+        exchange.write(site_of(make_district(options.seed, day.customers if day else ())), options.site_file)
+        return
+    clock = SiteClock(site_map(options, time.time_ns()))
+
+    reactor = _install_reactor()
+    globalLogBeginner.beginLoggingTo([_observer(options.verbose)], redirectStandardIO=False, discardBuffer=True)
+    ending: list[BaseException | None] = []
+
+    def end(error: BaseException | None) -> None:
+        if not ending:
+            reactor.stop()
+        ending.append(error)
+
+    simulation = Simulation(options, clock, reactor, day, on_failure=end)
+    reactor.callWhenRunning(lambda: simulation.start().addErrback(lambda failure: end(failure.value)))
+    reactor.addSystemEventTrigger("before", "shutdown", simulation.stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: reactor.callFromThread(end, None))
+    reactor.run(installSignalHandlers=False)
+    if ending and ending[0] is not None:
+        raise ending[0]
+
+
+def _observer(verbose: bool) -> Any:
+    """Errors always, changes of state when asked for: one line each on standard error."""
+    lowest = LogLevel.info if verbose else LogLevel.error
+
+    def write(event: LogEvent) -> None:
+        ours = str(event.get("log_namespace", "")).startswith("concentrator")
+        if event["log_level"] >= lowest and (ours or event["log_level"] >= LogLevel.error):
+            sys.stderr.write(formatEventAsClassicLogText(event) or "")
+
+    return write
+
+
+def _install_reactor() -> Any:
+    """Twisted on an asyncio loop of its own, so that pymodbus lives on the same one."""
+    from twisted.internet import asyncioreactor
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def site_map(options: Options, now: int) -> TimeMap:
+    """The shared clock if there is one, else one made from `--start` and `--speed`, and written where it was asked for."""
+    path = options.clock_file
+    try:
+        if path is not None and path.exists():
+            return TimeMap.load(path)
+        made = TimeMap(real0=now, site0=options.start_s * NS, rate=options.speed)
+        if path is not None:
+            made.save(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError([Problem(str(path), "", f"cannot be used as a site clock: {error}")]) from None
+    return made
+
+
+class Simulation:
+    """The district's processes: two concentrators that dial, a meter that listens, and the beat that moves the world."""
+
+    def __init__(
+        self, options: Options, clock: SiteClock, reactor: Any, day: MeasuredDay | None = None,
+        *, on_failure: Callable[[BaseException], None],
+    ) -> None:
+        from twisted.internet.endpoints import HostnameEndpoint
+
+        from scada.drivers.dmesh.simulator.client import ConcentratorClient
+        from scada.drivers.modbus.simulator import SimulatedMeter
+        from scada.drivers.modbus.template import load_template
+
+        self._clock, self._reactor, self._on_failure = clock, reactor, on_failure
+        district = make_district(options.seed, day.customers if day else ())
+        links = [one.link_id for one in district.concentrators]
+        keys = link_keys(options.keys_file, links)
+        self._truth = TruthWriter(options.truth_file)
+        start_hour = clock.now() // (NS * HOUR_S) - options.history_hours
+        self._truth.start(start_hour * HOUR_S, options.seed)
+        self.field = Field(
+            World(district, start_hour, day), keys, {link: secrets.randbits(32) or 1 for link in links}, self._truth,
+            boot_id=secrets.randbits(32),
+        )
+        self._values = MeterValues(self.field)
+        self.meter = SimulatedMeter(
+            load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
+        )
+        self.clients = tuple(
+            ConcentratorClient(
+                state, reactor, HostnameEndpoint(reactor, options.host, options.port), lambda: clock.now() / NS
+            )
+            for state in self.field.concentrators
+        )
+        self._beat: Any = None
+
+    def start(self) -> "Deferred[None]":
+        """Listen, dial, and let time run; fails with `StartError`."""
+        return self.meter.start().addCallback(self._listening)
+
+    def stop(self) -> "Deferred[None]":
+        """Hang up, close the meter, complete the truth file."""
+        return Deferred.fromCoroutine(self._stop())
+
+    def _listening(self, _: object) -> None:
+        self.field.run_until(self._clock.now())         # the history, before anybody is told
+        click.echo(f"simulated field: Modbus TCP meter on port {self.meter.port}, "
+                   f"{len(self.clients)} concentrators calling, site time x {self._clock.rate:g}")
+        for client in self.clients:
+            client.start()
+        self._tick()
+
+    async def _stop(self) -> None:
+        cancel(self._beat)
+        for client in self.clients:
+            await client.stop()
+        await self.meter.stop()
+        self._truth.close()
+
+    def _tick(self) -> None:
+        self._beat = self._reactor.callLater(TICK_S, self._tick)
+        try:
+            self.field.run_until(self._clock.now())
+        except StorageError as error:
+            self._on_failure(error)
+        if self._truth.broken is not None:              # noticed in a connection or by the meter
+            self._on_failure(self._truth.broken)
+
+    def _read_meter(self) -> dict[str, float]:
+        """What the meter shows at the instant it is asked."""
+        self.field.run_until(self._clock.now())
+        return self._values.now()

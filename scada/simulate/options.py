@@ -1,0 +1,55 @@
+"""What a simulation is told, and the reading of what people type."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+
+from scada.errors import ConfigError, Problem
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Everything `scada simulate` can be told."""
+
+    host: str = "127.0.0.1"                 # of the server
+    port: int = 20202
+    modbus_host: str = "127.0.0.1"
+    modbus_port: int = 15020
+    ct_ratio: float = 40.0
+    clock_file: Path | None = None
+    speed: float = 1.0
+    start_s: int                            # site time for a clock that is made here [s since 1970]
+    keys_file: Path = Path("field-keys.json")
+    truth_file: Path | None = None
+    profiles: Path | None = None
+    loads: Path | None = None
+    seed: int = 1
+    history_hours: int = 0
+    site_file: Path | None = None
+    verbose: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if (self.profiles is None) != (self.loads is None):
+            given, wanted = ("--profiles", "--loads") if self.loads is None else ("--loads", "--profiles")
+            raise ConfigError([Problem("command line", given, f"expected {wanted} with it")])
+
+
+def read_server(text: str) -> tuple[str, int]:
+    """(host, port) of "host:port"; IPv6 addresses stand in brackets."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError([Problem("command line", "--server", f"{text!r}; expected HOST:PORT")])
+    return host.strip("[]"), int(port)
+
+
+def read_start(text: str | None, now: datetime) -> int:
+    """Seconds since 1970 of an ISO-8601 time; UTC where it names no zone."""
+    if text is None:
+        return int(now.timestamp())
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        expected = f"{text!r}; expected a time such as 2026-03-01T06:00Z"
+        raise ConfigError([Problem("command line", "--start", expected)]) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,196 @@
+"""What really happens in the district, in site time: power, pulses and energy that all come from one integral.
+
+Powers are whole milliwatts and flows whole microlitres per second, constant between two changes; time runs in whole
+milliseconds. So energies are exact integers, and how often `advance` is called changes nothing.
+"""
+
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.clock import HOUR_S, NS
+from scada.intervals import IntervalStatus
+from scada.simulate.district import District, LoadKind, make_district
+from scada.simulate.grid import TransformerReading, losses, read_transformer
+from scada.simulate.households import Households, StochasticHouseholds
+from scada.simulate.profiles import MeasuredDay, MeasuredHouseholds
+from scada.simulate.water import Flows
+from scada.site import Medium
+
+Ints = NDArray[np.int64]
+
+STEP_S: Final = 10                          # appliances change on this grid of site time
+EPOCH_H: Final = 490_896                    # 2026-01-01T00Z: registers look as if they had run since then
+UTC_OFFSET_S: Final = 2 * HOUR_S            # people live by local time
+NL_PER_L: Final = 1_000_000_000             # flow in µl/s, times ms, is nl
+UJ_PER_KWH: Final = 3_600_000_000_000       # power in mW, times ms, is µJ
+ENTRY_LOSS_L_PER_H: Final = 6.0             # every building loses a little between its entry and its flats
+
+
+@attrs.frozen(eq=False)
+class ClosedHour:
+    """What every channel counted in one hour, as its module knows it."""
+
+    hour: int                               # h since 1970
+    register: Ints                          # (channels,) pulses at the start of the hour
+    pulses: Ints                            # (channels,)
+    status: NDArray[np.uint8]               # (channels,) `IntervalStatus`
+
+
+class World:
+    """The district in motion. `eui` and `channel` name the entries of every array over channels."""
+
+    def __init__(self, district: District, start_hour: int, day: MeasuredDay | None = None) -> None:
+        self.district, self.start_hour = district, start_hour
+        rng = np.random.default_rng([district.seed, 2])
+        self._consumers = district.consumers
+        place = {one.name: number for number, one in enumerate(self._consumers)}
+        modules = district.modules
+        channels = [(module, number, one) for module in modules for number, one in enumerate(module.channels)]
+        self.eui = np.array([module.eui for module, _, _ in channels], dtype=np.uint64)
+        self.channel = np.array([number for _, number, _ in channels], dtype=np.uint8)
+        self.medium = tuple(one.medium for _, _, one in channels)
+        media = np.array([one.medium.value for _, _, one in channels])
+        self._electric = np.flatnonzero(media == Medium.ELECTRICITY.value)
+        self._wet = np.flatnonzero(media == Medium.WATER.value)
+        self._gassy = np.flatnonzero(media == Medium.GAS.value)
+        self._whose = np.array([place.get(one.consumer, -1) for _, _, one in channels])
+        self._entry_of = np.array([one.entry_of for _, _, one in channels])
+        self._buildings = np.array([one.building for one in self._consumers])
+        self._has_water = np.zeros(len(self._consumers), dtype=bool)
+        wet_consumers = self._whose[self._wet]
+        self._has_water[wet_consumers[wet_consumers >= 0]] = True
+        self._per_pulse = np.array(
+            [
+                UJ_PER_KWH // one.pulses_per_unit if one.medium is Medium.ELECTRICITY
+                else 1000 * NL_PER_L // one.pulses_per_unit
+                for _, _, one in channels
+            ],
+            dtype=np.int64,
+        )
+        self._factor = np.array([round(self._consumers[n].meter_factor * 100) for n in self._whose[self._electric]])
+        self._share = np.array(
+            [[one.phases == "L1L2L3" or one.phases == phase for phase in ("L1", "L2", "L3")] for one in self._consumers],
+            dtype=np.float64,
+        )
+        self._share /= np.maximum(self._share.sum(axis=1, keepdims=True), 1.0)
+
+        actuators = {
+            module.channels[0].consumer: module.actuator for module in modules if module.actuator is not None
+        }
+        loads: dict[str, tuple[LoadKind, float]] = {name: (one.kind, one.rated_w) for name, one in actuators.items()}
+        self._load_of = {module.eui: place[module.channels[0].consumer] for module in modules if module.actuator}
+        self.supplied = np.ones(len(self._consumers), dtype=bool)
+        names = tuple(one.name for one in self._consumers)
+        self._households: Households = (
+            StochasticHouseholds(self._consumers, loads, rng) if day is None else MeasuredHouseholds(day, names, loads)
+        )
+        self._flows = Flows(self._consumers, rng)
+
+        age = max(start_hour - EPOCH_H, 0)
+        mean = np.select([media == Medium.ELECTRICITY.value, media == Medium.WATER.value], [0.35, 0.008], 0.01)
+        constant = np.array([one.pulses_per_unit for _, _, one in channels])
+        self.registers: Ints = (age * mean * constant).astype(np.int64) + rng.integers(0, 1000, len(channels))
+        self._remainder = np.zeros(len(channels), dtype=np.int64)
+        self._hour_registers = self.registers.copy()
+        self._transformer_uj = [round(age * 0.35 * len(self._electric) / 3 * UJ_PER_KWH)] * 3
+        self.used_uj = np.zeros(len(self._consumers), dtype=np.int64)   # what each consumer really used since the start
+        self.lost_uj = 0                                                # technical losses since the start
+
+        self._at_ms = start_hour * HOUR_S * 1000
+        self._closed: list[ClosedHour] = []
+        self._refresh(step=True)
+
+    @property
+    def at(self) -> int:
+        """How far the world has come. [ns since 1970, site time]"""
+        return self._at_ms * (NS // 1000)
+
+    def advance(self, to: int) -> None:
+        """Integrate up to `to` [ns since 1970, site time]; going back does nothing."""
+        target = to * 1000 // NS
+        while self._at_ms < target:
+            edge = (self._at_ms // (STEP_S * 1000) + 1) * STEP_S * 1000
+            until = min(edge, target)
+            self._integrate(until - self._at_ms)
+            self._at_ms = until
+            if until % (HOUR_S * 1000) == 0:
+                self._close_hour(until // (HOUR_S * 1000) - 1)
+            if until == edge:
+                self._refresh(step=True)
+
+    def closed_hours(self) -> tuple[ClosedHour, ...]:
+        """Hours that ended since the last call, oldest first."""
+        closed, self._closed = tuple(self._closed), []
+        return closed
+
+    def switch(self, eui: int, supplied: bool) -> None:
+        """A module's actuator switched its secondary load; takes effect at `at`."""
+        self.supplied[self._load_of[eui]] = supplied
+        self._refresh(step=False)
+
+    def status(self, hour: int) -> NDArray[np.uint8]:
+        """What the modules notice in an hour, (channels,)."""
+        magnet = self.district.magnet
+        noticed = (self.eui == np.uint64(magnet.eui)) & magnet.covers(hour, self.start_hour)
+        return np.where(noticed, np.uint8(IntervalStatus.MAGNET), np.uint8(0)).astype(np.uint8)
+
+    def transformer(self) -> TransformerReading:
+        """What the meter at the transformer shows now."""
+        energy = np.array([one / UJ_PER_KWH for one in self._transformer_uj])
+        return read_transformer(self._active_mw / 1000.0, energy, self._at_ms / 1000.0)
+
+    @property
+    def transformer_uj(self) -> tuple[int, int, int]:
+        """Energy through the transformer meter, per phase, exactly. [µJ]"""
+        first, second, third = self._transformer_uj
+        return first, second, third
+
+    @property
+    def consumer_w(self) -> NDArray[np.float64]:
+        """What each consumer really draws now. [W]"""
+        return self._used_mw / 1000.0
+
+    def _refresh(self, *, step: bool) -> None:
+        """Work out the constant powers and flows that hold until the next change."""
+        if step:
+            local = self._at_ms // 1000 + UTC_OFFSET_S
+            self._households.step(local, STEP_S, self.supplied)
+            self._flows.step(local, STEP_S)
+        self._used_mw: Ints = np.rint(self._households.power(self.supplied) * 1000.0).astype(np.int64)
+        sums = self._used_mw / 1000.0 @ self._share
+        lost = np.rint(losses(sums) * 1000.0).astype(np.int64)
+        self._lost_mw = int(lost.sum())
+        self._active_mw: Ints = np.rint(sums * 1000.0).astype(np.int64) + lost
+        rate = np.zeros(len(self.eui), dtype=np.int64)
+        rate[self._electric] = self._used_mw[self._whose[self._electric]] * self._factor // 100
+        water = np.where(self._has_water, self._flows.water, 0.0) * (1e6 / HOUR_S)
+        owners = self._whose[self._wet]
+        rate[self._wet] = np.rint(water[owners]).astype(np.int64)
+        for entry in self._wet[owners < 0]:
+            whole = water[self._buildings == self._entry_of[entry]].sum() + ENTRY_LOSS_L_PER_H * 1e6 / HOUR_S
+            rate[entry] = round(float(whole))
+        rate[self._gassy] = np.rint(self._flows.gas[self._whose[self._gassy]] * (1e6 / HOUR_S)).astype(np.int64)
+        self._rate = rate
+
+    def _integrate(self, ms: int) -> None:
+        whole, self._remainder = np.divmod(self._remainder + self._rate * ms, self._per_pulse)
+        self.registers = self.registers + whole
+        self._transformer_uj = [
+            energy + int(power) * ms for energy, power in zip(self._transformer_uj, self._active_mw, strict=True)
+        ]
+        self.used_uj += self._used_mw * ms
+        self.lost_uj += self._lost_mw * ms
+
+    def _close_hour(self, hour: int) -> None:
+        self._closed.append(
+            ClosedHour(hour, self._hour_registers, self.registers - self._hour_registers, self.status(hour))
+        )
+        self._hour_registers = self.registers.copy()
+
+
+def make_world(seed: int, start_hour: int, day: MeasuredDay | None = None) -> World:
+    """The default district, or the one of a measured day, from the start of an hour on."""
+    return World(make_district(seed, day.customers if day else ()), start_hour, day)
