@@ -1,0 +1,139 @@
+"""The composition root: the only file that knows every package. It wires, starts and stops; it decides nothing."""
+
+import gc
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+
+from hmi.service import HmiService
+from hmi.services import Services
+from scada.alarms.service import AlarmService
+from scada.balancing.service import BalancingService
+from scada.bus import TagBus
+from scada.clock import SiteClock
+from scada.dr_dispatch.desk import CommandDesk
+from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.service import DmeshService
+from scada.drivers.modbus.service import ModbusService
+from scada.historian.service import Historian
+from scada.lock import DataDirLock
+from scada.loop import MeasuredSelector
+from scada.metering.service import MeteringService
+from scada.opcua_server.service import OpcuaService
+from scada.parts import Parts
+from scada.ports import Health
+from scada.registry.service import RegistryService
+from scada.self_monitor import SelfMonitor
+from scada.settings import Settings
+
+SWITCH_INTERVAL_S: Final = 0.001        # a worker thread gives the loop its turn back within a millisecond
+log = Logger()
+
+
+class Server:
+    """One site's server: every part, started in the order of their needs and stopped in the reverse."""
+
+    def __init__(self, settings: Settings, clock: SiteClock, reactor: Any, selector: MeasuredSelector) -> None:
+        self._settings, self._clock, self._reactor, self._selector = settings, clock, reactor, selector
+        self._parts = Parts()
+        self._lock = DataDirLock(settings.data_dir)
+
+    @property
+    def stopping(self) -> str:
+        """The part that is being stopped now, for whoever loses patience; "" while the server runs."""
+        return self._parts.stopping
+
+    def start(self) -> "Deferred[None]":
+        """Fires when everything listens; fails with the `StartError` of the part that cannot start."""
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> "Deferred[None]":
+        """Stop every part that was started, the last one first; never fails."""
+        return Deferred.fromCoroutine(self._stop())
+
+    def health(self) -> list[Health]:
+        return self._parts.health()
+
+    async def _start(self) -> None:
+        settings, clock, reactor, data = self._settings, self._clock, self._reactor, self._settings.data_dir
+        run = self._parts.run
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._lock.acquire()
+        work, durable = self._parts.pool("analytics", 4), self._parts.pool("durable", 2)
+        bus = TagBus(clock, reactor, on_failure=_report)
+
+        registry = await run(RegistryService(settings.registry, data, clock, reactor))
+        if registry.initial_password is not None:   # at once: it is stored nowhere, and a later part may fail to start
+            print(f"first start: log in as admin with the one-time password {registry.initial_password}", flush=True)
+        historian = await run(Historian(settings.historian, data, clock, reactor, bus))
+        keys = KeyStore.open(*key_files(settings))
+        dmesh = DmeshService(settings.dmesh, clock, reactor, bus, historian.intervals, registry, keys)
+        metering = await run(MeteringService(registry, historian.intervals, historian.intervals, bus, clock, reactor, work))
+        balancing = await run(
+            BalancingService(
+                registry, bus, bus, metering, historian.intervals, historian.intervals, historian.live, historian.results,
+                clock, reactor, work, settings.site.timezone,
+            )
+        )
+        alarms = await run(AlarmService(bus, dmesh, registry, registry.audit, bus, clock, reactor, data, durable))
+        desk = await run(
+            CommandDesk(settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus)
+        )
+        # The field comes in only now: whoever hears of it is already listening.
+        await run(dmesh)
+        meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
+        await run(ModbusService(settings.modbus, clock, reactor, bus, folders=meters))
+        waiting: list[Deferred[Any]] = []
+        if settings.opcua.enabled:
+            opcua = OpcuaService(
+                settings.opcua, settings.site.name, data, clock, reactor,
+                bus, registry, desk, registry.users, registry.audit, durable,
+            )
+            waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
+        services = Services(
+            bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
+            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, health=self.health, clock=clock, site=settings.site,
+            hmi=settings.hmi,
+        )
+        hmi = HmiService(settings.hmi, services, clock, reactor)
+        registry.on_accounts(hmi.accounts_changed)
+        waiting.append(Deferred.fromCoroutine(run(hmi)))
+        await gatherResults(waiting, consumeErrors=True).addErrback(_first_error)
+        print(announcement(settings), flush=True)
+        gc.collect()
+        gc.freeze()                             # what is here now stays: the collector need not walk it in a turn
+        await run(SelfMonitor(bus, self.health, self._selector, clock, reactor))
+
+    async def _stop(self) -> None:
+        await self._parts.stop()
+        self._lock.release()
+
+
+def announcement(settings: Settings) -> str:
+    """What a person at the terminal should know once everything listens."""
+    lines = [f"{settings.site.title or settings.site.name}: started"]
+    lines.append(f"  HMI      http://{settings.hmi.host}:{settings.hmi.port}")
+    if settings.opcua.enabled:
+        lines.append(f"  OPC UA   opc.tcp://{settings.opcua.host}:{settings.opcua.port}/")
+    lines.append(f"  DMLP     {settings.dmesh.host} port {settings.dmesh.port}")
+    if settings.dispatch.monitor_only:
+        lines.append("  MONITOR ONLY: no command leaves for the field (dispatch.monitor_only)")
+    return "\n".join(lines)
+
+
+def key_files(settings: Settings) -> tuple[Path, Path]:
+    """Where the key store and its master key are."""
+    dmesh = settings.dmesh
+    return settings.path(dmesh.keys_file, "keys.store"), settings.path(dmesh.master_key_file, "master.key")
+
+
+def _report(name: str, error: BaseException) -> None:
+    log.error("listener {name} of the bus failed: {error!r}", name=name, error=error)
+
+
+def _first_error(failure: Any) -> Any:
+    """gatherResults wraps what went wrong; people want the thing itself."""
+    return getattr(failure.value, "subFailure", failure)

@@ -1,0 +1,48 @@
+"""How fast PROFILE blocks become arrays."""
+
+import time
+from typing import Final
+
+import cbor2
+import numpy as np
+
+from scada.bench import Figure
+from scada.drivers.dmesh import profile
+from scada.drivers.dmesh.rejected import Rejected
+from scada.intervals import HOURLY
+
+CHANNELS: Final = 90                    # what fits a frame of 4,096 bytes with a day of hours that hardly compress
+HOURS: Final = 24
+ROUNDS: Final = 5
+BLOCKS: Final = 400
+
+
+def sample(seed: int = 1, channels: int = CHANNELS, hours: int = HOURS) -> profile.Profile:
+    """A day of plausible household pulses at 1000 per kWh."""
+    chance = np.random.default_rng(seed)
+    shape = 0.4 + np.exp(-0.5 * ((np.arange(hours) % 24 - 19.5) / 2.5) ** 2)
+    counts = chance.gamma(2.0, 250 * shape, (channels, hours)).astype(np.int64)
+    return profile.Profile(
+        first_hour=490_896,
+        index=(np.arange(channels) // 3 + 1).astype(np.uint16),
+        channel=(np.arange(channels) % 3).astype(np.uint8),
+        register=chance.integers(0, 2**32, channels).astype(np.int64),
+        counts=counts,
+        status=np.zeros((channels, hours), dtype=np.uint8),
+        interval_s=HOURLY,
+    )
+
+
+def measure() -> list[Figure]:
+    """Readings per second of one core: CBOR bytes of a PROFILE block to arrays, checks included; best of five rounds."""
+    body = cbor2.dumps(profile.encode(sample()), canonical=True)
+    rates = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(BLOCKS):
+            decoded = profile.decode(cbor2.loads(body))
+            if isinstance(decoded, Rejected):
+                raise AssertionError(decoded)
+        rates.append(BLOCKS * CHANNELS * HOURS / (time.perf_counter() - began))
+    what = f"PROFILE decode, {CHANNELS} channels x {HOURS} h a block"
+    return [Figure("profile_decode", what, max(rates), "readings/s"), Figure("profile_bytes", what, len(body), "bytes")]

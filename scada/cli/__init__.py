@@ -1,0 +1,60 @@
+"""The `scada` command. Each subcommand is a module of this package, imported only when it is asked for."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from scada import __version__
+from scada.errors import ScadaError
+
+COMMANDS = {
+    "balance": "scada.cli.balance:balance",
+    "bench": "scada.cli.bench:bench",
+    "check": "scada.cli.check:check",
+    "demo": "scada.cli.demo:demo",
+    "dispatch": "scada.cli.dispatch:dispatch",
+    "keys": "scada.cli.keys:keys",
+    "read": "scada.cli.read:read",
+    "run": "scada.cli.run:run",
+    "simulate": "scada.simulate.cli:simulate",
+    "site": "scada.cli.site:site",
+    "status": "scada.cli.status:status",
+    "users": "scada.cli.users:users",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a subcommand when it is used, so that `scada check` does not pay for the whole server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Our own errors are sentences for people, never tracebacks."""
+        try:
+            return super().invoke(ctx)
+        except ScadaError as error:
+            from scada.cli.output import tell
+
+            sys.exit(tell(error))
+        except BrokenPipeError:
+            raise                       # click's own: whoever read us has enough
+        except OSError as error:
+            # A file that cannot be used is a person's business wherever it is met; errno and name say it all.
+            click.echo(f"error: {error.filename or 'system'}: {error.strerror or error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="scada")
+def main() -> None:
+    """SCADA-style integration server for electricity distribution and utility metering."""

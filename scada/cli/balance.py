@@ -1,0 +1,110 @@
+"""`scada balance`: a balance group's hours or days as a table, JSON or CSV, from the store, also while the server runs."""
+
+import csv
+import sys
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+import numpy as np
+
+from scada.cli.output import one_of, print_json, print_table
+from scada.cli.periods import local, period, utc
+from scada.cli.run import make_clock
+from scada.clock import DAY_H, HOUR_S
+from scada.errors import ConfigError, Problem
+from scada.ports import BALANCE_COLUMNS, ResultTable
+from scada.settings import Settings, load
+from scada.site import UNIT_OF_MEDIUM, BalanceGroup
+
+HOURS_SHOWN, DAYS_SHOWN = DAY_H, 31 * DAY_H
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path, exists=True))
+@click.argument("group")
+@click.option("--from", "first", help="Start, site time: 2026-11-22 or 2026-11-22T13:00.")
+@click.option("--to", "last", help="End, not included.")
+@click.option("--daily", is_flag=True, help="Site days instead of hours.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
+def balance(
+    config: Path, group: str, first: str | None, last: str | None, daily: bool, as_json: bool, as_csv: bool
+) -> None:
+    """Print what was fed into GROUP, what its members took, and the imbalance of every hour that is whole."""
+    one_of(as_json, as_csv)
+    settings = load(config)
+    zone = ZoneInfo(settings.site.timezone)
+    now = make_clock(config, settings).seconds()
+    start, end = period(first, last, zone, now, DAYS_SHOWN if daily else HOURS_SHOWN)
+    unit = UNIT_OF_MEDIUM[_group(settings, group).medium]
+    table = _rows(settings, group, DAY_H * HOUR_S if daily else HOUR_S, start, end)
+    if as_csv:
+        print_csv(table, unit)
+    else:
+        print_balance(table, group, unit, zone, as_json)
+
+
+def print_balance(table: ResultTable, group: str, unit: str, timezone: ZoneInfo, as_json: bool) -> None:
+    """A balance for people (site time; an incomplete interval has no imbalance) or for programs (UTC, null)."""
+    if as_json:
+        rows = [
+            {"start": utc(start), **{name: None if np.isnan(value) else value for name, value in row.items()}}
+            for start, row in _each(table)
+        ]
+        print_json({"group": group, "unit": unit, "rows": rows})
+        return
+    shown = [
+        (
+            local(start, timezone), _number(row["feed"]), _number(row["members"]), _number(row["imbalance"]),
+            _number(row["imbalance_percent"], 1), _number(row["uncertainty"]), f"{100 * row['completeness']:.1f}",
+        )
+        for start, row in _each(table)
+    ]
+    columns = ("from", f"feed {unit}", f"members {unit}", f"imbalance {unit}", "%", f"± {unit}", "complete %")
+    print_table(group, columns, shown, numbers=range(1, len(columns)))
+
+
+def print_csv(table: ResultTable, unit: str) -> None:
+    """One line per interval; energies in `unit`, a share for completeness, empty where there is nothing."""
+    energies = ("feed", "members", "imbalance", "uncertainty")
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["start", *(f"{name} [{unit}]" if name in energies else name for name in BALANCE_COLUMNS)])
+    for start, row in _each(table):
+        writer.writerow([utc(start), *("" if np.isnan(row[name]) else repr(row[name]) for name in BALANCE_COLUMNS)])
+
+
+def _each(table: ResultTable) -> list[tuple[int, dict[str, float]]]:
+    return [
+        (int(start), {name: float(table.columns[name][index]) for name in BALANCE_COLUMNS})
+        for index, start in enumerate(table.start)
+    ]
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return "" if np.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _group(settings: Settings, name: str) -> BalanceGroup:
+    from scada.registry.database import open_registry, url_of
+
+    database = open_registry(url_of(settings.registry, settings.data_dir))
+    try:
+        groups = {group.name: group for group in database.load().balance_groups}
+    finally:
+        database.close()
+    if name not in groups:
+        there = f"there are {', '.join(sorted(groups)[:5])}" if groups else "there are none, see docs/guide/site-file.md"
+        raise ConfigError([Problem("argument", "GROUP", f"no balance group {name!r}; {there}")])
+    return groups[name]
+
+
+def _rows(settings: Settings, group: str, span_s: int, start: int, end: int) -> ResultTable:
+    from scada.balancing.compute import KIND
+    from scada.historian.service import open_reader
+
+    reader = open_reader(settings.path(settings.historian.dir, "history"))
+    try:
+        return reader.results.get(KIND, group, span_s, start, end)
+    finally:
+        reader.close()
