@@ -1,0 +1,104 @@
+"""The promise the product lives by: what was acknowledged is in the historian, exactly once."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scada.historian.service import HistoryReader, open_reader
+from scada.intervals import MISSING
+from scada.simulate.truth import Key, Truth, read_truth
+
+from .harness import Site, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+HOUR_AT_600 = 6.0                       # real seconds
+
+
+def slots_of(reader: HistoryReader, channels: list[tuple[int, int]]) -> NDArray[np.int64]:
+    eui = np.array([eui for eui, _ in channels], dtype=np.uint64)
+    return reader.intervals.slots(eui, np.array([channel for _, channel in channels], dtype=np.uint8))
+
+
+def stored(history: Path, keys: list[Key]) -> dict[Key, int]:
+    """What the historian holds for (EUI, channel, hour) keys; left out where it holds nothing."""
+    reader = open_reader(history)
+    channels = sorted({(eui, channel) for eui, channel, _ in keys})
+    hours = [hour for _, _, hour in keys]
+    first, count = min(hours), max(hours) - min(hours) + 1
+    slots = slots_of(reader, channels)
+    series = reader.intervals.read(slots, first, count)
+    reader.close()
+    return {
+        (*channels[row], first + column): int(series.counts[row, column])
+        for row, column in zip(*np.nonzero(series.counts != MISSING), strict=True)
+    }
+
+
+def records_acknowledged(site: Site) -> int:
+    return sum(read_truth(site.truth_file).cursors.values()) if site.truth_file.exists() else 0
+
+
+def everything_acknowledged(site: Site) -> bool:
+    truth = read_truth(site.truth_file)
+    newest: dict[tuple[int, int], int] = {}
+    for link, archive, record in truth.records:
+        newest[link, archive] = max(newest.get((link, archive), 0), record)
+    return len(newest) == 2 and all(truth.cursors.get(place, 0) >= record for place, record in newest.items())
+
+
+def test_every_acknowledged_pulse_is_stored_exactly_once_after_kill_9_at_five_random_moments(
+    make_site: Callable[..., Site],
+) -> None:
+    """At 600 x; the field goes on delivering while the server is dead; the truth file decides."""
+    seed = random.SystemRandom().randrange(10_000)
+    moments = random.Random(seed)
+    site = make_site(speed=600.0, field=("--history", "48")).start()
+    for _ in range(5):
+        before = records_acknowledged(site)
+        time.sleep(moments.uniform(0.2, HOUR_AT_600))
+        assert site.server is not None
+        site.server.kill()
+        time.sleep(moments.uniform(0.0, 2.0))
+        site.start_server()
+        wait_for(lambda known=before: records_acknowledged(site) > known, f"records after the restart (seed {seed})")
+    wait_for(lambda: everything_acknowledged(site), f"the whole archive to be acknowledged (seed {seed})")
+    assert site.field is not None
+    assert site.server is not None
+    site.field.stop()
+    site.server.stop()
+    truth: Truth = read_truth(site.truth_file)
+    acknowledged = truth.acknowledged()
+    held = stored(site.folder / "data" / "history", list(acknowledged))
+
+    assert len(acknowledged) > 5_000
+    assert {key: held.get(key) for key in acknowledged} == acknowledged, f"seed {seed}"
+    assert {key: truth.counted[key] for key in acknowledged} == acknowledged
+    everything_sent = {key for pulses in truth.records.values() for key in pulses}
+    assert held.keys() <= everything_sent
+
+
+def test_the_register_base_plus_the_pulses_is_the_next_register(make_site: Callable[..., Site]) -> None:
+    """Sums over the stored hours agree with the registers that were delivered beside them: nothing twice."""
+    site = make_site(speed=600.0, field=("--history", "30")).start()
+    wait_for(lambda: records_acknowledged(site) >= 60, "a day of records")
+    assert site.field is not None
+    assert site.server is not None
+    site.field.stop()
+    site.server.stop()
+    acknowledged = read_truth(site.truth_file).acknowledged()
+    reader = open_reader(site.folder / "data" / "history")
+    channels = sorted({(eui, channel) for eui, channel, _ in acknowledged})
+    hours = sorted({hour for _, _, hour in acknowledged})
+    slots = slots_of(reader, channels)
+    middle = hours[len(hours) // 2]
+    counts = reader.intervals.read(slots, hours[0], middle - hours[0]).counts
+    whole = (counts != MISSING).all(axis=1)
+    start, end = reader.intervals.register(slots, hours[0]), reader.intervals.register(slots, middle)
+
+    assert whole.sum() > 100
+    assert (end - start)[whole].tolist() == counts.sum(axis=1)[whole].tolist()

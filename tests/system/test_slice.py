@@ -1,0 +1,214 @@
+"""The main job, end to end, through the real processes: field, tags, history, balance, API, a command back."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from .harness import Api, Site, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One demo-like site at 600 x for all the tests of this file."""
+    made = Site(tmp_path_factory.mktemp("slice"), speed=600.0, opcua=True, field=("--history", "6"))
+    made.prepare()
+    for name, role in (("viewer1", "viewer"), ("dispatcher1", "dispatcher"), ("engineer1", "engineer")):
+        made.add_user(name, role)
+    made.start_field()
+    made.start_server()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def dispatcher(site: Site) -> Api:
+    return site.log_in("dispatcher1")
+
+
+def tag(api: Api, name: str) -> dict[str, Any]:
+    found = api("GET", f"/api/v1/tags?q={name}")["tags"]
+    return next((one for one in found if one["id"] == name), {"quality": "none", "value": None})
+
+
+def tag_is_good(api: Api, name: str) -> Any:
+    def look() -> Any:
+        one = tag(api, name)
+        return one if one["quality"] == "good" else None
+
+    return wait_for(look, f"{name} to be good")
+
+
+def test_every_part_is_well(site: Site) -> None:
+    """/healthz says so, part by part."""
+
+    def all_well() -> Any:
+        health = site.health()
+        return health if health and health["ok"] else None
+
+    health = wait_for(all_well, f"all parts to be well: {site.health()}")
+
+    assert {"dmesh", "modbus", "historian", "balancing", "alarms", "opcua", "hmi", "loop"} <= {
+        part["part"].split(":")[0] for part in health["parts"]
+    }
+
+
+def test_the_transformer_is_balanced_every_second(site: Site, dispatcher: Api) -> None:
+    """Phases of the Modbus meter become loading, imbalance and neutral current."""
+    total = tag_is_good(dispatcher, "T01/power_active_total")
+    phases = [tag_is_good(dispatcher, f"T01/power_active_l{phase}")["value"] for phase in (1, 2, 3)]
+    loading = tag_is_good(dispatcher, "T01/loading")
+
+    assert total["value"] == pytest.approx(sum(phases), rel=0.5)     # read one after the other, while the load moves
+    assert 0 < loading["value"] < 150
+    assert tag_is_good(dispatcher, "T01/imbalance_i2_i1")["unit"] == "%"
+
+
+def test_modules_that_nobody_entered_are_discovered(site: Site, dispatcher: Api) -> None:
+    """Plug & play: the site file leaves three modules of C02 out."""
+    exported = site.folder / "exported.yaml"
+
+    def discovered() -> int:
+        site.scada("site", "export", str(site.config), str(exported))
+        return exported.read_text(encoding="utf-8").count("C02-")
+
+    wait_for(lambda: discovered() >= 60, "the modules that announced themselves", every=1.0)
+
+
+def test_an_hour_is_balanced_when_its_data_are_there(site: Site) -> None:
+    """Feed from register differences, members from pulses; the command line reads the same store."""
+
+    def complete() -> Any:
+        said = json.loads(site.scada("balance", str(site.config), "BG-T01", "--json").stdout)
+        rows = [row for row in said["rows"] if row["completeness"] == 1.0 and row["imbalance"] is not None]
+        return rows or None
+
+    row = wait_for(complete, "a complete hour of BG-T01", limit=120, every=2.0)[-1]
+
+    assert row["feed"] > row["members"] > 0
+    assert row["imbalance"] == pytest.approx(row["feed"] - row["members"])
+    assert row["uncertainty"] > 0
+
+
+def test_history_is_readable_as_table_json_and_csv(site: Site) -> None:
+    """`scada read` of a metering point and of a tag, while the server runs."""
+    point = first_point(site)
+    as_json = json.loads(site.scada("read", str(site.config), point, "--json").stdout)
+    as_csv = site.scada("read", str(site.config), point, "--csv").stdout
+    samples = json.loads(site.scada("read", str(site.config), "T01-meter/power_active_total", "--json").stdout)
+    unknown = site.scada("read", str(site.config), "no such point", check=False)
+
+    assert as_json["unit"] == "kWh"
+    assert any(row["value"] is not None for row in as_json["rows"])
+    assert as_csv.splitlines()[0] == "at,value [kWh],quality"
+    assert {row["quality"] for row in samples["rows"]} == {"good"}
+    assert unknown.returncode == 2
+    assert "Traceback" not in unknown.stderr
+    assert "no metering point 'no such point'" in unknown.stderr
+
+
+def first_point(site: Site) -> str:
+    import yaml
+
+    points = yaml.safe_load((site.folder / "site.yaml").read_text(encoding="utf-8"))["points"]
+    return str(next(point["name"] for point in points if point["medium"] == "electricity"))
+
+
+def test_a_group_is_shed_and_comes_back_by_itself(site: Site, dispatcher: Api) -> None:
+    """Select, review, execute; a result per module; supply is back when the time is over."""
+    tag_is_good(dispatcher, "T01-meter/power_active_total")
+    selection = dispatcher("POST", "/api/v1/dispatch/select", {"group": "LG-BOILERS", "off_for_s": 600, "reason": "test"})
+    command = dispatcher("POST", "/api/v1/dispatch/execute", {"selection": selection["id"]})
+    again = dispatcher("POST", "/api/v1/dispatch/execute", {"selection": selection["id"]})
+
+    def closed() -> Any:
+        now = dispatcher("GET", f"/api/v1/dispatch/commands/{command['id']}")
+        return now if now["state"] in ("closed", "failed") else None
+
+    end = wait_for(closed, "the command to be closed", limit=90)
+    states = [member["state"] for member in end["members"]]
+    switched_off = {fact[0] for fact in truth_loads(site) if not fact[1]}
+
+    assert again["id"] == command["id"]
+    assert end["state"] == "closed"
+    assert len(states) == len(selection["members"])
+    assert states.count("restored") >= 0.8 * len(states), states
+    assert len(switched_off) >= states.count("restored")
+
+
+def truth_loads(site: Site) -> list[tuple[int, bool, int]]:
+    from scada.simulate.truth import read_truth
+
+    return read_truth(site.truth_file).loads
+
+
+def test_a_group_with_a_protected_consumer_is_refused_by_the_desk(site: Site, dispatcher: Api) -> None:
+    """Whatever the page or the program says."""
+    with pytest.raises(HTTPError) as refused:
+        dispatcher("POST", "/api/v1/dispatch/select", {"group": "LG-MIXED", "off_for_s": 300, "reason": "test"})
+    reasons = " ".join(json.load(refused.value)["reasons"])
+
+    assert "protected" in reasons
+    assert "red" in reasons.lower()
+
+
+def test_a_viewer_may_look_but_not_shed(site: Site) -> None:
+    """The role of the real user decides."""
+    viewer = site.log_in("viewer1")
+
+    assert viewer("GET", "/api/v1/tags?q=T01")["tags"]
+    with pytest.raises(HTTPError) as refused:
+        viewer("POST", "/api/v1/dispatch/select", {"group": "LG-BOILERS", "off_for_s": 300, "reason": ""})
+    assert refused.value.code == 403
+
+
+def test_the_command_line_sheds_with_the_rights_of_its_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`scada dispatch` goes through the same desk."""
+    monkeypatch.setenv("SCADA_PASSWORD", "a long enough password")
+    listed = json.loads(site.scada("dispatch", "list", str(site.config), "--user", "dispatcher1", "--json").stdout)
+    refused = site.scada(
+        "dispatch", "shed", str(site.config), "LG-MIXED", "--off-for", "300", "--user", "dispatcher1", "--yes", check=False
+    )
+
+    assert listed
+    assert refused.returncode == 3
+    assert "protected" in refused.stderr
+
+
+def test_everything_a_person_did_is_in_the_audit(site: Site, dispatcher: Api) -> None:
+    """Log-in, selection, execution, refusal; the chain holds."""
+    from scada.registry.service import open_registry
+
+    database = open_registry(f"sqlite:///{site.folder / 'data' / 'registry.sqlite'}")
+    rows = database.audit.page(size=200)
+
+    assert {"login", "shed.select", "shed.execute"} <= {row.action for row in rows}
+    assert database.audit.verify() is None
+
+
+def test_status_shows_the_running_server(site: Site) -> None:
+    """As a table and as JSON."""
+    said = json.loads(site.scada("status", str(site.config), "--json", check=False).stdout)
+    table = site.scada("status", str(site.config), check=False).stdout
+
+    assert {part["part"] for part in said["parts"]} >= {"dmesh", "modbus", "loop"}
+    assert "dmesh" in table
+
+
+def test_check_finds_the_configuration_sound(site: Site) -> None:
+    """The configuration that runs is one that `scada check` likes."""
+    assert "ok" in site.scada("check", str(site.config)).stdout
+
+
+def test_the_data_directory_is_for_us_alone(site: Site) -> None:
+    """Nobody else may read keys, hashes or history."""
+    secret = [path for path in (site.folder / "data").iterdir() if path.suffix in (".key", ".store", ".pem")]
+    loose = [path for path in secret if path.stat().st_mode & 0o077]
+
+    assert (site.folder / "data").stat().st_mode & 0o077 == 0
+    assert secret
+    assert loose == []

@@ -1,0 +1,106 @@
+"""Starting and stopping: clear sentences when it cannot start, and a clean end whatever is going on."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from urllib.request import urlopen
+
+import pytest
+
+from .harness import Process, Site, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize("part", ["hmi", "dmesh"])
+def test_a_port_in_use_is_one_clear_sentence(make_site: Callable[..., Site], part: str) -> None:
+    """No traceback; the sentence names the part and the port; exit status 1."""
+    site = make_site()
+    site.prepare()
+    port = {"hmi": site.hmi_port, "dmesh": site.dmlp_port}[part]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        server = site.start_server(ready=False)
+        status = server.popen.wait(60)
+
+    assert status == 1
+    assert "Traceback" not in server.output
+    errors = [line for line in server.output.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, server.output
+    assert str(port) in errors[0]
+
+
+def test_a_second_server_on_the_same_data_is_refused(make_site: Callable[..., Site]) -> None:
+    """Two writers would corrupt what was acknowledged; the first one goes on."""
+    site = make_site().start()
+    second = Process(site.folder, "second", "run", str(site.config))
+    status = second.popen.wait(60)
+
+    assert status == 1
+    assert "in use by another server" in second.output
+    assert "Traceback" not in second.output
+    assert site.health() is not None
+
+
+def test_a_broken_configuration_names_every_problem_and_starts_nothing(make_site: Callable[..., Site]) -> None:
+    """`scada check` and `scada run` say the same."""
+    site = make_site(changes={"hmi": {"prot": 1}, "dmesh": {"port": 0}})
+    checked = site.scada("check", str(site.config), check=False)
+    ran = site.scada("run", str(site.config), check=False)
+
+    assert checked.returncode == ran.returncode == 2
+    for said in (checked.stderr, ran.stderr):
+        assert "hmi.prot" in said
+        assert "dmesh.port" in said
+        assert "Traceback" not in said
+    assert not (site.folder / "data").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly_with_pages_and_streams_open(make_site: Callable[..., Site], number: signal.Signals) -> None:
+    """Requests in flight, a live stream, sessions of concentrators: exit status 0 within seconds."""
+    site = make_site(opcua=True).start()
+    streams = [socket.create_connection(("127.0.0.1", site.hmi_port)) for _ in range(3)]
+    for stream in streams:
+        stream.sendall(b"GET /login HTTP/1.1\r\nHost: x\r\n")     # a request that never ends
+    with urlopen(f"{site.base}/healthz", timeout=5) as answer:
+        assert answer.status == 200
+    assert site.server is not None
+    began = time.monotonic()
+    status = site.server.stop(number)
+
+    assert status == 0, site.server.output[-2000:]
+    assert time.monotonic() - began < 15
+    assert "Traceback" not in site.server.output
+    for stream in streams:
+        stream.close()
+
+
+def test_a_second_start_goes_on_with_what_the_first_one_knew(make_site: Callable[..., Site]) -> None:
+    """No new password, the registry as it was, the same data."""
+    site = make_site(speed=600.0).start()
+    wait_for(lambda: site.figure("dmesh", "links_up") == 2, "both concentrators")
+    assert site.server is not None
+    site.server.stop()
+    first = site.server.output
+    site.start_server()
+
+    assert "one-time password" in first
+    assert "one-time password" not in site.server.output[len(first):]
+
+
+def test_ctrl_c_while_starting_is_a_clean_stop_too(make_site: Callable[..., Site]) -> None:
+    """At whatever moment of the start it comes: no traceback, nothing hangs, and the next start works."""
+    site = make_site(opcua=True)
+    site.prepare()
+    for wait in (0.6, 0.9, 1.2, 1.6):
+        server = site.start_server(ready=False)
+        time.sleep(wait)                        # wherever the start is by then
+        status = server.stop(signal.SIGINT)
+
+        assert status == 0 or server.output.rstrip().endswith("Aborted!"), server.output[-2000:]   # still importing
+        assert "Traceback" not in server.output
+        assert "did not stop" not in server.output
+    site.start_server()

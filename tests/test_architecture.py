@@ -1,0 +1,164 @@
+"""Every module is pure unless it is named here: a new file that touches the outside world fails until it says why.
+
+Pure means: no reactor, no thread, no clock of the machine, no socket, file descriptor, process or database, no web or
+OPC UA library. `service.py` and `transport.py` are edges by their name; the others, with what each is for, are `EDGES`.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OUTSIDE = (
+    "twisted", "zope", "asyncio", "asyncua", "pymodbus", "flask", "werkzeug", "sqlalchemy", "alembic", "sqlite3",
+    "influxdb_client", "urllib3", "urllib.request", "http.client", "socket", "select", "selectors", "threading",
+    "multiprocessing", "subprocess", "signal", "fcntl", "os", "time",
+)
+BY_NAME = ("service.py", "transport.py")
+
+# A folder ends with a slash: everything in it is an edge of the same kind.
+EDGES = {
+    "scada/app.py": "the composition root",
+    "scada/cli/": "commands: they start, ask and print",
+    "scada/bench/": "measurements of the real thing",
+    "scada/simulate/app.py": "the simulated district's process",
+    "scada/simulate/keys.py": "a file only its owner may read",
+    # what all packages share
+    "scada/ports.py": "ports speak in Deferreds",
+    "scada/bus.py": "a lock: worker threads publish too",
+    "scada/clock.py": "reads the machine's clock, so that nobody else has to",
+    "scada/debounce.py": "delayed calls and Deferreds",
+    "scada/lock.py": "a lock of the operating system",
+    "scada/logs.py": "where the log goes",
+    "scada/loop.py": "the loop itself, measured",
+    "scada/parts.py": "starts and stops services and threads",
+    "scada/self_monitor.py": "a ticker, and the process's own memory",
+    # alarms
+    "scada/alarms/store.py": "SQLite",
+    "scada/alarms/writer.py": "the store, from a thread",
+    # balancing
+    "scada/balancing/ticker.py": "the transformers' second",
+    # the desk
+    "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",
+    "scada/dr_dispatch/book.py": "the journal, from a thread",
+    "scada/dr_dispatch/journal.py": "SQLite",
+    "scada/dr_dispatch/news.py": "logs a listener's bug",
+    "scada/dr_dispatch/pursuit.py": "the gateway's Deferreds",
+    "scada/dr_dispatch/sender.py": "the gateway's Deferreds",
+    "scada/dr_dispatch/trail.py": "the audit's Deferreds",
+    # D-Mesh
+    "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
+    "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/keystore.py": "the key file",
+    "scada/drivers/dmesh/link.py": "requests and their time limits",
+    "scada/drivers/dmesh/listener.py": "twisted's factory of connections",
+    "scada/drivers/dmesh/modules.py": "asks the concentrator",
+    "scada/drivers/dmesh/station.py": "sets in motion what a message asks for",
+    "scada/drivers/dmesh/simulator/client.py": "the simulated concentrator's socket",
+    # Modbus
+    "scada/drivers/modbus/poller.py": "the poll loop",
+    "scada/drivers/modbus/simulator.py": "the simulated meter's socket",
+    # historian
+    "scada/historian/backlog.py": "a lock: marks come in the reactor's thread",
+    "scada/historian/commit_thread.py": "a thread",
+    "scada/historian/database.py": "SQLite",
+    "scada/historian/influx.py": "InfluxDB over HTTP",
+    "scada/historian/journal.py": "segment files and fsync",
+    "scada/historian/live.py": "the live log's ticker",
+    "scada/historian/livefiles.py": "SQLite",
+    "scada/historian/merge_thread.py": "a thread",
+    "scada/historian/months.py": "SQLite",
+    "scada/historian/packing.py": "a compressor for each thread",
+    "scada/historian/reader.py": "a lock: readers are in any thread",
+    "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
+    "scada/historian/replica.py": "wires the spool, its worker and its sender",
+    "scada/historian/results.py": "SQLite",
+    "scada/historian/sender.py": "a thread",
+    "scada/historian/spool.py": "SQLite",
+    "scada/historian/state.py": "SQLite",
+    "scada/historian/store.py": "opens and closes the files, answers in Deferreds",
+    "scada/historian/tap.py": "listens to the bus and writes in a worker",
+    "scada/historian/worker.py": "a thread",
+    # OPC UA
+    "scada/opcua_server/attributes.py": "asyncua's attributes",
+    "scada/opcua_server/calls.py": "the desk's Deferreds",
+    "scada/opcua_server/certificates.py": "files of certificates",
+    "scada/opcua_server/child.py": "the process and the link to it",
+    "scada/opcua_server/doorman.py": "password checks off the loop",
+    "scada/opcua_server/methods.py": "asyncua's methods",
+    "scada/opcua_server/model.py": "asyncua's address space",
+    "scada/opcua_server/nodes.py": "asyncua's nodes",
+    "scada/opcua_server/notifications.py": "asyncua's subscriptions",
+    "scada/opcua_server/process.py": "the OPC UA process",
+    "scada/opcua_server/security.py": "asyncua's sessions and limits",
+    "scada/opcua_server/values.py": "asyncua's values",
+    # registry
+    "scada/registry/audit.py": "SQL",
+    "scada/registry/columns.py": "SQL",
+    "scada/registry/database.py": "SQL",
+    "scada/registry/migrations/": "SQL",
+    "scada/registry/models.py": "SQL",
+    "scada/registry/passwords.py": "a lock around the tries of a name",
+    "scada/registry/rows.py": "SQL",
+    "scada/registry/schema.py": "SQL",
+    "scada/registry/users.py": "SQL",
+    # HMI
+    "hmi/app.py": "flask",
+    "hmi/access.py": "flask: who may open a view",
+    "hmi/api/": "flask: one file a resource",
+    "hmi/pages/": "flask: one file a page",
+    "hmi/bridge.py": "between a page's thread and the reactor",
+    "hmi/errors.py": "flask: what a visitor sees",
+    "hmi/formats.py": "flask: the visitor's language",
+    "hmi/frame.py": "flask: what stands on every page",
+    "hmi/hub.py": "the reactor's side of the live streams",
+    "hmi/i18n.py": "flask: the visitor's language",
+    "hmi/limiter.py": "a lock: pages run in threads",
+    "hmi/notices.py": "flask: the visitor's session",
+    "hmi/resources.py": "twisted's side of the web server",
+    "hmi/security.py": "flask: session, role and form token",
+    "hmi/services.py": "ports speak in Deferreds",
+    "hmi/sessions.py": "a lock: pages run in threads",
+    "hmi/stream.py": "a live stream is a producer of twisted's",
+}
+
+
+def modules() -> Iterator[str]:
+    for package in ("scada", "hmi"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "node_modules" not in path.parts:
+                yield path.relative_to(ROOT).as_posix()
+
+
+def touched(module: str) -> set[str]:
+    """What of the outside world a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in OUTSIDE for one in found if one == name or one.startswith(f"{name}.")}
+
+
+def is_edge(module: str) -> bool:
+    return Path(module).name in BY_NAME or any(module == edge or module.startswith(edge) for edge in EDGES)
+
+
+@pytest.mark.parametrize("module", list(modules()))
+def test_a_module_is_pure_unless_it_is_a_named_edge(module: str) -> None:
+    """Whoever needs a thread, a socket or the reactor in a new file names the file here, or hands the thing in."""
+    if is_edge(module):
+        return
+
+    assert not touched(module)
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_a_named_edge_exists_and_does_touch_the_outside(edge: str) -> None:
+    """The list does not go stale: what has become pure, or has gone, leaves it."""
+    found = [module for module in modules() if module == edge or module.startswith(edge)]
+
+    assert any(touched(module) for module in found)
