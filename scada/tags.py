@@ -69,6 +69,7 @@ class TagDef:
     stale_after: int = 0                # ns of site time without a new value; 0 = never stale
     limits: Limits | None = None
     digits: int = 1                     # decimals worth showing
+    counter: bool = False               # a register that never falls, unless it is reset or its meter replaced
     historise: bool = True
 
 

@@ -1,5 +1,6 @@
 """One group's hours and days, computed anew from what is stored. Blocking; runs in a worker thread."""
 
+from collections.abc import Callable, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 from scada.balancing import edges as register_edges
 from scada.balancing.days import day_bounds
 from scada.balancing.hourly import Members, balance, members_over
-from scada.balancing.register import Edges, Feed, feed_between
+from scada.balancing.rates import rates_of
+from scada.balancing.register import Edges, Feed, Rates, broken, feed_between
 from scada.balancing.versions import versioned
 from scada.clock import DAY_H, HOUR_S
 from scada.ports import LiveReader, Metering, ResultStore, ResultTable
 from scada.site import BalanceGroup, Directory
-from scada.tags import BAD, Quality
+from scada.tags import BAD, Device, Quality
 
 KIND: Final = "balance"
 DAY_S: Final = DAY_H * HOUR_S           # site days are stored under this span, whatever their length
@@ -25,11 +27,12 @@ METER_ACCURACY: Final = 0.01            # class 1, for members and feed alike, u
 
 @attrs.frozen(eq=False)
 class Stores:
-    """What a computation reads from, and the site's zone."""
+    """What a computation reads from: histories, the devices of the bus; and the site's zone."""
 
     metering: Metering
     live: LiveReader
     results: ResultStore
+    devices: Callable[[], Mapping[str, Device]]
     zone: ZoneInfo
     in_vain: dict[str, set[int]] = attrs.field(factory=dict)   # edges their tag's history does not know, by tag
 
@@ -119,18 +122,20 @@ def _feed(
         pulse = _pulse(directory, group.feed_point)
         daily = np.add.reduceat(energy, days[:-1])         # an hour that is missing makes its day NaN
         return Feed(energy, np.full(count, pulse)), Feed(daily, np.full(len(daily), pulse)), []
-    edges, looked_up = _edges(stores, group.feed_tag, first, count + 1, hour_now)
+    rates = rates_of(directory, stores.devices(), group.feed_tag)
+    edges, looked_up = _edges(stores, group.feed_tag, first, count + 1, hour_now, rates)
     start, end = Edges(edges.reading[:-1], edges.doubt[:-1]), Edges(edges.reading[1:], edges.doubt[1:])
     midnight = Edges(edges.reading[days], edges.doubt[days])
     day_start = Edges(midnight.reading[:-1], midnight.doubt[:-1])
     day_end = Edges(midnight.reading[1:], midnight.doubt[1:])
-    rate = register_edges.HIGHEST_RATE
-    by_hour = feed_between(start, end, np.ones(count, dtype=np.int64), rate)
-    return by_hour, feed_between(day_start, day_end, np.diff(days), rate), looked_up
+    by_hour = feed_between(start, end, np.ones(count, dtype=np.int64), rates)
+    by_day = feed_between(day_start, day_end, np.diff(days), rates)
+    by_day.energy[broken(edges, days, rates)] = np.nan     # a day in which the register began anew has no feed
+    return by_hour, by_day, looked_up
 
 
 def _edges(
-    stores: Stores, tag: str, first: int, count: int, hour_now: int
+    stores: Stores, tag: str, first: int, count: int, hour_now: int, rates: Rates
 ) -> tuple[Edges, list[tuple[str, ResultTable]]]:
     """The register at full hours: as stored, else as its history tells; all NaN for a group without a feed."""
     if not tag:
@@ -139,7 +144,7 @@ def _edges(
     edges = register_edges.filled(stored, first, count)
     hours = first + np.flatnonzero(np.isnan(edges.reading))
     hours = _not_in_vain(stores, tag, hours[hours < hour_now])
-    hours, found = register_edges.search(stores.live, tag, hours)
+    hours, found = register_edges.search(stores.live, tag, hours, rates)
     stores.in_vain[tag].difference_update(hours.tolist())
     if not len(hours):
         return edges, []

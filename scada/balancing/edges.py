@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.register import NS_PER_HOUR, Edges, at_edges
+from scada.balancing.register import NS_PER_HOUR, Edges, Rates, at_edges
 from scada.clock import HOUR_S
 from scada.ports import LiveReader, ResultTable
 from scada.tags import BAD
@@ -14,13 +14,14 @@ KIND: Final = "register"                # in the result store: readings at full 
 COLUMNS: Final = ("reading", "doubt")
 REACH: Final = 6 * NS_PER_HOUR          # readings farther apart than this say nothing about the hour between them
 RESOLUTION: Final = 0.01                # kWh or m³: the last digit of the usual registers
-HIGHEST_RATE: Final = 10_000.0          # per hour (10 MW): beyond it a register was reset or replaced
 WINDOWS: Final = tuple(round(share * REACH) for share in (1 / 2160, 1 / 72, 1 / 6, 1))  # 10 s, 5 min, 1 h, all
 NEWEST: Final = 50                      # samples looked at for a good one before an edge
 MOST: Final = 100_000                   # samples of the longest window, at one a second
 
 
-def crossed(earlier_at: int, earlier: float, later_at: int, later: float) -> tuple[NDArray[np.int64], Edges] | None:
+def crossed(
+    earlier_at: int, earlier: float, later_at: int, later: float, rates: Rates
+) -> tuple[NDArray[np.int64], Edges] | None:
     """The full hours between two consecutive readings of one register, and where it stood; None if there are none."""
     first, last = earlier_at // NS_PER_HOUR + 1, later_at // NS_PER_HOUR
     if last < first or later_at - earlier_at > REACH:
@@ -31,7 +32,7 @@ def crossed(earlier_at: int, earlier: float, later_at: int, later: float) -> tup
         hours * NS_PER_HOUR,
         np.full(len(hours), earlier_at, dtype=np.int64), fill * earlier,
         np.full(len(hours), later_at, dtype=np.int64), fill * later,
-        resolution_of(later), REACH, HIGHEST_RATE,
+        resolution_of(later), REACH, rates,
     )
     return hours, edges
 
@@ -44,7 +45,7 @@ def resolution_of(register: float) -> float:
     return max(RESOLUTION, float(np.spacing(np.float32(abs(register)))))
 
 
-def search(live: LiveReader, tag: str, hours: NDArray[np.int64]) -> tuple[NDArray[np.int64], Edges]:
+def search(live: LiveReader, tag: str, hours: NDArray[np.int64], rates: Rates) -> tuple[NDArray[np.int64], Edges]:
     """
     Look for where a register stood at full hours in its history. Blocking.
 
@@ -56,6 +57,8 @@ def search(live: LiveReader, tag: str, hours: NDArray[np.int64]) -> tuple[NDArra
         The register.
     hours : ndarray of int64, shape (k,)
         Full hours. [h since 1970]
+    rates : Rates
+        What the register can bring in an hour.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def search(live: LiveReader, tag: str, hours: NDArray[np.int64]) -> tuple[NDArra
     at0, reading0, at1, reading1 = (np.array(column) for column in zip(*found, strict=True))
     edges = at_edges(
         kept * NS_PER_HOUR, at0.astype(np.int64), reading0, at1.astype(np.int64), reading1,
-        resolution_of(float(np.max(reading1))), REACH, HIGHEST_RATE,
+        resolution_of(float(np.max(reading1))), REACH, rates,
     )
     known = ~np.isnan(edges.reading)
     return kept[known], Edges(edges.reading[known], edges.doubt[known])

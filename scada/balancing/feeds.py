@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing import edges as register_edges
-from scada.balancing.register import Edges
+from scada.balancing.rates import rates_of
+from scada.balancing.register import Edges, Rates
 from scada.ports import ResultTable
 from scada.site import Directory
 from scada.tags import BAD, Batch, Device
@@ -17,44 +19,53 @@ MOST_WAITING: Final = 10_000            # edges; what is lost by it is found aga
 Reading = tuple[int, float]             # (at [ns], reading)
 
 
+@attrs.frozen
+class Feed:
+    """The register that feeds some groups, and where it stands in the batches of its meter."""
+
+    tag: str
+    position: int
+    groups: tuple[str, ...]
+    rates: Rates
+
+
 class Feeds:
     """`due` is told the hours of a group that an edge has made computable."""
 
     def __init__(self, due: Callable[[str, NDArray[np.int64]], None], poke: Callable[[], None]) -> None:
         self._due, self._poke = due, poke
-        self._feeds: dict[str, list[tuple[str, int, tuple[str, ...]]]] = {}  # device -> (tag, position, groups)
+        self._feeds: dict[str, list[Feed]] = {}             # by device
         self._last: dict[str, Reading] = {}                 # by tag
-        self._first: dict[str, Reading] = {}                # since the start; to be joined to what was before it
+        self._first: dict[str, tuple[Feed, Reading]] = {}   # by tag, since the start; to be joined to what was before it
         self._edges: deque[tuple[str, ResultTable]] = deque(maxlen=MOST_WAITING)
 
     def find(self, directory: Directory, devices: Mapping[str, Device]) -> None:
         """Where the feeds of all groups stand in the batches of their meters."""
-        found: dict[str, list[tuple[str, int, tuple[str, ...]]]] = {}
+        found: dict[str, list[Feed]] = {}
         for tag in sorted({group.feed_tag for group in directory.site.balance_groups if group.feed_tag}):
             name, _, point = tag.partition("/")
             meter = devices.get(name)
             if meter is not None and point in meter.points:
                 groups = tuple(group.name for group in directory.site.balance_groups if group.feed_tag == tag)
-                found.setdefault(name, []).append((tag, meter.points.index(point), groups))
+                rates = rates_of(directory, devices, tag)
+                found.setdefault(name, []).append(Feed(tag, meter.points.index(point), groups, rates))
         self._feeds = found
 
     def readings(self, batches: Sequence[Batch]) -> None:
         """Readings as they pass by on the bus."""
         for batch in batches:
-            for tag, position, groups in self._feeds.get(batch.device, ()):
-                if batch.quality[position] < BAD and np.isfinite(batch.values[position]):
-                    self._reading(tag, groups, (batch.at, float(batch.values[position])))
+            for feed in self._feeds.get(batch.device, ()):
+                if batch.quality[feed.position] < BAD and np.isfinite(batch.values[feed.position]):
+                    self._reading(feed, (batch.at, float(batch.values[feed.position])))
 
-    async def join_history(
-        self, newest_before: Callable[[str, int], Awaitable[Reading | None]], groups_of: Callable[[str], tuple[str, ...]]
-    ) -> None:
+    async def join_history(self, newest_before: Callable[[str, int], Awaitable[Reading | None]]) -> None:
         """The hours between the last reading before a restart and the first one after it."""
         while self._first:
-            tag, first = next(iter(self._first.items()))
+            tag, (feed, first) = next(iter(self._first.items()))
             before = await newest_before(tag, first[0])
             del self._first[tag]
             if before is not None:
-                self._crossing(tag, groups_of(tag), before, first)
+                self._crossing(feed, before, first)
 
     async def keep_edges(self, put: Callable[[str, ResultTable], Awaitable[None]]) -> None:
         """Store the edges, by tag; one whose storing fails stays for the next time."""
@@ -66,27 +77,27 @@ class Feeds:
                 self._edges.appendleft((tag, table))
                 raise
 
-    def _reading(self, tag: str, groups: tuple[str, ...], reading: Reading) -> None:
-        last = self._last.get(tag)
+    def _reading(self, feed: Feed, reading: Reading) -> None:
+        last = self._last.get(feed.tag)
         if last is None:                                    # what was before the start is in the history
-            self._first[tag] = reading
+            self._first[feed.tag] = feed, reading
             self._poke()
         elif reading[0] < last[0]:
             return                                          # a clock was set back: wait until it has caught up
         else:
-            self._crossing(tag, groups, last, reading)
-        self._last[tag] = reading
+            self._crossing(feed, last, reading)
+        self._last[feed.tag] = reading
 
-    def _crossing(self, tag: str, groups: tuple[str, ...], earlier: Reading, later: Reading) -> None:
+    def _crossing(self, feed: Feed, earlier: Reading, later: Reading) -> None:
         """If a full hour lies between two readings, its edge is known now and the hours beside it are due."""
-        crossing = register_edges.crossed(*earlier, *later)
+        crossing = register_edges.crossed(*earlier, *later, feed.rates)
         if crossing is None:
             return
         hours, edges = crossing
         known = ~np.isnan(edges.reading)
         if known.any():
             kept = Edges(edges.reading[known], edges.doubt[known])
-            self._edges.append((tag, register_edges.as_table(hours[known], kept)))
-        for group in groups:
+            self._edges.append((feed.tag, register_edges.as_table(hours[known], kept)))
+        for group in feed.groups:
             self._due(group, np.arange(hours[0] - 1, hours[-1] + 1, dtype=np.int64))
         self._poke()

@@ -3,13 +3,30 @@
 Integrated power is not energy; a register is, if one is careful with the instant of its readings.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 NS_PER_HOUR: Final = 3600 * 10**9
+
+
+@attrs.frozen
+class Rates:
+    """What a register can bring in an hour, forth and back; more is no flow but a register that was reset or replaced."""
+
+    forth: float = np.inf                   # per hour
+    back: float = np.inf                    # per hour; 0 for a counter, which never falls by itself
+
+    def allow(
+        self, step: NDArray[np.float64], hours: NDArray[Any], slack: NDArray[np.float64] | float = 0.0
+    ) -> NDArray[np.bool_]:
+        """Whether steps of a register (k,), give or take `slack`, fit into as many hours (k,); NaN does."""
+        return ~((step > self.forth * hours + slack) | (-step > self.back * hours + slack))
+
+
+ANY: Final = Rates()
 
 
 @attrs.frozen(eq=False)
@@ -28,7 +45,7 @@ def at_edges(
     later: NDArray[np.float64],
     resolution: float,
     longest_gap: int,
-    highest_rate: float = np.inf,
+    rates: Rates = ANY,
 ) -> Edges:
     """
     Return a register at given instants, interpolated between the readings around each.
@@ -45,8 +62,8 @@ def at_edges(
         Smallest step the register shows. [kWh or m³]
     longest_gap : int
         Time between the two readings beyond which nothing is said. [ns]
-    highest_rate : float
-        More than this per hour, either way, is no flow but a register that was reset or replaced. [1/h]
+    rates : Rates
+        What the register can bring in an hour.
 
     Returns
     -------
@@ -68,7 +85,7 @@ def at_edges(
     reading = earlier + share * step
     on_a_reading = (edges == earlier_at) | (edges == later_at)
     doubt = np.where(on_a_reading, 0.0, np.maximum(share, 1 - share) * np.abs(step)) + resolution
-    usable = (gap <= longest_gap) & (np.abs(step) <= highest_rate * np.maximum(gap, 1) / NS_PER_HOUR + resolution)
+    usable = (gap <= longest_gap) & rates.allow(step, np.maximum(gap, 1) / NS_PER_HOUR, resolution)
     return Edges(np.where(usable, reading, np.nan), np.where(usable, doubt, np.nan))
 
 
@@ -80,7 +97,7 @@ class Feed:
     doubt: NDArray[np.float64]              # (h,) half-width from reading the register, without its class
 
 
-def feed_between(start: Edges, end: Edges, hours: NDArray[np.int64], highest_rate: float = np.inf) -> Feed:
+def feed_between(start: Edges, end: Edges, hours: NDArray[np.int64], rates: Rates = ANY) -> Feed:
     """
     Return what flowed between two series of edges; negative where it flowed back.
 
@@ -90,10 +107,30 @@ def feed_between(start: Edges, end: Edges, hours: NDArray[np.int64], highest_rat
         Register at the start and at the end of each interval, shape (h,).
     hours : ndarray of int64, shape (h,)
         Length of each interval. [h]
-    highest_rate : float
-        More than this per hour, either way, is no flow but a register that was reset or replaced. [1/h]
+    rates : Rates
+        What the register can bring in an hour.
     """
     energy = end.reading - start.reading
-    plausible = np.abs(energy) <= highest_rate * hours
     doubt = np.hypot(start.doubt, end.doubt)
+    plausible = rates.allow(energy, hours, np.nan_to_num(doubt))
     return Feed(np.where(plausible, energy, np.nan), np.where(plausible, doubt, np.nan))
+
+
+def broken(edges: Edges, bounds: NDArray[np.int64], rates: Rates) -> NDArray[np.bool_]:
+    """
+    Return which intervals a register was reset or replaced in: their two ends alone would not show it.
+
+    Parameters
+    ----------
+    edges : Edges
+        Register at consecutive full hours, shape (h,).
+    bounds : ndarray of int64, shape (k + 1,)
+        Hours, as places in `edges`, where the k adjoining intervals begin, and where the last one ends.
+    rates : Rates
+        What the register can bring in an hour.
+    """
+    known = np.flatnonzero(~np.isnan(edges.reading))
+    steps, hours = np.diff(edges.reading[known]), np.diff(known)
+    impossible = ~rates.allow(steps, hours, np.hypot(edges.doubt[known[:-1]], edges.doubt[known[1:]]))
+    first, last = known[:-1][impossible, None], known[1:][impossible, None]
+    return np.asarray(((first < bounds[1:]) & (last > bounds[:-1])).any(axis=0))

@@ -67,7 +67,7 @@ class BalancingService:
     ) -> None:
         self._registry, self._bus, self._sink, self._intervals, self._store = registry, bus, sink, intervals, store
         self._results, self._clock, self._reactor, self._pool = results, clock, reactor, pool
-        self._stores = Stores(metering, live, results, ZoneInfo(timezone))
+        self._stores = Stores(metering, live, results, bus.devices, ZoneInfo(timezone))
         self._worker = Debounced(reactor, SETTLE_S, lambda: Deferred.fromCoroutine(self._follow()), self._failed)
         self._transformers = TransformerTicker(registry, bus, sink, reactor, self._failed)
         self._feeds = Feeds(self._make_due, self._worker.poke)
@@ -151,7 +151,7 @@ class BalancingService:
     async def _follow(self) -> None:
         """Compute what marks and edges have made due; what fails stays due."""
         self._sort_marks()
-        await self._feeds.join_history(self._newest_before, self._fed_by)
+        await self._feeds.join_history(self._newest_before)
         await self._feeds.keep_edges(self._put_edges)
         directory = self._registry.directory
         while self._due and not self._stopping:
@@ -176,9 +176,6 @@ class BalancingService:
         return deferToThreadPool(
             self._reactor, self._pool, register_edges.newest_before, self._stores.live, tag, instant
         )
-
-    def _fed_by(self, tag: str) -> tuple[str, ...]:
-        return tuple(group.name for group in self._membership.groups if group.feed_tag == tag)
 
     def _put_edges(self, tag: str, table: ResultTable) -> "Deferred[None]":
         return self._results.put(register_edges.KIND, tag, HOUR_S, table)

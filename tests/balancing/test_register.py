@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scada.balancing.register import NS_PER_HOUR, Edges, at_edges, feed_between
+from scada.balancing.register import ANY, NS_PER_HOUR, Edges, Rates, at_edges, broken, feed_between
 
 S = 10**9
 
 
-def edge(before, after, at=0, resolution=0.0, longest=NS_PER_HOUR, rate=np.inf):
+def edge(before, after, at=0, resolution=0.0, longest=NS_PER_HOUR, rates=ANY):
     earlier, later = ((np.array([t]), np.array([float(r)])) for t, r in (before, after))
-    return at_edges(np.array([at]), *earlier, *later, resolution, longest, rate)
+    return at_edges(np.array([at]), *earlier, *later, resolution, longest, rates)
 
 
 @given(share=st.floats(0.0, 1.0), r0=st.floats(0, 1e6), step=st.floats(0, 100))
@@ -52,7 +52,7 @@ def test_beyond_the_longest_gap_nothing_is_said():
 
 def test_a_register_that_was_reset_is_no_flow_backwards():
     """12,000 kWh back in two seconds is a new meter, not generation."""
-    found = edge((-S, 12_000), (S, 3), rate=10_000)
+    found = edge((-S, 12_000), (S, 3), rates=Rates(10_000, 10_000))
 
     assert np.isnan(found.reading[0])
 
@@ -62,7 +62,7 @@ def test_a_register_that_runs_back_slowly_is_generation():
     start = edge((-S, 100.002), (S, 99.998))
     end = edge((-S, 90.002), (S, 89.998))
 
-    feed = feed_between(start, end, np.array([1]), 10_000)
+    feed = feed_between(start, end, np.array([1]), Rates(10_000, 10_000))
 
     assert feed.energy[0] == pytest.approx(-10.0)
 
@@ -78,7 +78,7 @@ def test_an_hour_with_an_unknown_edge_has_no_feed():
 def test_an_exchanged_register_between_two_good_edges_is_no_feed():
     """Both edges are sure, and 50,000 kWh in an hour are impossible all the same."""
     start, end = Edges(np.array([60_000.0]), np.zeros(1)), Edges(np.array([10_000.0]), np.zeros(1))
-    feed = feed_between(start, end, np.array([1]), 10_000)
+    feed = feed_between(start, end, np.array([1]), Rates(10_000, 10_000))
 
     assert np.isnan(feed.energy[0])
 
@@ -87,3 +87,22 @@ def test_an_edge_outside_its_readings_is_a_programming_error():
     """Extrapolation is nobody's intention."""
     with pytest.raises(ValueError, match="outside"):
         edge((S, 1.0), (2 * S, 2.0), at=0)
+
+
+def test_a_counter_never_falls():
+    """What may be generation on a net register is a reset on a counter; its last digit may flicker."""
+    counter = Rates(320.0, 0.0)
+    fell = edge((-S, 98.0), (S, 0.0), resolution=0.01, rates=counter)
+    flickered = edge((-S, 98.008), (S, 98.0), resolution=0.01, rates=counter)
+
+    assert np.isnan(fell.reading[0])
+    assert not np.isnan(flickered.reading[0])
+
+
+def test_a_day_in_which_the_register_began_anew_is_broken_though_its_ends_look_well():
+    """500 kWh until the exchange, then from 400 on: the ends of the day say 350, which nobody used."""
+    reading = np.array([500.0, 550.0, np.nan, 400.0, 850.0, 900.0, 950.0])
+    edges = Edges(reading, np.full(7, 0.01))
+
+    assert broken(edges, np.array([0, 4, 6]), Rates(500.0, 0.0)).tolist() == [True, False]
+    assert broken(edges, np.array([0, 4, 6]), ANY).tolist() == [False, False]

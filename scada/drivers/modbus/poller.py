@@ -59,6 +59,7 @@ def device_of(settings: ModbusDevice, template: Template, rate: float, path: tup
             high=None if point.high is None else point.high * ratio,
             stale_after=round(stale_s * NS),
             digits=point.digits,
+            counter=point.counter,
         )
 
     tags = tuple(tag(point) for point in template.points)

@@ -76,6 +76,7 @@ class Point:
     high: float | None
     digits: int
     stale_seconds: float                # site time
+    counter: bool = False               # a register that never falls by itself
 
     @property
     def width(self) -> int:
@@ -117,6 +118,7 @@ class _Point(Section):
     low: float | None = Field(None, description="Below it a terminal value is impossible.")
     high: float | None = Field(None, description="Above it a terminal value is impossible.")
     digits: int = Field(1, ge=0, le=9, description="Decimals worth showing.")
+    counter: bool = Field(False, description="A register that never falls unless it is reset or the meter replaced.")
 
 
 class TemplateFile(Section):
@@ -195,6 +197,7 @@ def _resolve(point: _Point, defaults: _Defaults) -> Point:
         high=point.high,
         digits=point.digits,
         stale_seconds=point.stale_seconds or defaults.stale_seconds,
+        counter=point.counter,
     )
 
 
