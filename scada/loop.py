@@ -28,6 +28,7 @@ class MeasuredSelector(selectors.DefaultSelector):
         self.waiting = False
         self.turns = 0
         self.long_turns = 0
+        self.busy_turns = 0                                 # those of them in which it was we who computed
         self._longest = (0.0, 0.0)
 
     def select(self, timeout: float | None = None) -> Any:
@@ -37,6 +38,7 @@ class MeasuredSelector(selectors.DefaultSelector):
             self._longest = (wall, time.thread_time() - self._cpu_began)
         if wall * 1000 > LIMIT_MS:
             self.long_turns += 1
+            self.busy_turns += (time.thread_time() - self._cpu_began) * 1000 > LIMIT_MS
         self.waiting = True
         try:
             return super().select(timeout)

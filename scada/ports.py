@@ -75,7 +75,7 @@ class IntervalStore(Protocol):
         """Highest archive record durably committed, without gap; 0 if none. Memory."""
 
     def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
-        """Hear of every commit after it is readable (reactor thread)."""
+        """Hear of every commit after it is readable, first of those a crash had kept from being told (reactor thread)."""
 
 
 class IntervalReader(Protocol):

@@ -26,6 +26,7 @@ LOOP = Device(
         TagDef("longest_turn", "ms", "Longest turn of the main loop in the last second", limits=Limits(high=250.0)),
         TagDef("longest_turn_cpu", "ms", "Processor time of that turn"),
         TagDef("long_turns", "", f"Turns over {LIMIT_MS:.0f} ms since start", digits=0),
+        TagDef("busy_turns", "", f"Turns with over {LIMIT_MS:.0f} ms of processor time since start", digits=0),
         TagDef("turns", "", "Turns since start", digits=0),
         TagDef("memory", "MB", "Resident memory of the main process"),
         TagDef("bus_values", "", "Values published since start", digits=0),
@@ -57,7 +58,7 @@ class SelfMonitor:
     def _forget_start(self) -> None:
         """A turn later, when the last turn of the start-up has been measured: it is not the loop's fault."""
         self._selector.take()
-        self._selector.long_turns = 0
+        self._selector.long_turns = self._selector.busy_turns = 0
 
     def stop(self) -> "Deferred[None]":
         if self._loop.running:
@@ -66,7 +67,10 @@ class SelfMonitor:
 
     def health(self) -> Iterable[Health]:
         text = f"longest turn since start {self._worst_ms:.0f} ms, {self._selector.long_turns} over {LIMIT_MS:.0f} ms"
-        yield Health("loop", True, text, {"longest_turn_ms": self._worst_ms, "long_turns": self._selector.long_turns})
+        selector = self._selector
+        yield Health("loop", True, text, {
+            "longest_turn_ms": self._worst_ms, "long_turns": selector.long_turns, "busy_turns": selector.busy_turns,
+        })
 
     def _tick(self) -> None:
         try:
@@ -79,8 +83,8 @@ class SelfMonitor:
         wall, processor = self._selector.take()
         self._worst_ms = max(self._worst_ms, wall)
         figures = (
-            wall, processor, self._selector.long_turns, self._selector.turns, resident_mb(), self._bus.published,
-            sum(self._bus.drops().values()),
+            wall, processor, self._selector.long_turns, self._selector.busy_turns, self._selector.turns, resident_mb(),
+            self._bus.published, sum(self._bus.drops().values()),
         )
         self._publish(LOOP.name, figures)
         for one in self._health():

@@ -44,6 +44,7 @@ def measure(run_s: float = RUN_S) -> list[Figure]:
         Figure("demo_memory_opcua", f"{what}: resident memory of the OPC UA process", opcua, "MB"),
         Figure("demo_longest_turn", f"{what}: longest turn of the main loop", loop["longest_turn_ms"], "ms"),
         Figure("demo_long_turns", f"{what}: turns over 20 ms", loop["long_turns"], ""),
+        Figure("demo_busy_turns", f"{what}: turns with over 20 ms of processor time", loop["busy_turns"], ""),
         Figure("demo_pages", f"{what}: pages answered", load.pages, ""),
         Figure("demo_page_slowest", f"{what}: slowest page", load.slowest_s * 1000, "ms"),
         Figure("demo_updates", f"{what}: messages of the live stream", load.updates, ""),

@@ -43,8 +43,6 @@ class HistoryReader:
 class Historian:
     """
     Owns the folder `history`; hands out `intervals`, `live` and `results` as ports from its birth on.
-
-    Subscribe to `intervals` before `start`: what a crash had kept from being announced is announced by `start`.
     """
 
     def __init__(

@@ -76,13 +76,12 @@ class EmbeddedIntervals:
         except sqlite3.Error as error:
             raise StartError("historian", sqlite_sentence("the store", self.directory, error)) from error
         self._cursors = self.blocks.state.cursors.copy()
+        self._recovered = coalesced(self._recovered)
 
     def start(self) -> None:
-        """Begin to take blocks, and announce what the crash had kept from being heard (reactor thread)."""
+        """Begin to take blocks (reactor thread)."""
         self.merging.start()
         self.committing.start()
-        recovered, self._recovered = self._recovered, []
-        self._announce(coalesced(recovered))
 
     def close(self) -> None:
         """Write and merge what is waiting, then give the files back. Blocking, not in the reactor's thread."""
@@ -113,7 +112,10 @@ class EmbeddedIntervals:
         return self._cursors.reached(link_id, archive_id)
 
     def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
+        """Whoever comes also hears what a crash had kept from being announced: it may concern him whenever he starts."""
         self._listeners.append(listener)
+        for mark in self._recovered:
+            self._tell(listener, mark)
         return lambda: self._listeners.remove(listener)
 
     # -------------------------------------------------------- IntervalReader
@@ -164,10 +166,13 @@ class EmbeddedIntervals:
     def _announce(self, marks: list[Mark]) -> None:
         for mark in marks:
             for listener in tuple(self._listeners):
-                try:
-                    listener(mark)
-                except Exception:                   # one listener's bug must not keep the news from the others
-                    _log.failure("listener of marks")
+                self._tell(listener, mark)
+
+    def _tell(self, listener: Callable[[Mark], None], mark: Mark) -> None:
+        try:
+            listener(mark)
+        except Exception:                           # one listener's bug must not keep the news from the others
+            _log.failure("listener of marks")
 
     def _replay(self) -> None:
         """Merge what the journal has and the blocks have not."""

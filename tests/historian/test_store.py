@@ -80,6 +80,24 @@ def test_the_journal_is_synced_before_a_commit_is_acknowledged(tmp_path: Path) -
     assert order == ["sync", "ack"] * 20
 
 
+def test_what_a_crash_kept_from_being_told_is_told_to_whoever_comes(tmp_path: Path) -> None:
+    """Durable but not merged when the process dies: the next one's listeners hear of it, however late they come."""
+    opened = Opened(tmp_path)
+    opened.store.merging.close()                            # nothing is merged, nothing is announced any more
+    mark = opened.commit(block(np.arange(24).reshape(1, 24), record=1))
+    opened.store.journal.close()
+    opened.store.blocks.close()
+    assert opened.store._lock is not None
+    opened.store._lock.close()                              # what the end of a process does
+
+    again = Opened(tmp_path)
+    late: list[Mark] = []
+    again.store.subscribe(late.append)
+
+    assert [(one.first, one.intervals, one.slots.tolist()) for one in late] == [(FIRST_HOUR, 24, mark.slots.tolist())]
+    again.store.close()
+
+
 def test_a_failed_sync_acknowledges_nothing_and_the_next_commit_works(tmp_path: Path) -> None:
     """After EIO from fdatasync the segment is abandoned; nothing that was not synced is ever acknowledged."""
     failing = [True]

@@ -39,17 +39,20 @@ class Content:
 
 
 class KeyStore:
-    """Keys by holder. Reads are memory (and a `stat`); what writes blocks, and is thread-safe."""
+    """
+    Keys by holder. Reads are memory (and a `stat`); what writes blocks, and is thread-safe.
+
+    Only writers take the lock, which they hold over the disk's sync: a link key is asked for in the reactor's thread.
+    """
 
     def __init__(self, path: Path, master: bytes) -> None:
         self._path, self._cipher = path, AESGCM(master)
-        self._lock = threading.RLock()
-        self._content = Content()
-        self._seen: tuple[int, ...] = ()                   # inode, time and size of the file when it was read
+        self._writing = threading.RLock()
+        # Content, and inode, time and size of the file when it was read: one value, so that no reader sees half of it.
+        self._held: tuple[Content, tuple[int, ...]] = (Content(), ())
         self._counter = 0
         self.problem = ""                                   # why the file could not be read again, for health
-        with self._lock:
-            self._refresh()
+        self._refresh()
 
     @classmethod
     def open(cls, path: Path, master_key_path: Path) -> "KeyStore":
@@ -65,13 +68,12 @@ class KeyStore:
 
         A file that was spoilt while the server runs does not disturb those already known: see `problem`.
         """
-        with self._lock:
-            try:
-                self._refresh()
-                self.problem = ""
-            except (ConfigError, OSError) as error:
-                self.problem = str(error)
-            return self._content.links.get(link_id)
+        try:
+            self._refresh()
+            self.problem = ""
+        except (ConfigError, OSError) as error:
+            self.problem = str(error)
+        return self._content.links.get(link_id)
 
     def add_link(self, link_id: int, key: bytes | None = None) -> bytes:
         """Enter a concentrator's key, a random one if none is given; replaces the one before. Blocking."""
@@ -84,10 +86,9 @@ class KeyStore:
 
     def group_key(self, number: int, epoch: int) -> bytes:
         """The key of a load group in one epoch, made on first need. Blocking then."""
-        with self._lock:
-            self._refresh()
-            if (held := self._content.groups.get((number, epoch))) is not None:
-                return held
+        self._refresh()
+        if (held := self._content.groups.get((number, epoch))) is not None:
+            return held
         with self._changing():
             groups = self._content.groups
             if (number, epoch) not in groups:
@@ -101,7 +102,7 @@ class KeyStore:
 
         `now` is UTC [s]; it stands in the upper bits, so that a server restored from a backup still grows.
         """
-        with self._lock:
+        with self._writing:
             counter = max(self._counter + 1, now << 16)
             if counter >= self._content.counter or self._counter == 0:
                 with self._changing():
@@ -112,16 +113,19 @@ class KeyStore:
 
     def names(self) -> tuple[str, ...]:
         """Who holds a key, for people."""
-        with self._lock:
-            self._refresh()
-            links = [f"link {link_id:08x}" for link_id in sorted(self._content.links)]
-            return (*links, *(f"group {number} epoch {epoch}" for number, epoch in sorted(self._content.groups)))
+        self._refresh()
+        links = [f"link {link_id:08x}" for link_id in sorted(self._content.links)]
+        return (*links, *(f"group {number} epoch {epoch}" for number, epoch in sorted(self._content.groups)))
 
     # ------------------------------------------------------------------ private
+    @property
+    def _content(self) -> Content:
+        return self._held[0]
+
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
         """Alone, in this process and among processes, and on the newest content."""
-        with self._lock:
+        with self._writing:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with open(self._path.with_suffix(".lock"), "a+b") as lock:
@@ -138,8 +142,8 @@ class KeyStore:
         except FileNotFoundError:
             return
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if seen != self._seen:
-            self._content, self._seen = self._read(), seen
+        if seen != self._held[1]:
+            self._held = self._read(), seen                 # an older file than the newest is found out by its `stat`
 
     def _read(self) -> Content:
         data = self._path.read_bytes()
@@ -160,7 +164,7 @@ class KeyStore:
         nonce = secrets.token_bytes(NONCE)
         _replace(self._path, MAGIC + nonce + self._cipher.encrypt(nonce, raw, MAGIC))
         found = self._path.stat()
-        self._content, self._seen = content, (found.st_ino, found.st_mtime_ns, found.st_size)
+        self._held = content, (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
 from scada.commands import GroupOrder, MemberReport
@@ -190,7 +191,8 @@ class DmeshService:
             before.went_down("replaced by a newer connection")
             before.link.close(Reason.REPLACED, "a newer connection of this concentrator proved itself")
             now, good = self._clock.now(), self._clock.trusted()
-            self._tell_events([DeviceEvent(name, EventCode.LINK_REPLACED, True, now, good, sequence=now, received=now)])
+            replaced = DeviceEvent(name, EventCode.LINK_REPLACED, True, now, good, sequence=now, received=now)
+            self._tell_events([replaced]).addErrback(self._event_lost, name)
         else:
             log.info("{name}: link up from {peer}", name=name, peer=connection.peer)
         station.start()
@@ -231,6 +233,10 @@ class DmeshService:
     def _tell_events(self, events: Sequence[DeviceEvent]) -> "Deferred[Any]":
         self._events += len(events)
         return gatherResults([listener(events) for listener in tuple(self._event_listeners)], consumeErrors=True)
+
+    def _event_lost(self, failure: Failure, name: str) -> None:
+        """An event of our own that could not be stored is in the log at least; the field has nothing to repeat."""
+        log.warn("{name}: its replaced link could not be told: {why}", name=name, why=failure.getErrorMessage())
 
     def _tell_reports(self, reports: Sequence[MemberReport]) -> None:
         for listener in tuple(self._report_listeners):

@@ -1,6 +1,8 @@
 """The key store: encrypted, durable, shared with the command line, and it never shows a key."""
 
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,22 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="cannot be written"):
         one.add_link(1, KEY)
+
+
+def test_a_link_key_is_answered_while_somebody_writes(tmp_path: Path) -> None:
+    """The loop asks for it at every dial-in; a writer holds the lock over the disk's sync, or waits for another process."""
+    one = store(tmp_path)
+    one.add_link(1, KEY)
+    with open(tmp_path / "keys.lock", "a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)                    # another process is at it
+        writer = threading.Thread(target=one.next_counter, args=(1_772_459_040,))
+        writer.start()
+        asked = threading.Event()
+        reader = threading.Thread(target=lambda: one.link_key(1) == KEY and asked.set())
+        reader.start()
+        answered, waits = asked.wait(10.0), writer.is_alive()
+    writer.join()
+    reader.join()
+
+    assert answered
+    assert waits
