@@ -141,6 +141,7 @@ class MemberReport:
     """One step of one member, as the field reported it."""
 
     command_id: bytes
+    link_id: int                        # of the concentrator that says so: it speaks for its own members only
     eui: int
     state: MemberState
     reason: str = ""                    # result code name from the field, e.g. "EXPIRED"

@@ -228,6 +228,12 @@ class FieldGateway(Protocol):
     def link_up(self, link_id: int) -> bool:
         """Memory."""
 
+    def boot(self, link_id: int) -> int:
+        """Number of the concentrator's present start, as it says; 0 while the link is down. Memory.
+
+        One that has started anew may have forgotten a command that its modules have heard.
+        """
+
     def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Unsubscribe:
         """Hear what became of members."""
 

@@ -19,6 +19,7 @@ class Progress:
     changed: int = 0                    # ns, site time
     executed: int = 0                   # ns, site time its load went off; 0 = nobody said so
     manual: bool = False                # the load must be switched on by hand
+    boot: int = 0                       # the concentrator's start when the command was made; 0 = it was not connected
 
 
 @attrs.frozen

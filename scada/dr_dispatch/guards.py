@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from scada.clock import NS
+from scada.clock import HOUR_S, NS
 from scada.commands import Action, Actor, LoadClass, Member, Role, ShedRequest
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.outages import Outage
@@ -276,11 +276,11 @@ def clock_time(at: int) -> str:
 
 
 def _consumers_at_modules(image: Image) -> dict[int, set[str]]:
-    """Consumers metered by the members' modules: a load behind the same module is theirs, whoever it is booked on."""
+    """Consumers metered by the members' modules, now or from some day on: a load behind the same module is theirs."""
     euis = {member.eui for member in image.members}
     found: dict[int, set[str]] = {}
     for period in image.directory.site.meters:
-        if period.eui in euis and period.valid_to is None:
+        if period.eui in euis and (period.valid_to is None or period.valid_to * HOUR_S * NS > image.now):
             point = image.directory.point.get(period.point)
             if point is not None and point.consumer:
                 found.setdefault(period.eui, set()).add(point.consumer)

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS member (
     device TEXT NOT NULL, concentrator TEXT NOT NULL, link_id INTEGER NOT NULL, "index" INTEGER NOT NULL,
     title TEXT NOT NULL, load_class INTEGER NOT NULL, rated_w REAL NOT NULL, obstacle TEXT NOT NULL,
     state INTEGER NOT NULL, reason TEXT NOT NULL, changed INTEGER NOT NULL, executed INTEGER NOT NULL,
-    manual INTEGER NOT NULL, PRIMARY KEY (command, eui)
+    manual INTEGER NOT NULL, boot INTEGER NOT NULL, PRIMARY KEY (command, eui)
 ) WITHOUT ROWID;
 """
 COMMAND_COLUMNS: Final = tuple(field.name for field in attrs.fields(Command) if field.name != "members")

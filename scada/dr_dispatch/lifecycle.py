@@ -26,6 +26,8 @@ BY_HAND: Final = "must be switched on by hand"
 MONITOR_ONLY: Final = "monitor-only"
 EXPIRED: Final = "expired before it could leave"
 RESTARTED: Final = "server restarted while sending; the concentrator is asked"
+NEVER_REACHED: Final = "never reached the concentrator"
+FORGOTTEN: Final = "the concentrator has started anew and does not remember it"
 
 
 class Event(Enum):
@@ -93,12 +95,12 @@ def fold(command: Command, reports: Iterable[MemberReport], now: int) -> Command
     """The command after what the field reported; times a device cannot have meant are brought between `made` and `now`."""
     if not command.live:
         return command
-    of_member: dict[int, list[MemberReport]] = {}
+    of_member: dict[tuple[int, int], list[MemberReport]] = {}
     for report in reports:
-        of_member.setdefault(report.eui, []).append(report)
+        of_member.setdefault((report.link_id, report.eui), []).append(report)
     members = []
     for progress in command.members:
-        for report in of_member.get(progress.member.eui, ()):
+        for report in of_member.get((progress.member.link_id, progress.member.eui), ()):
             at = min(max(report.at or now, command.made), now)
             progress = move(progress, report.state, report.reason, at)
         members.append(progress)
@@ -111,6 +113,32 @@ def mark(command: Command, link_id: int, state: MemberState, reason: str, now: i
         move(progress, state, reason, now)
         if progress.member.link_id == link_id and progress.state not in _ANSWERS
         else progress
+        for progress in command.members
+    )
+    return advance(attrs.evolve(command, members=members), now)
+
+
+def unknown_to(command: Command, link_id: int, boot: int, now: int) -> Command:
+    """
+    The command after a concentrator said that it knows nothing of it.
+
+    That is proof of nothing from one that has started anew since: its modules may have heard the command before. Only
+    of one whose start is still the same is it known that nobody was addressed.
+    """
+    def told(progress: Progress) -> Progress:
+        if progress.member.link_id != link_id or progress.state in _ANSWERS:
+            return progress
+        if progress.boot == boot != 0:
+            return move(progress, M.NOT_SENT, NEVER_REACHED, now)
+        return move(progress, M.NO_ANSWER, FORGOTTEN, now)
+
+    return advance(attrs.evolve(command, members=tuple(told(progress) for progress in command.members)), now)
+
+
+def unaddressed(command: Command, reason: str, now: int) -> Command:
+    """The command when those of its members have dropped out that no order can hold: no link, or no index there."""
+    members = tuple(
+        progress if progress.member.link_id and progress.member.index else move(progress, M.NOT_SENT, reason, now)
         for progress in command.members
     )
     return advance(attrs.evolve(command, members=members), now)

@@ -34,6 +34,7 @@ def outages(command: Command) -> list[Outage]:
                 continue
             case MemberState.RESTORED:
                 end = progress.changed
+                begin = max(command.made, end - span)       # a report may have come long after the load went off
             case MemberState.EXECUTED:
                 end = progress.executed + span
             case _:

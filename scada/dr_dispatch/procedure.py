@@ -74,7 +74,7 @@ class Procedure:
         image = self._images.take(actor, request)
         if reasons := review.objections(selection, image):
             await self._trail.refuse(actor, "shed.execute", request.group, reasons, selection=selection_id)
-        command = drafts.shed(secrets.token_bytes(16), selection, image)
+        command = self._sender.addressed(drafts.shed(secrets.token_bytes(16), selection, image))
         await self._commit(actor, "shed.execute", command, digest=selection.digest, expected_w=selection.expected_w)
         self.selections.pop(selection_id, None)             # it may have expired meanwhile
         # The world went on while disks were written.
@@ -90,7 +90,8 @@ class Procedure:
         if reasons := guards.restorable(shed, restores, actor, self._clock.trusted()):
             await self._trail.refuse(actor, "shed.restore", shed.group if shed else command_id, reasons)
         assert shed is not None                             # or `restorable` had spoken
-        restore = drafts.restore(secrets.token_bytes(16), shed, actor, self._settings, self._clock.now())
+        draft = drafts.restore(secrets.token_bytes(16), shed, actor, self._settings, self._clock.now())
+        restore = self._sender.addressed(draft)
         await self._commit(actor, "shed.restore", restore, restores=shed.id.hex())
         self._counters.restored += 1
         sent = self._sender.send(restore)

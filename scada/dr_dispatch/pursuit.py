@@ -94,7 +94,8 @@ class Pursuit:
         if knows:
             self._mark(key, MemberState.ACCEPTED)
         else:
-            self._mark(key, MemberState.NOT_SENT, "never reached the concentrator")
+            boot = self._gateway.boot(key[1])
+            self._change(key[0], lambda command, now: lifecycle.unknown_to(command, key[1], boot, now))
 
     def _not_told(self, key: tuple[bytes, int], failure: Failure) -> None:
         self._asking.discard(key)                           # still unsure: the next tick or the next link asks again

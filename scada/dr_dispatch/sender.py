@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import attrs
 from twisted.internet.defer import maybeDeferred
 
 from scada.clock import SiteClock
@@ -31,9 +32,15 @@ class Sender:
         self._settings, self._gateway, self._clock, self._book = settings, gateway, clock, book
         self._course, self._pursuit, self._counters, self._running = course, pursuit, counters, running
 
+    def addressed(self, command: Command) -> Command:
+        """A new command with the present start of every concentrator it goes to: it must be in the journal with them."""
+        boots = {link_id: self._gateway.boot(link_id) for link_id in {one.member.link_id for one in command.members}}
+        members = tuple(attrs.evolve(one, boot=boots[one.member.link_id]) for one in command.members)
+        return attrs.evolve(command, members=members)
+
     def send(self, command: Command) -> CommandStatus:
         """Hand every order of a new command over; what the field says to them is the pursuit's."""
-        self._course.put(lifecycle.mark(command, 0, MemberState.NOT_SENT, planner.UNKNOWN_MEMBER, self._clock.now()))
+        self._course.put(lifecycle.unaddressed(command, planner.UNKNOWN_MEMBER, self._clock.now()))
         for order in planner.orders(command):
             self._hand_over(command, order)
         return status_of(self._book.get(command.id) or command)

@@ -52,6 +52,11 @@ def euis(link: int) -> tuple[int, ...]:
     return tuple(0xA000_0000_0000_0000 + link * 256 + index for index in (1, 2, 3))
 
 
+def link_of(eui: int) -> int:
+    """Of the concentrator that speaks for a module."""
+    return next((link for link in LINKS if eui in euis(link)), 0)
+
+
 def site(**changes: Any) -> Site:
     """Two concentrators of three modules; LG-Y is all of them, LG-2 shares two with it."""
     modules = tuple(
@@ -153,6 +158,7 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.up = set(LINKS)
+        self.boots = dict.fromkeys(LINKS, 7)
         self.orders: list[GroupOrder] = []
         self.pending: list[tuple[GroupOrder, Deferred[None]]] = []
         self.asked: list[tuple[bytes, int]] = []
@@ -187,6 +193,9 @@ class FakeGateway:
 
     def link_up(self, link_id: int) -> bool:
         return link_id in self.up
+
+    def boot(self, link_id: int) -> int:
+        return self.boots[link_id] if link_id in self.up else 0
 
     def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Callable[[], None]:
         self.reports.append(listener)
@@ -271,7 +280,8 @@ class Bench:
         return self.execute(self.select(off_for_s, group))
 
     def report(self, command_id: str, state: MemberState, *who: int, reason: str = "") -> None:
-        reports = [MemberReport(bytes.fromhex(command_id), eui, state, reason, self.clock.now()) for eui in who]
+        at, identity = self.clock.now(), bytes.fromhex(command_id)
+        reports = [MemberReport(identity, link_of(eui), eui, state, reason, at) for eui in who]
         for listener in tuple(self.gateway.reports):
             listener(reports)
 

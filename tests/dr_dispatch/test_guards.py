@@ -57,6 +57,11 @@ def off(begin: int, end: int, eui: int = FIRST) -> Outage:
     return Outage(eui, b"earlier", begin, end)
 
 
+def with_meter(**changes: Any) -> Site:
+    first, *others = site().meters
+    return attrs.evolve(site(), meters=(attrs.evolve(first, **changes), *others))
+
+
 def with_group(**changes: Any) -> Site:
     whole = site()
     return attrs.evolve(whole, load_groups=(attrs.evolve(whole.load_groups[0], **changes), whole.load_groups[1]))
@@ -94,6 +99,9 @@ RED: list[tuple[str, Callable[[], Image], str]] = [
     ("nobody_protected", lambda: image(with_consumer(protected=True)), "protected consumer in the group: C01-001"),
     ("nobody_protected", lambda: image(attrs.evolve(with_consumer(protected=True), loads=with_load(consumer="").loads)),
      "protected consumer in the group: C01-001"),
+    ("nobody_protected", lambda: image(attrs.evolve(
+        with_consumer(protected=True), loads=with_load(consumer="").loads, meters=with_meter(valid_to=1_000_000).meters)),
+     "protected consumer in the group: C01-001"),
     ("nobody_protected", lambda: image(with_load(consumer="ghost")), r"not in the registry.*C01-001 \(ghost\)"),
     ("class_matches", lambda: image(with_load(load_class=LoadClass.GREEN)), r"than yellow in the group: C01-001 \(green\)"),
     ("off_for_allowed", lambda: image(off_for_s=0), "expected more than 0"),
@@ -116,6 +124,8 @@ GREEN: list[tuple[str, Callable[[], Image]]] = [
     ("may_command", lambda: image(with_area("east"), actor=Actor("anna", Role.DISPATCHER, ("north", "east")))),
     ("nobody_protected", lambda: image(attrs.evolve(site(), consumers=with_consumer(title="Flat 1").consumers))),
     ("off_for_allowed", lambda: image(off_for_s=900)),
+    ("nobody_protected", lambda: image(attrs.evolve(
+        with_consumer(protected=True), loads=with_load(consumer="").loads, meters=with_meter(valid_to=1).meters))),
     ("not_off_already", lambda: image(outages=(off(-10, 0),))),
     ("rested", lambda: image(outages=(off(-2400, -1800),))),
     ("rolling_off_time", lambda: image(with_group(min_on_s=0), outages=(off(-1000, -700),))),

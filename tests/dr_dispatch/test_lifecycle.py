@@ -30,7 +30,7 @@ def command(action: Action = Action.SHED, off_for_s: int = 600, members: int = 3
 
 
 def report(eui: int, state: MemberState, at: int = 0) -> MemberReport:
-    return MemberReport(b"c" * 16, eui, state, "", at)
+    return MemberReport(b"c" * 16, 7, eui, state, "", at)
 
 
 @pytest.mark.parametrize("state", CommandState)
@@ -133,6 +133,34 @@ def test_a_restore_is_over_when_everybody_answered_or_time_is_up() -> None:
     one = lifecycle.advance(one, LATER + ANSWER_MARGIN_S * NS)
     assert one.state is S.CLOSED
     assert one.members[2].state is M.NO_ANSWER
+
+
+def test_a_concentrator_speaks_for_its_own_members_only() -> None:
+    """What another link says about a member changes nothing, whatever it has proved."""
+    one = lifecycle.mark(command(), 7, M.ACCEPTED, "", 0)
+    foreign = [attrs.evolve(report(1, M.RESTORED, 5), link_id=8)]
+
+    assert lifecycle.fold(one, foreign, 10) == one
+    assert lifecycle.fold(one, [report(1, M.EXECUTED, 5)], 10).members[0].state is M.EXECUTED
+
+
+def test_a_shed_reported_late_and_restored_early_counts_in_full() -> None:
+    """Off since 5 s, reported at 800 s when the link came back, restored at 810 s: that was not a shed of 10 s."""
+    one = lifecycle.mark(command(off_for_s=900), 7, M.ACCEPTED, "", 0)
+    one = lifecycle.fold(one, [report(1, M.EXECUTED, 800 * NS)], 800 * NS)
+    one = lifecycle.fold(one, [report(1, M.RESTORED, 810 * NS)], 810 * NS)
+    (outage,) = [found for found in outages(one) if found.eui == 1]
+
+    assert (outage.begin, outage.end) == (0, 810 * NS)
+
+
+def test_a_member_without_an_index_drops_out_at_once() -> None:
+    """Its index was given to another module: no order holds it, and nobody waits for its answer."""
+    first, *others = command().members
+    lost = attrs.evolve(first, member=attrs.evolve(first.member, index=0))
+    one = lifecycle.unaddressed(attrs.evolve(command(), members=(lost, *others)), "not in the registry", 0)
+
+    assert [progress.state for progress in one.members] == [M.NOT_SENT, M.SELECTED, M.SELECTED]
 
 
 def test_one_order_a_concentrator_over_all_its_members() -> None:

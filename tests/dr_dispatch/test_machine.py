@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from scada.clock import NS
 from scada.commands import Action, CommandState, GroupOrder, LoadClass, MemberReport, MemberState, ShedRequest
 from scada.errors import CommandRejected
-from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, FakeGateway, done, site
+from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, FakeGateway, done, link_of, site
 
 CLASS_LIMIT_S = 900
 MIN_ON_S = 1800
@@ -34,6 +34,7 @@ class Field(FakeGateway):
         self.bench = bench
         self.lose_frames = False
         self.delivered: dict[tuple[bytes, int], GroupOrder] = {}
+        self.forgotten: set[tuple[bytes, int]] = set()
         self.sequence: dict[tuple[bytes, int], int] = {}        # the counter in the command
         self.last: dict[int, int] = {}                          # per module: newest counter executed
         self.executed: dict[tuple[bytes, int], int] = {}        # (command, module) -> when
@@ -60,14 +61,14 @@ class Field(FakeGateway):
         return list(self.delivered.values())[-1 - back % len(self.delivered)]
 
     def inquire(self, command_id: bytes, link_id: int):  # type: ignore[no-untyped-def]
-        self.knows = (command_id, link_id) in self.delivered
+        self.knows = (command_id, link_id) in self.delivered and (command_id, link_id) not in self.forgotten
         answer = super().inquire(command_id, link_id)
         self.again(command_id, link_id)
         return answer
 
     def again(self, command_id: bytes, link_id: int) -> None:
         """The concentrator repeats what it knows."""
-        order = self.delivered.get((command_id, link_id))
+        order = self.delivered.get((command_id, link_id)) if self.knows else None
         for _, eui in order.members if order else ():
             if (command_id, eui) in self.executed:
                 self.tell(command_id, eui, MemberState.EXECUTED, self.executed[command_id, eui])
@@ -88,7 +89,7 @@ class Field(FakeGateway):
 
     def tell(self, command_id: bytes, eui: int, state: MemberState, at: int, reason: str = "") -> None:
         for listener in tuple(self.reports):
-            listener([MemberReport(command_id, eui, state, reason, at)])
+            listener([MemberReport(command_id, link_of(eui), eui, state, reason, at)])
 
 
 class Dispatching(RuleBasedStateMachine):
@@ -201,6 +202,14 @@ class Dispatching(RuleBasedStateMachine):
     @rule(link=st.sampled_from(LINKS), up=st.sampled_from([True, True, False]))
     def link(self, link: int, up: bool) -> None:
         self.field.link(link, up)
+
+    @rule(link=st.sampled_from(LINKS))
+    def concentrator_starts_anew(self, link: int) -> None:
+        """And has forgotten every command; its modules have not."""
+        self.field.link(link, False)
+        self.field.boots[link] += 1
+        self.field.forgotten |= {key for key in self.field.delivered if key[1] == link}
+        self.field.link(link, True)
 
     @rule(lose=st.sampled_from([False, False, True]))
     def frames(self, lose: bool) -> None:

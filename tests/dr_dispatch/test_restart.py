@@ -41,6 +41,25 @@ def test_death_between_disk_and_radio_is_asked_about_and_never_sent(bench: Bench
     assert {(one.state, one.reason) for one in status.members} == {(M.NOT_SENT, "never reached the concentrator")}
 
 
+def test_a_concentrator_that_has_started_anew_proves_nothing_by_not_knowing(bench: Bench) -> None:
+    """Its modules may have heard the command before it forgot: they count as off, and no second shed is allowed."""
+    status = bench.shed()
+    bench.gateway.lose()                                    # the frame arrived, its answer did not
+    bench.gateway.knows = False
+    for link in LINKS:
+        bench.gateway.link(link, False)
+        bench.gateway.boots[link] += 1
+    for link in LINKS:
+        bench.gateway.link(link, True)
+
+    now = bench.now(status.id)
+    assert {(one.state, one.reason) for one in now.members} == {
+        (M.NO_ANSWER, "the concentrator has started anew and does not remember it")
+    }
+    with pytest.raises(CommandRejected, match="perhaps off"):
+        bench.select()
+
+
 def test_the_same_click_after_such_a_death_sends_nothing_either(bench: Bench) -> None:
     """The selection has become a command for ever, even if that command never left."""
     die_while_writing(bench)

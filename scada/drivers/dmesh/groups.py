@@ -52,14 +52,14 @@ class CommandLog:
     def members(self, command_id: bytes) -> dict[int, int] | None:
         return self._members.get(command_id)
 
-    def news(self, report: CommandReport, at: int) -> list[MemberReport]:
+    def news(self, report: CommandReport, link_id: int, at: int) -> list[MemberReport]:
         """What a report says that was not told before. Members are those that were addressed."""
         members, told = self._members[report.command_id], self._told[report.command_id]
         found = []
         for index, (state, reason) in states(report, members).items():
             if told.get(index) != (state, reason):
                 told[index] = (state, reason)
-                found.append(MemberReport(report.command_id, members[index], state, reason, at))
+                found.append(MemberReport(report.command_id, link_id, members[index], state, reason, at))
         return found
 
 

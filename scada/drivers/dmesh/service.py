@@ -127,6 +127,10 @@ class DmeshService:
     def link_up(self, link_id: int) -> bool:
         return link_id in self._stations
 
+    def boot(self, link_id: int) -> int:
+        station = self._stations.get(link_id)
+        return station.link.hello.boot_id if station else 0
+
     def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Unsubscribe:
         return _enter(self._report_listeners, listener)
 

@@ -207,7 +207,7 @@ class Station:
             entries = modules.entries if modules else ()
             self._commands.enter(report.command_id, ((one.index, one.eui) for one in entries))
         self.link.answer(corr, Result(Code.OK))
-        if news := self._commands.news(report, self._around.clock.now()):
+        if news := self._commands.news(report, self.link.link_id, self._around.clock.now()):
             self._around.tell_reports(news)
 
     # --------------------------------------------------------------------- time
