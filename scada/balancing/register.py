@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NS_PER_HOUR: Final = 3600 * 10**9
+TICK: Final = 300 * 10**9               # ns; a register that shows more than this time's flow at once began anew
 
 
 @attrs.frozen
@@ -85,7 +86,9 @@ def at_edges(
     reading = earlier + share * step
     on_a_reading = (edges == earlier_at) | (edges == later_at)
     doubt = np.where(on_a_reading, 0.0, np.maximum(share, 1 - share) * np.abs(step)) + resolution
-    usable = (gap <= longest_gap) & rates.allow(step, np.maximum(gap, 1) / NS_PER_HOUR, resolution)
+    # A register ticks in steps of its own, by the last digit times the transformers' ratio or whenever it is refreshed:
+    # what is too much for a second may be right for some minutes.
+    usable = (gap <= longest_gap) & rates.allow(step, np.maximum(gap, TICK) / NS_PER_HOUR, resolution)
     return Edges(np.where(usable, reading, np.nan), np.where(usable, doubt, np.nan))
 
 

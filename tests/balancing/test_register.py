@@ -99,6 +99,12 @@ def test_a_counter_never_falls():
     assert not np.isnan(flickered.reading[0])
 
 
+def test_a_coarse_register_may_tick_between_two_polls() -> None:
+    """0.1 kWh in a second would be 360 kW: on a 160 kVA transformer that is a tick of a coarse register, no reset."""
+    assert not np.isnan(edge((0, 100.0), (S, 100.1), rates=Rates(320.0, 0.0)).reading[0])
+    assert np.isnan(edge((0, 100.0), (S, 150.0), rates=Rates(320.0, 0.0)).reading[0])
+
+
 def test_a_day_in_which_the_register_began_anew_is_broken_though_its_ends_look_well():
     """500 kWh until the exchange, then from 400 on: the ends of the day say 350, which nobody used."""
     reading = np.array([500.0, 550.0, np.nan, 400.0, 850.0, 900.0, 950.0])

@@ -29,7 +29,7 @@ class Door:
         What it holds then is not what we hold, and must not be acknowledged unread; taking a record twice harms nothing.
         """
         held = self._store.cursor(hello.link_id, hello.archive_id)
-        return max(hello.oldest, 1) - 1 if 0 < hello.newest < held else held
+        return max(hello.oldest, 1) - 1 if hello.newest < held else held
 
     def time(self) -> tuple[int, bool]:
         return self._clock.seconds(), self._clock.trusted()

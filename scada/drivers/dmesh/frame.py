@@ -24,6 +24,7 @@ HIGHEST_MAX_FRAME: Final = 16384
 _FIELDS: Final = struct.Struct(">2sBBHI")
 _CRC16: Final = struct.Struct(">H")
 _CRC32: Final = struct.Struct(">I")
+FALSE: Final = Rejected(Reject.HEADER_CRC)
 
 
 @attrs.frozen
@@ -85,6 +86,7 @@ class FrameDecoder:
 
     def _scan(self, events: list[Frame | Rejected]) -> None:
         buffer, at, noise_from = self._buffer, 0, 0
+        false = 0                                           # magics that began no frame: one event for a run of them
         while True:
             found = buffer.find(MAGIC, at)
             if found < 0:
@@ -98,14 +100,15 @@ class FrameDecoder:
             if verdict is None:
                 at = found
                 break
-            if isinstance(verdict, Frame):
-                _noise(events, found - noise_from)
-                at = noise_from = found + HEADER + len(verdict.body) + TRAILER
-            else:
-                _noise(events, found - noise_from)
-                at = noise_from = found + (1 if verdict.reason is Reject.HEADER_CRC else 2)
+            if verdict is FALSE:
+                false += 1
+                at = found + 1
+                continue
+            _noise(events, found - noise_from, false)
+            false = 0
+            at = noise_from = found + (HEADER + len(verdict.body) + TRAILER if isinstance(verdict, Frame) else 2)
             events.append(verdict)
-        _noise(events, at - noise_from)
+        _noise(events, at - noise_from, false)
         del buffer[:at]
 
     def _look(self, at: int) -> Frame | Rejected | None:
@@ -113,7 +116,7 @@ class FrameDecoder:
         buffer = self._buffer
         head = bytes(buffer[at:at + HEADER])
         if binascii.crc_hqx(head[:10], 0xFFFF) != _CRC16.unpack_from(head, 10)[0]:
-            return Rejected(Reject.HEADER_CRC)
+            return FALSE
         _, version, flags, length, link_id = _FIELDS.unpack_from(head)
         if version >> 4 != VERSION >> 4:
             return Rejected(Reject.VERSION, f"major version {version >> 4}")
@@ -129,6 +132,9 @@ class FrameDecoder:
         return Frame(link_id, bytes(buffer[at + HEADER:end]), bool(flags & SEC))
 
 
-def _noise(events: list[Frame | Rejected], count: int) -> None:
+def _noise(events: list[Frame | Rejected], count: int, false: int) -> None:
+    """Bytes that are in no frame, and how many magics were among them."""
+    if false:
+        events.append(Rejected(Reject.HEADER_CRC, count=false))
     if count:
         events.append(Rejected(Reject.NOISE, count=count))

@@ -80,8 +80,8 @@ class KeyStore:
         key = secrets.token_bytes(KEY) if key is None else key
         if len(key) != KEY:
             raise ValueError(f"a link key has {KEY} bytes")
-        with self._changing():
-            self._write(attrs.evolve(self._content, links={**self._content.links, link_id: key}))
+        with self._changing() as content:
+            self._write(attrs.evolve(content, links={**content.links, link_id: key}))
         return key
 
     def group_key(self, number: int, epoch: int) -> bytes:
@@ -89,11 +89,11 @@ class KeyStore:
         self._refresh()
         if (held := self._content.groups.get((number, epoch))) is not None:
             return held
-        with self._changing():
-            groups = self._content.groups
+        with self._changing() as content:
+            groups = content.groups
             if (number, epoch) not in groups:
                 groups = {**groups, (number, epoch): secrets.token_bytes(KEY)}
-                self._write(attrs.evolve(self._content, groups=groups))
+                self._write(attrs.evolve(content, groups=groups))
             return groups[number, epoch]
 
     def next_counter(self, now: int) -> int:
@@ -105,9 +105,9 @@ class KeyStore:
         with self._writing:
             counter = max(self._counter + 1, now << 16)
             if counter >= self._content.counter or self._counter == 0:
-                with self._changing():
-                    counter = max(counter, self._content.counter)
-                    self._write(attrs.evolve(self._content, counter=counter + COUNTER_AHEAD))
+                with self._changing() as content:
+                    counter = max(counter, content.counter)
+                    self._write(attrs.evolve(content, counter=counter + COUNTER_AHEAD))
             self._counter = counter
             return counter
 
@@ -123,15 +123,18 @@ class KeyStore:
         return self._held[0]
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Alone, in this process and among processes, and on the newest content."""
+    def _changing(self) -> Iterator[Content]:
+        """
+        Alone, in this process and among processes, with the newest content.
+
+        It is read here and not taken from what is held: a reader without the lock may just put back an older one.
+        """
         with self._writing:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with open(self._path.with_suffix(".lock"), "a+b") as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX)
-                    self._refresh()
-                    yield
+                    yield self._read() if self._path.exists() else Content()
             except OSError as error:
                 raise StorageError(f"{self._path}: the key store cannot be written: {error.strerror}") from error
 

@@ -29,6 +29,6 @@ class Rejected:
 
     reason: Reject
     detail: str = ""                    # one plain sentence, without secrets and without the input itself
-    count: int = 1                      # bytes, for noise
+    count: int = 1                      # of them in a row; for noise, bytes
     type: int = 0                       # message type and corr, where they could still be read: for ERROR
     corr: int = 0

@@ -209,7 +209,7 @@ class DmeshService:
             station.heard(delivered)
 
     def rejected(self, connection: Connection, what: Rejected) -> None:
-        self._rejected[what.reason] += what.count if what.reason is Reject.NOISE else 1
+        self._rejected[what.reason] += what.count
         station = self._of(connection)
         if station is not None:
             station.link.take_rejected(what)

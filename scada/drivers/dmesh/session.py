@@ -83,17 +83,11 @@ class Session:
         """Bytes from the peer."""
         self._now = now
         if self.state in (State.GREETING, State.PROVING):
-            self._taken += len(data)
-        for event in self._decoder.feed(data):
-            if self.state is State.CLOSED:
-                break
-            if isinstance(event, Rejected):
-                self._out.append(event)
-                self._noise += event.count
-            elif self.state is State.UP:
-                self._sealed(event)
-            else:
-                self._plain(event)
+            first = data[: PATIENCE + 1 - self._taken]      # without a proof in it, the rest is not even looked at
+            self._taken += len(first)
+            self._take(first)
+            data = data[len(first):] if self.state is State.UP else b""
+        self._take(data)
         if self.state in (State.GREETING, State.PROVING) and (self._taken > PATIENCE or self._noise > NOISE):
             self._refuse(Reason.PROTOCOL, "too many bytes without a proof")
         return self._drain()
@@ -150,6 +144,18 @@ class Session:
         return self._drain()
 
     # --------------------------------------------------------------- before the proof
+    def _take(self, data: bytes) -> None:
+        for event in self._decoder.feed(data):
+            if self.state is State.CLOSED:
+                break
+            if isinstance(event, Rejected):
+                self._out.append(event)
+                self._noise += event.count if event.reason is Reject.NOISE else 0
+            elif self.state is State.UP:
+                self._sealed(event)
+            else:
+                self._plain(event)
+
     def _plain(self, received: Frame) -> None:
         packet = Rejected(Reject.CRYPTO, "sealed before READY") if received.secured else messages.decode(received.body)
         if isinstance(packet, Rejected):

@@ -127,6 +127,14 @@ def test_one_large_chunk_is_taken_in_small_bites() -> None:
     assert peak < 2_000_000
 
 
+def test_a_flood_of_false_beginnings_is_few_events() -> None:
+    """What a stranger sends by the megabyte must not become an object a byte; all of it is counted."""
+    events = found(b"DM" * 32_768)
+
+    assert len(events) < 100
+    assert sum(event.count for event in events if event.reason is Reject.HEADER_CRC) > 32_000
+
+
 def test_noise_is_counted_in_bytes() -> None:
     """Every byte that is in no frame is in exactly one noise count or other refusal."""
     events = found(b"x" * 10 + encode(PING) + b"y" * 5)

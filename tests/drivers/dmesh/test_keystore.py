@@ -176,3 +176,14 @@ def test_a_link_key_is_answered_while_somebody_writes(tmp_path: Path) -> None:
 
     assert answered
     assert waits
+
+
+def test_a_reader_that_puts_back_an_older_content_costs_no_key(tmp_path: Path) -> None:
+    """The loop reads without the lock and may hold what was true a moment ago; who writes goes by the file."""
+    one = store(tmp_path)
+    stale = one._held
+    first = one.group_key(1, 1)
+    one._held = stale                                       # a reader that was overtaken by this write
+    one.group_key(2, 1)
+
+    assert store(tmp_path).group_key(1, 1) == first

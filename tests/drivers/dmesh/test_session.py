@@ -119,6 +119,26 @@ def test_whatever_is_not_a_handshake_is_refused_with_its_reason(data: bytes, rea
     assert refusal(data).reason is reason
 
 
+def test_a_stranger_cannot_make_us_look_at_more_than_a_little() -> None:
+    """However much comes at once before the proof, only the first bytes are read at all."""
+    outputs = session().receive(b"DM" * 1_000_000, 0.0)
+
+    assert len(outputs) < 10
+    assert sum(one.count for one in outputs if isinstance(one, Rejected)) <= 2 * PATIENCE
+
+
+def test_what_follows_a_proof_in_the_same_bytes_is_read() -> None:
+    """A proven peer may send as much as it likes behind its AUTH."""
+    one, peer = session(), Peer()
+    (challenge,) = peer.take(sends(one.receive(peer.greeting(), 0.0)))
+    assert isinstance(challenge.message, Challenge)
+    proof = peer.proof(challenge.message)
+    outputs = one.receive(proof + b"x" * (2 * PATIENCE), 0.0)
+
+    assert one.state is State.UP
+    assert sum(one.count for one in outputs if isinstance(one, Rejected)) == 2 * PATIENCE
+
+
 def test_a_modem_banner_before_hello_is_forgiven() -> None:
     """Transparent modems print CONNECT; HELLO is still found."""
     one, peer = session(), Peer()
