@@ -1,6 +1,7 @@
 """Commands to the field: who, what, until when; and what became of it, member by member."""
 
 from enum import IntEnum, StrEnum
+from typing import Final
 
 import attrs
 
@@ -45,12 +46,17 @@ class LoadClass(IntEnum):
 
 
 class Action(IntEnum):
-    """What happens to the supply of a secondary load (never "relay on"). The number is on the wire."""
+    """What happens to the supply of a secondary load or of a whole point (never "relay on"). The number is on the wire."""
 
     SHED = 1
     RESTORE = 2
     LIMIT = 3
     ECO = 4
+    SUPPLY_OFF = 5                      # latched, held by a named holder
+    SUPPLY_ON = 6                       # that holder lets go; the supply returns when the last one does
+
+
+GROUP_ACTIONS: Final = (Action.SHED, Action.RESTORE, Action.LIMIT, Action.ECO)  # whole supplies never by group
 
 
 class MemberState(IntEnum):

@@ -36,7 +36,7 @@ from scada.drivers.dmesh.messages import (
     Topology,
 )
 from scada.drivers.dmesh.modules import ModuleBook, joined
-from scada.drivers.dmesh.numbers import ANSWERS, ClockMode, Code, Reason
+from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, ClockMode, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
@@ -231,9 +231,14 @@ class Station:
         self.mesh.newest_hour = max(self.mesh.newest_hour, end_hour)
 
     def _unexpected(self, packet: Packet) -> None:
-        """Answers nobody waits for any more are nothing special; requests that only we may make are."""
-        if packet.message.TYPE not in ANSWERS:
-            self.link.send(Error(Code.DENIED, "not for a concentrator to send", packet.message.TYPE), packet.corr)
+        """Answers nobody waits for are nothing special; what only we may ask is, and so is what we do not deal with."""
+        kind = packet.message.TYPE
+        if kind in ANSWERS:
+            return
+        if kind in FROM_CONCENTRATOR:
+            self.link.send(Error(Code.UNKNOWN, f"{kind.name} is not dealt with by this server", kind), packet.corr)
+        else:
+            self.link.send(Error(Code.DENIED, "not for a concentrator to send", kind), packet.corr)
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin something that takes its time; a concentrator that asks faster than it is served is sent away.

@@ -49,17 +49,19 @@ class Int:
 
 @attrs.frozen
 class Choice:
-    """An integer that must be one of an enumeration."""
+    """An integer that must be one of an enumeration, or of the part of it that is allowed here."""
 
     of: type[IntEnum]
+    only: tuple[IntEnum, ...] = ()      # empty: all
 
     def load(self, value: Any) -> IntEnum:
-        if type(value) is not int or value not in self.of._value2member_map_:
-            raise Malformed(f"expected one of {', '.join(str(int(one)) for one in self.of)}")
+        allowed = self.only or tuple(self.of)
+        if type(value) is not int or value not in allowed:
+            raise Malformed(f"expected one of {', '.join(str(int(one)) for one in allowed)}")
         return self.of(value)
 
     def dump(self, value: IntEnum) -> int:
-        return int(value)
+        return int(self.load(int(value)))
 
 
 @attrs.frozen
@@ -109,6 +111,23 @@ class Octets:
 
     def dump(self, value: bytes) -> bytes:
         return self.load(bytes(value))
+
+
+@attrs.frozen
+class Scalar:
+    """A whole number of 32 bits with sign, or text: what the setting of a device may be."""
+
+    most: int                           # characters
+
+    def load(self, value: Any) -> int | str:
+        if type(value) is int and -(2**31) <= value < 2**31:
+            return value
+        if type(value) is str and len(value) <= self.most:
+            return value
+        raise Malformed(f"expected an integer of 32 bits or at most {self.most} characters of text")
+
+    def dump(self, value: int | str) -> int | str:
+        return self.load(value)
 
 
 @attrs.frozen

@@ -25,7 +25,12 @@ CDDL_NAME = {
 }
 RECORDS = {
     "sample": messages.Sample, "event": messages.Event, "module": messages.ModuleEntry, "refusal": messages.Refusal,
-    "node": messages.TopologyNode, "link-stat": messages.LinkStat,
+    "node": messages.TopologyNode, "link-stat": messages.LinkStat, "param": messages.Param, "reading": messages.Reading,
+    "alternative": messages.Alternative, "neighbour": messages.Neighbour, "manifest": messages.Manifest,
+    "missing": messages.Missing, "fw-device": messages.FwDevice,
+}
+CHOICES = {
+    "Action": "action", "LoadClass": "load-class", "ClockMode": "clock-mode", "KeyTarget": "key-target", "Holder": "holder",
 }
 
 
@@ -37,14 +42,14 @@ def cddl(kind: Any) -> str:
     match kind:
         case wire.Int(low, high):
             return f"{low}..{high}"
-        case wire.Choice(of):
-            return {"Action": "action", "LoadClass": "load-class", "ClockMode": "clock-mode", "KeyTarget": "key-target"}[
-                of.__name__
-            ]
+        case wire.Choice(of, only):
+            return f"group-{CHOICES[of.__name__]}" if only else CHOICES[of.__name__]
         case wire.Text(most):
             return f"tstr .size (0..{most})"
         case wire.Octets(least, most):
             return f"bstr .size {most}" if least == most else f"bstr .size ({least}..{most})"
+        case wire.Scalar():
+            return "param-value"
         case wire.Real():
             return "float / int"
         case wire.Anything():
@@ -85,6 +90,54 @@ def test_the_documented_fields_are_those_of_the_code(number: int) -> None:
     assert documented(MESSAGES[number]) == expected(messages.BY_TYPE[number])
 
 
+def test_every_record_inside_a_message_is_among_those_compared() -> None:
+    """Found through the messages, so that a new record cannot be forgotten."""
+    seen: set[type] = set()
+    rest: list[type] = [*messages.BY_TYPE.values(), messages.Manifest]
+    while rest:
+        inner = [
+            place.kind.of for place in wire.places(rest.pop())
+            if isinstance(place.kind, wire.Many) and isinstance(place.kind.of, type)
+        ]
+        rest += [one for one in inner if one not in seen]
+        seen |= set(inner)
+
+    assert seen | {messages.Manifest} == set(RECORDS.values())
+
+
+def test_the_documented_choices_are_those_of_the_code() -> None:
+    """The CDDL's ranges of enumerations, and the part of the actions that groups may be given."""
+    ranges = {name: (int(low), int(high)) for name, low, high in re.findall(r"^([a-z-]+) = (\d+)\.\.(\d+)\b", CDDL, re.M)}
+    used = {
+        cddl(place.kind): place.kind for cls in messages.BY_TYPE.values() for place in wire.places(cls)
+        if isinstance(place.kind, wire.Choice)
+    }
+
+    assert set(used) == {*CHOICES.values(), "group-action"}
+    for name, kind in used.items():
+        allowed = [int(one) for one in kind.only or kind.of]
+        assert allowed == list(range(ranges[name][0], ranges[name][1] + 1)), name
+
+
+def test_the_table_of_messages_says_who_sends_what() -> None:
+    """Number, name and direction of every message, and no other."""
+    rows = re.findall(r"^\| 0x([0-9A-F]{2}) \| (\w+) \| (\w+) \| .+ \|", TEXT, re.M)
+
+    assert {(int(number, 16), name, who) for number, name, who in rows} == {
+        (int(one), one.name, "both" if one in numbers.EITHER else
+         "concentrator" if one in numbers.FROM_CONCENTRATOR else "server")
+        for one in numbers.Type
+    }
+
+
+def test_the_answers_named_in_the_text_are_those_of_the_code() -> None:
+    """With a corr these are answers, everything else is a request."""
+    sentence = re.search(r"within one session\. (.*?) with a corr are answers;", TEXT, re.S)
+
+    assert sentence is not None
+    assert set(re.findall(r"[A-Z_]{4,}", sentence[1])) == {one.name for one in numbers.ANSWERS}
+
+
 @pytest.mark.parametrize("name", sorted(RECORDS))
 def test_the_documented_records_are_those_of_the_code(name: str) -> None:
     """The maps inside lists."""
@@ -110,7 +163,8 @@ def test_the_documented_block_has_the_keys_of_the_code() -> None:
         ("Result codes", numbers.Code), ("Reasons of CLOSE", numbers.Reason), ("Event codes", EventCode),
         ("Actions", Action), ("Load classes", LoadClass), ("Sensors", numbers.Sensor),
         ("Status bits", IntervalStatus), ("Capabilities", numbers.Capability), ("Key targets", numbers.KeyTarget),
-        ("Clock modes", numbers.ClockMode),
+        ("Clock modes", numbers.ClockMode), ("Holders", numbers.Holder), ("Firmware states", numbers.FirmwareState),
+        ("Parameters", numbers.Parameter),
     ],
 )
 def test_the_documented_numbers_are_those_of_the_code(heading: str, enum: type[IntEnum]) -> None:
@@ -129,7 +183,7 @@ def test_the_documented_state_table_is_the_one_that_runs() -> None:
         for (before, what), (after, actions) in machine.TRANSITIONS.items()
     }
 
-    assert {row for row in rows if row[1] in machine.Happening.__members__} == table
+    assert {row for row in rows if row[0] in machine.State.__members__} == table
 
 
 def test_the_golden_values_stand_in_the_document() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from scada.drivers.dmesh import messages, wire
 from scada.drivers.dmesh.messages import BY_TYPE, Packet, decode, encode
-from scada.drivers.dmesh.numbers import Type
+from scada.drivers.dmesh.numbers import Holder, Type
 from scada.drivers.dmesh.rejected import Reject, Rejected
+from tests.drivers.dmesh.samples import MANIFEST, SAMPLES
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
@@ -19,8 +20,10 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     match kind:
         case wire.Int(low, high):
             return st.integers(low, high)
-        case wire.Choice(of):
-            return st.sampled_from(list(of))
+        case wire.Choice(of, only):
+            return st.sampled_from(list(only or of))
+        case wire.Scalar(most):
+            return st.integers(-(2**31), 2**31 - 1) | st.text(max_size=most)
         case wire.Flag():
             return st.booleans()
         case wire.Real():
@@ -107,6 +110,93 @@ def test_what_is_no_plain_cbor_is_refused(item: bytes, why: str) -> None:
 
     assert isinstance(refused, Rejected), why
     assert refused.reason is Reject.CBOR
+
+
+def test_there_is_a_sample_of_every_type_with_every_field_filled_in() -> None:
+    """What other tests go through must be complete; a field may keep its default only where that is what is meant."""
+    assert sorted(one.TYPE for one in SAMPLES) == sorted(BY_TYPE)
+
+    shy = {(type(one).__name__, place.name) for one in SAMPLES for place in wire.places(type(one))
+           if place.default is not attrs.NOTHING and getattr(one, place.name) == place.default}
+    assert shy == {("Command", "off_for_s"), ("Command", "level")}      # a supply is switched: neither belongs
+
+
+@pytest.mark.parametrize("message", SAMPLES, ids=lambda one: one.TYPE.name)
+def test_a_sample_of_each_type_comes_back_as_it_was_sent(message: messages.Message) -> None:
+    """Also where the random ones of the property tests do not get."""
+    assert decode(encode(message, 9)) == Packet(message, 9)
+
+
+def test_a_whole_supply_cannot_be_switched_by_group() -> None:
+    """Neither on the way out nor on the way in."""
+    (group,) = [one for one in SAMPLES if isinstance(one, messages.GroupCommand)]
+    content = wire.dump_fields(group) | {3: int(messages.Action.SUPPLY_OFF)}
+    refused = decode(cbor2.dumps([int(Type.GROUP_COMMAND), 1, content]))
+
+    assert isinstance(refused, Rejected)
+    assert "action: expected one of 1, 2, 3, 4" in refused.detail
+    with pytest.raises(wire.Malformed):
+        encode(attrs.evolve(group, action=messages.Action.SUPPLY_ON))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({}, ""),
+        ({"action": messages.Action.SUPPLY_ON}, ""),
+        ({"holder": Holder.NONE}, "expected DEBT, DANGER or LOCKOUT"),
+        ({"off_for_s": 60}, "only a shed is timed"),
+        ({"level": 5}, "belongs to LIMIT"),
+        ({"action": messages.Action.RESTORE}, "no holder"),
+        ({"action": messages.Action.RESTORE, "holder": Holder.NONE}, ""),
+        ({"action": messages.Action.SHED, "holder": Holder.NONE}, "always timed"),
+        ({"action": messages.Action.SHED, "holder": Holder.NONE, "off_for_s": 60}, ""),
+        ({"action": messages.Action.LIMIT, "holder": Holder.NONE}, "belongs to LIMIT"),
+        ({"action": messages.Action.LIMIT, "holder": Holder.NONE, "level": 5}, ""),
+    ],
+)
+def test_a_command_that_contradicts_itself_is_found_out(changes: dict[str, Any], fault: str) -> None:
+    """A shed is timed and has no holder; a supply is latched and has one."""
+    (command,) = [one for one in SAMPLES if isinstance(one, messages.Command)]
+    found = messages.command_fault(attrs.evolve(command, **changes))
+
+    assert (fault in found) if fault else found == ""
+
+
+def test_the_mac_of_a_command_for_one_module_binds_every_field() -> None:
+    """Change anything and it does not hold."""
+    (command,) = [one for one in SAMPLES if isinstance(one, messages.Command)]
+    key = bytes(range(16))
+    once = messages.signed(command, key)
+    others = {"index": 8, "eui": 1, "action": messages.Action.SUPPLY_ON, "not_after": 1, "ctr": 1,
+              "holder": Holder.DEBT, "off_for_s": 1, "level": 1, "command_id": bytes(16)}
+
+    assert set(others) == {place.name for place in wire.places(messages.Command)} - {"mac"}
+    for name, value in others.items():
+        assert messages.signed(attrs.evolve(command, **{name: value}), key).mac != once.mac, name
+
+
+def test_a_manifest_keeps_its_bytes_and_names_its_image() -> None:
+    """A key of a later version is ignored, but stays under signature and image id."""
+    body = messages.manifest_body(MANIFEST)
+    later = wire.pack(wire.unpack(body) | {99: "more"})
+
+    assert messages.read_manifest(body) == messages.read_manifest(later) == MANIFEST
+    assert MANIFEST.blocks == 391
+    assert messages.signed_part(body) == b"DMLP1 firmware" + body
+    assert messages.image_id(later) != messages.image_id(body)
+    assert isinstance(messages.read_manifest(body[:-1]), Rejected)
+    assert isinstance(messages.read_manifest(wire.pack({0: 1})), Rejected)
+    assert isinstance(messages.read_manifest(wire.pack([])), Rejected)
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 1.5, True, None, b"x", "x" * 129, [1]])
+def test_a_parameter_is_a_small_integer_or_a_short_text(value: Any) -> None:
+    """Anything else is refused before it reaches a configuration."""
+    refused = decode(cbor2.dumps([int(Type.SET_PARAM), 1, {0: 1, 1: [{0: 1, 1: value}]}]))
+
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reject.FIELD
 
 
 def test_an_unknown_type_keeps_its_number_and_corr_for_the_answer() -> None:

@@ -11,13 +11,26 @@ from twisted.logger import globalLogPublisher
 
 from scada.clock import NS
 from scada.drivers.dmesh import messages, profile
-from scada.drivers.dmesh.messages import ArchAck, Close, EventAck, GetModules, ProfileMessage, Ready, TimeSet
-from scada.drivers.dmesh.numbers import ClockMode, Reason
+from scada.drivers.dmesh.messages import (
+    ArchAck,
+    Close,
+    Error,
+    EventAck,
+    GetModules,
+    Message,
+    ProfileMessage,
+    Ready,
+    Result,
+    Samples,
+    TimeSet,
+)
+from scada.drivers.dmesh.numbers import ANSWERS, EITHER, FROM_CONCENTRATOR, ClockMode, Code, Reason, Type
 from scada.errors import DataRejected, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.site import Module, ModuleState
 from scada.tags import Quality
 from tests.drivers.dmesh.peers import HOUR, LINK_ID, Peer, Wire, bench, day, entries, hello, record
+from tests.drivers.dmesh.samples import SAMPLES
 
 
 def acks(wire: Wire) -> list[int]:
@@ -554,6 +567,24 @@ def test_a_block_that_was_asked_for_is_acknowledged_by_corr_and_moves_no_cursor(
     assert [packet.corr for packet in wire.peer.heard if isinstance(packet.message, ArchAck)] == [33]
     assert site.store.blocks[0].provenance.record == 0
     assert acks(wire) == [0]
+
+
+@pytest.mark.parametrize("message", SAMPLES, ids=lambda one: one.TYPE.name)
+def test_no_message_breaks_the_server_and_what_it_does_not_serve_is_answered(tmp_path: Path, message: Message) -> None:
+    """Every type, whoever it is for: the link stays up (but for CLOSE and a record out of order), a request is answered."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    wire.peer.heard.clear()
+    wire.say(message, 77)
+    answers = [one.message for one in wire.peer.heard if one.corr == 77]
+
+    assert wire.connection.up or isinstance(message, Close | ProfileMessage | Samples)
+    if message.TYPE in ANSWERS or not wire.connection.up:
+        assert answers == []
+    elif message.TYPE not in FROM_CONCENTRATOR | EITHER:
+        assert [(type(one), one.code) for one in answers if isinstance(one, Error)] == [(Error, Code.DENIED)]
+    elif message.TYPE in (Type.READ_RESULT, Type.TOPOLOGY_DELTA, Type.OVERHEARD, Type.FW_MISSING):
+        assert isinstance(answers[0], Error | Result)           # ERROR UNKNOWN until somebody deals with it
 
 
 def test_a_module_that_is_lost_and_comes_back_is_news_for_the_registry(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from scada.clock import HOUR_S
 from scada.commands import Action, LoadClass
 from scada.drivers.dmesh import messages, sets
 from scada.drivers.dmesh import profile as profiles
+from scada.drivers.dmesh.frame import Frame
+from scada.drivers.dmesh.frame import encode as encode_frame
 from scada.drivers.dmesh.messages import (
     ArchAck,
     ArchRead,
@@ -26,6 +28,7 @@ from scada.drivers.dmesh.messages import (
     Info,
     KeyConfirm,
     LinkStats,
+    Message,
     ModuleJoined,
     Ping,
     Pong,
@@ -34,14 +37,16 @@ from scada.drivers.dmesh.messages import (
     TimeSet,
     Topology,
 )
-from scada.drivers.dmesh.numbers import ClockMode, Code, Reason
+from scada.drivers.dmesh.numbers import ANSWERS, EITHER, FROM_CONCENTRATOR, ClockMode, Code, Reason, Type
 from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.session import ConcentratorSession, Phase
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimModule
 from scada.events import EventCode
+from tests.drivers.dmesh.samples import SAMPLES
 from tests.simulate.peer import Peer, command, group_set, key_put
 
 LINK, KEY = 0x00010203, bytes(range(16))
+ONE_WAY = {Type.CHALLENGE, Type.READY, Type.WAKE, Type.ARCH_ACK, Type.EVENT_ACK}     # nothing answers these
 T0 = 1_767_261_600.0                        # a full hour
 HOUR = int(T0) // HOUR_S
 
@@ -618,3 +623,28 @@ def test_the_latency_of_a_subnet_is_that_of_the_radio_design() -> None:
     assert 30 < np.mean(seconds) < 60
     assert 1.5 * np.mean(seconds) < np.percentile(seconds, 95) < 3 * np.mean(seconds)
     assert missed < 0.05 * 12 * 240
+
+
+@pytest.mark.parametrize("message", SAMPLES, ids=lambda one: one.TYPE.name)
+def test_no_message_breaks_a_concentrator_and_what_it_does_not_do_is_answered(message: Message) -> None:
+    """Every type, whoever it is for: only CLOSE ends the session, and a request of a server's is always answered."""
+    session, peer = bench().session()
+    corr = peer.send(message, request=True)
+    answers = peer.answer(corr)
+
+    assert session.phase is (Phase.DOWN if isinstance(message, Close) else Phase.UP)
+    is_request = message.TYPE not in ANSWERS | FROM_CONCENTRATOR | EITHER | ONE_WAY
+    assert answers or not is_request
+    assert all(one.code == Code.UNKNOWN for one in answers if isinstance(one, Error))
+
+
+def test_a_wake_does_not_disturb_a_handshake_on_a_connection_of_its_own() -> None:
+    """It is for serial lines; on TCP HELLO has been said already."""
+    one = bench()
+    written: list[bytes] = []
+    session = ConcentratorSession(one.state, bytes(16), written.append, one.closed.append, lambda: T0)
+    session.start()
+    session.receive(encode_frame(Frame(LINK, messages.encode(messages.Wake(LINK)))))
+
+    assert session.phase is Phase.GREETING
+    assert len(written) == 1

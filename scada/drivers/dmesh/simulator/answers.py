@@ -66,7 +66,8 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case Pong() | Result() | Error():
             pass
         case _:
-            return (Error(int(Code.UNKNOWN), "not expected from a server", int(message.TYPE)),)
+            kind = message.TYPE
+            return (Error(int(Code.UNKNOWN), f"{kind.name} is not dealt with by this concentrator", int(kind)),)
     return ()
 
 

@@ -35,6 +35,7 @@ from scada.drivers.dmesh.messages import (
     ProfileMessage,
     Ready,
     Result,
+    Wake,
 )
 from scada.drivers.dmesh.numbers import Capability, Code, Reason
 from scada.drivers.dmesh.rejected import Reject, Rejected
@@ -154,6 +155,8 @@ class ConcentratorSession(Listener):
             case (_, Close(reason=reason, text=text, retry_after=retry_after)):
                 self.retry_after = float(retry_after)
                 self._end(f"the server closed: {_reason(reason)} {text}".rstrip())
+            case (_, Wake()):
+                pass                            # for serial lines; a connection has said HELLO by itself
             case (Phase.GREETING, Challenge() as challenge) if not secured:
                 self._challenged(challenge, body)
             case (Phase.PROVING, Ready() as ready) if secured:
