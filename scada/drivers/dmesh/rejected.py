@@ -32,3 +32,5 @@ class Rejected:
     count: int = 1                      # of them in a row; for noise, bytes
     type: int = 0                       # message type and corr, where they could still be read: for ERROR
     corr: int = 0
+    record: int = 0                     # number of the archive record it is, where that could still be read: it may not
+    body: bytes = attrs.field(default=b"", repr=False)      # block the cursor, so its body is kept as evidence

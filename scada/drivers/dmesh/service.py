@@ -212,7 +212,7 @@ class DmeshService:
         self._rejected[what.reason] += what.count
         station = self._of(connection)
         if station is not None:
-            station.link.take_rejected(what)
+            station.rejected(what)
 
     def closed(self, connection: Connection, how: Closed) -> None:
         if not how.was_up:

@@ -86,7 +86,7 @@ class Session:
             first = data[: PATIENCE + 1 - self._taken]      # without a proof in it, the rest is not even looked at
             self._taken += len(first)
             self._take(first)
-            data = data[len(first):] if self.state is State.UP else b""
+            data = data[len(first):] if self._channel else b""
         self._take(data)
         if self.state in (State.GREETING, State.PROVING) and (self._taken > PATIENCE or self._noise > NOISE):
             self._refuse(Reason.PROTOCOL, "too many bytes without a proof")

@@ -38,6 +38,7 @@ from scada.drivers.dmesh.messages import (
 from scada.drivers.dmesh.modules import ModuleBook, joined
 from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, ClockMode, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
+from scada.drivers.dmesh.rejected import Rejected
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import IntervalStore, Registry
@@ -126,6 +127,12 @@ class Station:
                 self._around.tell_stats(self.mesh, stats.nodes)
             case _:
                 self._unexpected(packet)
+
+    def rejected(self, what: Rejected) -> None:
+        """What came could not be understood: an answer fails, an archive record is kept as evidence and passed."""
+        self.link.take_rejected(what)
+        if what.record:
+            self.archive.refuse(what.record, what.detail, what.body)
 
     def went_down(self, why: str) -> None:
         """The session is over."""

@@ -101,8 +101,11 @@ class Peer:
         return frame.encode(Frame(self.hello.link_id, messages.encode(Auth(mac))))
 
     def sealed(self, message: Message, corr: int = 0) -> bytes:
+        return self.sealed_body(messages.encode(message, corr))
+
+    def sealed_body(self, body: bytes) -> bytes:
         assert self.channel is not None
-        return frame.encode(self.channel.seal(messages.encode(message, corr)))
+        return frame.encode(self.channel.seal(body))
 
 
 class Wire:
@@ -136,6 +139,11 @@ class Wire:
     def say(self, message: Message, corr: int = 0) -> None:
         """A message to the server, then everything the server asks in turn is answered."""
         self.connection.dataReceived(self.peer.sealed(message, corr))
+        self.serve()
+
+    def say_body(self, body: bytes) -> None:
+        """The same with a body no message makes."""
+        self.connection.dataReceived(self.peer.sealed_body(body))
         self.serve()
 
     def serve(self) -> None:

@@ -25,6 +25,7 @@ from scada.drivers.dmesh.messages import (
     TimeSet,
 )
 from scada.drivers.dmesh.numbers import ANSWERS, EITHER, FROM_CONCENTRATOR, ClockMode, Code, Reason, Type
+from scada.drivers.dmesh.wire import pack
 from scada.errors import DataRejected, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.site import Module, ModuleState
@@ -676,6 +677,30 @@ def test_an_archive_whose_numbers_went_back_is_taken_again_and_not_acknowledged_
     assert welcome == 0
     assert len(site.store.blocks) == 3
     assert acks(wire) == [1, 2, 3]
+
+
+def test_an_archive_that_was_wiped_under_the_same_id_is_not_acknowledged_unread(tmp_path: Path) -> None:
+    """It holds nothing now; its first record is not the first one we have."""
+    site = bench(tmp_path)
+    site.store.reached[LINK_ID, 7] = 41
+    wire = Wire(site.service, Peer(hello(newest=0, oldest=0))).shake()
+    wire.say(record(1))
+
+    assert wire.said(Ready)[0].archive_cursor == 0
+    assert len(site.store.blocks) == 1
+    assert acks(wire) == [1]
+
+
+def test_an_archived_record_that_cannot_be_understood_does_not_block_its_archive(tmp_path: Path) -> None:
+    """Its number is still readable: it is kept as evidence, acknowledged, and the next one is taken."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    wire.say_body(pack([int(Type.PROFILE), 0, {0: 1}]))                # no block at all
+    wire.say(record(2))
+
+    assert [one.provenance.record for one in site.store.quarantined] == [1]
+    assert "block: missing" in site.store.quarantined[0].reason
+    assert acks(wire) == [1, 2]
 
 
 def test_events_that_count_anew_under_the_same_archive_id_are_told(tmp_path: Path) -> None:

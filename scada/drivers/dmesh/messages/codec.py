@@ -9,6 +9,8 @@ from scada.drivers.dmesh.messages.base import BY_TYPE, Message
 from scada.drivers.dmesh.numbers import Type
 from scada.drivers.dmesh.rejected import Reject, Rejected
 
+ARCHIVED: Final = frozenset({Type.PROFILE, Type.SAMPLES})   # messages that may be records of an archive
+
 
 @attrs.frozen
 class Packet:
@@ -41,7 +43,15 @@ def decode(body: bytes) -> Packet | Rejected:
     try:
         return Packet(wire.load_fields(cls, content), corr)
     except wire.Malformed as problem:
-        return Rejected(Reject.FIELD, f"{Type(number).name}: {problem}", type=number, corr=corr)
+        record = _record(content) if number in ARCHIVED else 0
+        detail, evidence = f"{Type(number).name}: {problem}", body if record else b""
+        return Rejected(Reject.FIELD, detail, type=number, corr=corr, record=record, body=evidence)
+
+
+def _record(content: dict[object, object]) -> int:
+    """The archive record that a message which is not understood carries; 0 if it is none."""
+    number = content.get(0)
+    return number if type(number) is int and 0 < number < 2**63 else 0
 
 
 def without(body: bytes, key: int) -> bytes:
