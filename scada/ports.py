@@ -145,8 +145,8 @@ class Registry(Protocol):
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
         """An engineer adopts a discovered module. Fails with `CommandRejected`."""
 
-    def set_module_state(self, eui: int, state: str) -> "Deferred[None]":
-        """Life-cycle news from the field (lost, back again)."""
+    def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
+        """Life-cycle news from the field (lost, back again), by EUI; one change however many they are."""
 
 
 @attrs.frozen

@@ -208,6 +208,14 @@ class Directory:
         return {point: tuple(periods) for point, periods in found.items()}
 
     @cached_property
+    def meters_of_eui(self) -> dict[int, tuple[MeterPeriod, ...]]:
+        """Every period of every channel of a module."""
+        found: dict[int, list[MeterPeriod]] = {}
+        for period in self.site.meters:
+            found.setdefault(period.eui, []).append(period)
+        return {eui: tuple(periods) for eui, periods in found.items()}
+
+    @cached_property
     def consumer_of_eui(self) -> dict[int, str]:
         """The consumer whom a module serves: of its last installed meter that has one."""
         points = {point.name: point.consumer for point in self.site.points if point.consumer}

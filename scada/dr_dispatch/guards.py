@@ -277,11 +277,11 @@ def clock_time(at: int) -> str:
 
 def _consumers_at_modules(image: Image) -> dict[int, set[str]]:
     """Consumers metered by the members' modules, now or from some day on: a load behind the same module is theirs."""
-    euis = {member.eui for member in image.members}
     found: dict[int, set[str]] = {}
-    for period in image.directory.site.meters:
-        if period.eui in euis and (period.valid_to is None or period.valid_to * HOUR_S * NS > image.now):
+    for member in image.members:
+        for period in image.directory.meters_of_eui.get(member.eui, ()):
             point = image.directory.point.get(period.point)
-            if point is not None and point.consumer:
-                found.setdefault(period.eui, set()).add(point.consumer)
+            still = period.valid_to is None or period.valid_to * HOUR_S * NS > image.now
+            if still and point is not None and point.consumer:
+                found.setdefault(member.eui, set()).add(point.consumer)
     return found

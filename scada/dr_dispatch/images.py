@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import attrs
+
 from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role, ShedRequest
 from scada.dr_dispatch import guards, planner
@@ -42,5 +44,12 @@ class Images:
 
     def barred(self, directory: Directory) -> set[str]:
         """Groups that can never be shed as they are in the registry."""
-        names = [group.name for group in directory.site.load_groups]
-        return {name for name in names if guards.barred(self.take(SYSTEM, ShedRequest(name, 1)))}
+        whole = self.take(SYSTEM, ShedRequest("", 1))       # one picture of the bus for all of them
+        return {
+            group.name
+            for group in directory.site.load_groups
+            if guards.barred(attrs.evolve(
+                whole, request=ShedRequest(group.name, 1), group=group,
+                members=planner.freeze(directory, group, self._gateway.link_up),
+            ))
+        }

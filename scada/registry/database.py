@@ -1,6 +1,6 @@
 """The registry of one database, without a reactor: what the command line opens, and what the service runs in its thread."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,7 +19,7 @@ from scada.registry.models import Base, RevisionRow
 from scada.registry.schema import make_engine, migrate, reading, writing
 from scada.registry.users import UserBook
 from scada.settings import RegistrySettings
-from scada.site import Directory, JoinedModule, ModuleState, Site
+from scada.site import Directory, JoinedModule, Module, ModuleState, Site
 
 _revisions = Base.metadata.tables[RevisionRow.__tablename__]
 _SITE_REVISION = update(_revisions).where(_revisions.c.kind == "site")
@@ -172,14 +172,25 @@ class RegistryDatabase:
         return self.change(make, lambda: self.audit.note(actor, "module.adopt", f"{eui:016X}"))
 
     def set_module_state(self, eui: int, state: ModuleState) -> Site:
-        """Lost, or back again. A module nobody adopted stays discovered; an unknown one is no news."""
+        """One of them."""
+        return self.set_module_states({eui: state})
+
+    def set_module_states(self, states: Mapping[int, ModuleState]) -> Site:
+        """Lost, or back again, as one change: a blackout is the news of many modules at once.
+
+        A module nobody adopted stays discovered; an unknown one is no news.
+        """
+        between = (ModuleState.ACTIVE, ModuleState.LOST)
+
+        def moved(module: Module) -> Module:
+            state = states.get(module.eui)
+            if state not in between or module.state not in between or state is module.state:
+                return module
+            return attrs.evolve(module, state=state)
 
         def make(site: Site) -> Site:
-            module = Directory(site).module_of_eui.get(eui)
-            between = (ModuleState.ACTIVE, ModuleState.LOST)
-            if module is None or module.state not in between or state not in between:
-                return site
-            return with_state(site, eui, state)
+            modules = tuple(moved(module) for module in site.modules)
+            return site if modules == site.modules else attrs.evolve(site, modules=modules)
 
         return self.change(make)
 

@@ -1,6 +1,6 @@
 """The registry as a service: the site in memory, its changes in a thread of its own, its listeners in the reactor."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -187,11 +187,11 @@ class RegistryService:
         self._replace(site)
         return self._directory.module_of_eui[eui]
 
-    def set_module_state(self, eui: int, state: str) -> "Deferred[None]":
-        return Deferred.fromCoroutine(self._set_state(eui, ModuleState(state)))
+    def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._set_states({eui: ModuleState(state) for eui, state in states.items()}))
 
-    async def _set_state(self, eui: int, state: ModuleState) -> None:
-        self._replace(await self._run(self._database.set_module_state, eui, state))
+    async def _set_states(self, states: Mapping[int, ModuleState]) -> None:
+        self._replace(await self._run(self._database.set_module_states, states))
 
     async def _look_for_changes(self) -> None:
         """What another process did (`scada site import`, `scada users`): seen by the revision, then read."""

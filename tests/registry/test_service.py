@@ -78,7 +78,7 @@ def test_the_second_start_imports_nothing_and_makes_nobody(
     started: RegistryService, make: Make, reactor: ThreadedClock, tmp_path: Path
 ) -> None:
     """What was changed since stays, also when the file is gone."""
-    reactor.wait(started.set_module_state(HIGH, "lost"))
+    reactor.wait(started.set_module_states({HIGH: "lost"}))
     reactor.wait(started.stop())
     (tmp_path / "site.yaml").unlink()
     again = make(import_file=tmp_path / "site.yaml")
@@ -113,7 +113,7 @@ def test_listeners_hear_of_every_change_in_the_reactors_thread_until_they_leave(
     (module,) = reactor.wait(started.module_joined([JoinedModule(10, LINK, 17, 1)]))
     reactor.wait(started.module_joined([JoinedModule(10, LINK, 17, 1)]))
     leave()
-    reactor.wait(started.set_module_state(10, "lost"))
+    reactor.wait(started.set_module_states({10: "lost"}))
 
     assert (module.name, module.state) == ("C01-017", ModuleState.ACTIVE)
     assert [thread for _, thread in heard] == [threading.current_thread()]
@@ -174,7 +174,7 @@ def test_a_database_that_fails_is_told_by_health_until_it_works_again(
     with writing(started._database.engine()) as connection:
         connection.exec_driver_sql("ALTER TABLE gone RENAME TO revisions")
     reactor.advance(LOOK_EVERY_S)
-    reactor.wait(started.set_module_state(HIGH, "lost"))
+    reactor.wait(started.set_module_states({HIGH: "lost"}))
     reactor.wait(started.audit.append(ENGINEER, "x"))
 
     assert health(started).ok
@@ -225,9 +225,9 @@ def test_a_full_queue_refuses_and_counts(
     held = [started.audit.append(ENGINEER, "held") for _ in range(3)]
     with pytest.raises(StorageError, match="audit rows are waiting"):
         reactor.wait(started.audit.append(ENGINEER, "too many"))
-    one = started.set_module_state(HIGH, "lost")
+    one = started.set_module_states({HIGH: "lost"})
     with pytest.raises(StorageError, match="changes are waiting"):
-        reactor.wait(started.set_module_state(HIGH, "active"))
+        reactor.wait(started.set_module_states({HIGH: "active"}))
     reactor.wait(gatherResults([*held, one]))
 
     assert (health(started).figures["audit_refused"], health(started).figures["jobs_refused"]) == (1, 1)
@@ -237,11 +237,11 @@ def test_stop_lets_what_was_asked_for_finish_and_refuses_what_comes_after(
     started: RegistryService, reactor: ThreadedClock, tmp_path: Path
 ) -> None:
     """A change and an audit row under way are durable; later ones fail at once."""
-    changed = started.set_module_state(HIGH, "lost")
+    changed = started.set_module_states({HIGH: "lost"})
     written = [started.audit.append(ENGINEER, text) for text in ("first words", "second words", "last words")]
     reactor.wait(started.stop())
     reactor.wait(gatherResults([changed, *written]))
-    for late in (started.set_module_state(HIGH, "active"), started.audit.append(ENGINEER, "late")):
+    for late in (started.set_module_states({HIGH: "active"}), started.audit.append(ENGINEER, "late")):
         with pytest.raises(StorageError, match="not running"):
             reactor.wait(late)
     database = open_registry(url_of(RegistrySettings(), tmp_path / "data"))

@@ -171,7 +171,8 @@ class Station:
             modules = await self.book.of(0)
             euis = modules.euis if modules else ()
             told = [self._device_event(event, int(euis[event.index]) if len(euis) else 0) for event in fresh]
-            await gatherResults([self._around.tell_events(told), *self._life_cycle(fresh, euis)], consumeErrors=True)
+            moves = Deferred.fromCoroutine(self._life_cycle(fresh, euis))
+            await gatherResults([self._around.tell_events(told), moves], consumeErrors=True)
             cursors[key] = max(known, *(event.sequence for event in fresh))
         ack = EventAck(cursors.get(key, 0))
         self.link.answer(corr, ack) if corr else self.link.send(ack)
@@ -187,19 +188,20 @@ class Station:
             None if event.channel == 255 else event.channel, self._around.clock.now(),
         )
 
-    def _life_cycle(self, events: Sequence[Event], euis: Any) -> list["Deferred[None]"]:
-        """A module that was lost or came back is news for the registry too; a discovered one is not adopted by it."""
-        moves = []
+    async def _life_cycle(self, events: Sequence[Event], euis: Any) -> None:
+        """Modules that were lost or came back are news for the registry too; discovered ones are not adopted by it."""
+        states: dict[int, str] = {}
+        known = self._around.registry.directory.module_of_eui
         for event in events:
-            if event.code != EventCode.MODULE_LOST or not event.index or not len(euis):
-                continue
-            module = self._around.registry.directory.module_of_eui.get(int(euis[event.index]))
-            before, after = ModuleState.ACTIVE, ModuleState.LOST
-            if not event.raised:
-                before, after = after, before
-            if module is not None and module.state is before:
-                moves.append(self._around.registry.set_module_state(module.eui, after))
-        return moves
+            if event.code == EventCode.MODULE_LOST and event.index and len(euis):
+                states[int(euis[event.index])] = ModuleState.LOST if event.raised else ModuleState.ACTIVE
+        between = (ModuleState.ACTIVE, ModuleState.LOST)
+        moves = {
+            eui: state for eui, state in states.items()
+            if (module := known.get(eui)) is not None and module.state in between and module.state != state
+        }
+        if moves:
+            await self._around.registry.set_module_states(moves)
 
     def _events_failed(self, failure: Failure) -> None:
         if not isinstance(_innermost(failure).value, LinkError | DataRejected | StorageError):   # its owner has said why

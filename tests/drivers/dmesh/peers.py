@@ -1,6 +1,6 @@
 """A concentrator for tests, written from docs/dmlp.md on the codec alone, and fakes of what the service is handed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -295,8 +295,8 @@ class RegistryBook:
     def adopt(self, actor: Any, eui: int) -> "Deferred[Module]":
         raise NotImplementedError
 
-    def set_module_state(self, eui: int, state: str) -> "Deferred[None]":
-        self.states.append((eui, str(state)))
+    def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
+        self.states += [(eui, str(state)) for eui, state in states.items()]
         return succeed(None)
 
 
