@@ -69,6 +69,7 @@ COMMAND_STATE: Final[dict[CommandState, Any]] = {
 }
 ACTION: Final[dict[Action, Any]] = {
     Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),
+    Action.SUPPLY_OFF: _l("supply off"), Action.SUPPLY_ON: _l("supply on"),
 }
 LOAD_CLASS: Final[dict[LoadClass, Any]] = {
     LoadClass.RED: _l("red: never off"), LoadClass.YELLOW: _l("yellow: minutes"), LoadClass.GREEN: _l("green: hours"),
