@@ -7,14 +7,17 @@ from rich.progress import track
 
 from scada.cli.output import print_json, print_table
 
-MEASUREMENTS = ("decode", "bus", "commit", "demo")
+MEASUREMENTS = ("decode", "fuzz", "bus", "commit", "demo")
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(MEASUREMENTS))
 @click.option("--json", "as_json", is_flag=True, help="Figures with their short ids as JSON.")
 def bench(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure NAMES, all by default: decode, bus, commit (TCP to durable), demo (memory and loop of the processes)."""
+    """
+    Measure NAMES, all by default: decode, fuzz (a million mutated inputs at the DMLP receiver), bus, commit (TCP to
+    durable), demo (memory and loop of the processes).
+    """
     figures = []
     for name in track(names or MEASUREMENTS, description="measuring", disable=as_json, transient=True):
         figures += import_module(f"scada.bench.{name}").measure()

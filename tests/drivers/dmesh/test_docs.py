@@ -132,7 +132,7 @@ def test_the_table_of_messages_says_who_sends_what() -> None:
 
 def test_the_answers_named_in_the_text_are_those_of_the_code() -> None:
     """With a corr these are answers, everything else is a request."""
-    sentence = re.search(r"within one session\. (.*?) with a corr are answers;", TEXT, re.S)
+    sentence = re.search(r"within one\s+session\. (.*?) with a corr are answers;", TEXT, re.S)
 
     assert sentence is not None
     assert set(re.findall(r"[A-Z_]{4,}", sentence[1])) == {one.name for one in numbers.ANSWERS}
