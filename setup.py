@@ -44,7 +44,6 @@ setup(
         "zstandard>=0.23",
         "click>=8.1",
         "rich>=13",
-        "uvloop>=0.21; platform_python_implementation == 'CPython' and sys_platform != 'win32'",
         "tzdata>=2026.1",
     ],
     extras_require={

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from hmi.service import HmiService
 from hmi.services import Services
+from scada.addresses import authority
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
@@ -18,6 +19,7 @@ from scada.dr_dispatch.desk import CommandDesk
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.modbus.service import ModbusService
+from scada.errors import ConfigError, Problem
 from scada.historian.service import Historian
 from scada.lock import DataDirLock
 from scada.loop import MeasuredSelector
@@ -25,6 +27,7 @@ from scada.metering.service import MeteringService
 from scada.opcua_server.service import OpcuaService
 from scada.parts import Parts
 from scada.ports import Health
+from scada.registry.names import device_clashes
 from scada.registry.service import RegistryService
 from scada.self_monitor import SelfMonitor
 from scada.settings import Settings
@@ -63,29 +66,38 @@ class Server:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._lock.acquire()
         work, durable = self._parts.pool("analytics", 4), self._parts.pool("durable", 2)
-        bus = TagBus(clock, reactor, on_failure=_report)
+        bus = TagBus(clock, reactor, on_failure=_report, on_refusal=_refused)
 
         registry = await run(RegistryService(settings.registry, data, clock, reactor))
         if registry.initial_password is not None:   # at once: it is stored nowhere, and a later part may fail to start
             print(f"first start: log in as admin with the one-time password {registry.initial_password}", flush=True)
+        shared = device_clashes(registry.directory.site, (one.name for one in settings.modbus.devices))
+        if problems := [Problem("modbus.devices", name, said) for name, said in shared]:
+            raise ConfigError(problems)
         historian = await run(Historian(settings.historian, data, clock, reactor, bus))
         keys = KeyStore.open(*key_files(settings))
-        dmesh = DmeshService(settings.dmesh, clock, reactor, bus, historian.intervals, registry, keys)
-        metering = await run(MeteringService(registry, historian.intervals, historian.intervals, bus, clock, reactor, work))
+        dmesh = DmeshService(settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys)
+        metering = await run(
+            MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)
+        )
         balancing = await run(
             BalancingService(
-                registry, bus, bus, metering, historian.intervals, historian.intervals, historian.live, historian.results,
-                clock, reactor, work, settings.site.timezone,
+                registry, bus, bus.of("balancing"), metering, historian.intervals, historian.intervals, historian.live,
+                historian.results, clock, reactor, work, settings.site.timezone,
             )
         )
-        alarms = await run(AlarmService(bus, dmesh, registry, registry.audit, bus, clock, reactor, data, durable))
+        alarms = await run(
+            AlarmService(bus, dmesh, registry, registry.audit, bus.of("alarms"), clock, reactor, data, durable)
+        )
         desk = await run(
-            CommandDesk(settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus)
+            CommandDesk(
+                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch")
+            )
         )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
-        await run(ModbusService(settings.modbus, clock, reactor, bus, folders=meters))
+        await run(ModbusService(settings.modbus, clock, reactor, bus.of("Modbus"), folders=meters))
         waiting: list[Deferred[Any]] = []
         if settings.opcua.enabled:
             opcua = OpcuaService(
@@ -115,9 +127,9 @@ class Server:
 def announcement(settings: Settings) -> str:
     """What a person at the terminal should know once everything listens."""
     lines = [f"{settings.site.title or settings.site.name}: started"]
-    lines.append(f"  HMI      http://{settings.hmi.host}:{settings.hmi.port}")
+    lines.append(f"  HMI      http://{authority(settings.hmi.host, settings.hmi.port)}")
     if settings.opcua.enabled:
-        lines.append(f"  OPC UA   opc.tcp://{settings.opcua.host}:{settings.opcua.port}/")
+        lines.append(f"  OPC UA   opc.tcp://{authority(settings.opcua.host, settings.opcua.port)}/")
     lines.append(f"  DMLP     {settings.dmesh.host} port {settings.dmesh.port}")
     if settings.dispatch.monitor_only:
         lines.append("  MONITOR ONLY: no command leaves for the field (dispatch.monitor_only)")
@@ -132,6 +144,10 @@ def key_files(settings: Settings) -> tuple[Path, Path]:
 
 def _report(name: str, error: BaseException) -> None:
     log.error("listener {name} of the bus failed: {error!r}", name=name, error=error)
+
+
+def _refused(sentence: str) -> None:
+    log.warn("the bus refused something: {sentence}", sentence=sentence)
 
 
 def _first_error(failure: Any) -> Any:

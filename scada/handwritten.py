@@ -1,9 +1,14 @@
 """YAML as people write it: where a key stands, keys that stand twice, and a model's findings as sentences for people."""
 
 from collections.abc import Iterator
-from typing import Any
+from copy import deepcopy
+from typing import Any, Final, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
+
+MOST_REPAIRS: Final = 500
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def line_of(node: yaml.Node | None, location: tuple[Any, ...]) -> int | None:
@@ -37,6 +42,39 @@ def repeated_keys(node: yaml.Node | None, at: tuple[Any, ...] = ()) -> Iterator[
     elif isinstance(node, yaml.SequenceNode):
         for position, one in enumerate(node.value):
             yield from repeated_keys(one, (*at, position))
+
+
+def sound_part(model: type[Model], data: Any, stand_in: dict[str, Any] | None = None) -> Model | None:
+    """
+    What a model makes of a document without everything that is wrong in it, so that the rest can be looked at too.
+
+    An item of a list that lacks something is left out; keys missing at the top are taken from `stand_in`.
+    """
+    data = deepcopy(data)
+    for _ in range(MOST_REPAIRS):
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            last = error.errors()[-1]               # the last one, so that places in lists stay right
+        location = last["loc"][:-1] if last["type"] == "missing" else last["loc"]
+        if not location:
+            name = str(last["loc"][0]) if last["loc"] else ""
+            if not isinstance(data, dict) or name in data or name not in (stand_in or {}):
+                return None
+            data[name] = (stand_in or {})[name]
+        elif not _take_out(data, location):
+            return None
+    return None
+
+
+def _take_out(data: Any, location: tuple[Any, ...]) -> bool:
+    for part in location[:-1]:
+        data = data[part]
+    try:
+        del data[location[-1]]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
 
 
 def sentence(error: Any) -> str:

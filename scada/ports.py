@@ -30,10 +30,13 @@ class TagSink(Protocol):
     """Where drivers and analytics put live values (reactor thread only)."""
 
     def add_device(self, device: Device) -> None:
-        """Make a device's tags known; the same name again replaces its definition and keeps its values."""
+        """Make a device's tags known; the same name again replaces its definition and keeps its values.
+
+        A name that another part holds is refused: counted and logged, never an exception.
+        """
 
     def publish(self, batch: Batch) -> None:
-        """Take one device's values; never blocks, never raises for a full subscriber (it counts)."""
+        """Take one device's values; never blocks, never raises: what is of no device or shape of its own is counted."""
 
     def disconnected(self, device: str) -> None:
         """The driver lost the device: keep the values, mark them BAD_NOT_CONNECTED now."""

@@ -31,6 +31,7 @@ LOOP = Device(
         TagDef("memory", "MB", "Resident memory of the main process"),
         TagDef("bus_values", "", "Values published since start", digits=0),
         TagDef("bus_dropped", "", "Batches dropped for slow listeners since start", digits=0),
+        TagDef("bus_refused", "", "Definitions and batches refused since start", digits=0),
     ),
     ("Server",),
     "Main process",
@@ -44,13 +45,14 @@ class SelfMonitor:
         self, bus: TagBus, health: Callable[[], list[Health]], selector: MeasuredSelector, clock: SiteClock, reactor: Any
     ) -> None:
         self._bus, self._health, self._selector, self._clock, self._reactor = bus, health, selector, clock, reactor
+        self._sink = bus.of("the server itself")
         self._loop = LoopingCall(self._tick)
         self._loop.clock = reactor
         self._worst_ms = 0.0
         self._was_ok: dict[str, bool] = {}
 
     def start(self) -> "Deferred[None]":
-        self._bus.add_device(LOOP)
+        self._sink.add_device(LOOP)
         self._reactor.callLater(0, self._forget_start)
         self._loop.start(PERIOD_S, now=False)
         return succeed(None)
@@ -84,7 +86,7 @@ class SelfMonitor:
         self._worst_ms = max(self._worst_ms, wall)
         figures = (
             wall, processor, self._selector.long_turns, self._selector.busy_turns, self._selector.turns, resident_mb(),
-            self._bus.published, sum(self._bus.drops().values()),
+            self._bus.published, sum(self._bus.drops().values()), self._bus.refused,
         )
         self._publish(LOOP.name, figures)
         for one in self._health():
@@ -99,14 +101,14 @@ class SelfMonitor:
         known = self._bus.devices().get(device)
         if known is None or known.points != points:
             tags = tuple(TagDef(point, digits=0 if point == "ok" else 1) for point in points)
-            self._bus.add_device(Device(device, tags, ("Server",), one.part))
+            self._sink.add_device(Device(device, tags, ("Server",), one.part))
         self._publish(device, (float(one.ok), *one.figures.values()))
 
     def _publish(self, device: str, figures: Iterable[float]) -> None:
         values = np.array([float(figure) for figure in figures])
         quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
         now = self._clock.now()
-        self._bus.publish(Batch(device, values, quality, now, now))
+        self._sink.publish(Batch(device, values, quality, now, now))
 
 
 def resident_mb() -> float:

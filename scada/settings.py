@@ -6,13 +6,15 @@ No secret stands in this file: passwords and tokens come from the environment va
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import attrs
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from scada.errors import ConfigError, Problem, missing_file
-from scada.handwritten import line_of, repeated_keys, sentence
+from scada.handwritten import line_of, repeated_keys, sentence, sound_part
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[^/\s][^/]*$", max_length=64)]
@@ -104,7 +106,16 @@ class InfluxSettings(Section):
     @field_validator("url")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
+        if "@" in value or "?" in value or "#" in value:    # never repeated: it is, or might be, a password
+            raise ValueError(
+                "has more in it than an address; expected http://host:port, the name in `user`, and the password or token "
+                "in what `secret_env` or `secret_file` names, because the URL is shown to people and logged"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{value!r} is no base URL; expected http://host:port or https://host:port")
         return value.rstrip("/")
 
@@ -162,8 +173,31 @@ class Settings(Section):
         return given if given is not None else self.data_dir / default
 
 
+@attrs.frozen
+class Examined:
+    """A configuration file with all that is wrong in it, and what is sound all the same."""
+
+    path: Path
+    problems: tuple[Problem, ...]
+    settings: Settings | None           # without whatever is wrong; None if that leaves nothing
+    data: dict[str, Any]                # as written
+    node: yaml.Node | None
+
+    def problem(self, expected: str, *key: Any) -> Problem:
+        """One more, at its line."""
+        return Problem(str(self.path), ".".join(str(part) for part in key), expected, line_of(self.node, key))
+
+
 def load(path: Path) -> Settings:
     """Read and check a configuration; raises `ConfigError` with every problem at once."""
+    found = examine(path)
+    if found.problems or found.settings is None:
+        raise ConfigError(found.problems)
+    return found.settings
+
+
+def examine(path: Path) -> Examined:
+    """Read a configuration whatever is wrong in it; raises `ConfigError` if nothing can be read at all."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -188,13 +222,13 @@ def load(path: Path) -> Settings:
     ]
     wrong = list(_between_sections(data))
     try:
-        settings = Settings.model_validate(data)
+        settings: Settings | None = Settings.model_validate(data)
     except ValidationError as error:
         wrong += [(one["loc"], sentence(one)) for one in error.errors()]
+        settings = sound_part(Settings, data, {"site": {"name": "?"}})
     found += [Problem(str(path), ".".join(str(part) for part in key), said, line_of(node, key)) for key, said in wrong]
-    if found:
-        raise ConfigError(sorted(found, key=lambda problem: problem.line or 0))
-    return _anchored(settings, path.parent)
+    problems = tuple(sorted(found, key=lambda problem: problem.line or 0))
+    return Examined(path, problems, settings and _anchored(settings, path.parent), data, node)
 
 
 def _between_sections(data: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], str]]:

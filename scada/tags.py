@@ -106,7 +106,7 @@ class Batch:
 class Snapshot:
     """Every tag at one instant; the arrays are read-only copies in the order of `ids`."""
 
-    ids: tuple[TagId, ...]
+    ids: tuple[TagId, ...]              # "" where a tag was that its device no longer has
     index: dict[TagId, int]             # shared, never written by readers
     values: NDArray[np.float64]
     quality: NDArray[np.uint8]

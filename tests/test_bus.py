@@ -160,3 +160,82 @@ def test_a_snapshot_is_one_instant_even_from_another_thread() -> None:
     reader.join()
 
     assert torn == []
+
+
+def test_a_tag_that_a_redefinition_drops_is_gone_and_silent() -> None:
+    """Not in a snapshot, not swept every second for ever; what was taken before still has it."""
+    reactor = Clock()
+    subject = bus(reactor)
+    subject.publish(make([230.0, 7.0], at=site_clock(reactor).now()))
+    before = subject.snapshot()
+    subject.add_device(Device("T01-meter", METER.tags[1:], METER.path))
+    subject.publish(make([8.0], at=site_clock(reactor).now()))
+    heard: list[object] = []
+    subject.subscribe(heard.extend, name="test")
+    reactor.advance(60)
+    changed = [subject.sweep() for _ in range(3)]
+    reactor.advance(0)
+    after = subject.snapshot()
+
+    assert (changed, heard) == ([0, 0, 0], [])
+    assert [tag for tag in after.ids if tag] == ["T01-meter/energy"]
+    assert after.get("T01-meter/power")[1] is Quality.BAD_CONFIG
+    assert after.get("T01-meter/energy")[:2] == (8.0, Quality.GOOD)
+    assert before.get("T01-meter/power")[:2] == (230.0, Quality.GOOD)
+
+
+def test_a_dropped_tag_that_comes_back_waits_for_its_first_value() -> None:
+    """In its old place, without its old value: nobody else's position moves, and nothing grows."""
+    subject = bus(Clock())
+    subject.publish(make([230.0, 7.0]))
+    for _ in range(3):
+        subject.add_device(Device("T01-meter", METER.tags[1:]))
+        subject.add_device(METER)
+    shot = subject.snapshot()
+
+    assert shot.ids == ("T01-meter/power", "T01-meter/energy")
+    assert np.isnan(shot.get("T01-meter/power")[0])
+    assert shot.get("T01-meter/power")[1:] == (Quality.BAD_WAITING, 0)
+    assert shot.get("T01-meter/energy")[0] == 7.0
+
+
+def test_a_name_belongs_to_the_part_that_defined_it_first() -> None:
+    """Another part's device of the same name is refused, told of once, counted; neither disturbs the other."""
+    reactor, told = Clock(), list[str]()
+    subject = TagBus(site_clock(reactor), reactor, on_refusal=told.append)
+    balancing, modbus = subject.of("balancing"), subject.of("Modbus")
+    balancing.add_device(Device("T01", (TagDef("loading", "%"),)))
+    modbus.add_device(Device("T01", (TagDef("power", "W"), TagDef("energy", "kWh"))))
+    balancing.publish(make([40.0], device="T01"))
+    for _ in range(2):
+        modbus.publish(make([1.0, 2.0], device="T01"))
+    modbus.disconnected("T01")
+    shot = subject.snapshot()
+
+    assert shot.ids == ("T01/loading",)
+    assert shot.get("T01/loading")[:2] == (40.0, Quality.GOOD)
+    assert subject.refused == 3
+    assert told == [
+        "T01 of Modbus has the name of a device of balancing; it stays without tags",
+        "Modbus says values of T01, which belongs to balancing; they are dropped",
+    ]
+
+
+def test_a_batch_that_does_not_fit_is_counted_and_ends_no_poll_loop() -> None:
+    """Of an unknown device, or with another number of values than it has tags: nothing is written, nobody hears of it."""
+    reactor, told = Clock(), list[str]()
+    subject = TagBus(site_clock(reactor), reactor, on_refusal=told.append)
+    meters = subject.of("Modbus")
+    meters.add_device(METER)
+    heard: list[object] = []
+    subject.subscribe(heard.extend, name="test")
+    meters.publish(make([1.0], device="nobody"))
+    meters.publish(make([1.0, 2.0, 3.0]))
+    meters.publish(make([1.0]))
+    meters.publish(Batch("T01-meter", np.array([1.0, 2.0]), np.zeros(1, dtype=np.uint8), 1, 1))
+    reactor.advance(0)
+
+    assert (subject.refused, subject.published, heard) == (4, 0, [])
+    assert subject.snapshot().get("T01-meter/power")[1] is Quality.BAD_WAITING
+    assert told[0] == "Modbus says values of nobody, which nobody defined; they are dropped"
+    assert told[1] == "T01-meter has 2 tags, and Modbus says (3,) values and (3,) qualities; they are dropped"

@@ -49,6 +49,17 @@ def test_the_rooms_of_the_architecture_page_exist() -> None:
     assert [room for room in rooms if not (ROOT / room).is_dir()] == []
 
 
+def test_the_files_where_one_begins_to_read_a_room_exist() -> None:
+    """In the room's folder, or in the repository where a path is given."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w/.*]+)` \|[^|]*\| ([^|]+) \|$", text, re.MULTILINE)
+    named = [(room.removesuffix("/*.py"), name) for room, names in rows for name in re.findall(r"`([^`]+)`", names)]
+
+    assert len(rows) > 10
+    assert len(named) >= len(rows)
+    assert [where for where in named if not any((ROOT / base / where[1]).is_file() for base in (where[0], "."))] == []
+
+
 def test_the_recipes_name_files_that_exist() -> None:
     """Every path in CONTRIBUTING is real."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -119,6 +119,24 @@ def test_a_fault_in_one_section_hides_none_between_sections(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("url", ["http://ana:hunter2@h:8086", "htp://ana:hunter2@h", "https://h/?u=ana&p=hunter2"])
+def test_a_secret_in_the_url_of_a_replica_is_refused_and_not_repeated(tmp_path: Path, url: str) -> None:
+    """The URL stands in health, on pages and in the log."""
+    ((_, key, said),) = problems(tmp_path, f"site: {{name: N}}\nhistorian: {{influx: [{{url: '{url}'}}]}}\n")
+
+    assert key == "historian.influx.0.url"
+    assert "secret_env" in said
+    assert "secret_file" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("url", ["h:8086", "ftp://h", "http://", "http://[::1"])
+def test_what_is_no_base_url_is_refused(tmp_path: Path, url: str) -> None:
+    """At the start, not by a replica that never answers."""
+    assert "expected http://host:port" in problems(
+        tmp_path, f"site: {{name: N}}\nhistorian: {{influx: [{{url: '{url}'}}]}}\n")[0][2]
+
+
 def test_device_names_must_differ(tmp_path: Path) -> None:
     """Two devices with one name would write into each other's tags."""
     device = "    - {name: M, template: t, host: h}\n"

@@ -26,7 +26,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @allow(STAFF)
     def tags() -> Any:
         cells = Cells(services.bus)
-        found = [tag for tag in cells.shot.ids if fits(request.args.get("q", ""), tag)]
+        found = [tag for tag in cells.shot.ids if tag and fits(request.args.get("q", ""), tag)]
         page = Page.of(found, request.args.get("page", "1"), whole("size", 100, 1, 1000))
         rows = []
         for tag in page.rows:

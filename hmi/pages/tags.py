@@ -24,7 +24,7 @@ def make(services: Services) -> Blueprint:
         quality = cells.shot.quality
         found = [
             tag for n, tag in enumerate(cells.shot.ids)
-            if (not only_bad or quality[n] >= UNCERTAIN) and (not query or fits(query, tag))
+            if tag and (not only_bad or quality[n] >= UNCERTAIN) and (not query or fits(query, tag))
         ]
         page = Page.of(found, request.args.get("page", "1"), SIZE)
         rows = [(cells(tag), cells.definition(tag)) for tag in page.rows]

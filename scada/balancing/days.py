@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scada.clock import HOUR_S
 
 ONE_DAY: Final = timedelta(days=1)
+A_YEAR_H: Final = 366 * 24
 
 
 def day_bounds(zone: ZoneInfo, first_hour: int, last_hour: int) -> NDArray[np.int64]:
@@ -38,8 +39,16 @@ def day_bounds(zone: ZoneInfo, first_hour: int, last_hour: int) -> NDArray[np.in
     days = (last - first).days + 2
     seconds = np.array([_midnight(zone, first + index * ONE_DAY) for index in range(days)], dtype=np.int64)
     if (seconds % HOUR_S).any():
-        raise ValueError(f"{zone.key}: days do not begin on a full UTC hour; hourly profiles cannot be added up to days")
+        raise ValueError(
+            f"{zone.key}: days do not begin on a full UTC hour, and hourly profiles cannot be added up to them; "
+            "expected a zone with a whole-hour offset"
+        )
     return seconds // HOUR_S
+
+
+def whole_hours(zone: ZoneInfo, hour: int) -> None:
+    """Raise the `ValueError` of `day_bounds` if any midnight of the year from `hour` on needs half-hour profiles."""
+    day_bounds(zone, hour, hour + A_YEAR_H)
 
 
 def _midnight(zone: ZoneInfo, day: date) -> int:

@@ -14,7 +14,7 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.balancing import edges as register_edges
 from scada.balancing.compute import KIND, Outcome, Stores, compute
-from scada.balancing.days import day_bounds
+from scada.balancing.days import whole_hours
 from scada.balancing.feeds import Feeds
 from scada.balancing.groups import device, hours_of, membership, single_hours
 from scada.balancing.ticker import TransformerTicker
@@ -84,9 +84,9 @@ class BalancingService:
 
     def start(self) -> "Deferred[None]":
         try:
-            day_bounds(self._stores.zone, self._clock.hour(), self._clock.hour())
+            whole_hours(self._stores.zone, self._clock.hour())
         except ValueError as error:
-            raise StartError("balancing", str(error), "choose a site.timezone with a whole-hour offset") from None
+            raise StartError("balancing", str(error), "see site.timezone") from None
         self._unsubscribe = [
             self._store.subscribe(self._committed),
             self._registry.subscribe(self._registry_changed),

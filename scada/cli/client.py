@@ -15,6 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import click
 
+from scada.addresses import authority, to_call
 from scada.errors import CommandRejected, LinkError, ScadaError
 from scada.settings import load
 
@@ -33,8 +34,7 @@ class Api:
     def of(cls, config: Path) -> "Api":
         """The API of the server that runs with this configuration on this machine."""
         hmi = load(config).hmi
-        host = "127.0.0.1" if hmi.host in ("0.0.0.0", "::") else hmi.host
-        return cls(f"http://{host}:{hmi.port}")
+        return cls(f"http://{authority(to_call(hmi.host), hmi.port)}")
 
     def log_in(self, name: str) -> None:
         password = os.environ.get("SCADA_PASSWORD") or click.prompt(f"password of {name}", hide_input=True, err=True)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from scada.clock import HOUR_S
+from scada.clock import HOUR_S, NS
 
 FIRST_YEAR, LAST_YEAR = 1971, 2200       # in ns since 1970 they fit 64 bits
 
@@ -33,6 +33,23 @@ def period(first: str | None, last: str | None, zone: ZoneInfo, now_s: int, hour
 def local(seconds: float, zone: ZoneInfo) -> str:
     """A time for people: site zone, with its offset."""
     return datetime.fromtimestamp(seconds, zone).isoformat(sep=" ", timespec="seconds")
+
+
+def local_ns(at: int, zone: ZoneInfo) -> str:
+    """The same from ns since 1970, with milliseconds where there are some."""
+    seconds, millis = _split(at)
+    when = datetime.fromtimestamp(seconds, zone).replace(microsecond=millis * 1000)
+    return when.isoformat(sep=" ", timespec="milliseconds" if millis else "seconds")
+
+
+def utc_ns(at: int) -> str:
+    """UTC from ns since 1970, with milliseconds where there are some."""
+    seconds, millis = _split(at)
+    return utc(seconds).replace("Z", f".{millis:03d}Z") if millis else utc(seconds)
+
+
+def _split(at: int) -> tuple[int, int]:
+    return at // NS, at % NS // 1_000_000
 
 
 def utc(seconds: int) -> str:

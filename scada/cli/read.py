@@ -1,8 +1,10 @@
 """`scada read`: the history of a metering point or a tag, straight from the store, also while the server runs."""
 
 import csv
+import json
 import sys
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
@@ -11,17 +13,21 @@ from zoneinfo import ZoneInfo
 import click
 import numpy as np
 
-from scada.cli.output import one_of, print_json, print_table
-from scada.cli.periods import local, period, utc
+from scada.cli.output import one_of, print_table
+from scada.cli.periods import local, local_ns, period, utc_ns
 from scada.cli.run import make_clock
 from scada.clock import HOUR_S, NS
 from scada.errors import ConfigError, Problem
+from scada.ports import LiveReader, TagHistory
 from scada.settings import Settings, load
 from scada.site import Directory
 from scada.tags import Quality
 
 MOST_COMPARED: Final = 5000             # names held against a misspelt one
-Row = tuple[int, float, str]            # s since 1970, value, quality
+MOST_SHOWN: Final = 5000                # rows of a table; more is for programs
+PAGE: Final = 100_000                   # samples read at once
+FIRST_WINDOW_NS: Final = 24 * HOUR_S * NS
+Row = tuple[int, float, str]            # ns since 1970, value, quality
 
 
 @click.command()
@@ -39,22 +45,42 @@ def read(config: Path, name: str, first: str | None, last: str | None, as_json: 
     now = make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now)
     directory = _directory(settings)
+    rows: Iterable[Row]
     if "/" in name:
         unit, rows = of_tag(settings, directory, name, start, end)
     else:
         unit, rows = of_point(settings, directory, name, start, end, now)
     if as_json:
-        values = [{"at": utc(at), "value": None if np.isnan(value) else value, "quality": how} for at, value, how in rows]
-        print_json({"name": name, "unit": unit, "rows": values})
+        _write_json(name, unit, rows)
     elif as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(("at", f"value [{unit}]" if unit else "value", "quality"))
-        writer.writerows((utc(at), "" if np.isnan(value) else repr(value), quality) for at, value, quality in rows)
+        writer.writerows((utc_ns(at), "" if np.isnan(value) else repr(value), quality) for at, value, quality in rows)
     else:
-        shown = [(local(at, zone), "" if np.isnan(value) else f"{value:,.3f}", quality) for at, value, quality in rows]
+        newest: deque[Row] = deque(maxlen=MOST_SHOWN)
+        count = 0
+        for row in rows:
+            newest.append(row)
+            count += 1
+        shown = [(local_ns(at, zone), "" if np.isnan(value) else f"{value:,.3f}", quality) for at, value, quality in newest]
         print_table(f"{name} [{unit}]" if unit else name, ("at", unit or "value", "quality"), shown, numbers=(1,))
-        if not rows:
+        if not count:
             click.echo(f"nothing between {local(start, zone)} and {local(end, zone)}; --from and --to choose another time")
+        if count > len(newest):
+            said = f"the newest {len(newest):,} of {count:,} rows; --from and --to choose fewer, --csv or --json writes all"
+            click.echo(said, err=True)
+
+
+def _write_json(name: str, unit: str, rows: Iterable[Row]) -> None:
+    """Row by row, so that a year of seconds needs no memory."""
+    click.echo(f'{{\n  "name": {json.dumps(name, ensure_ascii=False)},\n  "unit": {json.dumps(unit, ensure_ascii=False)},')
+    click.echo('  "rows": [', nl=False)
+    separator = "\n    "
+    for at, value, quality in rows:
+        row = {"at": utc_ns(at), "value": None if np.isnan(value) else value, "quality": quality}
+        click.echo(separator + json.dumps(row), nl=False)
+        separator = ",\n    "
+    click.echo("\n  ]\n}")
 
 
 def _directory(settings: Settings) -> Directory:
@@ -80,11 +106,11 @@ def of_point(
     first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
     found = consumption(directory, reader.intervals, [name], first_hour, hours, now // HOUR_S)
     starts = (first_hour + np.arange(hours)) * HOUR_S
-    return found.units[0], _rows(starts, found.values[0], found.quality[0])
+    return found.units[0], list(_rows(starts * NS, found.values[0], found.quality[0]))
 
 
-def of_tag(settings: Settings, directory: Directory, name: str, start: int, end: int) -> tuple[str, list[Row]]:
-    """Samples of a live tag."""
+def of_tag(settings: Settings, directory: Directory, name: str, start: int, end: int) -> tuple[str, Iterator[Row]]:
+    """Samples of a live tag, read as they are asked for."""
     from scada.cli.units import unit_of
     from scada.historian.livefiles import LiveHistory
     from scada.historian.service import open_reader
@@ -93,8 +119,28 @@ def of_tag(settings: Settings, directory: Directory, name: str, start: int, end:
     known = live.tags()
     if name not in known:
         raise unknown("stored tag", name, known)
-    found = live.read(name, start * NS, end * NS)
-    return unit_of(settings, directory, name), _rows(found.at // NS, found.values, found.quality)
+    found = pages(live, name, start * NS, end * NS)
+    return unit_of(settings, directory, name), (row for page in found for row in _rows(page.at, page.values, page.quality))
+
+
+def pages(live: LiveReader, name: str, first: int, last: int, most: int = PAGE) -> Iterator[TagHistory]:
+    """
+    Everything in [first, last), oldest first, less than `most` samples at a time.
+
+    A reader gives the newest samples of what was asked: a page that is full may lack some, and is asked for in halves.
+    """
+    window = FIRST_WINDOW_NS
+    while first < last:
+        end = min(first + window, last)
+        page = live.read(name, first, end, most)
+        if len(page.at) >= most and end - first > 1:
+            window = (end - first) // 2
+            continue
+        if len(page.at):
+            yield page
+        first = end
+        if len(page.at) < most // 4:
+            window *= 2
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:
@@ -106,9 +152,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:
     return ConfigError([Problem("argument", "NAME", f"no {what} {name!r}; {there}")])
 
 
-def _rows(at: Any, values: Any, quality: Any) -> list[Row]:
+def _rows(at: Any, values: Any, quality: Any) -> Iterator[Row]:
     names = {int(one): one.name.lower() for one in Quality}
-    return [(int(a), float(v), names[int(q)]) for a, v, q in zip(at, values, quality, strict=True)]
+    return ((int(a), float(v), names[int(q)]) for a, v, q in zip(at, values, quality, strict=True))
 
 
 def history_dir(settings: Settings) -> Path:

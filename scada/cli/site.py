@@ -15,12 +15,14 @@ from scada import settings as configuration
 from scada.cli.fit import misfits
 from scada.cli.output import tell
 from scada.commands import Actor, Origin, Role
-from scada.errors import Problem, ScadaError
+from scada.errors import ConfigError, Problem, ScadaError
 from scada.lock import private_directory
 from scada.registry import exchange
 from scada.registry.database import RegistryDatabase, open_registry, url_of
 from scada.registry.draft import Outcome
 from scada.registry.kinds import KINDS
+from scada.registry.names import device_clashes
+from scada.site import Site
 
 CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -64,11 +66,13 @@ def site() -> None:
 def import_(config: Path, file: Path, replace: bool, dry_run: bool, as_json: bool) -> None:
     """Put FILE (YAML, a folder of CSV files or one CSV file) into the registry of CONFIG, all of it or nothing."""
     with registry_of(config) as database:
-        draft = exchange.read(file)
+        draft, loaded = exchange.read(file), configuration.load(config)
+        if loaded.modbus.devices:
+            refuse_shared_names(loaded, database.try_out(draft, replace=replace).site)
         outcome = database.try_out(draft, replace=replace) if dry_run else (
             database.put(draft, person(), str(file), replace=replace)
         )
-    warnings: list[Problem] = [*outcome.warnings, *misfits(config, configuration.load(config), outcome.site)]
+    warnings: list[Problem] = [*outcome.warnings, *misfits(config, loaded, outcome.site)]
     if as_json:
         counts = {what: getattr(outcome, what) for what in ("added", "changed", "removed")}
         click.echo(json.dumps({**counts, "dry_run": dry_run, "warnings": [str(one) for one in warnings]}))
@@ -80,6 +84,13 @@ def import_(config: Path, file: Path, replace: bool, dry_run: bool, as_json: boo
         console.print(_changes(outcome, "Would change" if dry_run else "Changed"))
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+
+
+def refuse_shared_names(loaded: configuration.Settings, content: Site) -> None:
+    """The registry does not know the configuration's devices, and they share the bus."""
+    clashes = tuple(device_clashes(content, (device.name for device in loaded.modbus.devices)))
+    if clashes:
+        raise ConfigError(Problem("registry", name, said) for name, said in clashes)
 
 
 def _changes(outcome: Outcome, title: str) -> Table:

@@ -119,8 +119,7 @@ class LiveHistory:
         self.damaged = 0
 
     def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
-        found = self._read(tag, first, last, limit)
-        found = in_order(found.take((found.at >= first) & (found.at < last)))
+        found = in_order(self._read(tag, first, last, limit))
         found = found.take(slice(max(len(found) - limit, 0), None))
         return TagHistory(found.at, found.values, found.quality)
 
@@ -138,11 +137,12 @@ class LiveHistory:
             rows = hot.execute(
                 "SELECT n, crc, samples FROM hot WHERE last >= ? AND first < ? ORDER BY number", (first, last)
             ).fetchall()
-        parts = self._decoded(rows, number)
+        parts = [part.take((part.at >= first) & (part.at < last)) for part in self._decoded(rows, number)]
         got = sum(len(part) for part in parts)
+        enough = 2 * limit                                  # the hot log may repeat everything that was rolled
         oldest, newest = first // HOUR_NS, (last - 1) // HOUR_NS
         for path in sorted(self._directory.glob("live-????-??.sqlite"), reverse=True):
-            if got >= limit or not month_path(self._directory, oldest) <= path <= month_path(self._directory, newest):
+            if got >= enough or not month_path(self._directory, oldest) <= path <= month_path(self._directory, newest):
                 continue
             with self._pool.reading(path) as database:
                 if database is None:
@@ -151,9 +151,10 @@ class LiveHistory:
                     "SELECT n, crc, samples FROM chunk WHERE tag=? AND hour BETWEEN ? AND ? ORDER BY hour DESC",
                     (number, oldest, newest),
                 ):
-                    parts[:0] = self._decoded([row], number)
-                    got += row[0]
-                    if got >= limit:
+                    found = [part.take((part.at >= first) & (part.at < last)) for part in self._decoded([row], number)]
+                    parts[:0] = found
+                    got += sum(len(part) for part in found)
+                    if got >= enough:
                         break
         return join(parts)
 

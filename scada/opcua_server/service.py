@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from scada.addresses import authority
 from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role
 from scada.errors import StartError
@@ -137,8 +138,7 @@ class OpcuaService:
 
     @property
     def endpoint(self) -> str:
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"opc.tcp://{host}:{self._settings.port}/"
+        return f"opc.tcp://{authority(self._settings.host, self._settings.port)}/"
 
     @property
     def pid(self) -> int | None:

@@ -10,6 +10,7 @@ from scada.commands import LoadClass
 from scada.errors import Problem
 from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH
 from scada.registry.kinds import KIND, KINDS, hour_text
+from scada.registry.names import clashes, one_of
 from scada.site import Directory, MeterPeriod, Site
 
 PHASES: Final = ("", "L1", "L2", "L3", "L1L2", "L1L3", "L2L3", "L1L2L3")
@@ -126,12 +127,8 @@ def _unique(site: Site) -> Iterator[Finding]:
         yield from _twice(name, field, [getattr(thing, field) for thing in getattr(site, name)], site)
     places = [(module.concentrator, module.index) if module.index else object() for module in site.modules]
     yield from _twice("modules", "index", places, site)
-    taken: dict[str, str] = {}
-    for name in ("transformers", "concentrators", "modules"):
-        for position, thing in enumerate(getattr(site, name)):
-            if (other := taken.setdefault(thing.name, name)) != name:
-                text = f"{thing.name!r} is also one of the {other}; devices share one name space"
-                yield Finding(name, position, "name", text)
+    for kind_name, position, said in clashes(site):
+        yield Finding(kind_name, position, "name", said)
 
 
 def _twice(kind: str, field: str, keys: list[Any], site: Site) -> Iterator[Finding]:
@@ -154,14 +151,10 @@ def _references(site: Site, ghosts: dict[str, set[Any]]) -> Iterator[Finding]:
             values = value if form.many else () if value == "" and (name, field) not in REQUIRED else (value,)
             unknown = [form.text(one) for one in values if one not in there]
             if unknown:
-                yield Finding(name, position, field, f"no {_one_of(target)} {', '.join(unknown)}; expected one that exists")
+                yield Finding(name, position, field, f"no {one_of(target)} {', '.join(unknown)}; expected one that exists")
             if form.many and len(set(values)) < len(values):
                 twice = sorted({form.text(one) for one in values if values.count(one) > 1})
                 yield Finding(name, position, field, f"{', '.join(twice)} stands twice; expected each member once")
-
-
-def _one_of(kind: str) -> str:
-    return kind.removesuffix("s").replace("_", " ")
 
 
 def _periods(site: Site) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Engine, Select, select, update
+from sqlalchemy import Connection, Engine, Select, make_url, select, update
 
 from scada.clock import SiteClock
 from scada.commands import Actor, Role
@@ -36,6 +36,21 @@ def open_registry(url: str, clock: SiteClock | None = None) -> "RegistryDatabase
     database = RegistryDatabase(url, clock or SiteClock())
     database.open()
     return database
+
+
+def look(url: str) -> Site:
+    """The site of an SQLite registry that is there, without changing anything; an empty one where that cannot be told."""
+    place = make_url(url)
+    if place.get_backend_name() != "sqlite" or not place.database or not Path(place.database).is_file():
+        return Site()
+    engine = make_engine(url)
+    try:
+        with reading(engine) as connection:
+            return rows.load(connection)
+    except StorageError:                # of another version, or just being made: who opens it will say so
+        return Site()
+    finally:
+        engine.dispose()
 
 
 class RegistryDatabase:

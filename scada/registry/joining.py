@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from scada.registry.names import on_the_bus
 from scada.site import Adoption, Concentrator, Directory, JoinedModule, Module, ModuleState, Site
 
 
@@ -28,7 +29,7 @@ def join(site: Site, announced: Sequence[JoinedModule]) -> Joined:
     """
     directory = Directory(site)
     modules = dict(directory.module_of_eui)
-    names = {one.name for kind in (site.transformers, site.concentrators, site.modules) for one in kind}
+    names = set(on_the_bus(site))
     holders = {(module.concentrator, module.index): module.eui for module in site.modules if module.index}
     elsewhere: list[str] = []
     heard: dict[int, None] = {}

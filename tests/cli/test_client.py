@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,19 @@ def listening() -> HTTPServer:
     server = HTTPServer(("127.0.0.1", 0), type("Own", (Answer,), {"heard": []}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [("127.0.0.1", "http://127.0.0.1:8080"), ("0.0.0.0", "http://127.0.0.1:8080"), ("'::'", "http://[::1]:8080"),
+     ("'fd00::5'", "http://[fd00::5]:8080"), ("scada.local", "http://scada.local:8080")],
+)
+def test_the_address_is_one_that_can_be_called(tmp_path: Path, host: str, base: str) -> None:
+    """An IPv6 address stands in brackets; "everywhere" is called here."""
+    config = tmp_path / "scada.yaml"
+    config.write_text(f"site: {{name: N}}\nhmi: {{host: {host}}}\n", encoding="utf-8")
+
+    assert Api.of(config).base == base
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scada.cli import main
+from scada.cli.read import MOST_SHOWN, PAGE, pages
 from scada.clock import NS
 from scada.historian.livefiles import LiveFiles
 from scada.historian.samples import Samples
@@ -85,6 +86,65 @@ def test_a_time_that_cannot_be_is_refused_in_a_sentence(config: Path, first: str
 
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+MANY = PAGE + 20_000
+
+
+@pytest.fixture
+def much(config: Path) -> Path:
+    """More samples than are read at once: four a second, over 30,000 seconds, half of them rolled into chunks."""
+    files = LiveFiles(config.parent / "data" / "history")
+    number = files.open()["T01/loading"]
+    at = START_S * NS + np.arange(1, MANY + 1, dtype=np.int64) * (NS // 4)
+    for part in (slice(0, MANY // 2), slice(MANY // 2, MANY)):
+        count = len(at[part])
+        files.append([], Samples(
+            np.full(count, number, np.int32), at[part], np.arange(MANY)[part] + 0.5, np.zeros(count, np.uint8)
+        ))
+        if part.start == 0:
+            files.roll()
+    files.close()
+    return config
+
+
+def test_nothing_is_left_out_of_csv_and_json(much: Path) -> None:
+    """All samples, once each, oldest first; times to the millisecond where the source had them."""
+    lines = read(much, "T01/loading", "--csv").output.splitlines()[1:]
+    rows = json.loads(read(much, "T01/loading", "--json").output)["rows"]
+
+    assert len(lines) == len(rows) == MANY + 1
+    assert [row["value"] for row in rows[1:]] == [number + 0.5 for number in range(MANY)]
+    assert [row["at"] for row in rows[:5]] == [
+        "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.250Z", "2026-01-01T00:00:00.500Z", "2026-01-01T00:00:00.750Z",
+        "2026-01-01T00:00:01Z",
+    ]
+    assert lines[1] == "2026-01-01T00:00:00.250Z,0.5,good"
+
+
+def test_a_table_says_how_much_it_left_out(much: Path) -> None:
+    """The newest rows are for people, all of them for programs."""
+    done = read(much, "T01/loading")
+
+    assert "2026-01-01 02:00:00+02:00" not in done.stdout
+    assert "2026-01-01 10:20:00+02:00" in done.stdout
+    assert f"the newest {MOST_SHOWN:,} of {MANY + 1:,} rows" in done.stderr
+    assert "--csv or --json writes all" in done.stderr
+
+
+def test_pages_are_bounded_and_whole_however_dense_the_samples_are(much: Path) -> None:
+    """Also where a window begins inside an hour, and where what was rolled lies next to what was not."""
+    from typing import cast
+
+    from scada.historian.livefiles import LiveHistory
+    from scada.historian.service import open_reader
+
+    live = cast(LiveHistory, open_reader(much.parent / "data" / "history").live)
+    first, last = START_S * NS, (START_S + 86_400) * NS
+    found = list(pages(live, "T01/loading", first, last, most=7_000))
+
+    assert max(len(page.at) for page in found) < 7_000
+    assert np.concatenate([page.at for page in found]).tolist() == [first + n * (NS // 4) for n in range(MANY + 1)]
 
 
 def test_one_format_at_a_time(config: Path) -> None:

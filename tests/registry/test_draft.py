@@ -126,9 +126,38 @@ def test_an_error_against_what_the_registry_holds_is_told_at_the_line_of_the_fil
 
 
 def test_devices_share_one_name_space(tmp_path: Path) -> None:
-    """A module called like a transformer would speak with its tags."""
-    with pytest.raises(ConfigError, match="'T01' is also one of the transformers"):
+    """A concentrator called like a transformer would speak with its tags; so would everything else that has some."""
+    with pytest.raises(ConfigError, match=r"concentrators\.0\.name: concentrator T01 and transformer T01 share a name"):
         put(tmp_path, "concentrators: [{name: T01, link_id: 00000001}]")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("balance_groups", "LG-1", "balance group LG-1 and load group LG-1 share a name"),
+        ("balance_groups", "C01-001", "balance group C01-001 and module C01-001 share a name"),
+        ("balance_groups", "Dispatch", "balance group Dispatch and the desk's own tags share a name"),
+        ("balance_groups", "Alarms", "balance group Alarms and the alarms' own tags share a name"),
+        ("balance_groups", "Alarm.T01", "balance group Alarm.T01 and the alarm tags of a device share a name"),
+        ("balance_groups", "C01-001.ch0", "balance group C01-001.ch0 and a part of module C01-001 share a name"),
+        ("balance_groups", "C01-sensors", "balance group C01-sensors and a part of concentrator C01 share a name"),
+        ("transformers", "server.process", "transformer server.process and the server's own tags share a name"),
+    ],
+)
+def test_both_who_share_a_name_are_named(tmp_path: Path, kind: str, name: str, said: str) -> None:
+    """Groups, and what the server itself puts on the bus, are in the name space too; the second is refused."""
+    medium = ", medium: water" if kind == "balance_groups" else ""
+    with pytest.raises(ConfigError) as caught:
+        put(tmp_path, f"{kind}: [{{name: {name}{medium}}}]")
+
+    assert [one.expected for one in caught.value.problems] == [
+        f"{said}; expected another one, for whatever has tags needs its own"
+    ]
+
+
+def test_a_name_that_only_looks_like_a_part_is_free(tmp_path: Path) -> None:
+    """Of something that has no such parts, or does not exist."""
+    put(tmp_path, "balance_groups: [{name: T01.ch0, medium: water}, {name: north-sensors, medium: water}]")
 
 
 @pytest.mark.parametrize("name", ["", " ", "x/y", "x" * 65, "a\\tb"])

@@ -212,3 +212,9 @@ def test_the_data_directory_is_for_us_alone(site: Site) -> None:
     assert (site.folder / "data").stat().st_mode & 0o077 == 0
     assert secret
     assert loose == []
+
+
+def test_no_part_spoke_under_another_parts_name(site: Site, dispatcher: Api) -> None:
+    """After all of the above the bus has refused nothing: every device has one owner, every batch its shape."""
+    assert tag_is_good(dispatcher, "server.process/bus_values")["value"] > 1000
+    assert tag_is_good(dispatcher, "server.process/bus_refused")["value"] == 0

@@ -58,6 +58,20 @@ def test_a_broken_configuration_names_every_problem_and_starts_nothing(make_site
     assert not (site.folder / "data").exists()
 
 
+def test_a_meter_with_the_name_of_its_transformer_is_refused_by_check_and_run(make_site: Callable[..., Site]) -> None:
+    """One name on the bus for two things would fail at every poll; the sentence says which two."""
+    meter = {"name": "T01", "template": "eastron_sdm630", "host": "127.0.0.1", "port": 1}
+    site = make_site(changes={"modbus": {"devices": [meter]}})
+    site.prepare()
+    checked = site.scada("check", str(site.config), check=False)
+    ran = site.scada("run", str(site.config), check=False)
+
+    assert (checked.returncode, ran.returncode) == (2, 1)
+    for said in (checked.stderr, ran.stderr):
+        assert "Modbus device T01 and transformer T01 share a name" in said
+        assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_cleanly_with_pages_and_streams_open(make_site: Callable[..., Site], number: signal.Signals) -> None:
     """Requests in flight, a live stream, sessions of concentrators: exit status 0 within seconds."""

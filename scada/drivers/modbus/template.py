@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from scada.errors import ConfigError, Problem
-from scada.handwritten import line_of
+from scada.handwritten import line_of, repeated_keys, sound_part
 from scada.settings import Section
 
 SUFFIX: Final = ".yaml"
@@ -154,26 +154,37 @@ def parse(path: Path) -> Template:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
+        twice = list(repeated_keys(node))
+    except RecursionError:
+        raise ConfigError([Problem(where, "", "nested too deeply, or refers to itself")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(where, "", f"cannot be read: {error}")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or "not YAML"
         raise ConfigError([Problem(where, "", f"not valid YAML: {said}", mark.line + 1 if mark else None)]) from None
+    problems = [Problem(where, _key(key), "stands twice; expected it once", line) for key, line in twice]
     try:
-        file = TemplateFile.model_validate(data)
+        file: TemplateFile | None = TemplateFile.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(
-            Problem(where, _key(one["loc"]), _sentence(one), line_of(node, one["loc"])) for one in error.errors()
-        ) from None
-    if not file.points:
-        raise ConfigError([Problem(where, "points", "no points; expected at least one", line_of(node, ("points",)))])
-    points = tuple(_resolve(point, file.defaults) for point in file.points)
-    if problems := [
+        problems += [Problem(where, _key(one["loc"]), _sentence(one), line_of(node, one["loc"])) for one in error.errors()]
+        file = sound_part(TemplateFile, {**data, "points": []} if isinstance(data, dict) else {}, {
+            "title": "", "source": "", "points": [],
+        })
+    raw = data.get("points") if isinstance(data, dict) else None
+    placed = [
+        (place, _resolve(point, file.defaults)) for place, one in enumerate(raw if isinstance(raw, list) else ())
+        if file is not None and (point := sound_part(_Point, one)) is not None
+    ]
+    if raw == []:
+        problems.append(Problem(where, "points", "no points; expected at least one", line_of(node, ("points",))))
+    problems += [
         Problem(where, f"points.{place}", text, line_of(node, ("points", place)))
-        for place, text in _contradictions(points, file.max_registers)
-    ]:
-        raise ConfigError(problems)
+        for place, text in _contradictions(placed, file.max_registers if file is not None else REGISTERS_PER_REQUEST)
+    ]
+    if problems or file is None:
+        raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
+    points = tuple(point for _, point in placed)
     return Template(path.stem, file.title, points, file.max_registers, file.max_gap)
 
 
@@ -201,11 +212,11 @@ def _resolve(point: _Point, defaults: _Defaults) -> Point:
     )
 
 
-def _contradictions(points: Sequence[Point], max_registers: int) -> list[tuple[int, str]]:
-    """What single fields cannot show: (place in the list, sentence)."""
+def _contradictions(placed: Sequence[tuple[int, Point]], max_registers: int) -> list[tuple[int, str]]:
+    """What single fields cannot show, of points and their places in the list: (place, sentence)."""
     found: list[tuple[int, str]] = []
     first: dict[str, int] = {}
-    for place, point in enumerate(points):
+    for place, point in placed:
         if point.name in first:
             found.append((place, f"the name {point.name} stands twice (points.{first[point.name]}); names must differ"))
         first.setdefault(point.name, place)
