@@ -25,6 +25,7 @@ EDGES = {
     "scada/bench/": "measurements of the real thing",
     "scada/simulate/app.py": "the simulated district's process",
     "scada/simulate/keys.py": "a file only its owner may read",
+    "scada/simulate/memory.py": "fsync of what the field remembers",
     # what all packages share
     "scada/ports.py": "ports speak in Deferreds",
     "scada/bus.py": "a lock: worker threads publish too",

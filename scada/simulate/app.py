@@ -18,6 +18,7 @@ from scada.registry import exchange
 from scada.simulate.district import make_district
 from scada.simulate.field import Field, MeterValues
 from scada.simulate.keys import link_keys
+from scada.simulate.memory import FieldMemory
 from scada.simulate.options import Options
 from scada.simulate.profiles import MeasuredDay, load_profiles
 from scada.simulate.site import site_of
@@ -112,12 +113,19 @@ class Simulation:
         links = [one.link_id for one in district.concentrators]
         keys = link_keys(options.keys_file, links)
         self._truth = TruthWriter(options.truth_file)
-        start_hour = clock.now() // (NS * HOUR_S) - options.history_hours
-        self._truth.start(start_hour * HOUR_S, options.seed)
+        world = World(district, clock.now() // (NS * HOUR_S) - options.history_hours, day)
+        self._memory = FieldMemory(options.memory_file, world.identity)
+        before = self._memory.load(clock.now())
+        if before is not None:
+            world.recall(before["world"])
+            world.sleep(clock.now())
+        self._truth.start(world.at // NS, options.seed)
         self.field = Field(
-            World(district, start_hour, day), keys, {link: secrets.randbits(32) or 1 for link in links}, self._truth,
+            world, keys, {link: secrets.randbits(32) or 1 for link in links}, self._truth,
             boot_id=secrets.randbits(32),
         )
+        if before is not None:
+            self.field.recall(before)
         self._values = MeterValues(self.field)
         self.meter = SimulatedMeter(
             load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
@@ -140,6 +148,8 @@ class Simulation:
 
     def _listening(self, _: object) -> None:
         self.field.run_until(self._clock.now())         # the history, before anybody is told
+        self.field.remember = lambda: self._memory.save(self.field.memory())
+        self.field.remember()
         click.echo(f"simulated field: Modbus TCP meter on port {self.meter.port}, "
                    f"{len(self.clients)} concentrators calling, site time x {self._clock.rate:g}")
         for client in self.clients:
@@ -151,6 +161,7 @@ class Simulation:
         for client in self.clients:
             await client.stop()
         await self.meter.stop()
+        self.field.remember()
         self._truth.close()
 
     def _tick(self) -> None:
@@ -161,6 +172,8 @@ class Simulation:
             self._on_failure(error)
         if self._truth.broken is not None:              # noticed in a connection or by the meter
             self._on_failure(self._truth.broken)
+        if self._memory.broken is not None:
+            self._on_failure(self._memory.broken)
 
     def _read_meter(self) -> dict[str, float]:
         """What the meter shows at the instant it is asked."""

@@ -24,6 +24,8 @@ from scada.simulate.options import Options, read_server, read_start
 @click.option("--start", metavar="ISO-8601", help="Site time of the start, for a clock that is made here; default: now.")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), default=Path("field-keys.json"), show_default=True,
               help="Link keys: JSON of link id to key, both in hex, mode 0600; made there if it does not exist.")
+@click.option("--state", "state_file", type=click.Path(path_type=Path),
+              help="What the field remembers over a restart.  [default: field-state.json beside --clock]")
 @click.option("--truth", "truth_file", type=click.Path(path_type=Path),
               help="Write what really happened, one line of JSON per fact.")
 @click.option("--profiles", type=click.Path(path_type=Path), help="Minute × kW profiles of real consumers (with --loads).")
@@ -31,7 +33,7 @@ from scada.simulate.options import Options, read_server, read_start
               help="Which consumer has which profile and phase (with --profiles).")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed lives the same days.")
 @click.option("--history", "history_hours", type=click.IntRange(0, 24 * 62), default=0, show_default=True,
-              help="Hours before the start that the modules' archives already hold.")
+              help="Hours before the first start that the modules' archives already hold.")
 @click.option("--write-site", "site_file", type=click.Path(path_type=Path),
               help="Write the district's site file and end.")
 @click.option("--verbose", is_flag=True, help="Say on standard error when a concentrator's link comes and goes.")

@@ -4,8 +4,9 @@ Everything happens in order of site time: before a module switches its load, the
 when an hour ends, the concentrators get it. How often `run_until` is called changes nothing.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -15,6 +16,7 @@ from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import Record
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimModule
 from scada.events import EventCode
+from scada.simulate import sensors
 from scada.simulate.district import ConcentratorSpec, District
 from scada.simulate.site import ACTUATOR_ADAPTER
 from scada.simulate.truth import TruthWriter
@@ -22,6 +24,7 @@ from scada.simulate.world import ClosedHour, World
 
 JOINS_AFTER_H: Final = 1                    # the last module of the district announces itself while one looks
 WEAK_AFTER_H: Final = 2                     # hours until the weak battery is noticed
+KEPT_H: Final = 24 * 62                     # hours that a restart does not lose while no server takes them
 
 
 class Field:
@@ -31,6 +34,8 @@ class Field:
         self, world: World, keys: Mapping[int, bytes], archive_ids: Mapping[int, int], truth: TruthWriter, boot_id: int = 1
     ) -> None:
         self.world, self._truth = world, truth
+        self.remember: Callable[[], None] = lambda: None    # called before anybody is told what `memory` now holds
+        self._kept: deque[ClosedHour] = deque(maxlen=KEPT_H)
         self._euis = {
             one.link_id: {module.index: module.eui for module in one.modules} for one in world.district.concentrators
         }
@@ -39,27 +44,63 @@ class Field:
             for spec in world.district.concentrators
         )
         self._plan_episodes(world.district)
+        self._sense_at = sensors.next_after(world.at // NS)
 
     def run_until(self, to: int) -> None:
         """Let everything happen up to `to`, in its order."""
-        while (due := self._next_due()) is not None and due * NS <= to:
+        while (due := self._next_due()) * NS <= to:
             self._advance(round(due * NS))
             for one in self.concentrators:
                 one.control.run(due)
+            if due >= self._sense_at:
+                self._sense()
         self._advance(to)
 
-    def _next_due(self) -> float | None:
-        return min((due for one in self.concentrators if (due := one.control.next_due) is not None), default=None)
+    def _sense(self) -> None:
+        supply = float(self.world.transformer().voltage[0])
+        for spec, one in zip(self.world.district.concentrators, self.concentrators, strict=True):
+            one.sensed(sensors.read(spec, self._sense_at, supply))
+        self._sense_at = sensors.next_after(self._sense_at)
+
+    def memory(self) -> dict[str, Any]:
+        """What must survive the simulator, as JSON: the world, what the modules hold, hours that no server holds yet."""
+        return {
+            "world": self.world.memory(),
+            "loads": {str(one.link_id): one.control.memory() for one in self.concentrators},
+            "hours": [one.memory() for one in self._kept],
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what `memory` gave; the world was recalled before. What is delivered twice is the same twice."""
+        for one in self.concentrators:
+            one.control.recall(memory["loads"][str(one.link_id)], self.world.at / NS)
+        for closed in map(ClosedHour.recalled, memory["hours"]):
+            self._kept.append(closed)
+            self._deliver(closed)
+
+    def _next_due(self) -> float:
+        switching = (due for one in self.concentrators if (due := one.control.next_due) is not None)
+        return min([self._sense_at, *switching])
 
     def _advance(self, to: int) -> None:
         self.world.advance(to)
-        for closed in self.world.closed_hours():
-            self._close(closed)
+        ended = self.world.closed_hours()
+        if ended:
+            self._forget_delivered()
+            self._kept.extend(ended)
+            self.remember()
+        for closed in ended:
+            self._notice(closed, (closed.hour + 1) * HOUR_S)
+            self._deliver(closed)
 
-    def _close(self, closed: ClosedHour) -> None:
-        world, end = self.world, (closed.hour + 1) * HOUR_S
+    def _forget_delivered(self) -> None:
+        owed = [first for one in self.concentrators if (first := one.owed_since) is not None]
+        while self._kept and self._kept[0].hour < min(owed, default=self._kept[0].hour + 1):
+            self._kept.popleft()
+
+    def _deliver(self, closed: ClosedHour) -> None:
+        world = self.world
         self._truth.hour(closed.hour, world.eui, world.channel, closed.pulses)
-        self._notice(closed, end)
         for one in self.concentrators:
             one.close_hour(closed.hour, world.eui, world.channel, closed.register, closed.pulses, closed.status)
 
@@ -80,7 +121,7 @@ class Field:
     def _concentrator(self, spec: ConcentratorSpec, key: bytes, archive_id: int, boot_id: int) -> ConcentratorState:
         world = self.world
         last = world.district.modules[-1].eui
-        started = float(world.at // NS)
+        started, founded = float(world.at // NS), float(world.start_hour * HOUR_S)
         modules = tuple(
             SimModule(
                 module.index, module.eui, len(module.channels),
@@ -88,7 +129,7 @@ class Field:
                 None if module.actuator is None else Actuator(
                     module.actuator.load_class, module.actuator.never, module.actuator.manual_restore
                 ),
-                started + JOINS_AFTER_H * HOUR_S if module.eui == last and not module.registered else started,
+                founded + JOINS_AFTER_H * HOUR_S if module.eui == last and not module.registered else founded,
             )
             for module in spec.modules
         )
@@ -99,7 +140,7 @@ class Field:
             on_acknowledged=lambda cursor: self._truth.acknowledged(spec.link_id, archive_id, cursor),
         )
         return ConcentratorState(
-            spec.link_id, key, modules, started=started, archive_id=archive_id, boot_id=boot_id,
+            spec.link_id, key, modules, started=started, founded=founded, archive_id=archive_id, boot_id=boot_id,
             seed=world.district.seed, weak_battery=weak, outputs=outputs,
         )
 
@@ -112,6 +153,7 @@ class Field:
     def _switch(self, eui: int, supplied: bool, at: float) -> None:
         self.world.switch(eui, supplied)
         self._truth.load(eui, supplied, int(at))
+        self.remember()
 
     def _recorded(self, link_id: int, archive_id: int, record: Record) -> None:
         euis, profile = self._euis[link_id], record.profile

@@ -8,7 +8,7 @@ Two kinds of appliance carry the whole household:
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 import numpy as np
@@ -30,6 +30,12 @@ class Households(Protocol):
 
     def power(self, supplied: Flags) -> Floats:
         """What is drawn now. [W]"""
+
+    def memory(self) -> dict[str, Any]:
+        """What has changed since the start, as JSON."""
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what `memory` gave."""
 
 
 def _shape(*hours: float) -> Floats:
@@ -137,6 +143,18 @@ class StochasticHouseholds:
         total = total + self._ev.power * supplied
         return np.asarray(total, dtype=np.float64)
 
+    def memory(self) -> dict[str, Any]:
+        return {
+            "left": self._left.tolist(), "ev": self._ev.deficit.tolist(),
+            "stores": [stores.memory() for stores in self._stores],
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        self._left = np.array(memory["left"])
+        for stores, kept in zip(self._stores, memory["stores"], strict=True):
+            stores.recall(kept)
+        self._ev.deficit = np.array(memory["ev"])
+
 
 class Stores:
     """A thermostat's load: the deficit grows with use and is worked off at rated power, with hysteresis."""
@@ -156,20 +174,26 @@ class Stores:
         """Drawn if it is supplied. [W]"""
         return self._rated * self._on
 
+    def memory(self) -> dict[str, Any]:
+        return {"deficit": self._deficit.tolist(), "on": self._on.tolist()}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        self._deficit, self._on = np.array(memory["deficit"]), np.array(memory["on"], dtype=bool)
+
 
 class Charger:
     """An EV comes home some evenings with an empty battery and charges until it is full."""
 
     def __init__(self, rated: Floats, rng: np.random.Generator) -> None:
         self._rated, self._rng = rated, rng
-        self._deficit = np.where(rated > 0, rng.random(len(rated)) * 4000.0, 0.0)
+        self.deficit = np.where(rated > 0, rng.random(len(rated)) * 4000.0, 0.0)
 
     def step(self, hour: int, seconds: float, supplied: Flags) -> None:
         chance = self._rng.random((2, len(self._rated)))
-        arrives = (self._rated > 0) & (self._deficit <= 0) & (chance[0] < 0.8 * ARRIVAL[hour] * seconds / 86400.0)
-        charged = self._deficit - self.power * supplied * seconds / HOUR
-        self._deficit = np.where(arrives, 4000.0 + 12000.0 * chance[1], np.maximum(charged, 0.0))
+        arrives = (self._rated > 0) & (self.deficit <= 0) & (chance[0] < 0.8 * ARRIVAL[hour] * seconds / 86400.0)
+        charged = self.deficit - self.power * supplied * seconds / HOUR
+        self.deficit = np.where(arrives, 4000.0 + 12000.0 * chance[1], np.maximum(charged, 0.0))
 
     @property
     def power(self) -> Floats:
-        return self._rated * (self._deficit > 0.0)
+        return self._rated * (self.deficit > 0.0)

@@ -22,6 +22,7 @@ class Options:
     start_s: int                            # site time for a clock that is made here [s since 1970]
     keys_file: Path = Path("field-keys.json")
     truth_file: Path | None = None
+    state_file: Path | None = None          # None: beside the clock, if that is a file
     profiles: Path | None = None
     loads: Path | None = None
     seed: int = 1
@@ -33,6 +34,14 @@ class Options:
         if (self.profiles is None) != (self.loads is None):
             given, wanted = ("--profiles", "--loads") if self.loads is None else ("--loads", "--profiles")
             raise ConfigError([Problem("command line", given, f"expected {wanted} with it")])
+
+
+    @property
+    def memory_file(self) -> Path | None:
+        """Where the field's memory lies: the field lives as long as its clock."""
+        if self.state_file is None and self.clock_file is not None:
+            return self.clock_file.with_name("field-state.json")
+        return self.state_file
 
 
 def read_server(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ are ignored. The day is repeated. Every error is named at once, with its file an
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -145,6 +145,12 @@ class MeasuredHouseholds:
     def power(self, supplied: Flags) -> Floats:
         drawn = self._watts[:, self._minute]
         return np.asarray(drawn + np.where(supplied, self._recovery, -self._secondary), dtype=np.float64)
+
+    def memory(self) -> dict[str, Any]:
+        return {"later": self._later.tolist(), "minute": self._minute}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        self._later, self._minute = np.array(memory["later"]), int(memory["minute"])
 
     @property
     def _secondary(self) -> Floats:

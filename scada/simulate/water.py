@@ -36,6 +36,14 @@ class Flows:
         starts = (self._left <= 0.0) & (chance[0] < self._rates[hour] * seconds)
         self._left = np.where(starts, np.maximum(-np.log1p(-chance[1]) * self._means, 10.0), self._left)
 
+    def memory(self) -> list[list[float]]:
+        """What runs and for how long, as JSON."""
+        left: list[list[float]] = self._left.tolist()
+        return left
+
+    def recall(self, memory: list[list[float]]) -> None:
+        self._left = np.array(memory)
+
     @property
     def water(self) -> Floats:
         return np.asarray((self._left[0] > 0) * self._flow[0] + self._leak, dtype=np.float64)

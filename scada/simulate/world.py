@@ -4,7 +4,9 @@ Powers are whole milliwatts and flows whole microlitres per second, constant bet
 milliseconds. So energies are exact integers, and how often `advance` is called changes nothing.
 """
 
-from typing import Final
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -26,6 +28,7 @@ EPOCH_H: Final = 490_896                    # 2026-01-01T00Z: registers look as 
 UTC_OFFSET_S: Final = 2 * HOUR_S            # people live by local time
 NL_PER_L: Final = 1_000_000_000             # flow in µl/s, times ms, is nl
 UJ_PER_KWH: Final = 3_600_000_000_000       # power in mW, times ms, is µJ
+CATCH_UP_H: Final = 14 * 24                 # of a long sleep so many hours are lived, and are in the modules' archives
 ENTRY_LOSS_L_PER_H: Final = 6.0             # every building loses a little between its entry and its flats
 
 
@@ -38,13 +41,22 @@ class ClosedHour:
     pulses: Ints                            # (channels,)
     status: NDArray[np.uint8]               # (channels,) `IntervalStatus`
 
+    def memory(self) -> list[Any]:
+        """As JSON."""
+        return [self.hour, self.register.tolist(), self.pulses.tolist(), self.status.tolist()]
+
+    @classmethod
+    def recalled(cls, memory: list[Any]) -> "ClosedHour":
+        hour, register, pulses, status = memory
+        return cls(hour, np.array(register, np.int64), np.array(pulses, np.int64), np.array(status, np.uint8))
+
 
 class World:
     """The district in motion. `eui` and `channel` name the entries of every array over channels."""
 
     def __init__(self, district: District, start_hour: int, day: MeasuredDay | None = None) -> None:
         self.district, self.start_hour = district, start_hour
-        rng = np.random.default_rng([district.seed, 2])
+        self._rng = rng = np.random.default_rng([district.seed, 2])
         self._consumers = district.consumers
         place = {one.name: number for number, one in enumerate(self._consumers)}
         modules = district.modules
@@ -108,6 +120,12 @@ class World:
         """How far the world has come. [ns since 1970, site time]"""
         return self._at_ms * (NS // 1000)
 
+    @property
+    def identity(self) -> str:
+        """Tells this district from others: who is metered by what, and the seed of it all."""
+        named = (self.district.seed, self.eui.tolist(), self.channel.tolist(), [one.name for one in self._consumers])
+        return hashlib.sha256(repr(named).encode()).hexdigest()[:16]
+
     def advance(self, to: int) -> None:
         """Integrate up to `to` [ns since 1970, site time]; going back does nothing."""
         target = to * 1000 // NS
@@ -152,6 +170,37 @@ class World:
     def consumer_w(self) -> NDArray[np.float64]:
         """What each consumer really draws now. [W]"""
         return self._used_mw / 1000.0
+
+    def memory(self) -> dict[str, Any]:
+        """All that has changed since the start, as JSON; the numbers come back exactly."""
+        return {
+            "start_hour": self.start_hour, "at_ms": self._at_ms, "random": self._rng.bit_generator.state,
+            "households": self._households.memory(), "flows": self._flows.memory(), "supplied": self.supplied.tolist(),
+            "registers": self.registers.tolist(), "remainder": self._remainder.tolist(),
+            "hour_registers": self._hour_registers.tolist(), "transformer_uj": self._transformer_uj,
+            "used_uj": self.used_uj.tolist(), "lost_uj": self.lost_uj,
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what `memory` gave."""
+        self.start_hour, self._at_ms = int(memory["start_hour"]), int(memory["at_ms"])
+        self._rng.bit_generator.state = memory["random"]
+        self._households.recall(memory["households"])
+        self._flows.recall(memory["flows"])
+        self.supplied = np.array(memory["supplied"], dtype=bool)
+        self.registers = np.array(memory["registers"], dtype=np.int64)
+        self._remainder = np.array(memory["remainder"], dtype=np.int64)
+        self._hour_registers = np.array(memory["hour_registers"], dtype=np.int64)
+        self._transformer_uj = [int(one) for one in memory["transformer_uj"]]
+        self.used_uj, self.lost_uj = np.array(memory["used_uj"], dtype=np.int64), int(memory["lost_uj"])
+        self._refresh(step=False)
+
+    def sleep(self, to: int) -> None:
+        """Of a very long sleep only the last days are lived; before them everything runs on as it stood, in no archive."""
+        awake = (to // (NS * HOUR_S) - CATCH_UP_H) * HOUR_S * 1000
+        if self._at_ms < awake:
+            self._integrate(awake - self._at_ms)
+            self._at_ms, self._hour_registers = awake, self.registers.copy()
 
     def _refresh(self, *, step: bool) -> None:
         """Work out the constant powers and flows that hold until the next change."""

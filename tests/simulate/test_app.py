@@ -239,6 +239,37 @@ def test_an_independent_modbus_client_reads_a_consistent_meter(running: Running)
     client.close()
 
 
+def energy(running: Running) -> float:
+    """What the transformer meter's register shows. [kWh]"""
+    client = ModbusClient("127.0.0.1", running.modbus_port, unit_id=1, timeout=5)
+    words = wait_for(lambda: client.read_input_registers(0x0048, 2))
+    client.close()
+    return float(struct.unpack(">f", struct.pack(">HH", *words))[0])
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_second_start_goes_on_with_every_register(tmp_path: Path, how: signal.Signals) -> None:
+    """Also after a kill -9: the meter never falls and never jumps, and of every module's hours none is told differently."""
+    first = Running(tmp_path, "--history", "48")
+    wait_for(lambda: HOUR in {block.first_hour for *_, block in first.server.blocks})
+    shown = energy(first)
+    assert first.stop(how)[0] == (0 if how is signal.SIGTERM else -how)
+    first.close()
+    before = read_truth(first.truth_file).counted
+    second = Running(tmp_path)                              # no history: the field knows where it stood
+    try:
+        grown = energy(second) - shown
+        wait_for(lambda: any(block.first_hour >= HOUR + 2 for *_, block in second.server.blocks))
+        told = {hour for *_, block in second.server.blocks for hour in range(block.first_hour, block.first_hour + 1)}
+        after = second.truth.counted
+    finally:
+        second.close()
+
+    assert 0 <= grown < 60                                  # the hours in between, under a transformer of 160 kVA
+    assert before.items() <= after.items()
+    assert len({hour for _, _, hour in after}) == max(told) - (HOUR - 48) + 1       # not an hour is missing
+
+
 def run(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "scada", "simulate", *words], capture_output=True, text=True, timeout=PATIENCE_S, check=False

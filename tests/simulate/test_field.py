@@ -7,8 +7,9 @@ import numpy as np
 from scada.clock import HOUR_S, NS
 from scada.commands import LoadClass
 from scada.drivers.dmesh import sets
-from scada.drivers.dmesh.messages import GroupSet
-from scada.drivers.dmesh.numbers import Code
+from scada.drivers.dmesh.messages import GroupSet, Sample
+from scada.drivers.dmesh.numbers import Code, Sensor
+from scada.drivers.dmesh.simulator.state import Listener
 from scada.events import EventCode
 from scada.simulate.field import Field, MeterValues
 from scada.simulate.truth import TruthWriter, read_truth
@@ -119,3 +120,25 @@ def test_the_meter_shows_the_energy_of_the_world() -> None:
 
     assert np.isclose(shown["energy_import"], sum(one.world.transformer_uj) / UJ_PER_KWH, rtol=1e-12)
     assert np.isclose(shown["power_active_total"], sum(shown[f"power_active_l{phase}"] for phase in (1, 2, 3)))
+
+
+def test_a_few_sensors_speak_live_each_quarter_hour() -> None:
+    """Temperatures of stairwells and each concentrator's own supply; whoever listens late hears nothing old."""
+    one = field()
+    one.run_until(at(1))
+    heard: list[Sample] = []
+
+    class Session(Listener):
+        def sensed(self, samples: tuple[Sample, ...]) -> None:
+            heard.extend(samples)
+
+    one.concentrators[0].listener = Session()
+    one.run_until(at(2))
+    celsius = [sample for sample in heard if sample.sensor == Sensor.TEMPERATURE]
+    volts = [sample for sample in heard if sample.sensor == Sensor.VOLTAGE]
+
+    assert {sample.time for sample in heard} == {(START + 1) * HOUR_S + quarter * 900 for quarter in (1, 2, 3, 4)}
+    assert {(sample.index, sample.unit) for sample in celsius} == {(10, "°C"), (25, "°C"), (40, "°C")}
+    assert all(10 < sample.value < 30 for sample in celsius)
+    assert {(sample.index, sample.unit) for sample in volts} == {(0, "V")}
+    assert all(220 < sample.value < 240 for sample in volts)

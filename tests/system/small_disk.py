@@ -1,6 +1,7 @@
 """Disks that become full when a test says so, and have room again when it says so."""
 
 import errno
+import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ LARGE_MB = 96
 class Disk(Protocol):
     """Where a folder of the server lies."""
 
+    what: str                               # for the report: which of them it was
+
     def fill(self, site: Site) -> None: ...
 
     def said(self, text: str) -> bool: ...
@@ -32,12 +35,16 @@ class Disk(Protocol):
 class SmallFileSystem:
     """A tmpfs of a few MB; `mount` tells whether this machine lets us."""
 
+    what = f"a tmpfs of {SMALL_MB} MB"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def mount(self) -> bool:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self._mount(f"size={SMALL_MB}m", "-t", "tmpfs", "tmpfs").returncode == 0
+        done = self._mount(f"size={SMALL_MB}m", "-t", "tmpfs", "tmpfs")
+        assert done.returncode == 0 or os.geteuid() != 0, f"root must be able to mount a small disk here: {done.stderr}"
+        return done.returncode == 0
 
     def fill(self, site: Site) -> None:
         """To the last byte: somebody else's file takes it all."""
@@ -72,6 +79,8 @@ class SmallFileSystem:
 class FileLimit:
     """No file of the server may grow beyond the largest of some files: a full disk for those who may not mount."""
 
+    what = "RLIMIT_FSIZE, because only root may mount a small disk"
+
     def __init__(self, folder: Path, files: str) -> None:
         self.folder, self._files = folder, files
 
@@ -101,12 +110,13 @@ def disk_at(folder: Path, files: str) -> Disk:
 
 
 @pytest.fixture
-def make_disk() -> Iterator[Callable[..., Disk]]:
-    """Makes disks and takes them away again."""
+def make_disk(record_property: Callable[[str, object], None]) -> Iterator[Callable[..., Disk]]:
+    """Makes disks and takes them away again; the report says what they were."""
     made: list[Disk] = []
 
     def make(folder: Path, files: str) -> Disk:
         made.append(disk_at(folder, files))
+        record_property("full disk", made[-1].what)
         return made[-1]
 
     yield make

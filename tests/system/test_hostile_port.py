@@ -9,11 +9,18 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from scada.drivers.dmesh import messages
+from scada.drivers.dmesh.frame import VERSION, Frame, FrameDecoder
+from scada.drivers.dmesh.frame import encode as encode_frame
+from scada.drivers.dmesh.messages import Close, Hello, Packet
+from scada.drivers.dmesh.numbers import Reason
+
 from .harness import Site, wait_for
 from .test_nothing_lost import records_acknowledged
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 MB = 1024 * 1024
+STRANGER = 0xBADBAD01
 
 
 def memory(site: Site) -> float:
@@ -59,7 +66,9 @@ def test_garbage_and_a_thousand_half_open_connections_disturb_nobody(make_site: 
     finally:
         for stranger in held:
             stranger.close()
-    assert site.health()["ok"] is not None
+    after = site.health()
+    assert after is not None
+    assert [part["part"] for part in after["parts"] if part["part"] == "dmesh" and not part["ok"]] == []
     assert site.server is not None
     assert site.server.alive()
 
@@ -75,3 +84,34 @@ def test_a_concentrator_with_a_wrong_key_is_refused_and_shown(make_site: Callabl
     wait_for(lambda: refused(site) > 0, "the refusal to be counted")
 
     assert records_acknowledged(site) == 0
+
+
+def test_an_unknown_concentrator_is_refused_counted_and_shown(make_site: Callable[..., Site]) -> None:
+    """The right protocol, a link id nobody gave us a key for: CLOSE, a figure, a line in the log; the known ones go on."""
+    site = make_site(speed=600.0).start()
+    wait_for(lambda: records_acknowledged(site) >= 2, "the first records")
+    hello = messages.encode(Hello(
+        min_version=VERSION, max_version=VERSION, link_id=STRANGER, boot_id=1, archive_id=1, max_frame=4096,
+        nonce=bytes(16), model="stranger", oldest=1, newest=9,
+    ))
+    with socket.create_connection(("127.0.0.1", site.dmlp_port), timeout=30) as stranger:
+        stranger.sendall(encode_frame(Frame(STRANGER, hello)))
+        got = b""
+        while more := stranger.recv(4096):
+            got += more
+    (frame,) = FrameDecoder(4096).feed(got)
+    assert isinstance(frame, Frame)
+    packet = messages.decode(frame.body)
+    known = records_acknowledged(site)
+    wait_for(lambda: records_acknowledged(site) > known, "records of the known ones")
+    assert site.server is not None
+
+    assert isinstance(packet, Packet)
+    assert isinstance(packet.message, Close)
+    assert packet.message.reason == Reason.UNKNOWN_LINK
+    assert site.figure("dmesh", "refused_unknown_link") == 1
+    assert site.figure("dmesh", "links_up") == 2
+    assert f"link id {STRANGER:08x}" in site.server.output
+    shown = json.loads(site.scada("status", str(site.config), "--json", check=False).stdout)
+    figures = next(part["figures"] for part in shown["parts"] if part["part"] == "dmesh")
+    assert figures["refused_unknown_link"] == 1

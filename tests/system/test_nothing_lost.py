@@ -54,14 +54,19 @@ def everything_acknowledged(site: Site) -> bool:
 def test_every_acknowledged_pulse_is_stored_exactly_once_after_kill_9_at_five_random_moments(
     make_site: Callable[..., Site],
 ) -> None:
-    """At 600 x; the field goes on delivering while the server is dead; the truth file decides."""
+    """At 600 x, ready or still starting; the field goes on delivering while the server is dead; the truth file decides."""
     seed = random.SystemRandom().randrange(10_000)
     moments = random.Random(seed)
     site = make_site(speed=600.0, field=("--history", "48")).start()
-    for _ in range(5):
+    for while_starting in (False, True, False, True, False):
         before = records_acknowledged(site)
         time.sleep(moments.uniform(0.2, HOUR_AT_600))
         assert site.server is not None
+        if while_starting:                  # stopped in good order, and killed while it reads its journals again
+            site.server.stop()
+            site.start_server(ready=False)
+            time.sleep(moments.uniform(0.1, 2.0))
+        assert site.server.alive(), site.server.output[-2000:]
         site.server.kill()
         time.sleep(moments.uniform(0.0, 2.0))
         site.start_server()

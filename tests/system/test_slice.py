@@ -4,12 +4,19 @@ import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
+import yaml
+
+from scada.simulate.district import make_district
+from scada.site import ModuleState
 
 from .harness import Api, Site, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+FORGOTTEN = make_district().concentrators[0].modules[56].eui     # of C01: meters the water at the entry of the building
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +24,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One demo-like site at 600 x for all the tests of this file."""
     made = Site(tmp_path_factory.mktemp("slice"), speed=600.0, opcua=True, field=("--history", "6"))
     made.prepare()
+    forget_a_module(made)
     for name, role in (("viewer1", "viewer"), ("dispatcher1", "dispatcher"), ("engineer1", "engineer")):
         made.add_user(name, role)
     made.start_field()
     made.start_server()
     yield made
     made.close()
+
+
+def forget_a_module(site: Site) -> None:
+    """One module of C01, whose adoption is automatic, is left out too: the meter at the entry of the building."""
+    entered = yaml.safe_load((site.folder / "site.yaml").read_text(encoding="utf-8"))
+    for kind in ("modules", "meters"):
+        entered[kind] = [one for one in entered[kind] if int(one["eui"], 16) != FORGOTTEN]
+    (site.folder / "site.yaml").write_text(yaml.safe_dump(entered, sort_keys=False), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -59,24 +75,68 @@ def test_every_part_is_well(site: Site) -> None:
 
 def test_the_transformer_is_balanced_every_second(site: Site, dispatcher: Api) -> None:
     """Phases of the Modbus meter become loading, imbalance and neutral current."""
-    total = tag_is_good(dispatcher, "T01/power_active_total")
-    phases = [tag_is_good(dispatcher, f"T01/power_active_l{phase}")["value"] for phase in (1, 2, 3)]
+    tag_is_good(dispatcher, "T01/power_active_total")
     loading = tag_is_good(dispatcher, "T01/loading")
+    snapshot = {one["id"]: one["value"] for one in dispatcher("GET", "/api/v1/tags?q=T01/power_active")["tags"]}
+    phases = [snapshot[f"T01/power_active_l{phase}"] for phase in (1, 2, 3)]
 
-    assert total["value"] == pytest.approx(sum(phases), rel=0.5)     # read one after the other, while the load moves
+    assert all(value > 0 for value in phases)
+    assert snapshot["T01/power_active_total"] == pytest.approx(sum(phases), rel=1e-6)
     assert 0 < loading["value"] < 150
     assert tag_is_good(dispatcher, "T01/imbalance_i2_i1")["unit"] == "%"
 
 
-def test_modules_that_nobody_entered_are_discovered(site: Site, dispatcher: Api) -> None:
-    """Plug & play: the site file leaves three modules of C02 out."""
+def modules_by_state(site: Site) -> dict[str, dict[int, str]]:
+    """{state: {EUI: name}} as the registry exports it."""
     exported = site.folder / "exported.yaml"
+    site.scada("site", "export", str(site.config), str(exported))
+    found: dict[str, dict[int, str]] = {}
+    for one in yaml.safe_load(exported.read_text(encoding="utf-8"))["modules"]:
+        found.setdefault(one.get("state", ModuleState.DISCOVERED), {})[int(str(one["eui"]), 16)] = one["name"]
+    return found
 
-    def discovered() -> int:
-        site.scada("site", "export", str(site.config), str(exported))
-        return exported.read_text(encoding="utf-8").count("C02-")
 
-    wait_for(lambda: discovered() >= 60, "the modules that announced themselves", every=1.0)
+def adopt(site: Site, who: str, eui: int) -> int:
+    """The button on the network page; the HTTP status."""
+    api = site.log_in(who)
+    request = Request(f"{site.base}/network/adopt", method="POST", data=urlencode({"eui": f"{eui:016x}"}).encode())
+    request.add_header("Authorization", f"Bearer {api.token}")
+    with urlopen(request, timeout=15) as answer:
+        return int(answer.status)
+
+
+def test_modules_that_nobody_entered_are_adopted_automatically_or_by_an_engineer(site: Site, dispatcher: Api) -> None:
+    """Plug & play: three modules of C02 wait as discovered, one of C01 is active at once; an adopted one has live tags."""
+    strangers = {module.eui for module in make_district().modules if not module.registered}
+
+    def discovered() -> bool:
+        return modules_by_state(site).get("discovered", {}).keys() >= strangers
+
+    wait_for(discovered, "the modules that announced themselves", every=1.0)
+    before = modules_by_state(site)
+    chosen = min(strangers)
+    with pytest.raises(HTTPError) as refused:
+        adopt(site, "viewer1", chosen)
+    status = adopt(site, "engineer1", chosen)
+    after = modules_by_state(site)
+
+    assert before["discovered"].keys() == strangers
+    assert FORGOTTEN in before["active"]
+    assert refused.value.code == 403
+    assert status == 200                                    # of the network page, where the form leads
+    assert after["discovered"].keys() == strangers - {chosen}
+    for adopted in (after["active"][chosen], after["active"][FORGOTTEN]):
+        assert tag_is_good(dispatcher, f"{adopted}/link_rssi_down")["value"] < 0
+
+
+def test_sensors_beside_the_meters_arrive_with_unit_and_quality(site: Site, dispatcher: Api) -> None:
+    """SAMPLES through the real driver: the temperature of a stairwell, the supply that a concentrator sees."""
+    celsius = tag_is_good(dispatcher, "C01-010-sensors/temperature")
+    volts = tag_is_good(dispatcher, "C02-sensors/voltage")
+
+    assert (celsius["unit"], volts["unit"]) == ("°C", "V")
+    assert 10 < celsius["value"] < 30
+    assert 200 < volts["value"] < 250
 
 
 def test_an_hour_is_balanced_when_its_data_are_there(site: Site) -> None:
@@ -179,6 +239,24 @@ def test_the_command_line_sheds_with_the_rights_of_its_user(site: Site, monkeypa
     assert "protected" in refused.stderr
 
 
+def test_the_command_line_sheds_a_group_and_follows_it_to_its_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`scada dispatch shed … --yes --follow --json`: executed by real modules, back by themselves, one JSON at the end."""
+    monkeypatch.setenv("SCADA_PASSWORD", "a long enough password")
+    done = site.scada(
+        "dispatch", "shed", str(site.config), "LG-AC", "--off-for", "600", "--reason", "test", "--user", "dispatcher1",
+        "--yes", "--follow", "--json",
+    )
+    command = json.loads(done.stdout)
+    restored = {int(member["eui"], 16) for member in command["members"] if member["state"] == "restored"}
+    last = {eui: supplied for eui, supplied, _ in truth_loads(site)}
+
+    assert (command["state"], command["group"], command["actor"]) == ("closed", "LG-AC", "dispatcher1")
+    assert len(restored) >= 0.6 * len(command["members"]) > 3
+    assert restored <= {eui for eui, supplied, _ in truth_loads(site) if not supplied}
+    assert all(last[eui] for eui in restored)
+    assert f"{command['id']} closed" in done.stderr
+
+
 def test_everything_a_person_did_is_in_the_audit(site: Site, dispatcher: Api) -> None:
     """Log-in, selection, execution, refusal; the chain holds."""
     from scada.registry.service import open_registry
@@ -186,7 +264,7 @@ def test_everything_a_person_did_is_in_the_audit(site: Site, dispatcher: Api) ->
     database = open_registry(f"sqlite:///{site.folder / 'data' / 'registry.sqlite'}")
     rows = database.audit.page(size=200)
 
-    assert {"login", "shed.select", "shed.execute"} <= {row.action for row in rows}
+    assert {"login", "shed.select", "shed.execute", "module.adopt"} <= {row.action for row in rows}
     assert database.audit.verify() is None
 
 

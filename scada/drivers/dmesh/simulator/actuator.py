@@ -13,7 +13,8 @@ The rules, in the order in which they are asked (docs/dmlp.md, "Commands"):
 9. clock not valid; not on for long enough; off for too long in the window       INTERLOCK
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
@@ -115,6 +116,21 @@ class Actuator:
         """Somebody presses the button of a load that must not start by itself; while it is held off, nothing happens."""
         if not self.holds and not self.supplied:
             self._supply(now)
+
+    def memory(self) -> dict[str, Any]:
+        """What a module keeps when its power fails, as JSON; answers are not among it: a repeat meets the counter."""
+        return {
+            "supplied": self.supplied, "off_since": self._off_since, "on_since": self._on_since, "periods": self._periods,
+            "holds": {one.hex(): [hold.group, hold.until] for one, hold in self.holds.items()},
+            "counters": {str(group): ctr for group, ctr in self._counters.items()},
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what `memory` gave."""
+        self.supplied, self._off_since, self._on_since = memory["supplied"], memory["off_since"], memory["on_since"]
+        self._periods = [(start, end) for start, end in memory["periods"]]
+        self.holds = {bytes.fromhex(one): Hold(group, until) for one, (group, until) in memory["holds"].items()}
+        self._counters = {int(group): ctr for group, ctr in memory["counters"].items()}
 
     def _judge(self, command: GroupCommand, member: Membership, now: float) -> Code:
         if command.epoch != member.epoch:

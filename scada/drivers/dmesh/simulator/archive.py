@@ -51,6 +51,11 @@ class Archive:
             entered.append(record)
         return tuple(entered)
 
+    def owed_since(self) -> int | None:
+        """First hour of what nobody acknowledged yet; None if nothing is left."""
+        owed = (one.profile.first_hour for one in reversed(self._records) if one.number > self.acknowledged)
+        return min(owed, default=None)
+
     def after(self, number: int) -> Record | None:
         """The first record behind `number`; None if there is none."""
         if not self._records or number >= self._newest:

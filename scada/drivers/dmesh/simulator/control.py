@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -126,6 +126,17 @@ class Control:
             return Code.UNKNOWN
         progress.members = frozenset(progress.received)
         return Code.OK
+
+    # ---------------------------------------------------------------------------------------- over a restart
+    def memory(self) -> dict[str, Any]:
+        """What the modules themselves keep, by index; commands under way and keys die with the concentrator."""
+        return {str(index): actuator.memory() for index, actuator in self._actuators.items()}
+
+    def recall(self, memory: Mapping[str, Any], now: float) -> None:
+        """The modules go on holding what they held, each to its end."""
+        for index, actuator in self._actuators.items():
+            actuator.recall(memory[str(index)])
+            self._settle(index, actuator, actuator.supplied, frozenset(), now)
 
     # ---------------------------------------------------------------------------------------- what then happens
     @property

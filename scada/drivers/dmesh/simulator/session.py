@@ -35,6 +35,8 @@ from scada.drivers.dmesh.messages import (
     ProfileMessage,
     Ready,
     Result,
+    Sample,
+    Samples,
     Wake,
 )
 from scada.drivers.dmesh.numbers import Capability, Code, Reason
@@ -99,7 +101,7 @@ class ConcentratorSession(Listener):
             min_version=VERSION, max_version=VERSION, link_id=state.link_id,
             boot_id=state.boot_id, archive_id=state.archive.id,
             max_frame=state.max_frame, nonce=self._nonce, model=MODEL, firmware=FIRMWARE,
-            capabilities=int(Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.INFO),
+            capabilities=int(Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO),
             oldest=state.archive.oldest, newest=state.archive.newest,
             newest_event=state.events[-1].sequence if state.events else 0,
         ))
@@ -234,6 +236,9 @@ class ConcentratorSession(Listener):
     def link_stats(self, now: float) -> None:
         for page in self._state.link_stats(now):
             self._send(page)
+
+    def sensed(self, samples: tuple[Sample, ...]) -> None:
+        self._send(Samples(0, samples))
 
     def reported(self, report: CommandReport) -> None:
         """A report on the way is told once; the final one is owed until the server has answered it."""

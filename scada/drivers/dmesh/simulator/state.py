@@ -14,6 +14,7 @@ from scada.drivers.dmesh.messages import (
     LinkStat,
     LinkStats,
     ModuleEntry,
+    Sample,
     Topology,
     TopologyNode,
 )
@@ -86,6 +87,7 @@ class ConcentratorState:
         modules: tuple[SimModule, ...],
         *,
         started: float,
+        founded: float | None = None,
         archive_id: int,
         boot_id: int,
         seed: int = 0,
@@ -105,14 +107,15 @@ class ConcentratorState:
         self._place = {module.index: number for number, module in enumerate(modules)}
         self.archive = Archive(archive_id, max_frame - WRAPPING, archive_depth)
         self._archive_full = False
-        self.generations: dict[int, tuple[SimModule, ...]] = {1: self._present(started)}
+        self.listener: Listener | None = None   # the session, while one is up
+        self.generations: dict[int, tuple[SimModule, ...]] = {1: self._present(started if founded is None else founded)}
+        self._join(started)                     # after a restart the list has the generation that it had before
         self.events: list[Event] = []
         self._sequence = int(started) << 16     # grows over restarts of the simulator too
         self.event_cursor = 0
         self._absences: list[Absence] = []
         self._waiting: dict[int, _Waiting] = {}
         self._owed: dict[bytes, CommandReport] = {}
-        self.listener: Listener | None = None   # the session, while one is up
         self.control = Control(
             {module.index: module.actuator for module in modules if module.actuator is not None},
             lambda: {module.index: module.eui for module in self.modules},
@@ -229,6 +232,13 @@ class ConcentratorState:
         if self.listener is not None:
             self.listener.records_added()
 
+    @property
+    def owed_since(self) -> int | None:
+        """First hour that the server does not hold yet of a module that joined; None when it holds everything."""
+        waiting = [one.first for one in self._waiting.values()]
+        archived = self.archive.owed_since()
+        return min([*waiting, *([] if archived is None else [archived])], default=None)
+
     def acknowledge(self, cursor: int) -> None:
         if self.archive.acknowledge(cursor):
             self.outputs.on_acknowledged(self.archive.acknowledged)
@@ -288,6 +298,13 @@ class ConcentratorState:
         pages = self.pages(nodes)
         return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
 
+    def sensed(self, samples: tuple[Sample, ...]) -> None:
+        """Sensors have spoken; nobody keeps what no server hears."""
+        there = {0, *(module.index for module in self.modules)}
+        now = tuple(one for one in samples if one.index in there and self.is_reachable(one.index, one.time))
+        if now and self.listener is not None:
+            self.listener.sensed(now)
+
     def _heard(self, index: int, now: float) -> int:
         waiting = self._waiting.get(index)
         return waiting.first * HOUR_S if waiting else int(now)
@@ -303,5 +320,7 @@ class Listener:
     def modules_joined(self, modules: tuple[SimModule, ...]) -> None: ...
 
     def link_stats(self, now: float) -> None: ...
+
+    def sensed(self, samples: tuple[Sample, ...]) -> None: ...
 
     def reported(self, report: CommandReport) -> None: ...
