@@ -6,7 +6,9 @@ import time
 from scada.loop import LoopWatch, MeasuredSelector
 
 
-def run(steps: list[float], watch: bool = False) -> tuple[MeasuredSelector, tuple[float, float], LoopWatch]:
+def run(
+    steps: list[float], watch: bool = False, wait: float = 0.03
+) -> tuple[MeasuredSelector, tuple[float, float], LoopWatch]:
     """Run callbacks that hold the loop for `steps` seconds each, with real waits between them."""
     selector = MeasuredSelector()
     loop = asyncio.SelectorEventLoop(selector)
@@ -18,7 +20,7 @@ def run(steps: list[float], watch: bool = False) -> tuple[MeasuredSelector, tupl
         selector.long_turns = 0
         for step in steps:
             hold(step)
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(wait)
 
     if watch:
         watcher.start()
@@ -39,16 +41,16 @@ def test_a_long_turn_is_measured_and_counted() -> None:
     """One callback of 60 ms is one long turn of at least that length; the waits around it are not."""
     selector, (wall, processor), _ = run([0.0, 0.06, 0.0])
 
-    assert 60 <= wall < 500
-    assert processor > 10
+    assert wall >= 60
+    assert 0 < processor <= wall + 1
     assert selector.long_turns >= 1
 
 
 def test_a_loop_that_only_waits_has_no_long_turn() -> None:
     """Sleeping is what a loop is for."""
-    _, (wall, _), _ = run([0.0] * 3)
+    _, (wall, _), _ = run([0.0], wait=1.0)
 
-    assert wall < 20
+    assert wall < 900                       # a busy machine may keep us from running, but not for all of that second
 
 
 def test_the_watch_names_who_held_the_loop() -> None:

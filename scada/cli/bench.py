@@ -1,26 +1,42 @@
 """`scada bench`: measures this machine with the code that runs here."""
 
 from importlib import import_module
+from typing import Final
 
 import click
 from rich.progress import track
 
 from scada.cli.output import print_json, print_table
 
-MEASUREMENTS = ("decode", "fuzz", "bus", "commit", "demo")
+AREAS: Final = {
+    "server": {"bus": "scada.bench.bus", "demo": "scada.bench.demo"},
+    "dmesh": {
+        "decode": "scada.bench.decode",
+        "fuzz": "scada.bench.fuzz",
+        "commit": "scada.bench.commit",
+        "ingest": "scada.bench.dmesh.ingest",
+        "sessions": "scada.bench.dmesh.sessions",
+    },
+}
+MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
+USUAL: Final = ("decode", "fuzz", "bus", "commit", "demo")     # minutes, and no limits of the machine are touched
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(MEASUREMENTS))
+@click.argument("names", nargs=-1, type=click.Choice((*AREAS, *MODULES)))
 @click.option("--json", "as_json", is_flag=True, help="Figures with their short ids as JSON.")
 def bench(names: tuple[str, ...], as_json: bool) -> None:
     """
-    Measure NAMES, all by default: decode, fuzz (a million mutated inputs at the DMLP receiver), bus, commit (TCP to
-    durable), demo (memory and loop of the processes).
+    Measure NAMES, or all of an area.
+
+    Area dmesh: decode, fuzz (a million mutated inputs at the DMLP receiver), commit (TCP to durable, whole server), ingest
+    (a city of 1,400 concentrators), sessions (14,000 of them). Area server: bus, demo (memory and loop of the processes).
+    Without NAMES: decode, fuzz, bus, commit, demo.
     """
+    wanted = [one for name in names or USUAL for one in AREAS.get(name, (name,))]
     figures = []
-    for name in track(names or MEASUREMENTS, description="measuring", disable=as_json, transient=True):
-        figures += import_module(f"scada.bench.{name}").measure()
+    for name in track(wanted, description="measuring", disable=as_json, transient=True):
+        figures += import_module(MODULES[name]).measure()
     if as_json:
         print_json({figure.id: {"value": figure.value, "unit": figure.unit, "what": figure.what} for figure in figures})
     else:
