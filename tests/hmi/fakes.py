@@ -388,7 +388,7 @@ class FakeDesk(Listeners):
                     f"{load.title}, {consumer.title}",
                     load.load_class,
                     load.rated_w,
-                    "the consumer is protected" if consumer.protected else "",
+                    "module lost" if consumer.protected else "",
                 )
             )
         now = self._clock.now()
@@ -435,7 +435,6 @@ class FakeDesk(Listeners):
                     tuple(
                         MemberResult(member, first, "MONITOR_ONLY" if self.monitor_only else "", now)
                         for member in selection.members
-                        if not member.obstacle
                     ),
                 )
             )
