@@ -9,12 +9,14 @@ from hmi import labels
 from hmi.access import ADOPT, STAFF, allow
 from hmi.i18n import _
 from hmi.notices import notice
+from hmi.reasons import in_words
 from hmi.services import Services
 from hmi.tree import lay_out
 from scada.errors import CommandRejected
 from scada.site import Directory, MeshNode, MeshView, Module, ModuleState
 from scada.tags import Quality, Snapshot, tag_id
 
+PART: Final = "dmesh"                   # whose health stands on this page
 LOW_BATTERY_MV: Final = 3300            # marks the row; the alarm is the module's own judgement
 
 
@@ -30,7 +32,8 @@ def make(services: Services) -> Blueprint:
         chosen = request.args.get("concentrator", "")
         shown = [view for view in views if view["view"].concentrator == chosen] or views[:1]
         waiting = [module for module in directory.site.modules if module.state is ModuleState.DISCOVERED]
-        return render_template("mesh.html", views=views, shown=shown, waiting=waiting, low_battery=LOW_BATTERY_MV)
+        return render_template("mesh.html", views=views, shown=shown, waiting=waiting, low_battery=LOW_BATTERY_MV,
+                               health=[one for one in services.health() if one.part == PART])
 
     @blueprint.post("/network/adopt")
     @allow(ADOPT)
@@ -40,7 +43,7 @@ def make(services: Services) -> Blueprint:
         except ValueError:
             notice(_("This is not a module's number."), "error")
         except CommandRejected as error:
-            notice("; ".join(error.reasons), "error")
+            notice("; ".join(map(in_words, error.reasons)), "error")
         else:
             notice(_("%(name)s is adopted.", name=module.name))
         return redirect(url_for("mesh.page"))

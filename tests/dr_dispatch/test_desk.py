@@ -1,7 +1,7 @@
 """The desk as a dispatcher meets it: select, review, execute, follow, restore."""
 
-import sqlite3
 import re
+import sqlite3
 from pathlib import Path
 
 import attrs
