@@ -83,7 +83,8 @@ def list_(config: Path, as_json: bool) -> None:
         table.add_column(heading)
     for account in accounts:
         state = "disabled" if account.disabled else "must change password" if account.must_change else "enabled"
-        table.add_row(account.name, account.role.value, ", ".join(account.areas) or "every", account.language or "the site's", state)
+        areas, language = ", ".join(account.areas) or "every", account.language or "the site's"
+        table.add_row(account.name, account.role.value, areas, language, state)
     Console().print(table)
 
 

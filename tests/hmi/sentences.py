@@ -13,7 +13,7 @@ import attrs
 
 ROOT: Final = Path(__file__).parents[2]
 SCADA: Final = ROOT / "scada"
-BRIDGE: Final = ROOT / "hmi" / "bridge.py"                   # what a page says of its own when the core does not answer
+OURS: Final = (ROOT / "hmi" / "bridge.py", ROOT / "hmi" / "service.py")       # what the pages' own service says of itself
 # What no page shows, and why.
 APART: Final = {
     "cli/": "the terminal", "bench/": "measurements", "simulate/": "the simulated field",
@@ -42,8 +42,8 @@ class Sentence:
 def sentences() -> list[Sentence]:
     """Of the whole server, in the order of the files."""
     found = []
-    for path in (*sorted(SCADA.rglob("*.py")), BRIDGE):
-        name = path.relative_to(SCADA if path is not BRIDGE else ROOT).as_posix()
+    for path in (*sorted(SCADA.rglob("*.py")), *OURS):
+        name = path.relative_to(ROOT if path in OURS else SCADA).as_posix()
         if not name.startswith(tuple(APART)):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             found += [Sentence(f"{name}:{line}", text) for line, text in sorted(set(_of_module(tree)))]
