@@ -11,6 +11,7 @@ from hmi.sentences import CODES, MEMBER, SENTENCES
 
 PLACE: Final = re.compile(r"%\((\w+)\)s")
 SPEAKING: Final = frozenset({"why", "what", "loads"})       # values that are sentences, or lists, themselves
+LONGEST: Final = 600                    # characters that are looked at as one: a peer may have had a say in them
 APART: Final = "; "                     # between sentences that came together
 
 
@@ -36,6 +37,9 @@ PATTERNS: Final = tuple(
 
 def in_words(reason: str) -> str:
     """A reason, warning, result or health text in the language of this request."""
+    if len(reason) > LONGEST:
+        parts = reason.split(APART)
+        return APART.join(map(in_words, parts)) if len(parts) > 1 else reason
     return reason if (said := _translated(reason)) is None else said
 
 

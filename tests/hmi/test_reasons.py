@@ -66,6 +66,15 @@ def test_every_sentence_is_found_again_as_itself(app: Flask, sentence: str) -> N
             assert in_words(filled) == expected != filled
 
 
+def test_a_long_text_is_taken_apart_or_shown_as_it_came(app: Flask) -> None:
+    """Many sentences are still sentences; one that a peer made endless costs nobody's time."""
+    with app.test_request_context():
+        g.language = "ro"
+
+        assert in_words("; ".join(["by expiry"] * 100)) == "; ".join(["la expirare"] * 100)
+        assert in_words("C01 refused GROUP_SET: BUSY: " + "x" * 700).startswith("C01 refused GROUP_SET")
+
+
 def test_results_that_arrive_live_are_sentences_too() -> None:
     """What is sent to the browser is translated by the same catalogue."""
     assert set(MEMBER) <= set(SENTENCES)
