@@ -73,6 +73,7 @@ SENTENCES: Final = (
     _l("%(n)s commands not closed"),
     _l("not in the registry"),
     _l("server restarted while sending; the concentrator is asked"),
+    _l("the concentrator has started anew and does not remember it"),
     _l("the server is stopping"),
     _l("the server's clock is not synchronised"),
     _l("concentrator not connected"),
@@ -205,9 +206,19 @@ SENTENCES: Final = (
     _l("the server is going down; the outcome is not known"),
 )
 MEMBER: Final = (                       # results of single modules: these arrive live
-    "by expiry", "must be switched on by hand", "monitor-only", "expired before it could leave", "restored by %(who)s",
-    "never reached the concentrator", "server restarted while sending; the concentrator is asked", "no result reported",
-    "not in the registry", "the server is stopping", "the server's clock is not synchronised", "concentrator not connected",
+    "by expiry",
+    "must be switched on by hand",
+    "monitor-only",
+    "expired before it could leave",
+    "restored by %(who)s",
+    "never reached the concentrator",
+    "server restarted while sending; the concentrator is asked",
+    "no result reported",
+    "the concentrator has started anew and does not remember it",
+    "not in the registry",
+    "the server is stopping",
+    "the server's clock is not synchronised",
+    "concentrator not connected",
 )
 CODES: Final = {                        # result codes of the field, DMLP
     "OK": _l("done"),

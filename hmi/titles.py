@@ -45,6 +45,7 @@ TITLES: Final = (
     _l("Turns since start"),
     _l("Resident memory of the main process"),
     _l("Values published since start"),
+    _l("Definitions and batches refused since start"),
     _l("Batches dropped for slow listeners since start"),
     _l("Sum of the members"),
     _l("Imbalance, share of the feed"),
