@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from flask import Flask, jsonify, render_template
+from flask import Flask, g, jsonify, render_template
 from twisted.logger import Logger
 from werkzeug.exceptions import HTTPException
 
 from hmi.bridge import Unavailable
 from hmi.i18n import _
+from hmi.reasons import in_words
 from hmi.security import wants_json
 from scada.errors import CommandRejected, ScadaError
 
@@ -16,6 +17,8 @@ log = Logger()
 
 def install(app: Flask) -> None:
     def answer(status: int, said: str, reasons: tuple[str, ...] = ()) -> Any:
+        if not g.get("by_bearer"):                          # a program gets them as they are
+            said, reasons = in_words(said), tuple(in_words(reason) for reason in reasons)
         if wants_json():
             return jsonify({"error": said, "reasons": list(reasons)}), status
         return render_template("error.html", status=status, said=said, reasons=reasons), status

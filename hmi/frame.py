@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, request, url_for
 
-from hmi import access, encode, formats, labels, reasons
+from hmi import access, encode, formats, labels, reasons, titles
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES, _, ui_strings
 from hmi.notices import take
@@ -18,8 +18,8 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
     app.jinja_env.filters.update(
         number=formats.number, stamp=time.stamp, minute=time.minute, age_text=formats.age, duration=formats.duration,
         kind=labels.kind, eui="{:016x}".format,
-        what=lambda source: labels.point(source) or services.title(source), detail=formats.detail,
-        in_words=reasons.in_words,
+        what=lambda source: labels.point(source) or titles.in_words(services.title(source)), detail=formats.detail,
+        in_words=reasons.in_words, title_in_words=titles.in_words,
     )
     app.jinja_env.globals.update(
         labels=labels, access=access, asset=assets.url, LANGUAGES=LANGUAGES, site=services.site,

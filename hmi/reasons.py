@@ -1,84 +1,90 @@
-"""What the desk says, in the language of the page: it speaks English to programs, logs and the audit; people read it here.
+"""What the server says, in the language of the page: programs, logs and the audit get its English, people read it here.
 
-A sentence that nobody translated yet is shown as it came: a reason is never lost. `tests/hmi/test_reasons.py` reads the
-guards' source and fails for a sentence that is missing here.
+A sentence that nobody translated yet is shown as it came: a reason is never lost.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from hmi.i18n import _
+from hmi.sentences import CODES, MEMBER, SENTENCES
 
-
-def _l(text: str) -> str:
-    """Marks a text for the catalogues; it is translated when it is shown."""
-    return text
-
-
-SENTENCES: Final = (
-    # refusals
-    _l("%(who)s may not command in area %(area)s, where members of %(group)s are"),
-    _l("%(who)s may not command in area %(area)s"),
-    _l("%(who)s is %(role)s; only dispatchers and administrators may command"),
-    _l("there is no load group %(group)s"),
-    _l("%(group)s has no members"),
-    _l("%(group)s has number %(number)s; the radio knows groups 1 to 255"),
-    _l("%(group)s is a red group: red loads are never switched off"),
-    _l("red load in the group: %(loads)s"),
-    _l("no load in the registry, so its class is not known: %(loads)s"),
-    _l("marked as never to be switched off: %(loads)s"),
-    _l("protected consumer in the group: %(loads)s"),
-    _l("consumer not in the registry, so not known to be unprotected: %(loads)s"),
-    _l("load of another class than %(class)s in the group: %(loads)s"),
-    _l("off for %(time)s s: expected more than 0, a shed without an end is never sent"),
-    _l("off for %(time)s s is more than the %(limit)s s allowed for %(group)s"),
-    _l("off already, or perhaps off, by another command: %(loads)s"),
-    _l("back on too recently, minimum on-time until %(time)s: %(loads)s"),
-    _l("with this shed off for more than %(limit)s s within %(window)s s: %(loads)s"),
-    _l("the server's clock is not synchronised: timed commands are not sent; loads return by themselves"),
-    _l("the server's clock is not synchronised: timed commands are not sent"),
-    _l("transformer %(name)s: its meter %(meter)s has never been heard of"),
-    _l("transformer %(name)s: data of %(meter)s is not good (%(tags)s)"),
-    _l("transformer %(name)s: data of %(meter)s is %(age)s s old"),
-    _l("no such command"),
-    _l("only a shed can be restored"),
-    _l("the command is %(state)s: nothing is off any more"),
-    _l("a restore of this command is under way"),
-    # what a reviewer should know
-    _l("monitor-only: nothing will be sent"),
-    _l("%(n)s of %(all)s members: %(why)s"),
-    _l("%(n)s loads must be switched on by hand afterwards"),
-    _l("transformer %(name)s has no meter: the effect will not be seen"),
-    _l("module lost"),
-    _l("%(name)s not connected"),
-    # results of single modules
-    _l("by expiry"),
-    _l("must be switched on by hand"),
-    _l("monitor-only"),
-    _l("expired before it could leave"),
-    _l("restored by %(who)s"),
-    _l("never reached the concentrator"),
-)
+PLACE: Final = re.compile(r"%\((\w+)\)s")
+SPEAKING: Final = frozenset({"why", "what", "loads"})       # values that are sentences, or lists, themselves
+LONGEST: Final = 600                    # characters that are looked at as one: a peer may have had a say in them
+APART: Final = "; "                     # between sentences that came together
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    parts = re.split(r"%\((\w+)\)s", sentence)
-    return re.compile("".join(f"(?P<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)))
+    """Values do not reach over the end of a sentence, save a reason given in full."""
+    parts = PLACE.split(sentence.replace("%%", "%"))
+    values = {part: ".+?" if part == "why" else "(?:(?!; ).)+?" for part in parts[1::2]}
+    return re.compile(
+        "".join(f"(?P<{part}>{values[part]})" if n % 2 else re.escape(part) for n, part in enumerate(parts)), re.DOTALL
+    )
 
 
-PATTERNS: Final = tuple((_pattern(sentence), sentence) for sentence in SENTENCES)
+def _literal(sentence: str) -> int:
+    return len(PLACE.sub("", sentence))
+
+
+PLAIN: Final = frozenset(sentence for sentence in SENTENCES if not PLACE.search(sentence))
+# The most telling first: "%(name)s not connected" would take what a longer sentence says better.
+PATTERNS: Final = tuple(
+    (_pattern(sentence), sentence) for sentence in sorted(SENTENCES, key=_literal, reverse=True) if PLACE.search(sentence)
+)
 
 
 def in_words(reason: str) -> str:
-    """A reason of the desk in the language of this request."""
+    """A reason, warning, result or health text in the language of this request."""
+    if len(reason) > LONGEST:
+        parts = reason.split(APART)
+        return APART.join(map(in_words, parts)) if len(parts) > 1 else reason
+    return reason if (said := _translated(reason)) is None else said
+
+
+def known(reason: str) -> bool:
+    """Whether every part of a text is one of ours; before a colon a name may stand."""
+    if reason in PLAIN or reason in CODES or any(pattern.fullmatch(reason) for pattern, _sentence in PATTERNS):
+        return True
+    first, separator, rest = reason.partition(APART)
+    if separator:
+        return known(first) and known(rest)
+    first, separator, rest = reason.partition(": ")
+    return bool(separator) and (" " not in first or known(first)) and known(rest)
+
+
+def _translated(reason: str) -> str | None:
+    if reason in PLAIN:
+        return _(reason)
+    if reason in CODES:
+        return f"{_(CODES[reason])} ({reason})"
     for pattern, sentence in PATTERNS:
         if found := pattern.fullmatch(reason):
-            values = found.groupdict()
-            return _(sentence, **values | ({"why": in_words(values["why"])} if "why" in values else {}))
-    first, separator, rest = reason.partition("; ")
-    return f"{in_words(first)}; {in_words(rest)}" if separator else reason
+            values = {name: in_words(value) if name in SPEAKING else value for name, value in found.groupdict().items()}
+            return _(sentence, **values)
+    for apart in (APART, ": "):         # sentences that came together; a peer, and what is the matter with it
+        first, separator, rest = reason.partition(apart)
+        if separator and (said := _translated(rest)) is not None:
+            return f"{in_words(first)}{separator}{said}"
+        if separator and (said := _translated(first)) is not None:
+            return f"{said}{separator}{in_words(rest)}"
+    return None
 
 
-def for_browser() -> dict[str, str]:
-    """The sentences without anything to fill in, for results that arrive live."""
-    return {sentence: _(sentence) for sentence in SENTENCES if "%(" not in sentence}
+def for_browser() -> dict[str, Any]:
+    """Results of modules, that arrive live: texts as they are, and patterns where there is something to fill in."""
+    plain = {sentence: _(sentence) for sentence in MEMBER if not PLACE.search(sentence)}
+    plain |= {code: in_words(code) for code in CODES}
+    patterns = [[_for_javascript(one), _translations(one)] for one in MEMBER if PLACE.search(one)]
+    return {"plain": plain, "patterns": patterns}
+
+
+def _for_javascript(sentence: str) -> str:
+    parts = PLACE.split(sentence)
+    return "^" + "".join(f"(?<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)) + "$"
+
+
+def _translations(sentence: str) -> str:
+    """A sentence in the language of this request, its places left open."""
+    return _(sentence, **{name: f"%({name})s" for name in PLACE.findall(sentence)})

@@ -104,7 +104,7 @@ class Member:
     title: str
     load_class: LoadClass
     rated_w: float
-    obstacle: str = ""                  # why it would not be shed now; "" = eligible
+    obstacle: str = ""                  # why it may not answer; it is addressed all the same
 
 
 @attrs.frozen
@@ -118,7 +118,7 @@ class Selection:
     area: str
     epoch: int
     members: tuple[Member, ...]
-    expected_w: float                   # rated power of the eligible members
+    expected_w: float                   # rated power of the members expected to answer
     warnings: tuple[str, ...]
     made: int                           # ns, site time
     expires: int                        # ns, site time

@@ -185,7 +185,7 @@ class Account:
     name: str
     role: Role
     areas: tuple[str, ...] = ()
-    language: str = "en"
+    language: str = ""                  # of the pages; "" = the site's
     disabled: bool = False
     must_change: bool = False           # one-time password still in use
 

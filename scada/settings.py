@@ -150,6 +150,9 @@ class DispatchSettings(Section):
     max_off_yellow_s: int = Field(900, ge=60, le=900, description="Longest shed of yellow loads; 15 minutes at most.")
     max_off_green_s: int = Field(14400, ge=60, description="Longest shed of green loads.")
     transformer_fresh_seconds: int = Field(30, ge=1, description="Oldest transformer measurement a shed may rest on.")
+    without_transformer: bool = Field(
+        False, description="Shed also where a concentrator has no transformer, so that nobody sees the effect."
+    )
     restore_jitter_s: int = Field(60, ge=0, description="Members come back spread over this long, inside off_for.")
     repeat: int = Field(3, ge=1, le=5, description="Times the concentrator repeats the broadcast.")
 

@@ -8,6 +8,7 @@ from flask import Blueprint, abort, g, make_response, redirect, render_template,
 from hmi.access import EVERYBODY, PUBLIC, allow
 from hmi.i18n import LANGUAGES, _
 from hmi.pages.login import LONGEST
+from hmi.reasons import in_words
 from hmi.security import LANGUAGE, safe_next, set_cookie
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -63,7 +64,7 @@ def _change(services: Services, sessions: Sessions) -> str:
     try:
         services.users.set_password(name, new)
     except CommandRejected as error:
-        return "; ".join(error.reasons)
+        return "; ".join(map(in_words, error.reasons))
     g.session.account = attrs.evolve(g.session.account, must_change=False)
     sessions.close_all_of(name, keep=g.session)
     services.audit.append_now(g.session.actor(), "password.change", name)

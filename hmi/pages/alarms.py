@@ -8,6 +8,7 @@ from hmi import encode
 from hmi.access import ACKNOWLEDGE, STAFF, allow
 from hmi.i18n import _
 from hmi.notices import notice
+from hmi.reasons import in_words
 from hmi.services import Services
 from scada.errors import CommandRejected
 from scada.ports import Alarm
@@ -47,7 +48,7 @@ def make(services: Services) -> Blueprint:
         try:
             services.in_reactor(services.alarms.acknowledge, g.session.actor(), alarm_id, comment)
         except CommandRejected as error:
-            notice("; ".join(error.reasons), "error")
+            notice("; ".join(map(in_words, error.reasons)), "error")
         else:
             notice(_("Acknowledged: %(alarm)s", alarm=alarm_id))
         return redirect(url_for("alarms.page"))

@@ -43,6 +43,8 @@ def make(services: Services) -> Blueprint:
             shown = str(day)
             links = (str(day - timedelta(days=1)), str(day + timedelta(days=1)))
             labels = [time.clock(int(hour)) for hour in edges[:-1]]
+        register = float(services.metering.register([name], this_hour)[0])
+        newest = int(services.metering.hourly([name], this_hour - 1, 1).quality[0, 0])
         profile = services.metering.hourly([name], int(edges[0]), int(edges[-1] - edges[0]))
         values, worst, present = fold(profile.values[0], profile.quality[0], edges)
         whole = (present == np.diff(edges)) & (worst < UNCERTAIN)
@@ -55,10 +57,18 @@ def make(services: Services) -> Blueprint:
             starts=(edges[:-1] * HOUR_S * NS).tolist(), total=float(np.nansum(values)) if present.any() else float("nan"),
             complete=_share(present, edges, this_hour), chart=bars(values, whole, labels, over=past),
             over=int(past.sum()), goes_on=bool(past.all()),
-            register=float(services.metering.register([name], this_hour)[0]), register_at=this_hour * HOUR_S * NS,
+            register=register, register_at=this_hour * HOUR_S * NS,
+            register_quality=int(register_quality(register, newest)),
         )
 
     return blueprint
+
+
+def register_quality(register: float, newest: int) -> Quality:
+    """A register rests on every pulse up to its hour: unknown while one is missing, else as good as the newest hour."""
+    if not np.isfinite(register):
+        return Quality.BAD_WAITING
+    return Quality(newest) if newest < BAD else Quality.UNCERTAIN_LAST_KNOWN
 
 
 def fold(

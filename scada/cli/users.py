@@ -12,6 +12,7 @@ from scada.cli.site import AS_JSON, CONFIG, person, registry_of
 from scada.commands import Role
 from scada.ports import Account
 from scada.registry.passwords import one_time_password
+from scada.registry.users import LANGUAGES
 
 ROLE = click.Choice([role.value for role in Role])
 AREAS = click.option("--area", "areas", multiple=True, help="Area the person may act in; repeat it; none means every area.")
@@ -51,14 +52,19 @@ def _tell(done: str, account: Account, as_json: bool, password: str | None = Non
 @CONFIG
 @click.argument("name")
 @click.option("--role", type=ROLE, required=True, help="What the person may do.")
+@click.option("--language", type=click.Choice(LANGUAGES), help="Of the pages; the site's if not given.")
 @AREAS
 @ONE_TIME
 @AS_JSON
-def add(config: Path, name: str, role: str, areas: tuple[str, ...], one_time: bool, as_json: bool) -> None:
+def add(
+    config: Path, name: str, role: str, language: str | None, areas: tuple[str, ...], one_time: bool, as_json: bool
+) -> None:
     """Make an account NAME in the registry of CONFIG."""
     with registry_of(config) as database:
         password = _password(one_time)
-        account = database.users.add(person(), name, password, Role(role), areas, must_change=one_time)
+        account = database.users.add(
+            person(), name, password, Role(role), areas, must_change=one_time, language=language or ""
+        )
     _tell("added", account, as_json, password if one_time else None)
 
 
@@ -77,7 +83,8 @@ def list_(config: Path, as_json: bool) -> None:
         table.add_column(heading)
     for account in accounts:
         state = "disabled" if account.disabled else "must change password" if account.must_change else "enabled"
-        table.add_row(account.name, account.role.value, ", ".join(account.areas) or "every", account.language, state)
+        areas, language = ", ".join(account.areas) or "every", account.language or "the site's"
+        table.add_row(account.name, account.role.value, areas, language, state)
     Console().print(table)
 
 

@@ -12,6 +12,7 @@ import attrs
 
 from scada.clock import HOUR_S, NS
 from scada.commands import Action, Actor, LoadClass, Member, Role, ShedRequest
+from scada.dr_dispatch import planner
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.outages import Outage
 from scada.settings import DispatchSettings
@@ -68,12 +69,9 @@ def class_limit(settings: DispatchSettings, load_class: LoadClass) -> int:
 
 
 def may_command(image: Image) -> Iterable[str]:
-    yield from authority(image.actor, image.group.area if image.group else None)
+    yield from authority(image.actor)
     if image.group:
-        concentrators = {member.concentrator for member in image.members if member.concentrator}
-        areas = {image.directory.concentrator[name].area for name in concentrators} - {"", image.group.area}
-        for area in sorted(area for area in areas if not image.actor.covers(area)):
-            yield f"{image.actor.name} may not command in area {area}, where members of {image.group.name} are"
+        yield from areas_covered(image.actor, image.group.name, image.group.area, image.members, image.directory)
 
 
 def group_exists(image: Image) -> Iterable[str]:
@@ -185,12 +183,19 @@ def time_trusted(image: Image) -> Iterable[str]:
         yield "the server's clock is not synchronised: timed commands are not sent"
 
 
+def effect_visible(image: Image) -> Iterable[str]:
+    """A concentrator without a transformer is a gap in the registry, behind which no other guard can look."""
+    if image.settings.without_transformer:
+        return
+    if blind := planner.without_transformer(image.members, image.directory):
+        yield f"no transformer in the registry, so the effect would not be seen: {some(blind)}"
+
+
 def transformer_fresh(image: Image) -> Iterable[str]:
     """The effect of a shed is seen at the transformer; without that view nobody sheds. Only where there is a meter."""
-    names = {image.directory.concentrator[one.concentrator].transformer for one in image.members if one.concentrator}
-    for name in sorted(names - {""}):
-        transformer = image.directory.transformer.get(name)
-        if transformer is None or not transformer.meter:
+    for name in planner.transformers(image.members, image.directory):
+        transformer = image.directory.transformer[name]
+        if not transformer.meter:
             continue
         device = image.devices.get(transformer.meter)
         if device is None:
@@ -219,6 +224,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     rested,
     rolling_off_time,
     time_trusted,
+    effect_visible,
     transformer_fresh,
 )
 
@@ -236,17 +242,36 @@ def refusals(image: Image) -> tuple[str, ...]:
     return tuple(reason for guard in GUARDS for reason in guard(image))
 
 
-def authority(actor: Actor, area: str | None) -> Iterable[str]:
-    """Role and area of the real person; `area` None where the target does not exist."""
+def authority(actor: Actor) -> Iterable[str]:
+    """Role of the real person."""
     if actor.role not in COMMANDERS:
         yield f"{actor.name} is {actor.role}; only dispatchers and administrators may command"
-    if area is not None and not actor.covers(area):
+
+
+def areas_covered(
+    actor: Actor, group: str, area: str, members: Iterable[Member], directory: Directory
+) -> Iterable[str]:
+    """Areas of the real person: the group's and that of every concentrator a member is on, for a shed as for a restore.
+
+    What has no area, or is no longer in the registry, is nobody's area: only who may act everywhere may command there.
+    """
+    if not actor.covers(area):
         yield f"{actor.name} may not command in area {area or '(none)'}"
+    concentrators = {member.concentrator for member in members if member.concentrator}
+    known = (directory.concentrator.get(name) for name in concentrators)
+    for other in sorted({one.area if one else "" for one in known} - {area}):
+        if not actor.covers(other):
+            yield f"{actor.name} may not command in area {other or '(none)'}, where members of {group} are"
 
 
-def restorable(command: Command | None, restores: Iterable[Command], actor: Actor, trusted: bool) -> tuple[str, ...]:
+def restorable(
+    command: Command | None, restores: Iterable[Command], actor: Actor, trusted: bool, directory: Directory
+) -> tuple[str, ...]:
     """Every reason against giving the supply back early."""
-    reasons = list(authority(actor, command.area if command else None))
+    reasons = list(authority(actor))
+    if command is not None:
+        members = [progress.member for progress in command.members]
+        reasons += areas_covered(actor, command.group, command.area, members, directory)
     if command is None:
         reasons.append("no such command")
     elif command.action is not Action.SHED:

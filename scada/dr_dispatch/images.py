@@ -23,9 +23,14 @@ class Images:
         self._settings, self._registry, self._bus, self._gateway = settings, registry, bus, gateway
         self._book, self._clock = book, clock
 
+    @property
+    def directory(self) -> Directory:
+        """What the registry holds now."""
+        return self._registry.directory
+
     def take(self, actor: Actor, request: ShedRequest, but: bytes = b"") -> guards.Image:
         """The image of now; the command `but` does not stand in its own way."""
-        directory = self._registry.directory
+        directory = self.directory
         group = directory.load_group.get(request.group)
         return guards.Image(
             now=self._clock.now(),

@@ -78,11 +78,29 @@ def warnings(members: tuple[Member, ...], directory: Directory, *, monitor_only:
     found += [f"{count} of {len(members)} members: {obstacle}" for obstacle, count in obstacles.items()]
     if by_hand := sum(one.manual for one in progress(members, directory)):
         found.append(f"{by_hand} loads must be switched on by hand afterwards")
-    transformers = {directory.concentrator[one.concentrator].transformer for one in members if one.concentrator} - {""}
-    for name in sorted(transformers):
-        if name not in directory.transformer or not directory.transformer[name].meter:
-            found.append(f"transformer {name} has no meter: the effect will not be seen")
+    if members and all(member.obstacle for member in members):
+        found.append("no member is expected to answer now")
+    found += [
+        f"transformer {name} has no meter: the effect will not be seen"
+        for name in transformers(members, directory) if not directory.transformer[name].meter
+    ]
+    found += [
+        f"concentrator {name} has no transformer in the registry: the effect will not be seen"
+        for name in without_transformer(members, directory)
+    ]
     return tuple(found)
+
+
+def transformers(members: tuple[Member, ...], directory: Directory) -> list[str]:
+    """Transformers at which the effect of a shed shows."""
+    names = {directory.concentrator[one.concentrator].transformer for one in members if one.concentrator}
+    return sorted(names & directory.transformer.keys())
+
+
+def without_transformer(members: tuple[Member, ...], directory: Directory) -> list[str]:
+    """Concentrators of members whose transformer nobody knows."""
+    names = {one.concentrator for one in members if one.concentrator}
+    return sorted(name for name in names if directory.concentrator[name].transformer not in directory.transformer)
 
 
 def expected_w(members: tuple[Member, ...]) -> float:

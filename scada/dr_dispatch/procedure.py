@@ -87,7 +87,7 @@ class Procedure:
     async def restore(self, actor: Actor, command_id: str) -> CommandStatus:
         shed = self._book.named(command_id)
         restores = self._book.restores(shed.id) if shed else ()
-        if reasons := guards.restorable(shed, restores, actor, self._clock.trusted()):
+        if reasons := guards.restorable(shed, restores, actor, self._clock.trusted(), self._images.directory):
             await self._trail.refuse(actor, "shed.restore", shed.group if shed else command_id, reasons)
         assert shed is not None                             # or `restorable` had spoken
         draft = drafts.restore(secrets.token_bytes(16), shed, actor, self._settings, self._clock.now())

@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from scada.commands import Action, Actor, CommandStatus, MemberState, Origin, Role, ShedRequest
+from scada.commands import Action, Actor, CommandStatus, MemberState, Origin, Role, Selection, ShedRequest
 from scada.errors import CommandRejected, LinkError
 from scada.opcua_server.link import Answer
 from scada.ports import Account, Desk
 
 log = Logger()
+NAMED: Final = 5                        # members named in one answer
 COMMANDERS: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 
 
@@ -42,6 +43,14 @@ class DeskCalls:
                 selection = await self._desk.select(actor, ShedRequest(group, off_for, reason))
                 status = await self._desk.execute(actor, selection.id)
                 return Answer("Good", (status.id, _said(status, selection.warnings)))
+            case "SelectShed", [str() as group, int() as off_for, str() as reason]:
+                selection = await self._desk.select(actor, ShedRequest(group, off_for, reason))
+                return Answer("Good", (
+                    selection.id, len(selection.members), _obstructed(selection), selection.expected_w, _reviewed(selection)
+                ))
+            case "ExecuteShed", [str() as selection_id]:
+                status = await self._desk.execute(actor, selection_id)
+                return Answer("Good", (status.id, _said(status)))
             case "RestoreGroup", [str() as command]:
                 if self._desk.command(command) is None:
                     return Answer("BadNotFound", (), f"no command {command}")
@@ -53,6 +62,21 @@ class DeskCalls:
                 counts = (MemberState.EXECUTED, MemberState.REFUSED, MemberState.NO_ANSWER)
                 return Answer("Good", (found.state.value, *(found.count(state) for state in counts)))
         return Answer("BadInvalidArgument", (), f"{method} does not take these arguments")
+
+
+def _obstructed(selection: Selection) -> int:
+    return sum(bool(member.obstacle) for member in selection.members)
+
+
+def _reviewed(selection: Selection) -> str:
+    """What a person should know before the selection is executed."""
+    request = selection.request
+    sentences = [f"{request.group}: {len(selection.members)} loads, off for {request.off_for_s} s, nothing is sent yet"]
+    named = [f"{member.device} ({member.obstacle})" for member in selection.members if member.obstacle]
+    if named:
+        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        sentences.append(f"may not answer: {', '.join(named[:NAMED])}{more}")
+    return "; ".join([*sentences, *selection.warnings])
 
 
 def _said(status: CommandStatus, warnings: Sequence[str] = ()) -> str:

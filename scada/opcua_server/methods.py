@@ -30,10 +30,31 @@ class Signature:
     outputs: tuple[tuple[str, ua.VariantType, str], ...]
 
 
-_STRING, _UINT32 = ua.VariantType.String, ua.VariantType.UInt32
+_STRING, _UINT32, _DOUBLE = ua.VariantType.String, ua.VariantType.UInt32, ua.VariantType.Double
+EMPTY: Final[dict[ua.VariantType, Any]] = {_STRING: "", _UINT32: 0, _DOUBLE: 0.0}
 SIGNATURES: Final = (
     Signature(
-        "ShedGroup", "Select, check and shed a load group; the loads come back by themselves after offForSeconds.",
+        "SelectShed", "Freeze and check a load group for review; nothing is sent. Then ExecuteShed, while it is valid.",
+        (
+            ("group", _STRING, "Name of the load group"),
+            ("offForSeconds", _UINT32, "How long the loads stay off [s]"),
+            ("reason", _STRING, "Why; kept in the audit"),
+        ),
+        (
+            ("selectionId", _STRING, "For ExecuteShed, by the same user"),
+            ("loads", _UINT32, "Members the command will go to"),
+            ("mayNotAnswer", _UINT32, "Those of them that may not answer"),
+            ("expectedPower", _DOUBLE, "Rated power of the others, at most [W]"),
+            ("message", _STRING, "What a reviewer should know, or why not"),
+        ),
+    ),
+    Signature(
+        "ExecuteShed", "Shed what was reviewed, once; a repeat answers the same command.",
+        (("selectionId", _STRING, "From SelectShed"),),
+        (("commandId", _STRING, "For CommandState and RestoreGroup"), ("message", _STRING, "What was done, or why not")),
+    ),
+    Signature(
+        "ShedGroup", "SelectShed and ExecuteShed in one call, without a review between them; the same checks.",
         (
             ("group", _STRING, "Name of the load group"),
             ("offForSeconds", _UINT32, "How long the loads stay off [s]"),
@@ -43,12 +64,12 @@ SIGNATURES: Final = (
     ),
     Signature(
         "RestoreGroup", "Give the supply back before the time is over, staggered.",
-        (("commandId", _STRING, "From ShedGroup"),),
+        (("commandId", _STRING, "From ExecuteShed or ShedGroup"),),
         (("message", _STRING, "What was done, or why not"),),
     ),
     Signature(
         "CommandState", "How far a command has come.",
-        (("commandId", _STRING, "From ShedGroup"),),
+        (("commandId", _STRING, "From ExecuteShed or ShedGroup"),),
         (
             ("state", _STRING, "sending, collecting, active, restoring, closed, failed or unknown"),
             ("executed", _UINT32, "Members whose load is off"),
@@ -125,7 +146,7 @@ def _result(signature: Signature, answer: Answer) -> ua.CallMethodResult:
     outputs = answer.outputs
     if len(outputs) != len(signature.outputs):             # a refusal has only its reasons: they stand in `message`
         outputs = tuple(
-            answer.reasons if name == "message" else ("" if kind == _STRING else 0) for name, kind, _ in signature.outputs
+            answer.reasons if name == "message" else EMPTY[kind] for name, kind, _ in signature.outputs
         )
     return ua.CallMethodResult(
         StatusCode=ua.StatusCode(getattr(ua.StatusCodes, answer.status)),

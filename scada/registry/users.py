@@ -74,16 +74,19 @@ class UserBook:
 
     # ---------------------------------------------------------------------------------------------- change
     def add(
-        self, actor: Actor, name: str, password: str, role: Role, areas: Sequence[str] = (), *, must_change: bool = False
+        self, actor: Actor, name: str, password: str, role: Role, areas: Sequence[str] = (), *, must_change: bool = False,
+        language: str = "",
     ) -> Account:
-        """Make an account; raises `CommandRejected` with every reason."""
+        """Make an account; language "" is the site's. Raises `CommandRejected` with every reason."""
         name = name.strip().casefold()
         areas = tuple(dict.fromkeys(areas))
         faults = [*_name_faults(name), *_area_faults(areas), *passwords.weaknesses(name, password)]
+        if language not in ("", *LANGUAGES):
+            faults.append(_no_language(language))
         if faults:
             raise CommandRejected(faults)
         values = {
-            "name": name, "password_hash": passwords.hash_of(password), "role": role, "language": "en",
+            "name": name, "password_hash": passwords.hash_of(password), "role": role, "language": language,
             "disabled": False, "must_change": must_change,
         }
         said = self._audit.note(actor, "user.add", name, role=role, areas=areas)
@@ -94,7 +97,7 @@ class UserBook:
             _set_areas(connection, name, areas)
             _raise_revision(connection)
             append(connection, [said])
-        return Account(name, role, areas, must_change=must_change)
+        return Account(name, role, areas, language, must_change=must_change)
 
     def set_password(self, name: str, password: str, *, must_change: bool = False) -> None:
         """The person's own doing."""
@@ -120,7 +123,7 @@ class UserBook:
 
     def set_language(self, name: str, language: str) -> None:
         if language not in LANGUAGES:
-            raise CommandRejected([f"no language {language}; expected one of {', '.join(LANGUAGES)}"])
+            raise CommandRejected([_no_language(language)])
         with writing(self._engine()) as connection:
             _change(connection, _known(connection, name).name, language=language)
 
@@ -214,6 +217,10 @@ def _keep_an_administrator(connection: Connection, account: Account) -> None:
     ]
     if account.role is Role.ADMINISTRATOR and not account.disabled and not others:
         raise CommandRejected([f"{account.name} is the last administrator; make another one first"])
+
+
+def _no_language(language: str) -> str:
+    return f"no language {language}; expected one of {', '.join(LANGUAGES)}"
 
 
 def _name_faults(name: str) -> list[str]:

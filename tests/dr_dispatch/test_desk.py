@@ -1,5 +1,6 @@
 """The desk as a dispatcher meets it: select, review, execute, follow, restore."""
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -391,6 +392,38 @@ def test_a_restore_needs_role_area_and_a_shed(bench: Bench) -> None:
     with pytest.raises(CommandRejected, match="no such command"):
         done(bench.desk.restore(ANNA, "nonsense"))
     assert bench.audit.actions[-3:] == ["shed.restore.refused"] * 3
+
+
+@pytest.mark.parametrize("area", ["east", ""])
+def test_who_may_not_shed_a_group_may_not_restore_it_either(tmp_path: Path, area: str) -> None:
+    """A concentrator of another area, or of none, bars both ways alike."""
+    plain = site()
+    concentrators = (plain.concentrators[0], attrs.evolve(plain.concentrators[1], area=area))
+    bench = Bench(tmp_path, attrs.evolve(plain, concentrators=concentrators))
+    chief = Actor("chief", Role.DISPATCHER)
+    status = bench.execute(bench.select(actor=chief), chief)
+    said = re.escape(f"anna may not command in area {area or '(none)'}, where members of LG-Y are")
+    with pytest.raises(CommandRejected, match=said):
+        bench.select()
+    with pytest.raises(CommandRejected, match=said):
+        done(bench.desk.restore(ANNA, status.id))
+
+    assert bench.audit.actions[-1] == "shed.restore.refused"
+    assert done(bench.desk.restore(chief, status.id)).id == status.id
+
+
+def test_a_reviewer_is_warned_where_nobody_would_see_the_effect_or_answer(tmp_path: Path) -> None:
+    """Allowed by configuration is not the same as known to whoever executes."""
+    plain = site()
+    concentrators = (attrs.evolve(plain.concentrators[0], transformer=""), plain.concentrators[1])
+    bench = Bench(tmp_path, attrs.evolve(plain, concentrators=concentrators), without_transformer=True)
+    bench.gateway.up.clear()
+
+    warnings = bench.select().warnings
+
+    assert "concentrator C01 has no transformer in the registry: the effect will not be seen" in warnings
+    assert "no member is expected to answer now" in warnings
+    assert bench.select().members
 
 
 def test_loads_that_must_be_switched_on_by_hand_are_said_to_be(tmp_path: Path) -> None:

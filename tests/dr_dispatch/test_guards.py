@@ -27,6 +27,7 @@ DAY_S = 86400
 def image(
     content: Site | None = None, *, actor: Actor = ANNA, group: str = "LG-Y", off_for_s: int = 600, trusted: bool = True,
     outages: tuple[Outage, ...] = (), meter: Quality | None = Quality.GOOD, age_s: float = 5.0, rate: float = 1.0,
+    **settings: Any,
 ) -> Image:
     """An image in which nothing forbids a shed, except what a test changes."""
     directory = Directory(content or site())
@@ -46,7 +47,7 @@ def image(
         of_eui.setdefault(outage.eui, []).append(moved)
     return Image(
         now=now, rate=rate, trusted=trusted, actor=actor, request=ShedRequest(group, off_for_s),
-        settings=DispatchSettings(monitor_only=False), directory=directory, group=found,
+        settings=DispatchSettings(monitor_only=False, **settings), directory=directory, group=found,
         members=planner.freeze(directory, found, lambda link: True) if found else (),
         outages=of_eui, snapshot=bus.snapshot(), devices=bus.devices(),
     )
@@ -84,11 +85,23 @@ def with_area(area: str) -> Site:
     )
 
 
+def without_transformer() -> Site:
+    whole = site()
+    first = attrs.evolve(whole.concentrators[0], transformer="")
+    return attrs.evolve(whole, concentrators=(first, *whole.concentrators[1:]))
+
+
+def without_meter() -> Site:
+    return attrs.evolve(site(), transformers=(attrs.evolve(site().transformers[0], meter=""),))
+
+
 RED: list[tuple[str, Callable[[], Image], str]] = [
     ("may_command", lambda: image(actor=Actor("eve", Role.ENGINEER)), "only dispatchers and administrators"),
     ("may_command", lambda: image(actor=Actor("sara", Role.DISPATCHER, ("south",))), "may not command in area north"),
     ("may_command", lambda: image(with_area("east")), "may not command in area east, where members"),
+    ("may_command", lambda: image(with_area("")), r"may not command in area \(none\), where members"),
     ("may_command", lambda: image(with_group(area="")), r"may not command in area \(none\)"),
+    ("effect_visible", lambda: image(without_transformer()), "effect would not be seen: C01"),
     ("group_exists", lambda: image(group="LG-X"), "no load group LG-X"),
     ("group_exists", lambda: image(with_group(members=())), "has no members"),
     ("group_exists", lambda: image(with_group(number=256)), "groups 1 to 255"),
@@ -132,7 +145,10 @@ GREEN: list[tuple[str, Callable[[], Image]]] = [
     ("rolling_off_time", lambda: image(with_group(min_on_s=0), outages=(off(-3000, -2101),))),
     ("transformer_fresh", lambda: image(age_s=29)),
     ("transformer_fresh", lambda: image(age_s=29, rate=600.0)),
-    ("transformer_fresh", lambda: image(attrs.evolve(site(), transformers=()), meter=None)),
+    ("transformer_fresh", lambda: image(without_meter(), meter=None)),
+    ("effect_visible", lambda: image(without_meter(), meter=None)),
+    ("effect_visible", lambda: image(without_transformer(), without_transformer=True)),
+    ("may_command", lambda: image(with_area(""), actor=Actor("anna", Role.DISPATCHER))),
 ]
 BY_NAME = {guard.__name__: guard for guard in GUARDS}
 

@@ -61,6 +61,11 @@ from scada.tags import Batch, Device, Quality, TagDef
 
 MODULES = 24  # per concentrator
 PASSWORD = "correct horse battery"
+SAID_OF_DMESH = (
+    "1 of 2 concentrators are connected; 3 refusals of strangers in the last hour; "
+    "the last with link id 000000aa, unknown link"
+)
+SAID_OF_INFLUX = "influx-host:8086 refuses user or secret (401), put them right: unable to parse"
 METER_TAGS = (
     *(TagDef(f"voltage_l{n}_n", "V", f"Voltage L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
     *(TagDef(f"current_l{n}", "A", f"Current L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
@@ -323,7 +328,7 @@ class FakeAlarms(Listeners):
     def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> "Deferred[Alarm]":
         alarm = self.by_id.get(alarm_id)
         if alarm is None or alarm.state not in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED):
-            return fail(CommandRejected(["this alarm does not wait for an acknowledgement"]))
+            return fail(CommandRejected([f"there is no alarm {alarm_id} to acknowledge"]))
         after = AlarmState.NORMAL if alarm.state is AlarmState.RETURNED else AlarmState.ACKNOWLEDGED
         self._audit.append_now(actor, "alarm.acknowledge", alarm_id, comment=comment)
         return succeed(self.set(attrs.evolve(alarm, state=after, acknowledged_by=actor.name, comment=comment)))
@@ -388,7 +393,7 @@ class FakeDesk(Listeners):
                     f"{load.title}, {consumer.title}",
                     load.load_class,
                     load.rated_w,
-                    "the consumer is protected" if consumer.protected else "",
+                    "module lost" if consumer.protected else "",
                 )
             )
         now = self._clock.now()
@@ -401,7 +406,7 @@ class FakeDesk(Listeners):
             group.epoch,
             tuple(members),
             sum(member.rated_w for member in members if not member.obstacle),
-            ("2 members did not answer the last command",),
+            ("2 loads must be switched on by hand afterwards",),
             now,
             now + 120 * NS,
             self.monitor_only,
@@ -435,7 +440,6 @@ class FakeDesk(Listeners):
                     tuple(
                         MemberResult(member, first, "MONITOR_ONLY" if self.monitor_only else "", now)
                         for member in selection.members
-                        if not member.obstacle
                     ),
                 )
             )
@@ -471,7 +475,7 @@ class FakeDesk(Listeners):
                 continue
             n = open_[0]
             state, reason = (
-                (MemberState.REFUSED, "NEVER_BIT")
+                (MemberState.REFUSED, "INTERLOCK")
                 if n % 5 == 2
                 else (MemberState.NO_ANSWER, "")
                 if n % 5 == 4
@@ -535,7 +539,7 @@ class World:
             self.bus.add_device(Device(name, METER_TAGS, title=name))
         computed = (
             *(TagDef(f"power_active_l{n}", "W", f"Active power L{n}", stale_after=5 * NS) for n in (1, 2, 3)),
-            TagDef("loading", "%", "Loading", stale_after=5 * NS),
+            TagDef("loading", "%", "Loading against the nameplate", stale_after=5 * NS),
             TagDef("imbalance_i2_i1", "%", "Current imbalance", stale_after=5 * NS),
             TagDef("imbalance_max_deviation", "%", "Largest deviation", stale_after=5 * NS),
             TagDef("current_neutral_calc", "A", "Neutral current", stale_after=5 * NS),
@@ -574,9 +578,9 @@ class World:
 
     def health(self) -> list[Health]:
         return [
-            Health("dmesh", True, "2 of 2 concentrators known, 1 connected", {"links": 1.0}),
-            Health("modbus", True, "1 device answers"),
-            Health("influx:main", False, "401 from the server; 1,204 lines wait in the spool"),
+            Health("dmesh", True, SAID_OF_DMESH, {"links": 1.0}),
+            Health("modbus", True, "1 of 1 Modbus devices answer"),
+            Health("influx:main", False, SAID_OF_INFLUX),
         ]
 
     def meter(self, name: str, load: float) -> None:

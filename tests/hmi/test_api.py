@@ -1,5 +1,6 @@
 """The API as a program uses it: bearer token in, JSON out, reasons with every refusal."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from hmi.api.data import thin
+from tests.hmi.conftest import Person
 from tests.hmi.fakes import PASSWORD, World
 
 
@@ -81,6 +83,19 @@ def test_a_shed_by_the_api_is_audited_as_coming_from_the_command_line(client: Fl
     assert sum(seen["counts"].values()) == seen["total"] == len(seen["members"])
     restored = client.post("/api/v1/dispatch/restore", json={"command": seen["id"]}, headers=headers)
     assert restored.json["state"] == "closed"
+
+
+def test_reasons_are_english_for_a_program_and_in_the_page_s_language_for_its_dialogs(
+    client: FlaskClient, person: Callable[..., Person]
+) -> None:
+    """The acknowledge dialog shows what it gets; a program compares it."""
+    asked = {"alarm": "nothing", "comment": ""}
+    dispatcher = person("dispatcher", "ro")
+    page = dispatcher.client.post("/api/v1/alarms", json=asked, headers={"X-CSRF-Token": dispatcher.token})
+    program = client.post("/api/v1/alarms", json=asked, headers=bearer(client))
+
+    assert page.json["reasons"] == ["nu există alarma nothing de confirmat"]
+    assert program.json["reasons"] == ["there is no alarm nothing to acknowledge"]
 
 
 def test_a_refused_shed_is_409_with_every_reason(client: FlaskClient) -> None:

@@ -256,7 +256,7 @@ def test_a_shed_is_reviewed_confirmed_and_its_results_come_in_by_themselves(
     rows = page.locator("#command-members tr")
 
     assert rows.filter(has_text="executed").count() >= 4
-    assert rows.filter(has_text="NEVER_BIT").count() == 1
+    assert rows.filter(has_text="an interlock forbids it (INTERLOCK)").count() == 2
     page.click("#restore button")
     expect(page.locator("[data-command] [data-state]").first).to_have_text("finished", timeout=8000)
     expect(rows.filter(has_text="supply is back").first).to_be_visible()

@@ -161,6 +161,16 @@ def test_a_chosen_language_stays_with_the_account(app: Flask, world: World, pers
     assert world.users.account("viewer").language == "ru"
 
 
+def test_an_account_without_a_language_of_its_own_reads_the_sites(world: World) -> None:
+    """A new colleague on a Romanian site does not begin in English."""
+    site = world.services.site.model_copy(update={"language": "ro"})
+    client = create_app(attrs.evolve(world.services, site=site)).test_client()
+    client.post("/login", data={"csrf": form_token(client, "/login"), "name": "viewer", "password": PASSWORD})
+
+    assert world.users.account("viewer").language == ""
+    assert '<html lang="ro">' in client.get("/alarms").text
+
+
 def test_sessions_are_bounded(app: Flask) -> None:
     """The oldest goes when there are too many: memory is not a visitor's to fill."""
     sessions = app.extensions["sessions"]

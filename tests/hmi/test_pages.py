@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from flask import Flask
@@ -15,9 +16,9 @@ from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
 from scada.commands import Actor, Role
 from scada.ports import Priority, ResultTable
-from scada.site import Directory, Site
+from scada.site import Directory, MeshNode, MeshView, Site
 from tests.hmi.conftest import Person
-from tests.hmi.fakes import World
+from tests.hmi.fakes import MODULES, World
 
 PAGES = [
     "/",
@@ -222,12 +223,110 @@ def test_a_shed_is_selected_reviewed_confirmed_and_watched(person: Callable[...,
         world.tick()
     watched = dispatcher.client.get(sent.headers["Location"]).text
 
-    assert "the consumer is protected" in text
-    assert "2 members did not answer" in text
+    assert "module lost" in text
+    assert "2 loads must be switched on by hand" in text
     assert unconfirmed.status_code == 400
-    assert "NEVER_BIT" in watched
+    assert "an interlock forbids it (INTERLOCK)" in watched
     assert "loads are off" in watched
     assert "no answer" in watched
+
+
+def test_the_review_counts_everybody_the_command_goes_to(person: Callable[..., Person], world: World) -> None:
+    """A radio command reaches the whole group: who may not answer is marked, not left out."""
+    dispatcher = person("dispatcher")
+    review = dispatcher.post("/dispatch/select", group="LG-boilers", minutes="10", reason="").headers["Location"]
+    text = dispatcher.client.get(review).text
+    members = len(world.desk.selections["S0001"].members)
+    table = text.split("The command goes to</h2>")[1]
+
+    assert f"Shed {members} loads" in text
+    assert table.count("<tr>") == members + 1
+    assert table.count("may not answer") == sum(bool(m.obstacle) for m in world.desk.selections["S0001"].members) > 0
+    assert "Left out" not in text
+
+
+def test_a_group_of_which_nobody_is_expected_to_answer_can_be_executed_as_in_every_other_channel(
+    person: Callable[..., Person], world: World
+) -> None:
+    """The desk decides, and it would: the page must not know better."""
+    site = world.registry.directory.site
+    # The fake desk takes the modules of protected consumers for lost.
+    consumers = tuple(attrs.evolve(one, protected=True) for one in site.consumers)
+    world.registry.directory = Directory(attrs.evolve(site, consumers=consumers))
+    dispatcher = person("dispatcher")
+    review = dispatcher.post("/dispatch/select", group="LG-boilers", minutes="10", reason="").headers["Location"]
+    members = world.desk.selections["S0001"].members
+    assert all(member.obstacle for member in members)
+    text = dispatcher.client.get(review).text
+
+    assert "data-needs-confirm" in text
+    assert f"Shed {len(members)} loads" in text
+    assert dispatcher.post("/dispatch/execute", selection="S0001", confirm="LG-boilers").status_code == 302
+
+
+def test_the_network_table_says_how_good_its_figures_are(person: Callable[..., Person], world: World) -> None:
+    """Last known while the link is down, with the time they are of; nothing at all is no value yet, and no zero."""
+    client = person("viewer").client
+    up, down = client.get("/network?concentrator=C01").text, client.get("/network?concentrator=C02").text
+
+    assert up.count("q-good") == MODULES - 1
+    assert "q-unsure" not in up
+    assert down.count("q-unsure") == MODULES
+    assert re.search(r"The link is down: what stands here is the last known, as of \d{4}-", down)
+
+
+def test_a_module_that_never_reported_has_no_figures(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nan = float("nan")
+    mute = MeshNode(0x00124B0000000000 + 1001, 1, 1, 0, nan, nan, nan, 0, 0, nan, 0)
+    monkeypatch.setattr(world.mesh, "views", lambda: (MeshView("C01", True, 1, (mute,), world.clock.now()),))
+    text = person("viewer").client.get("/network").text
+    row = text.split("<tbody>")[-1]
+
+    assert "no value yet" in row
+    assert "poor link" not in text
+    assert not re.search(r'class="num">0[ .<]', row)
+
+
+def test_the_register_of_a_meter_has_its_quality(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = person("viewer").client
+    known = client.get("/meters/P-01-003").text
+    monkeypatch.setattr(world.services.metering, "register", lambda points, hour: np.full(len(points), np.nan))
+    unknown = client.get("/meters/P-01-003").text
+
+    register = re.compile(r"<dt>Register</dt><dd>.*?</dd>", re.DOTALL)
+    assert 'class="q q-' in register.findall(known)[0]
+    assert "no value yet" in register.findall(unknown)[0]
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("ro", "străini refuzați în ultima oră: 3; ultimul cu identificatorul de legătură 000000aa, legătură necunoscută"),
+    ("ru", "отказов чужим за последний час: 3; последний с номером связи 000000aa, неизвестная связь"),
+])
+def test_health_is_told_in_the_language_of_the_page(person: Callable[..., Person], language: str, said: str) -> None:
+    """Refused strangers too: they are seen on the overview and where the concentrators are."""
+    client = person("viewer", language).client
+
+    assert said in client.get("/").text
+    assert said in client.get("/network").text
+
+
+def test_tags_have_their_titles_in_the_language_of_the_page(person: Callable[..., Person]) -> None:
+    text = person("viewer", "ro").client.get("/tags?q=T01/").text
+
+    assert "Încărcare față de plăcuță" in text
+    assert "Loading against" not in text
+
+
+def test_a_refusal_outside_the_desk_is_told_in_the_language_of_the_page(person: Callable[..., Person]) -> None:
+    """The notice after an acknowledgement."""
+    someone = person("dispatcher", "ro")
+    someone.post("/alarms/acknowledge", alarm="nothing", comment="")
+
+    assert "nu există alarma nothing de confirmat" in someone.client.get("/alarms").text
 
 
 def test_a_refused_shed_names_every_reason(person: Callable[..., Person]) -> None:

@@ -72,6 +72,7 @@ class FakeDesk:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.statuses: dict[str, CommandStatus] = {}
+        self.executed: list[str] = []
         self.requests: dict[str, ShedRequest] = {}
 
     def select(self, actor: Actor, request: ShedRequest) -> "Deferred[Selection]":
@@ -89,12 +90,19 @@ class FakeDesk:
         if reasons:
             return fail(CommandRejected(reasons))
         self.requests[f"S{len(self.asked)}"] = request
+        members = tuple(
+            Member(eui, f"C01-00{eui}", "C01", 1, eui, "", LoadClass.GREEN, 1000.0, "module lost" if eui == 3 else "")
+            for eui in range(4)
+        )
         return succeed(Selection(
-            f"S{len(self.asked)}", "", actor.name, request, "north", 1, (), 0.0, ("one load is off already",), 0, 0, False
+            f"S{len(self.asked)}", "", actor.name, request, "north", 1, members, 3000.0, ("one load is off already",),
+            0, 0, False,
         ))
 
     def execute(self, actor: Actor, selection_id: str) -> "Deferred[CommandStatus]":
-        request = self.requests[selection_id]
+        request = self.requests.get(selection_id)
+        if request is None:
+            return fail(CommandRejected(["no such selection; it may have expired: select again"]))
         states = (MemberState.EXECUTED, MemberState.EXECUTED, MemberState.REFUSED, MemberState.NO_ANSWER)
         members = tuple(
             MemberResult(Member(eui, f"C01-00{eui}", "C01", 1, eui, "", LoadClass.GREEN, 1000.0), state, "", 0)
@@ -105,6 +113,7 @@ class FakeDesk:
             request.off_for_s, 0, 0, 0, False, request.reason, members,
         )
         self.statuses[status.id] = status
+        self.executed.append(selection_id)
         return succeed(status)
 
     def restore(self, actor: Actor, command_id: str) -> "Deferred[CommandStatus]":
@@ -200,6 +209,9 @@ class Host(LineOnlyReceiver):
 
     def audited(self) -> list[list[Any]]:
         return self.audit.rows
+
+    def executed(self) -> list[str]:
+        return self.desk.executed
 
     def asked(self) -> list[dict[str, Any]]:
         return self.desk.asked

@@ -389,6 +389,43 @@ def test_a_dispatcher_sheds_asks_and_restores(site: Site, identity: Identity) ->
     assert "LG-1" in restored
 
 
+def test_a_dispatcher_reviews_before_he_executes(site: Site, identity: Identity) -> None:
+    """Two calls: the first sends nothing and says who may not answer, the second runs that selection and no other."""
+
+    async def run() -> tuple[list[Any], list[Any], list[Any], ua.CallMethodResult]:
+        async with asyncua_client(site.url, identity) as client:
+            parent = client.get_node(DISPATCH)
+            selected = await parent.call_method("2:SelectShed", *shed())
+            before = len(site.do("executed"))
+            command, message = await parent.call_method("2:ExecuteShed", selected[0])
+            assert len(site.do("executed")) == before + 1
+            state = await parent.call_method("2:CommandState", command)
+            nothing = await call(client, "ExecuteShed", ua.Variant("S0", ua.VariantType.String))
+            return selected, [command, message], state, nothing
+
+    (selection, *figures, review), (command, message), state, nothing = asyncio.run(run())
+    assert figures == [4, 1, 3000.0]
+    assert "4 loads, off for 600 s, nothing is sent yet; may not answer: C01-003 (module lost)" in review
+    assert "one load is off already" in review
+    assert site.do("executed")[-1] == selection
+    assert (len(command), state[0]) == (32, "sending")
+    assert "LG-1: 4 loads" in message
+    assert nothing.StatusCode.name == "BadRequestNotAllowed"
+    assert nothing.OutputArguments[1].Value == "no such selection; it may have expired: select again"
+
+
+def test_a_viewer_may_not_even_select(site: Site, identity: Identity) -> None:
+    """Every output is there, empty, and the reason stands in the last."""
+
+    async def run() -> ua.CallMethodResult:
+        async with asyncua_client(site.url, identity, user="vera", password="right-Vera") as client:
+            return await call(client, "SelectShed", *shed())
+
+    refused = asyncio.run(run())
+    assert refused.StatusCode.name == "BadUserAccessDenied"
+    assert [one.Value for one in refused.OutputArguments] == ["", 0, 0, 0.0, "a viewer may not shed"]
+
+
 def test_each_user_is_himself_however_calls_interleave(site: Site, identity: Identity) -> None:
     """Two users call at the same time, many times: no call ever runs under the other name."""
 

@@ -82,7 +82,7 @@ def test_an_account_is_made_listed_changed_and_closed(config: str) -> None:
 
     assert made.output == "ana: added\n"
     assert closed == {
-        "name": "ana", "role": "engineer", "areas": ["north"], "language": "en", "disabled": True, "must_change": False
+        "name": "ana", "role": "engineer", "areas": ["north"], "language": "", "disabled": True, "must_change": False
     }
     assert listed == [closed]
     assert "disabled" in run(users, "list", config).output
@@ -116,4 +116,4 @@ def test_no_command_takes_a_password_as_an_argument() -> None:
     """It would stay in the shell's history and in the process list."""
     parameters = {name for command in users.commands.values() for name in (one.name or "" for one in command.params)}
 
-    assert parameters == {"config", "name", "role", "areas", "one_time", "as_json", "enable", "every_area"}
+    assert parameters == {"config", "name", "role", "areas", "one_time", "as_json", "enable", "every_area", "language"}

@@ -184,6 +184,17 @@ def test_the_last_administrator_cannot_be_closed_out(users: UserBook) -> None:
     assert users.set_disabled(ADMIN, "ana", True).disabled
 
 
+def test_a_new_account_has_the_language_of_the_site_unless_told_otherwise(users: UserBook) -> None:
+    """An English default would hide the site's own language from everybody."""
+    plain = users.add(ADMIN, "ion", GOOD, Role.VIEWER)
+    told = users.add(ADMIN, "olga", GOOD, Role.VIEWER, language="ru")
+
+    assert [plain.language, told.language] == ["", "ru"]
+    assert {one.name: one.language for one in users.accounts()} == {"ion": "", "olga": "ru"}
+    with pytest.raises(CommandRejected, match="no language xx; expected one of en, ro, ru"):
+        users.add(ADMIN, "max", GOOD, Role.VIEWER, language="xx")
+
+
 def test_role_areas_and_language_change(users: UserBook) -> None:
     """Areas stay unless they are given."""
     users.add(ADMIN, "ana", GOOD, Role.VIEWER, ["north"])

@@ -8,6 +8,17 @@ interface Command { id: string; state: string; counts: Record<string, number>; t
 
 const RESTORABLE = new Set(["collecting", "active", "unknown"]);
 
+/** A result of a module in the page's language; what is not known is shown as it came. */
+function inWords(reason: string): string {
+  const plain = page.labels.reason.plain[reason];
+  if (plain) return plain;
+  for (const [pattern, said] of page.labels.reason.patterns) {
+    const found = new RegExp(pattern).exec(reason);
+    if (found) return said.replace(/%\((\w+)\)s/g, (_all, name: string) => found.groups?.[name] ?? "");
+  }
+  return reason;
+}
+
 function show(command: Command): void {
   for (const place of document.querySelectorAll<HTMLElement>(`[data-command="${CSS.escape(command.id)}"]`)) {
     const state = place.querySelector("[data-state]");
@@ -27,7 +38,7 @@ function show(command: Command): void {
       if (cell && cell.textContent !== said) cell.textContent = said;
     };
     set("[data-result]", `${symbol} ${word}`);
-    set("[data-reason]", result.reason.split("; ").map((part) => page.labels.reason[part] ?? part).join("; "));
+    set("[data-reason]", result.reason.split("; ").map(inWords).join("; "));
     set("[data-changed]", stamp(result.changed_ms));
   }
   const counts = document.getElementById("command-counts");

@@ -11,7 +11,7 @@ interface PageData {
   strings: Record<string, string>;
   labels: {
     quality: Record<string, [string, string]>; priority: Record<string, [string, string]>; kind: Record<string, string>;
-    point: Record<string, string>; reason: Record<string, string>;
+    point: Record<string, string>; reason: { plain: Record<string, string>; patterns: [string, string][] };
     alarm: Record<string, string>; member: Record<string, [string, string]>; command: Record<string, string>;
   };
 }

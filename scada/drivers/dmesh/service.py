@@ -158,6 +158,8 @@ class DmeshService:
             text += "; nothing is acknowledged, because nothing can be stored"
         if problem := self._around.keys.problem:
             text += f"; {problem}"
+        if strangers := self._refusals.sentence():
+            text += f"; {strangers}"
         yield Health("dmesh", listening and storing and not problem, text, self._all_figures(up))
 
     def _all_figures(self, up: int) -> dict[str, float]:

@@ -265,6 +265,26 @@ def test_an_unknown_link_id_is_refused_and_counted(tmp_path: Path) -> None:
     assert wire.transport.closed
     (health,) = site.service.health()
     assert health.figures["refused_unknown_link"] == 1
+    assert health.text.endswith("; 1 refusals of strangers in the last hour; the last with link id 00000063, unknown link")
+    assert health.ok
+
+
+def test_refusals_are_spoken_of_for_an_hour_however_many_they_are(tmp_path: Path) -> None:
+    """A thousand strangers over ten minutes are one sentence and a few numbers; an hour later nobody is reminded."""
+    site = bench(tmp_path)
+    for _ in range(10):
+        for _ in range(100):
+            wire = Wire(site.service, Peer(hello(link_id=99)))
+            wire.connection.dataReceived(wire.peer.greeting())
+        site.reactor.advance(60)
+
+    def said() -> str:
+        (health,) = site.service.health()
+        return health.text
+
+    assert "1000 refusals of strangers in the last hour" in said()
+    site.reactor.advance(3600)
+    assert "refusals" not in said()
 
 
 def test_refusals_of_one_link_id_are_answered_only_so_often(tmp_path: Path) -> None:

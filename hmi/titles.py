@@ -1,0 +1,103 @@
+"""Titles of tags in the language of the page: the server has a finite set of them, devices of one's own have others.
+
+`tests/hmi/test_reasons.py` reads the source and the device templates, and fails for a title that is missing here.
+"""
+
+import re
+from typing import Final
+
+from hmi.i18n import _
+
+
+def _l(text: str) -> str:
+    """Marks a text for the catalogues; it is translated when it is shown."""
+    return text
+
+
+TITLES: Final = (
+    _l("Members"),
+    _l("Active power"),
+    _l("Apparent power"),
+    _l("Frequency"),
+    _l("Fed in"),
+    _l("Imbalance"),
+    _l("Voltage %(phase)s"),
+    _l("Current %(phase)s"),
+    _l("Active power %(phase)s"),
+    _l("Apparent power %(phase)s"),
+    _l("Reactive power %(phase)s"),
+    _l("Power factor %(phase)s"),
+    _l("Energy imported"),
+    _l("Energy exported"),
+    _l("Neutral current"),
+    _l("Monitor-only: nothing is sent"),
+    _l("Commands not closed"),
+    _l("Members that could be shed now"),
+    _l("Members off, or perhaps off"),
+    _l("Rated power of the members that could be shed now"),
+    _l("Members that executed the last shed"),
+    _l("Members that refused the last shed"),
+    _l("Members without an answer to the last shed"),
+    _l("Longest turn of the main loop in the last second"),
+    _l("Processor time of that turn"),
+    _l("Turns over %(limit)s ms since start"),
+    _l("Turns with over %(limit)s ms of processor time since start"),
+    _l("Turns since start"),
+    _l("Resident memory of the main process"),
+    _l("Values published since start"),
+    _l("Definitions and batches refused since start"),
+    _l("Batches dropped for slow listeners since start"),
+    _l("Sum of the members"),
+    _l("Imbalance, share of the feed"),
+    _l("Uncertainty of the imbalance (half-width)"),
+    _l("Completeness of the latest closed hour"),
+    _l("Loading against the nameplate"),
+    _l("Current imbalance, negative over positive sequence"),
+    _l("Current imbalance, largest deviation from the mean"),
+    _l("Neutral current, sum of the phase currents"),
+    _l("Conditions that hold"),
+    _l("Alarms that wait for acknowledgement"),
+    _l("Alarms of high priority, not normal"),
+    _l("Alarms of medium priority, not normal"),
+    _l("Alarms of low priority, not normal"),
+    _l("1 while a condition holds"),
+    _l("1 while an alarm waits for acknowledgement"),
+    _l("Worst priority: 3 high, 2 medium, 1 low, 0 none"),
+    _l("Code of the worst alarm's kind, 0 none"),
+    _l("Signal at the module"),
+    _l("Signal at its parent"),
+    _l("Packets delivered"),
+    _l("Relay level"),
+    _l("Battery under load"),
+    _l("Packets relayed today"),
+    _l("Travel time to the concentrator"),
+    _l("Link up"),
+    _l("Modules in the subnet"),
+    _l("Packets delivered, mean of the modules"),
+    _l("Age of the newest interval held here"),
+    _l("Energy of the last delivered hour"),
+    _l("Volume of the last delivered hour"),
+    _l("Register at the end of that hour"),
+    _l("Status bits of that hour"),
+    _l("Mean power of that hour"),
+)
+PLACES: Final = {"phase": r"L\d(?:-N|-L\d)?", "limit": r"\d+"}
+
+
+def _pattern(title: str) -> re.Pattern[str]:
+    parts = re.split(r"%\((\w+)\)s", title)
+    return re.compile("".join(f"(?P<{part}>{PLACES[part]})" if n % 2 else re.escape(part) for n, part in enumerate(parts)))
+
+
+PLAIN: Final = frozenset(title for title in TITLES if "%(" not in title)
+PATTERNS: Final = tuple((_pattern(title), title) for title in TITLES if "%(" in title)
+
+
+def in_words(title: str) -> str:
+    """A tag's title in the language of this request; one that is not ours is shown as it is."""
+    if title in PLAIN:
+        return _(title)
+    for pattern, known in PATTERNS:
+        if found := pattern.fullmatch(title):
+            return _(known, **found.groupdict())
+    return title
