@@ -89,7 +89,7 @@ class ArchiveIntake:
         self._credit, self._figures, self._on_commit = credit, figures, on_commit
         self._archive = link.hello.archive_id
         self.cursor = cursor                                # as READY told it
-        self._taken = self.cursor
+        self._taken = self._told = self.cursor
         self._oldest = link.hello.oldest
         self._waiting: deque[Record] = deque()
         self._answering = 0                                 # records that were asked for and are under way
@@ -195,7 +195,8 @@ class ArchiveIntake:
         while self._waiting and self._waiting[0].done:
             self.cursor = self._waiting.popleft().number
             moved = True
-        if moved:
+        # Records come and are kept in bursts: one acknowledgement for some of them, and one for whatever is the last.
+        if moved and (not self._waiting or self.cursor - self._told >= self._credit // 2):
             self._acknowledge()
 
     def _kept_answer(self, _: None, corr: int) -> None:
@@ -205,6 +206,7 @@ class ArchiveIntake:
 
     def _acknowledge(self) -> None:
         if not self._halted:
+            self._told = self.cursor
             self._link.send(ArchAck(self.cursor, self._credit))
 
     def _failed(self, failure: Failure) -> None:

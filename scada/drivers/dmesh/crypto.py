@@ -112,8 +112,8 @@ def seal(key: bytes, direction: int, sid: int, counter: int, link_id: int, body:
     """A secured frame with `body` inside."""
     prefix = _PREFIX.pack(key_id, counter)
     nonce = _NONCE.pack(link_id, direction, sid, counter)
-    aad = header(link_id, len(body) + OVERHEAD, secured=True) + prefix
-    return Frame(link_id, prefix + AESCCM(key, tag_length=TAG).encrypt(nonce, body, aad), secured=True)
+    head = header(link_id, len(body) + OVERHEAD, secured=True)
+    return Frame(link_id, prefix + AESCCM(key, tag_length=TAG).encrypt(nonce, body, head + prefix), True, head)
 
 
 def unseal(key: bytes, direction: int, sid: int, frame: Frame) -> tuple[int, bytes] | Rejected:

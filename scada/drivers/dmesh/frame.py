@@ -34,11 +34,12 @@ class Frame:
     link_id: int
     body: bytes
     secured: bool = False
+    head: bytes = attrs.field(default=b"", eq=False, repr=False)    # where it is known already: made or received
 
     @property
     def header(self) -> bytes:
         """The 12 bytes that are associated data of a sealed body."""
-        return header(self.link_id, len(self.body), secured=self.secured)
+        return self.head or header(self.link_id, len(self.body), secured=self.secured)
 
 
 def header(link_id: int, length: int, *, secured: bool) -> bytes:
@@ -129,7 +130,7 @@ class FrameDecoder:
             return None
         if zlib.crc32(memoryview(buffer)[at:end]) != _CRC32.unpack_from(buffer, end)[0]:
             return Rejected(Reject.FRAME_CRC)
-        return Frame(link_id, bytes(buffer[at + HEADER:end]), bool(flags & SEC))
+        return Frame(link_id, bytes(buffer[at + HEADER:end]), bool(flags & SEC), head)
 
 
 def _noise(events: list[Frame | Rejected], count: int, false: int) -> None:
