@@ -176,6 +176,35 @@ def test_a_full_disk_while_merging_loses_nothing_acknowledged(tmp_path: Path, mo
     opened.store.close()
 
 
+def test_marks_are_announced_though_old_segments_cannot_be_deleted(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is merged is readable: its listeners must hear of it now, as no repetition of the merge would tell them."""
+    def refused(_: Position) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.store.journal, "forget", refused)
+        opened.commit(block([[4]], record=1))
+        opened.reactor.pump(lambda: len(opened.marks) == 1)
+        opened.reactor.pump(lambda: not opened.store.health().ok)
+        assert "cannot be deleted" in opened.store.health().text
+    opened.commit(block([[5]], record=2, first=FIRST_HOUR + 1))
+    opened.reactor.pump(lambda: len(opened.marks) == 2)
+
+    opened.reactor.pump(lambda: opened.store.health().ok)
+
+
+def test_what_waits_is_counted_with_all_its_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds of memory hold only if the sizes do."""
+    sizes: list[int] = []
+    put = opened.store.committing.put
+    monkeypatch.setattr(opened.store.committing, "put", lambda item, size: sizes.append(size) or put(item, size))
+    one = block(np.ones((240, 24), int), record=1)
+    mark = opened.commit(one)
+
+    arrays = (one.eui, one.channel, one.counts, one.register, one.status, mark.slots)
+    assert sizes[0] >= sum(array.nbytes for array in arrays)
+
+
 def test_the_cursor_is_the_highest_record_without_a_gap_and_survives_a_restart(opened: Opened, tmp_path: Path) -> None:
     """Out of order is fine; record 0 moves nothing; another archive has its own cursor."""
     for record in (2, 3, 1, 5, 0):
