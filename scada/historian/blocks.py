@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from twisted.logger import Logger
 
 from scada.historian import months
 from scada.historian.database import DamagedFile
@@ -25,7 +24,6 @@ from scada.historian.state import StateFile
 from scada.intervals import MISSING, IntervalBlock, Mark
 
 CACHED_BLOCKS: Final = 256
-_log = Logger()
 
 
 class BlockStore:
@@ -59,9 +57,7 @@ class BlockStore:
                 if damage.path in fresh:
                     raise                           # the disk spoils new files too
                 fresh.add(damage.path)
-                aside = self._months.set_aside(damage.path)
-                self.set_aside.append(aside)
-                _log.error("{damage}; it is kept as {aside}, a fresh file goes on", damage=str(damage), aside=aside.name)
+                self.set_aside.append(self._months.set_aside(damage))
                 continue
             self._repeated = False
             return coalesced(marks)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+from twisted.logger import Logger
 
-from scada.historian.database import naming, open_writer, transaction
+from scada.historian.database import DamagedFile, naming, open_writer, transaction
 from scada.historian.dense import SLOTS, Conflict, Dense, columns_of
 from scada.historian.rows import BY_KEY, COLUMNS, BlockKey, decode_block, encode_block
 
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS damaged(interval_s INTEGER NOT NULL, day INTEGER NOT 
     PRIMARY KEY(interval_s, day, block, version));
 """
 NEWER: Final = 2**32                                # what the versions of a fresh file are ahead of the damaged one's
+_log = Logger()
 
 
 @attrs.frozen
@@ -95,8 +97,9 @@ class Months:
             file.database.close()
         self._open.clear()
 
-    def set_aside(self, path: Path) -> Path:
+    def set_aside(self, damage: DamagedFile) -> Path:
         """Give a damaged file, which no transaction holds, another name; returns it. Nothing is deleted."""
+        path = damage.path
         file = self._open.pop(path, None)
         if file is not None:
             file.database.close()
@@ -105,6 +108,7 @@ class Months:
         for suffix in ("-wal", "-shm", ""):         # the file last: a log without its file would enter the fresh one
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+        _log.error("{damage}; it is kept as {aside}, a fresh file goes on", damage=str(damage), aside=target.name)
         return target
 
     def _file(self, path: Path) -> MonthFile:

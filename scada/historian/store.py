@@ -152,6 +152,7 @@ class EmbeddedIntervals:
             "waiting": len(self.committing), "unmerged": len(self.merging), "unmerged_bytes": self.merging.bytes,
             "channels": len(blocks.book), "conflicts": blocks.conflicts, "quarantined": blocks.state.quarantined,
             "damaged": damaged, "damaged_files": len(files),
+            "quarantined_without_body": blocks.state.quarantined_without_body,
             "lost_records": blocks.state.lost_records,
         })
 
