@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from scada.historian.database import ReadPool
+from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.dense import SLOTS, Dense, columns_of
 from scada.historian.lines import block_lines
 from scada.historian.months import month_path, month_paths
@@ -35,8 +35,11 @@ class Backlog:
         """Find the blocks that are newer than what was sent. Blocking."""
         self._versions = versions
         for path in month_paths(self._store_dir):
-            with self._pool.reading(path) as database:
-                rows = database.execute(_VERSIONS).fetchall() if database else []
+            try:
+                with self._pool.reading(path) as database:
+                    rows = database.execute(_VERSIONS).fetchall() if database else []
+            except DamagedFile:
+                continue                            # the store's own health names it
             for *key, version in rows:
                 if versions.get(tuple(key), 0) < version:
                     self._pending[tuple(key)] = None
@@ -83,9 +86,9 @@ class Backlog:
         self._versions[key] = version
 
     def _load(self, key: BlockKey) -> Dense | None:
-        with self._pool.reading(month_path(self._store_dir, key[1])) as database:
-            row = database.execute(BY_KEY, key).fetchone() if database else None
         try:
+            with self._pool.reading(month_path(self._store_dir, key[1])) as database:
+                row = database.execute(BY_KEY, key).fetchone() if database else None
             return decode_block(key[0], *row) if row else None
-        except ValueError:
+        except (ValueError, DamagedFile):
             return None                             # the store's own health names it

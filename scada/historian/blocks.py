@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian import months
+from scada.historian.database import DamagedFile
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
 from scada.historian.journal import Position
 from scada.historian.months import Month, Months
@@ -32,6 +33,7 @@ class BlockStore:
         self.book = SlotBook()
         self.state = StateFile(directory)
         self.conflicts = self.damaged = 0
+        self.set_aside = months.set_aside(directory)        # damaged month files, and what they are called now
         self._months = Months(directory)
         self._cache: OrderedDict[BlockKey, Dense] = OrderedDict()
         self._saved_registers: dict[BlockKey, NDArray[np.int64]] = {}
@@ -47,19 +49,31 @@ class BlockStore:
 
     def merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         """Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it."""
+        fresh: set[Path] = set()
+        while True:
+            try:
+                marks = self._attempt(items)
+            except DamagedFile as damage:
+                if damage.path in fresh:
+                    raise                           # the disk spoils new files too
+                fresh.add(damage.path)
+                self.set_aside.append(self._months.set_aside(damage))
+                continue
+            self._repeated = False
+            return coalesced(marks)
+
+    # ------------------------------------------------------------------ private
+    def _attempt(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         counters = self.conflicts, self.damaged
         try:
-            marks = self._merge(items)
+            return self._merge(items)
         except BaseException:
             self._cache.clear()                     # it may be ahead of the disk
             self._saved_registers.clear()
             self.conflicts, self.damaged = counters
             self._repeated = True
             raise
-        self._repeated = False
-        return coalesced(marks)
 
-    # ------------------------------------------------------------------ private
     def _merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         marks: list[Mark] = []
         touched: dict[BlockKey, None] = {}

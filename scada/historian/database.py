@@ -11,6 +11,26 @@ from scada.errors import StorageError
 
 BUSY_SECONDS: Final = 10.0
 IDLE_PER_FILE: Final = 4
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class DamagedFile(StorageError):
+    """SQLite says that a file's bytes are not what was written: no retry will help."""
+
+    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+        super().__init__(f"{path} is damaged: {error}")
+        self.path = path
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """SQLite's errors do not say of which file they speak: damage becomes `DamagedFile`, the rest stays as it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+            raise DamagedFile(path, error) from error
+        raise
 
 
 def open_writer(path: Path, schema: str) -> sqlite3.Connection:
@@ -48,51 +68,60 @@ class ReadPool:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[Path, list[sqlite3.Connection]] = {}
+        self._idle: dict[Path, list[tuple[sqlite3.Connection, int]]] = {}      # with the inode that was opened
         self._closed = False
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[sqlite3.Connection | None]:
         """A connection for one read, in one instant of the file; None if there is no such file yet."""
-        database = self._take(path)
-        if database is None:
+        taken = self._take(path)
+        if taken is None:
             yield None
             return
+        database, inode = taken
         try:
-            database.execute("BEGIN")
-            yield database
-            database.execute("ROLLBACK")
+            with naming(path):
+                database.execute("BEGIN")
+                yield database
+                database.execute("ROLLBACK")
         except sqlite3.Error as error:
             database.close()
             raise StorageError(f"{path} cannot be read: {error}") from error
         except BaseException:
             database.close()
             raise
-        self._give_back(path, database)
+        self._give_back(path, database, inode)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, {}
         for databases in idle.values():
-            for database in databases:
+            for database, _ in databases:
                 database.close()
 
-    def _take(self, path: Path) -> sqlite3.Connection | None:
-        with self._lock:
-            if self._idle.get(path):
-                return self._idle[path].pop()
-        if not path.exists():
+    def _take(self, path: Path) -> tuple[sqlite3.Connection, int] | None:
+        """A connection to the file that has this name now; one that was set aside keeps its inode, so it is told apart."""
+        try:
+            inode = path.stat().st_ino
+        except FileNotFoundError:
             return None
-        return sqlite3.connect(
+        with self._lock:
+            while self._idle.get(path):
+                taken = self._idle[path].pop()
+                if taken[1] == inode:
+                    return taken
+                taken[0].close()
+        database = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None,
             check_same_thread=False,
         )
+        return database, inode
 
-    def _give_back(self, path: Path, database: sqlite3.Connection) -> None:
+    def _give_back(self, path: Path, database: sqlite3.Connection, inode: int) -> None:
         with self._lock:
             idle = self._idle.setdefault(path, [])
             if not self._closed and len(idle) < IDLE_PER_FILE:
-                idle.append(database)
+                idle.append((database, inode))
                 return
         database.close()

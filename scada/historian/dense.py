@@ -92,10 +92,14 @@ def enter_registers(
 ) -> list[Conflict]:
     """Enter the registers of n different rows at the start of interval `column`."""
     held = block.registers[rows, column]
+    unheld = np.flatnonzero((held == MISSING) & (registers != MISSING))
+    if column and len(unheld):                      # a base that follows from an earlier one was thinned out
+        held = held.copy()
+        held[unheld] = register_at(block, rows[unheld], column)[0]
     fresh = (held == MISSING) & (registers != MISSING)
     clash = (held != MISSING) & (registers != MISSING) & (held != registers)
     if fresh.any():
-        block.registers[rows, column] = np.where(fresh, registers, held)
+        block.registers[rows[fresh], column] = registers[fresh]
     return [
         Conflict(int(rows[row]), column, "register", int(held[row]), int(registers[row])) for row in np.flatnonzero(clash)
     ]

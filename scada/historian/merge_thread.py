@@ -73,7 +73,6 @@ class MergeThread:
                 batch = list(mergeable((place, record) for place, record, _ in self._waiting))
             try:
                 marks = self._blocks.merge(batch)
-                self._journal.forget(self._blocks.state.merged)
             except Exception as error:              # a full disk, or a bug: the journal still has it all; try again
                 if self._failed(error):
                     return
@@ -81,9 +80,20 @@ class MergeThread:
             with self._condition:
                 for _ in batch:
                     self.bytes -= self._waiting.popleft()[2]
-            self.trouble = ""
             self.records += len(batch)
-            self._merged(marks)
+            self._merged(marks)                     # they are readable, whatever becomes of the journal's old segments
+            self.trouble = self._forgotten()
+
+    def _forgotten(self) -> str:
+        """Delete what is merged from the journal; why that failed, "" = it did not. The next merge tries again."""
+        try:
+            self._journal.forget(self._blocks.state.merged)
+        except OSError as error:
+            text = f"{sentence('the journal', self._journal.directory, error)} (merged segments cannot be deleted)"
+            if text != self.trouble:
+                _log.error("{trouble}", trouble=text)
+            return text
+        return ""
 
     def _worth_merging(self) -> bool:
         return self._closing or len(self._waiting) >= MERGE_RECORDS

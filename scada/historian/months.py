@@ -1,14 +1,21 @@
-"""The month files: one SQLite file a month, a row per (interval length, day, block of 256 slots)."""
+"""The month files: one SQLite file a month, a row per (interval length, day, block of 256 slots).
+
+A damaged file is set aside under another name, as evidence and for repair, and a fresh one takes its place: one bad
+sector must not stop the merging of everything else.
+"""
 
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from scada.historian.database import open_writer, transaction
+import attrs
+from twisted.logger import Logger
+
+from scada.historian.database import DamagedFile, naming, open_writer, transaction
 from scada.historian.dense import SLOTS, Conflict, Dense, columns_of
 from scada.historian.rows import BY_KEY, COLUMNS, BlockKey, decode_block, encode_block
 
@@ -25,7 +32,20 @@ CREATE TABLE IF NOT EXISTS damaged(interval_s INTEGER NOT NULL, day INTEGER NOT 
     version INTEGER NOT NULL, reason TEXT NOT NULL, columns BLOB, counts BLOB, status BLOB, registers BLOB,
     PRIMARY KEY(interval_s, day, block, version));
 """
-Month = Callable[[int], sqlite3.Connection]         # the file that holds a day, inside the transaction
+NEWER: Final = 2**32                                # what the versions of a fresh file are ahead of the damaged one's
+_log = Logger()
+
+
+@attrs.frozen
+class MonthFile:
+    """A file that is open for writing."""
+
+    path: Path
+    database: sqlite3.Connection
+    newer: int                                      # version its empty blocks begin with
+
+
+Month = Callable[[int], MonthFile]                  # the file that holds a day, inside the transaction
 
 
 def month_path(directory: Path, day: int) -> Path:
@@ -38,23 +58,31 @@ def month_paths(directory: Path) -> list[Path]:
     return sorted(directory.glob("intervals-????-??.sqlite"))
 
 
+def set_aside(directory: Path) -> list[Path]:
+    """Files that were found damaged, since the folder began."""
+    return sorted(directory.glob("intervals-????-??.sqlite*.damaged"))
+
+
 class Months:
     """The files that are open for writing; one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._open: OrderedDict[Path, sqlite3.Connection] = OrderedDict()
+        self._open: OrderedDict[Path, MonthFile] = OrderedDict()
 
     @contextmanager
     def transaction(self) -> Iterator[Month]:
         """One transaction in every file that is asked for; each is durable when the block ends."""
         with ExitStack() as stack:
-            inside: dict[Path, sqlite3.Connection] = {}
+            inside: dict[Path, MonthFile] = {}
 
-            def month(day: int) -> sqlite3.Connection:
+            def month(day: int) -> MonthFile:
                 path = month_path(self._directory, day)
                 if path not in inside:
-                    inside[path] = stack.enter_context(transaction(self._file(path)))
+                    stack.enter_context(naming(path))
+                    file = self._file(path)
+                    stack.enter_context(transaction(file.database))
+                    inside[path] = file
                 return inside[path]
 
             yield month
@@ -62,50 +90,84 @@ class Months:
     def trim(self) -> None:
         """Close the files that were not used of late."""
         while len(self._open) > OPEN_MONTHS:
-            self._open.popitem(last=False)[1].close()
+            self._open.popitem(last=False)[1].database.close()
 
     def close(self) -> None:
-        for database in self._open.values():
-            database.close()
+        for file in self._open.values():
+            file.database.close()
         self._open.clear()
 
-    def _file(self, path: Path) -> sqlite3.Connection:
-        database = self._open.get(path)
-        if database is None:
-            database = self._open[path] = open_writer(path, _SCHEMA)
+    def set_aside(self, damage: DamagedFile) -> Path:
+        """Give a damaged file, which no transaction holds, another name; returns it. Nothing is deleted."""
+        path = damage.path
+        file = self._open.pop(path, None)
+        if file is not None:
+            file.database.close()
+        count = _set_aside_of(path)
+        target = path.with_name(f"{path.name}.{count + 1}.damaged" if count else f"{path.name}.damaged")
+        for suffix in ("-wal", "-shm", ""):         # the file last: a log without its file would enter the fresh one
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+        _log.error("{damage}; it is kept as {aside}, a fresh file goes on", damage=str(damage), aside=target.name)
+        return target
+
+    def _file(self, path: Path) -> MonthFile:
+        file = self._open.get(path)
+        if file is None:
+            file = self._open[path] = _opened(path)
         self._open.move_to_end(path)
-        return database
+        return file
 
 
-def load(database: sqlite3.Connection, key: BlockKey) -> tuple[Dense, bool]:
-    """A block, empty where there is none, and whether it was damaged; a damaged one is kept as evidence."""
-    interval_s = key[0]
-    row = database.execute(BY_KEY, key).fetchone()
-    if row is None:
-        database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (interval_s,))
-        return Dense.empty(columns_of(interval_s)), False
+def _set_aside_of(path: Path) -> int:
+    return len(list(path.parent.glob(f"{path.name}*.damaged")))
+
+
+def _opened(path: Path) -> MonthFile:
+    """A file for writing, with the number of damaged ones before it kept inside: those may be taken away some day."""
+    database = open_writer(path, _SCHEMA)
     try:
-        return decode_block(interval_s, *row), False
-    except ValueError as error:
-        values = (*key, row[0], str(error), *row[2:])
-        database.execute("INSERT OR REPLACE INTO damaged VALUES (?,?,?,?,?,?,?,?,?)", values)
-        return Dense.empty(columns_of(interval_s), version=row[0]), True
+        before: int = database.execute("PRAGMA user_version").fetchone()[0]
+        if (now := _set_aside_of(path)) > before:
+            database.execute(f"PRAGMA user_version = {now}")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return MonthFile(path, database, max(before, now) * NEWER)
 
 
-def save(database: sqlite3.Connection, key: BlockKey, block: Dense) -> None:
-    database.execute(
-        f"INSERT OR REPLACE INTO block (interval_s, day, block, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",
-        (*key, *encode_block(block)),
-    )
+def load(file: MonthFile, key: BlockKey) -> tuple[Dense, bool]:
+    """A block, empty where there is none, and whether it was damaged; a damaged one is kept as evidence."""
+    interval_s, database = key[0], file.database
+    with naming(file.path):
+        row = database.execute(BY_KEY, key).fetchone()
+        if row is None:
+            database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (interval_s,))
+            return Dense.empty(columns_of(interval_s), version=file.newer), False
+        try:
+            return decode_block(interval_s, *row), False
+        except ValueError as error:
+            values = (*key, row[0], str(error), *row[2:])
+            database.execute("INSERT OR REPLACE INTO damaged VALUES (?,?,?,?,?,?,?,?,?)", values)
+            return Dense.empty(columns_of(interval_s), version=row[0]), True
 
 
-def keep_conflicts(database: sqlite3.Connection, key: BlockKey, conflicts: Sequence[Conflict], received: int) -> int:
+def save(file: MonthFile, key: BlockKey, block: Dense) -> None:
+    with naming(file.path):
+        file.database.execute(
+            f"INSERT OR REPLACE INTO block (interval_s, day, block, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",
+            (*key, *encode_block(block)),
+        )
+
+
+def keep_conflicts(file: MonthFile, key: BlockKey, conflicts: Sequence[Conflict], received: int) -> int:
     """Keep readings that contradict what is held; returns how many were not known yet."""
     interval_s, day, number = key
-    first = day * columns_of(interval_s)
+    first, database = day * columns_of(interval_s), file.database
     before = database.total_changes
-    database.executemany("INSERT OR IGNORE INTO conflict VALUES (?,?,?,?,?,?,?)", [
-        (number * SLOTS + one.row, interval_s, first + one.column, one.kind, one.kept, one.value, received)
-        for one in conflicts
-    ])
+    with naming(file.path):
+        database.executemany("INSERT OR IGNORE INTO conflict VALUES (?,?,?,?,?,?,?)", [
+            (number * SLOTS + one.row, interval_s, first + one.column, one.kind, one.kept, one.value, received)
+            for one in conflicts
+        ])
     return database.total_changes - before

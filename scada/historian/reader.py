@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import DAY_H
-from scada.historian.database import ReadPool
+from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.dense import SLOTS, WRAP, Dense, register_at
 from scada.historian.months import month_path
 from scada.historian.rows import COLUMNS, decode_block
@@ -27,6 +27,7 @@ class BlockReader:
     def __init__(self, directory: Path, pool: ReadPool, book: Callable[[], SlotBook]) -> None:
         self._directory, self._pool, self._book = directory, pool, book
         self.damaged = 0                            # blocks met whose bytes do not match their check sum
+        self.damaged_files: set[Path] = set()       # met since the start; the writer sets them aside when it needs them
 
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         return self._book().find(eui, channel)
@@ -87,20 +88,29 @@ class BlockReader:
 
     def _blocks(self, number: int, first_day: int, last_day: int) -> list[tuple[int, int, Dense]]:
         """(interval_s, day, block) held of one block number, over days; damaged ones are left out and counted."""
-        found = []
+        found: list[tuple[int, int, Dense]] = []
         for path, low, high in _spans(self._directory, first_day, last_day):
-            with self._pool.reading(path) as database:
-                if database is None:
-                    continue
-                for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
-                    rows = database.execute(
-                        _ROW + "WHERE interval_s=? AND day BETWEEN ? AND ? AND block=?", (interval_s, low, high, number)
-                    ).fetchall()
-                    for day, *columns in rows:
-                        try:
-                            found.append((interval_s, day, decode_block(interval_s, *columns)))
-                        except ValueError:
-                            self.damaged += 1
+            try:
+                found += self._blocks_in(path, number, low, high)
+            except DamagedFile:
+                self.damaged_files.add(path)
+        return found
+
+    def _blocks_in(self, path: Path, number: int, low: int, high: int) -> list[tuple[int, int, Dense]]:
+        found = []
+        with self._pool.reading(path) as database:
+            if database is None:
+                return []
+            for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
+                rows = database.execute(
+                    _ROW + "WHERE interval_s=? AND day BETWEEN ? AND ? AND block=?", (interval_s, low, high, number)
+                ).fetchall()
+                for day, *columns in rows:
+                    try:
+                        found.append((interval_s, day, decode_block(interval_s, *columns)))
+                    except ValueError:
+                        self.damaged += 1
+        self.damaged_files.discard(path)            # a fresh one has taken its place
         return found
 
 

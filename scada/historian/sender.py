@@ -139,8 +139,24 @@ class Sender:
             return answer, [(body.decode(), answer.text)]
         if answer.verdict in (Verdict.PARTLY, Verdict.UNUSABLE):
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
+        if answer.verdict is Verdict.PARTLY:
             return answer, list(answer.lines) or [(body.decode(), answer.text)]
+        if answer.verdict is Verdict.UNUSABLE:
+            return self._deliver_without(body, precision, answer)
         return answer, []
+
+    def _deliver_without(self, body: bytes, precision: str, answer: Answer) -> tuple[Answer, Dead]:
+        """A body of which nothing was stored, without the lines the answer names (2.x: the first bad one only)."""
+        named = {line.encode() for line, _ in answer.lines}
+        lines = body.splitlines(keepends=True)
+        good = [line for line in lines if line.rstrip(b"\n") not in named]
+        if len(good) == len(lines):
+            return answer, [(body.decode(), answer.text)]
+        dead = list(answer.lines)
+        if good:
+            answer, more = self._deliver(b"".join(good), precision)
+            dead += more
+        return answer, dead
 
     def _succeeded(self, lines: int) -> None:
         if self.trouble:

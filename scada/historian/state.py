@@ -18,6 +18,7 @@ from scada.historian.slots import SlotBook
 from scada.intervals import Quarantined
 
 STATE_FILE: Final = "state.sqlite"
+QUARANTINE_BYTES: Final = 16 << 20                  # of bodies kept per concentrator; beyond it reason, number and CRC only
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS merged(one INTEGER PRIMARY KEY CHECK (one = 1), segment INTEGER NOT NULL,
     place INTEGER NOT NULL);
@@ -40,7 +41,8 @@ class StateFile:
         self._path = directory / STATE_FILE
         self.merged = Position()
         self.cursors = CursorBook()
-        self.quarantined = self.lost_records = 0
+        self.quarantined = self.quarantined_without_body = self.lost_records = 0
+        self._quarantine: dict[int, int] = {}               # link -> bytes of bodies kept
         self._saved_slots = np.zeros(0, np.bool_)           # by slot: whether the file has it
         self._is_open = False
 
@@ -55,7 +57,7 @@ class StateFile:
         self._saved_slots = np.zeros(int(used.max(initial=-1)) + 1, np.bool_)
         self._saved_slots[used] = True
         self._load_cursors()
-        self.quarantined = state.execute("SELECT count(*) FROM quarantine").fetchone()[0]
+        self._count_quarantine()
 
     def close(self) -> None:
         if self._is_open:
@@ -66,7 +68,7 @@ class StateFile:
         """These records are merged. After an error none of them is, and everything here is as it was."""
         known = np.zeros(max([len(self._saved_slots), *(_top(record) for _, record in items)]), np.bool_)
         known[:len(self._saved_slots)] = self._saved_slots
-        counters = self.quarantined, self.lost_records
+        lost = self.lost_records
         try:
             with transaction(self.database) as state:
                 moved = {self._advance(record) for _, record in items}
@@ -74,7 +76,7 @@ class StateFile:
                     if isinstance(record, BlockRecord):
                         _save_slots(state, record, known)
                     elif isinstance(record, Quarantined):
-                        self.quarantined += _save_quarantined(state, record)
+                        self._save_quarantined(state, record)
                 state.executemany("INSERT OR REPLACE INTO cursor VALUES (?,?,?,?)", [
                     (link, _signed(archive), cursor.reached, json.dumps(sorted(cursor.ahead)))
                     for (link, archive) in moved if (cursor := self.cursors.of(link, archive))
@@ -84,7 +86,8 @@ class StateFile:
                     state.execute("INSERT OR REPLACE INTO merged VALUES (1, ?, ?)", (end.segment, end.offset))
         except BaseException:
             self._load_cursors()
-            self.quarantined, self.lost_records = counters
+            self._count_quarantine()
+            self.lost_records = lost
             raise
         self._saved_slots = known
         if items:
@@ -97,6 +100,26 @@ class StateFile:
         else:
             self.cursors.add(source.link_id, source.archive_id, source.record)
         return source.link_id, source.archive_id
+
+    def _save_quarantined(self, state: sqlite3.Connection, record: Quarantined) -> None:
+        """Once, however often it comes; a concentrator that sends nothing else must not fill the disk."""
+        source, held = record.provenance, self._quarantine.get(record.provenance.link_id, 0)
+        body = record.body if held + len(record.body) <= QUARANTINE_BYTES else b""
+        if state.execute("INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?,?,?)", (
+            source.link_id, _signed(source.archive_id), source.record, zlib.crc32(record.body), record.reason, body,
+            record.received,
+        )).rowcount:
+            self.quarantined += 1
+            self.quarantined_without_body += len(body) < len(record.body)
+            self._quarantine[source.link_id] = held + len(body)
+
+    def _count_quarantine(self) -> None:
+        """What is in the file; the CRC of an empty body is 0, so one that was left out is told apart."""
+        rows = self.database.execute(
+            "SELECT link, count(*), sum(length(body)), sum(length(body) = 0 AND crc != 0) FROM quarantine GROUP BY link"
+        ).fetchall()
+        self._quarantine = {link: size for link, _, size, _ in rows}
+        self.quarantined, self.quarantined_without_body = sum(row[1] for row in rows), sum(row[3] for row in rows)
 
     def _load_cursors(self) -> None:
         self.cursors = CursorBook()
@@ -133,15 +156,6 @@ def _save_slots(state: sqlite3.Connection, record: BlockRecord, known: NDArray[n
         ),
     )
     known[record.slots[fresh]] = True
-
-
-def _save_quarantined(state: sqlite3.Connection, record: Quarantined) -> int:
-    """How many were new: one, or none when it came again."""
-    source = record.provenance
-    return state.execute("INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?,?,?)", (
-        source.link_id, _signed(source.archive_id), source.record, zlib.crc32(record.body), record.reason, record.body,
-        record.received,
-    )).rowcount
 
 
 def _top(record: Record) -> int:

@@ -7,14 +7,14 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
-from scada.errors import DataRejected, StartError
+from scada.errors import DataRejected, StartError, StorageError
 from scada.historian.admission import unusable, unusable_source
 from scada.historian.batches import mergeable
 from scada.historian.blocks import BlockStore, coalesced
@@ -30,6 +30,8 @@ from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Qua
 from scada.lock import lock_directory
 from scada.ports import Health, Unsubscribe
 
+LINE_BYTES: Final = 8 + 1 + 8 + 8                   # of a block in memory, per channel: EUI, number, register, slot
+CELL_BYTES: Final = 8 + 1                           # per interval: pulses, status
 _log = Logger()
 
 
@@ -73,6 +75,8 @@ class EmbeddedIntervals:
             raise StartError("historian", f"another process writes {self.directory}", remedy) from None
         except OSError as error:
             raise StartError("historian", sentence("the store", self.directory, error)) from error
+        except StorageError as error:
+            raise StartError("historian", str(error)) from error
         except sqlite3.Error as error:
             raise StartError("historian", sqlite_sentence("the store", self.directory, error)) from error
         self._cursors = self.blocks.state.cursors.copy()
@@ -99,7 +103,7 @@ class EmbeddedIntervals:
         reason = unusable(block)
         if reason:
             return fail(DataRejected(f"concentrator {block.provenance.link_id:08x}", reason))
-        return self.committing.put(block, 64 + 21 * len(block.eui) + 3 * block.counts.size)
+        return self.committing.put(block, 64 + LINE_BYTES * len(block.eui) + CELL_BYTES * block.counts.size)
 
     def quarantine(self, block: Quarantined) -> "Deferred[None]":
         return self._bad_source(block.provenance) or self.committing.put(block, 64 + len(block.body))
@@ -134,16 +138,22 @@ class EmbeddedIntervals:
     def health(self) -> Health:
         blocks = self.blocks
         damaged = blocks.damaged + self.reader.damaged + self._journal_damage
+        files = blocks.set_aside + sorted(self.reader.damaged_files)
         trouble = self.committing.trouble or self.merging.trouble
         if not trouble and self._journal_damage:
             trouble = f"{self._journal_damage} damaged places in the journal; kept in {self.journal.directory}/damaged"
+        elif not trouble and files:
+            names = ", ".join(path.name for path in files)
+            trouble = f"damaged month files in {self.directory}, their hours are shown as missing: {names}"
         elif not trouble and damaged:
             trouble = f"{damaged} blocks do not match their check sum and are shown as missing"
         return Health("historian", not trouble, trouble or "storing", {
             "records": self.records, "readings": self.readings, "refused": self.committing.refused,
             "waiting": len(self.committing), "unmerged": len(self.merging), "unmerged_bytes": self.merging.bytes,
             "channels": len(blocks.book), "conflicts": blocks.conflicts, "quarantined": blocks.state.quarantined,
-            "damaged": damaged, "lost_records": blocks.state.lost_records,
+            "damaged": damaged, "damaged_files": len(files),
+            "quarantined_without_body": blocks.state.quarantined_without_body,
+            "lost_records": blocks.state.lost_records,
         })
 
     # ------------------------------------------------------------------ private

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from twisted.python.threadpool import ThreadPool
 
 from scada.balancing.compute import DAY_S
+from scada.balancing.edges import newest_before
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.cli import main
@@ -148,6 +149,25 @@ def test_a_day_from_the_field_to_the_command_line_with_a_restart_in_it(site):
     assert head.startswith("start,feed [kWh],members [kWh],imbalance [kWh],imbalance_percent")
     assert row.startswith("2026-01-01T22:00:00Z,240.0,216.0,24.0,10.0,")
     assert "2026-01-02 00:00:00+02:00" in table.output
+
+
+def test_the_register_at_an_hour_is_found_in_history_that_is_already_rolled(site):
+    """The register was read every 5 s before anybody balanced it: edges are found in the chunks of rolled history."""
+    config, reactor, clock = site
+    clock.map = TimeMap(round(reactor.seconds() * NS), (MIDNIGHT - 1) * HOUR_S * NS)
+    server = Server(config, reactor, clock)
+    live, files = server.historian.live, server.historian._files
+    server.reactor.wait(server.balancing.stop())
+    for second in range(-28, 2 * HOUR_S + 37, 5):         # never at the full hour itself
+        server.until(MIDNIGHT, second)
+        server.read(1000.0 + second / 360.0)
+    reactor.pump(lambda: len(live.read("T01-meter/energy_import", 0, 2**62).at) == (2 * HOUR_S + 65) // 5)
+    files.roll()
+    found = [newest_before(live, "T01-meter/energy_import", (MIDNIGHT + hour) * HOUR_S * NS + 1) for hour in range(3)]
+    server.stop()
+
+    assert [at // NS - (MIDNIGHT + hour) * HOUR_S for hour, (at, _) in enumerate(found)] == [-3, -3, -3]
+    assert [reading for _, reading in found] == pytest.approx([1000.0 - 3 / 360, 1010.0 - 3 / 360, 1020.0 - 3 / 360])
 
 
 def test_a_group_that_does_not_exist_is_answered_with_a_sentence(site):

@@ -4,14 +4,19 @@ import random
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from scada.historian.database import ReadPool
 from scada.historian.journal import Damage, Journal, Position
+from scada.historian.records import BlockRecord, encode
 from scada.historian.service import open_reader
 from scada.historian.store import EmbeddedIntervals
+from scada.intervals import Mark
 from tests.historian.committer import CHANNELS, counts_of
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 from tests.influx import ROOT
@@ -134,6 +139,120 @@ def test_a_rotten_block_of_the_store_is_missing_and_counted_never_wrong(tmp_path
     reactor.pump(lambda: store.merging.records == 1)
     assert store.read(mark.slots, FIRST_HOUR, 2).counts.tolist() == [[5, 6]]
     store.close()
+
+
+def rotten_sector(path: Path) -> None:
+    """The root pages of the tables are not what they were; the head of the file is."""
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[16:18], "big")
+    data[size:] = b"\xa5" * (len(data) - size)
+    path.write_bytes(data)
+
+
+def rotten_head(path: Path) -> None:
+    """It is no database any more."""
+    data = path.read_bytes()
+    path.write_bytes(b"\xa5" * 512 + data[512:])
+
+
+def damaged_month(directory: Path, reactor: PumpedReactor, damage: Callable[[Path], None]) -> Path:
+    """A store, closed, with a month that the disk has spoilt."""
+    store = EmbeddedIntervals(directory, reactor)
+    store.open()
+    store.start()
+    reactor.wait(store.commit(block([[5, 6]], record=1)))
+    store.close()
+    path = directory / "intervals-2026-01.sqlite"
+    damage(path)
+    return path
+
+
+@pytest.mark.parametrize("damage", [rotten_sector, rotten_head])
+def test_a_damaged_month_file_is_set_aside_and_stops_neither_the_merging_nor_a_start(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """Its bytes are kept, a fresh file takes what comes, readers of either file go on, and the health says it for good."""
+    reactor, marks = PumpedReactor(), list[Mark]()
+    path = damaged_month(tmp_path, reactor, damage)
+    spoilt = path.read_bytes()
+    store = EmbeddedIntervals(tmp_path, reactor)
+    store.open()
+    store.subscribe(marks.append)
+    store.start()
+    slots = store.slots(EUIS[:1], ZEROS[:1])
+    assert store.read(slots, FIRST_HOUR, 3).counts.tolist() == [[-1, -1, -1]]
+    assert path.name in store.health().text
+    reactor.wait(store.commit(block([[7]], record=2, first=FIRST_HOUR + 2)))
+    reactor.wait(store.commit(block([[8]], record=3, first=FIRST_HOUR + 800)))
+    reactor.pump(lambda: len(marks) == 2)
+
+    assert (tmp_path / f"{path.name}.damaged").read_bytes() == spoilt
+    assert store.read(slots, FIRST_HOUR, 3).counts.tolist() == [[-1, -1, 7]]
+    assert store.read(slots, FIRST_HOUR + 800, 1).counts.tolist() == [[8]]
+    store.close()
+    again = EmbeddedIntervals(tmp_path, reactor)
+    again.open()
+    health = again.health()
+    assert again.read(slots, FIRST_HOUR, 3).counts.tolist() == [[-1, -1, 7]]
+    assert (health.ok, health.figures["damaged_files"]) == (False, 1)
+    assert f"{path.name}.damaged" in health.text
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [rotten_sector, rotten_head])
+def test_a_record_for_a_damaged_month_in_the_journal_does_not_prevent_the_start(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """What was acknowledged before the crash is merged into a fresh file at the start."""
+    reactor = PumpedReactor()
+    path = damaged_month(tmp_path, reactor, damage)
+    journal = Journal(tmp_path / "journal")
+    journal.open(Position(1, 0))
+    journal.append([encode(BlockRecord(block([[7]], record=2, first=FIRST_HOUR + 2), np.array([0])))])
+    journal.close()
+    store = EmbeddedIntervals(tmp_path, reactor)
+    store.open()
+    read = store.read(np.array([0]), FIRST_HOUR, 3).counts.tolist()
+    store.close()
+
+    assert read == [[-1, -1, 7]]
+    assert (tmp_path / f"{path.name}.damaged").exists()
+
+
+def test_a_month_damaged_twice_keeps_both_and_its_blocks_stay_newer_than_what_a_replica_has(tmp_path: Path) -> None:
+    """A replica knows a block by its version: one that began anew at 1 would never be sent again."""
+    reactor, versions = PumpedReactor(), []
+    for number in range(3):
+        path = damaged_month(tmp_path, reactor, rotten_head) if number < 2 else tmp_path / "intervals-2026-01.sqlite"
+        store = EmbeddedIntervals(tmp_path, reactor)
+        store.open()
+        store.start()
+        reactor.wait(store.commit(block([[7]], record=2, first=FIRST_HOUR + 2 + number)))
+        store.close()
+        with closing(sqlite3.connect(path)) as database:
+            versions += database.execute("SELECT version FROM block").fetchone()
+
+    assert versions[0] < versions[1] < versions[2]
+    assert sorted(one.name for one in tmp_path.glob("*.damaged")) == [f"{path.name}.2.damaged", f"{path.name}.damaged"]
+
+
+def test_a_reader_does_not_go_on_with_a_file_that_was_set_aside(tmp_path: Path) -> None:
+    """A connection kept open sees the old file for ever, in this process and in others."""
+    old, new = tmp_path / "one.sqlite", tmp_path / "two.sqlite"
+    for path, value in ((old, 1), (new, 2)):
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(f"CREATE TABLE t AS SELECT {value} AS v")
+    pool, seen = ReadPool(), []
+    for _ in range(2):
+        with pool.reading(old) as database:
+            assert database is not None
+            seen.append(database.execute("SELECT v FROM t").fetchone()[0])
+        if new.exists():
+            old.rename(tmp_path / "aside")
+            new.rename(old)
+    pool.close()
+
+    assert seen == [1, 2]
 
 
 def written(directory: Path, bodies: list[bytes]) -> Path:

@@ -85,6 +85,21 @@ def test_rolled_and_hot_samples_are_one_history_and_none_is_doubled(running: Run
     assert newest.values.tolist() == [7020.0, 7080.0, 7140.0]
 
 
+def test_the_newest_before_an_instant_are_found_when_more_samples_than_asked_for_lie_behind_it(running: Running) -> None:
+    """An edge of the hour opens a chunk whose samples all lie behind it; so does a flush of the hot log."""
+    for second in range(0, 7200, 60):
+        running.publish(NOW + second * NS, float(second))
+    running.written(240)
+    edge = NOW + 3600 * NS
+    hot = running.historian.live.read("T01/power", NOW, edge + 1, limit=5)
+    running.historian._files.roll()
+    rolled = running.historian.live.read("T01/power", NOW, edge + 1, limit=5)
+
+    for one in (hot, rolled):
+        assert one.values.tolist() == [3360.0, 3420.0, 3480.0, 3540.0, 3600.0]
+    assert running.historian.live.read("T01/power", NOW, edge, limit=2).values.tolist() == [3480.0, 3540.0]
+
+
 def test_a_full_disk_keeps_live_values_in_memory_until_there_is_room(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,6 +176,66 @@ def test_a_full_disk_while_merging_loses_nothing_acknowledged(tmp_path: Path, mo
     opened.store.close()
 
 
+def test_marks_are_announced_though_old_segments_cannot_be_deleted(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is merged is readable: its listeners must hear of it now, as no repetition of the merge would tell them."""
+    def refused(_: Position) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.store.journal, "forget", refused)
+        opened.commit(block([[4]], record=1))
+        opened.reactor.pump(lambda: len(opened.marks) == 1)
+        opened.reactor.pump(lambda: not opened.store.health().ok)
+        assert "cannot be deleted" in opened.store.health().text
+    opened.commit(block([[5]], record=2, first=FIRST_HOUR + 1))
+    opened.reactor.pump(lambda: len(opened.marks) == 2)
+
+    opened.reactor.pump(lambda: opened.store.health().ok)
+
+
+def test_what_waits_is_counted_with_all_its_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds of memory hold only if the sizes do."""
+    sizes: list[int] = []
+    put = opened.store.committing.put
+    monkeypatch.setattr(opened.store.committing, "put", lambda item, size: sizes.append(size) or put(item, size))
+    one = block(np.ones((240, 24), int), record=1)
+    mark = opened.commit(one)
+
+    arrays = (one.eui, one.channel, one.counts, one.register, one.status, mark.slots)
+    assert sizes[0] >= sum(array.nbytes for array in arrays)
+
+
+def test_a_register_that_contradicts_what_follows_from_an_earlier_one_is_a_conflict(opened: Opened) -> None:
+    """The base of that hour was thinned out, as it followed; the one that contradicts must be noticed all the same."""
+    mark = opened.commit(block([[1, 2, 3, 4]], record=1, register=[100]))
+    opened.commit(block([[3, 4]], record=2, first=FIRST_HOUR + 2, register=[103]))
+    opened.merged()                                         # written, and so thinned
+    opened.commit(block([[3, 4]], record=3, first=FIRST_HOUR + 2, register=[203]))
+    opened.merged()
+
+    assert opened.store.health().figures["conflicts"] == 1
+    assert opened.store.register(mark.slots, FIRST_HOUR + 4).tolist() == [110]
+
+
+def test_a_quarantine_keeps_bodies_up_to_a_bound_for_each_concentrator(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond it: reason, number and check sum, counted, also after a restart; others have a bound of their own."""
+    monkeypatch.setattr("scada.historian.state.QUARANTINE_BYTES", 25)
+    for link, record in ((1, 1), (1, 2), (1, 3), (2, 1)):
+        opened.reactor.wait(opened.store.quarantine(Quarantined(Provenance(link, 7, record), "why", b"0123456789", 5)))
+    opened.merged()
+    opened.store.close()
+    again = Opened(tmp_path)
+    rows = again.store.blocks.state.database.execute("SELECT link, record, length(body) FROM quarantine").fetchall()
+    figures = again.store.health().figures
+    again.store.close()
+
+    assert sorted(rows) == [(1, 1, 10), (1, 2, 10), (1, 3, 0), (2, 1, 10)]
+    for one in (figures, opened.store.health().figures):
+        assert (one["quarantined"], one["quarantined_without_body"]) == (4, 1)
+
+
 def test_the_cursor_is_the_highest_record_without_a_gap_and_survives_a_restart(opened: Opened, tmp_path: Path) -> None:
     """Out of order is fine; record 0 moves nothing; another archive has its own cursor."""
     for record in (2, 3, 1, 5, 0):
