@@ -4,16 +4,18 @@ Written by one thread; entering the same records again changes nothing. Blocks l
 file, written last, says how far the journal is merged.
 """
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian import months
 from scada.historian.database import DamagedFile
+from scada.historian.deliveries import Delivery, deliveries
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
 from scada.historian.journal import Position
 from scada.historian.months import Month, Months
@@ -21,7 +23,7 @@ from scada.historian.records import BlockRecord, Record
 from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
-from scada.intervals import MISSING, IntervalBlock, Mark
+from scada.intervals import MISSING, Mark
 
 CACHED_BLOCKS: Final = 256
 
@@ -78,44 +80,43 @@ class BlockStore:
         marks: list[Mark] = []
         touched: dict[BlockKey, None] = {}
         with self._months.transaction() as month:
-            for _, record in items:
-                if isinstance(record, BlockRecord):
-                    changed = self._enter(record, month, touched)
-                    if self._repeated:
-                        changed[:] = True           # the attempt before may have changed it, and told nobody
-                    if changed.any():
-                        block = record.block
-                        marks.append(Mark(record.slots[changed], block.first, block.counts.shape[1], block.interval_s))
+            for delivery in deliveries([record for _, record in items if isinstance(record, BlockRecord)]):
+                changed = self._enter(delivery, month, touched)
+                if self._repeated:
+                    changed[:] = True               # the attempt before may have changed it, and told nobody
+                if changed.any():
+                    marks.append(Mark(delivery.slots[changed], delivery.first, delivery.intervals, delivery.interval_s))
             for key in touched:
                 self._write(key, month)
         self._trim()
         self.state.save(items)
         return marks
 
-    def _enter(self, record: BlockRecord, month: Month, touched: dict[BlockKey, None]) -> NDArray[np.bool_]:
-        """Enter one delivered block; returns which of its channels changed."""
-        block, slots = record.block, record.slots
-        changed = np.zeros(len(slots), np.bool_)
-        for lines in _without_repeats(slots):
-            for one in _by_block(slots, lines):
-                changed[one] |= self._enter_lines(block, slots[one], one, month, touched)
+    def _enter(self, delivery: Delivery, month: Month, touched: dict[BlockKey, None]) -> NDArray[np.bool_]:
+        """Enter a delivery, one block of the store after the other; returns which of its channels changed."""
+        numbers = delivery.slots // SLOTS
+        bounds = np.concatenate(([0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]))
+        changed = np.zeros(len(numbers), np.bool_)
+        for begin, end in itertools.pairwise(bounds.tolist()):
+            lines = slice(begin, end)
+            changed[lines] = self._enter_lines(delivery, lines, month, touched)
         return changed
 
     def _enter_lines(
-        self, block: IntervalBlock, slots: NDArray[np.int64], lines: Any, month: Month, touched: dict[BlockKey, None]
+        self, delivery: Delivery, lines: slice, month: Month, touched: dict[BlockKey, None]
     ) -> NDArray[np.bool_]:
-        """Enter the channels of a delivered block that share a block of the store, day by day."""
-        width = columns_of(block.interval_s)
-        counts, status, registers = block.counts[lines], block.status[lines], block.register[lines]
-        flagged = bool(status.any())
-        pulses, gaps = pulses_before(counts) if block.first % width + counts.shape[1] > width else (None, None)
+        """Enter the channels of a delivery that share a block of the store, day by day."""
+        width = columns_of(delivery.interval_s)
+        counts, registers, slots = delivery.counts[lines], delivery.register[lines], delivery.slots[lines]
+        status = None if delivery.status is None else delivery.status[lines]
+        pulses, gaps = pulses_before(counts) if delivery.first % width + counts.shape[1] > width else (None, None)
         rows = slots % SLOTS
         changed = np.zeros(len(slots), np.bool_)
         done = 0
         while done < counts.shape[1]:
-            day, column = divmod(block.first + done, width)
+            day, column = divmod(delivery.first + done, width)
             upto = min(done + width - column, counts.shape[1])
-            key = (block.interval_s, day, int(slots[0]) // SLOTS)
+            key = (delivery.interval_s, day, int(slots[0]) // SLOTS)
             dense = self._load(key, month)
             touched[key] = None
             if done and pulses is not None and gaps is not None:
@@ -123,11 +124,13 @@ class BlockStore:
                 bases = np.where(whole, (registers + pulses[:, done]) % WRAP, MISSING)
             else:
                 bases = registers
-            found, conflicts = enter(dense, rows, column, counts[:, done:upto], status[:, done:upto] if flagged else None)
+            part = None if status is None else status[:, done:upto]
+            found, conflicts = enter(dense, rows, column, counts[:, done:upto], part)
             changed |= found
             conflicts += enter_registers(dense, rows, column, bases)
             if conflicts:
-                self.conflicts += months.keep_conflicts(month(day), key, conflicts, block.received)
+                received = dict(zip(rows.tolist(), delivery.received[lines].tolist(), strict=True))
+                self.conflicts += months.keep_conflicts(month(day), key, conflicts, received)
             done = upto
         return changed
 
@@ -164,24 +167,3 @@ def coalesced(marks: Sequence[Mark]) -> list[Mark]:
     for mark in marks:
         same.setdefault((mark.first, mark.intervals, mark.interval_s), []).append(mark.slots)
     return [Mark(np.unique(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
-
-
-def _without_repeats(slots: NDArray[np.int64]) -> list[Any]:
-    """Index sets that name no slot twice: nearly always one set of all."""
-    if len(slots) < 2 or bool((np.diff(slots) > 0).all()):
-        return [np.arange(len(slots))] if len(slots) else []
-    rest = np.arange(len(slots))
-    sets = []
-    while len(rest):
-        _, first = np.unique(slots[rest], return_index=True)
-        sets.append(rest[np.sort(first)])
-        rest = np.delete(rest, first)
-    return sets
-
-
-def _by_block(slots: NDArray[np.int64], lines: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Lines that share a block of 256 slots, together."""
-    numbers = slots[lines] // SLOTS
-    if numbers[0] == numbers[-1] and bool((numbers == numbers[0]).all()):
-        return [lines]
-    return [lines[numbers == number] for number in np.unique(numbers)]

@@ -5,7 +5,7 @@ What does not fit into the bounds is refused with `StorageError`; nothing is dro
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -94,7 +94,7 @@ class CommitThread:
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_RECORDS))]
                 self._bytes -= sum(one.size for one in group)
             try:
-                records = [self._with_slots(one.item) for one in group]
+                records = self._with_slots([one.item for one in group])
                 places = self._journal.append([encode(record) for record in records])
             except StorageError as error:
                 self._reactor.callFromThread(self._fail, group, error)
@@ -106,10 +106,13 @@ class CommitThread:
             self._merging.put(zip(places, records, (one.size for one in group), strict=True))
             self._reactor.callFromThread(self._acknowledge, group, records)
 
-    def _with_slots(self, item: Item) -> Record:
-        if not isinstance(item, IntervalBlock):
-            return item
-        return BlockRecord(item, self._book.allot(item.provenance.link_id, item.eui, item.channel))
+    def _with_slots(self, items: Sequence[Item]) -> list[Record]:
+        """Blocks get the slots of their channels; for all of them at once, for a look-up costs more than its content."""
+        blocks = [item for item in items if isinstance(item, IntervalBlock)]
+        if not blocks:
+            return [item for item in items if not isinstance(item, IntervalBlock)]
+        slots = iter(self._book.allot_many([(one.provenance.link_id, one.eui, one.channel) for one in blocks]))
+        return [BlockRecord(item, next(slots)) if isinstance(item, IntervalBlock) else item for item in items]
 
     def _acknowledge(self, group: list[_Waiting], records: list[Record]) -> None:
         self.trouble = ""

@@ -6,7 +6,7 @@ sector must not stop the merging of everything else.
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,14 +160,17 @@ def save(file: MonthFile, key: BlockKey, block: Dense) -> None:
         )
 
 
-def keep_conflicts(file: MonthFile, key: BlockKey, conflicts: Sequence[Conflict], received: int) -> int:
-    """Keep readings that contradict what is held; returns how many were not known yet."""
+def keep_conflicts(
+    file: MonthFile, key: BlockKey, conflicts: Sequence[Conflict], received: Mapping[int, int]
+) -> int:
+    """Keep readings that contradict what is held, received [ns] by row; returns how many were not known yet."""
     interval_s, day, number = key
     first, database = day * columns_of(interval_s), file.database
     before = database.total_changes
     with naming(file.path):
         database.executemany("INSERT OR IGNORE INTO conflict VALUES (?,?,?,?,?,?,?)", [
-            (number * SLOTS + one.row, interval_s, first + one.column, one.kind, one.kept, one.value, received)
+            (number * SLOTS + one.row, interval_s, first + one.column, one.kind, one.kept, one.value,
+             received[one.row])
             for one in conflicts
         ])
     return database.total_changes - before

@@ -4,6 +4,7 @@ A slot is allotted on first sight of an (EUI, channel) and never again given to 
 ranges of 768 slots (240 modules x 3 channels, rounded up to whole blocks of 256), so that its channels share blocks.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -76,18 +77,15 @@ class SlotBook:
         return inside & used[np.where(inside, slots, 0)] if len(used) else inside
 
     def allot(self, link_id: int, eui: Euis, channel: Channels) -> Slots:
-        """Slots of channels, new ones where needed."""
-        slots = self.find(eui, channel)
-        new = np.flatnonzero(slots < 0)
-        if len(new):
-            key = np.stack((eui[new], channel[new].astype(np.uint64)))
-            _, first, inverse = np.unique(key, axis=1, return_index=True, return_inverse=True)
-            order = np.argsort(first)                               # in the order they were named
-            given = np.empty(len(first), dtype=np.int64)
-            given[order] = [self._next(link_id) for _ in range(len(first))]
-            slots[new] = given[inverse.reshape(-1)]
-            self._enter(eui[new][first], channel[new][first], given)
-        return slots
+        """Slots of a concentrator's channels, new ones where needed."""
+        return self._allot(np.full(len(eui), link_id), eui, channel)
+
+    def allot_many(self, blocks: Sequence[tuple[int, Euis, Channels]]) -> list[Slots]:
+        """Slots of the channels of many blocks (link, EUIs, channels), found together; new ones where needed."""
+        sizes = [len(eui) for _, eui, _ in blocks]
+        links = np.repeat([link for link, _, _ in blocks], sizes)
+        euis, channels = np.concatenate([eui for _, eui, _ in blocks]), np.concatenate([one for _, _, one in blocks])
+        return np.split(self._allot(links, euis, channels), np.cumsum(sizes)[:-1])
 
     def adopt(self, link_id: int, eui: Euis, channel: Channels, slots: Slots) -> Slots:
         """Enter slots that were allotted in an earlier life; what is known already stays as it is."""
@@ -104,6 +102,19 @@ class SlotBook:
         return np.where(found < 0, slots, found)
 
     # ------------------------------------------------------------------ private
+    def _allot(self, links: NDArray[np.int64], eui: Euis, channel: Channels) -> Slots:
+        slots = self.find(eui, channel)
+        new = np.flatnonzero(slots < 0)
+        if len(new):
+            ranked = np.unique(eui[new], return_inverse=True)[1].reshape(-1) * 256 + channel[new]
+            _, first, inverse = np.unique(ranked, return_index=True, return_inverse=True)
+            order = np.argsort(first)                               # in the order they were named
+            given = np.empty(len(first), dtype=np.int64)
+            given[order] = [self._next(link) for link in links[new][first[order]].tolist()]
+            slots[new] = given[inverse.reshape(-1)]
+            self._enter(eui[new][first], channel[new][first], given)
+        return slots
+
     def _next(self, link_id: int) -> int:
         room = self._room.get(link_id)
         if room is None:

@@ -72,10 +72,9 @@ class StateFile:
         try:
             with transaction(self.database) as state:
                 moved = {self._advance(record) for _, record in items}
+                _save_slots(state, [record for _, record in items if isinstance(record, BlockRecord)], known)
                 for _, record in items:
-                    if isinstance(record, BlockRecord):
-                        _save_slots(state, record, known)
-                    elif isinstance(record, Quarantined):
+                    if isinstance(record, Quarantined):
                         self._save_quarantined(state, record)
                 state.executemany("INSERT OR REPLACE INTO cursor VALUES (?,?,?,?)", [
                     (link, _signed(archive), cursor.reached, json.dumps(sorted(cursor.ahead)))
@@ -141,21 +140,24 @@ def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
     return int(table[-1, 0])
 
 
-def _save_slots(state: sqlite3.Connection, record: BlockRecord, known: NDArray[np.bool_]) -> None:
-    """The slots of a record that are not `known` to the file; they are from now on."""
-    fresh = np.flatnonzero(~known[record.slots])
+def _save_slots(state: sqlite3.Connection, records: Sequence[BlockRecord], known: NDArray[np.bool_]) -> None:
+    """The slots of records that are not `known` to the file; they are from now on."""
+    if not records:
+        return
+    slots = np.concatenate([record.slots for record in records])
+    fresh = np.flatnonzero(~known[slots])
     if not len(fresh):
         return
-    _, first = np.unique(record.slots[fresh], return_index=True)
-    lines, block = fresh[first], record.block
+    _, first = np.unique(slots[fresh], return_index=True)
+    lines, blocks = fresh[first], [record.block for record in records]
+    links = np.repeat([block.provenance.link_id for block in blocks], [len(block.eui) for block in blocks])
+    eui, channel = np.concatenate([block.eui for block in blocks]), np.concatenate([block.channel for block in blocks])
+    columns = slots[lines], eui[lines].view(np.int64), channel[lines], links[lines]
     state.executemany(
         "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
-        zip(
-            record.slots[lines].tolist(), block.eui[lines].view(np.int64).tolist(), block.channel[lines].tolist(),
-            [block.provenance.link_id] * len(lines), strict=True,
-        ),
+        zip(*(column.tolist() for column in columns), strict=True),
     )
-    known[record.slots[fresh]] = True
+    known[slots[fresh]] = True
 
 
 def _top(record: Record) -> int:
