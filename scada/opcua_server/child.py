@@ -95,7 +95,7 @@ def spawn(reactor: Any, child: ChildProtocol, link: LinkProtocol) -> Any:
                 )
             finally:
                 os.close(null)
-        except OSError:                                    # no descriptor, no memory, no process left: no end of a link either
+        except OSError:                                    # no descriptor or memory left: no link either
             link.transport.abortConnection()
             raise
 

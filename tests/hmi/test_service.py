@@ -190,6 +190,21 @@ def test_a_thousand_half_open_connections_disturb_nobody(server: Served) -> None
     assert grown < 50
 
 
+def test_running_out_of_descriptors_does_not_end_the_listener() -> None:
+    """EMFILE on accept: those who find no place wait or go, and the next one is served."""
+    with served() as short:
+        psutil.Process(short.process.pid).rlimit(psutil.RLIMIT_NOFILE, (64, 64))
+        crowd = [socket.create_connection(("127.0.0.1", short.port)) for _ in range(150)]
+        time.sleep(1)
+        held = psutil.Process(short.process.pid).num_fds()
+        for one in crowd:
+            one.close()
+        status, _ = call(short, "GET", "/healthz")
+
+    assert held >= 60
+    assert status == 200
+
+
 def test_garbage_gets_no_page_and_no_traceback(server: Served) -> None:
     for garbage in (
         b"\x00\xff" * 500 + b"\r\n\r\n",

@@ -52,7 +52,8 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     nothing: Any = None
     pool: Any = Pool()
     one.service = OpcuaService(
-        OpcuaSettings(host="127.0.0.1", port=free_port()), "Demo", tmp_path, clock, one.reactor, TagBus(clock, one.reactor), nothing, nothing, users,
+        OpcuaSettings(host="127.0.0.1", port=free_port()), "Demo", tmp_path,
+        clock, one.reactor, TagBus(clock, one.reactor), nothing, nothing, users,
         nothing, pool,
     )
     return one
