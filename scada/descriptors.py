@@ -20,7 +20,7 @@ def shortage(limit: int, wanted: int) -> str:
         return ""
     return (
         f"only {limit} file descriptors for {wanted} that full listeners need: connections beyond it are refused "
-        f"(raise LimitNOFILE or `ulimit -n` to {wanted})"
+        f"(raise LimitNOFILE or `ulimit -n`)"
     )
 
 

@@ -24,7 +24,7 @@ def test_a_limit_below_the_sum_of_the_bounds_is_told_with_what_is_needed(limit: 
     said = shortage(limit, wanted)
 
     assert bool(said) is short
-    assert not short or (f"only {limit} file descriptors" in said and f"to {wanted}" in said)
+    assert not short or (f"only {limit} file descriptors" in said and f"for {wanted} that" in said)
 
 
 def test_the_soft_limit_is_raised_to_the_hard_one() -> None:

@@ -188,7 +188,7 @@ class OpcuaService:
             return
         if was_listening and self._clock.monotonic() - self._since > STABLE_S:
             self._wait = FIRST_WAIT_S
-        self._text = f"no OPC UA process ({why}); starting again within {self._wait:.0f} s"
+        self._text = f"the process ended ({why}); starting again"
         log.error("no OPC UA process: {why}; again in {wait} s", why=why, wait=self._wait)
         self._restarts += 1
         self._restart_call = self._reactor.callLater(self._wait, self._spawn)
