@@ -4,6 +4,7 @@ import gzip
 import hmac
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,13 +171,17 @@ class Bundle(Resource):
 
 
 class Pages(Resource):
-    """The Flask application, with a count of what is under way: a stop waits for it, a crowd is refused."""
+    """The Flask application, with a count of what is under way: a stop waits for it, a crowd is refused.
+
+    A page is under way until its thread has ended: whoever asks and goes away leaves it in the pool's queue, which has
+    no bound of its own.
+    """
 
     isLeaf = True                       # noqa: N815 — twisted's name
 
     def __init__(self, reactor: Any, pool: Any, app: Any) -> None:
         super().__init__()
-        self._wsgi = WSGIResource(reactor, pool, app)
+        self._reactor, self._pool, self._app = reactor, pool, app
         self.in_flight = self.refused = 0
         self.closing = False
 
@@ -186,11 +191,34 @@ class Pages(Resource):
             request.setHeader("Retry-After", "2")
             return answer(request, {"error": "the server is busy or going down", "reasons": []}, 503)
         self.in_flight += 1
-        request.notifyFinish().addBoth(self._over)
-        return self._wsgi.render(request)
+        return WSGIResource(self._reactor, Job(self._pool, request, self._ended), self._app).render(request)
 
-    def _over(self, _result: Any) -> None:
+    def _ended(self, _ok: bool, _result: Any) -> None:
+        """In the page's thread."""
+        self._reactor.callFromThread(self._over)
+
+    def _over(self) -> None:
         self.in_flight -= 1
+
+
+class Job:
+    """One request's turn in the pool: says when it has ended; a page nobody waits for any more is not made."""
+
+    def __init__(self, pool: Any, request: Any, ended: Callable[[bool, Any], None]) -> None:
+        self._pool, self._ended = pool, ended
+        self._gone = False
+        if request.method in (b"GET", b"HEAD"):            # anything else may be wanted all the same
+            request.notifyFinish().addErrback(self._left)
+
+    def callInThread(self, run: Callable[[], None]) -> None:
+        self._pool.callInThreadWithCallback(self._ended, self._run, run)
+
+    def _run(self, run: Callable[[], None]) -> None:
+        if not self._gone:
+            run()
+
+    def _left(self, _reason: Any) -> None:
+        self._gone = True
 
 
 class Root(Resource):

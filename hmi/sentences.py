@@ -196,6 +196,10 @@ SENTENCES: Final = (
     _l("cannot listen on %(host)s port %(port)s: %(why)s"),
     _l("%(n)s tags on %(url)s, %(sessions)s sessions"),
     _l("the process ended (%(why)s); starting again"),
+    _l("it cannot be started: %(why)s"),
+    _l("too many tries; wait a minute"),
+    _l("only %(n)s file descriptors for %(wanted)s that full listeners need: connections beyond it are refused "
+       "(raise LimitNOFILE or `ulimit -n`)"),
     _l("no sign of life for %(time)s s"),
     _l("longest turn since start %(time)s ms, %(n)s over %(limit)s ms"),
     _l("cannot listen on %(address)s: %(why)s"),

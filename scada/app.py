@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from hmi.service import HmiService
 from hmi.services import Services
+from scada import descriptors
 from scada.addresses import authority
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
@@ -42,6 +43,7 @@ class Server:
     def __init__(self, settings: Settings, clock: SiteClock, reactor: Any, selector: MeasuredSelector) -> None:
         self._settings, self._clock, self._reactor, self._selector = settings, clock, reactor, selector
         self._parts = Parts()
+        self._short = ""
         self._lock = DataDirLock(settings.data_dir)
 
     @property
@@ -58,13 +60,15 @@ class Server:
         return Deferred.fromCoroutine(self._stop())
 
     def health(self) -> list[Health]:
-        return self._parts.health()
+        short = [Health("descriptors", False, self._short, {})] if self._short else []
+        return [*self._parts.health(), *short]
 
     async def _start(self) -> None:
         settings, clock, reactor, data = self._settings, self._clock, self._reactor, self._settings.data_dir
         run = self._parts.run
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._lock.acquire()
+        self._short = descriptors.shortage(descriptors.raise_limit(), descriptors.needed(settings))
         work, durable = self._parts.pool("analytics", 4), self._parts.pool("durable", 2)
         bus = TagBus(clock, reactor, on_failure=_report, on_refusal=_refused)
 
@@ -114,7 +118,7 @@ class Server:
         registry.on_accounts(hmi.accounts_changed)
         waiting.append(Deferred.fromCoroutine(run(hmi)))
         await gatherResults(waiting, consumeErrors=True).addErrback(_first_error)
-        print(announcement(settings), flush=True)
+        print(announcement(settings, self._short), flush=True)
         gc.collect()
         gc.freeze()                             # what is here now stays: the collector need not walk it in a turn
         await run(SelfMonitor(bus, self.health, self._selector, clock, reactor))
@@ -124,7 +128,7 @@ class Server:
         self._lock.release()
 
 
-def announcement(settings: Settings) -> str:
+def announcement(settings: Settings, short: str = "") -> str:
     """What a person at the terminal should know once everything listens."""
     lines = [f"{settings.site.title or settings.site.name}: started"]
     lines.append(f"  HMI      http://{authority(settings.hmi.host, settings.hmi.port)}")
@@ -133,6 +137,8 @@ def announcement(settings: Settings) -> str:
     lines.append(f"  DMLP     {settings.dmesh.host} port {settings.dmesh.port}")
     if settings.dispatch.monitor_only:
         lines.append("  MONITOR ONLY: no command leaves for the field (dispatch.monitor_only)")
+    if short:
+        lines.append(f"  WARNING: {short}")
     return "\n".join(lines)
 
 

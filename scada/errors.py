@@ -71,3 +71,10 @@ class StorageError(ScadaError):
 def missing_file(path: Path, what: str) -> ConfigError:
     """The one error for a file a person named that is not there."""
     return ConfigError([Problem(str(path), "", f"no such file; expected {what}")])
+
+
+class TooManyTries(ScadaError):
+    """A password was not looked at, right or wrong: too many tries came before it. Not a failure of this one."""
+
+    def __init__(self) -> None:
+        super().__init__("too many tries; wait a minute")

@@ -193,8 +193,11 @@ class Account:
 class Users(Protocol):
     """Who may come in."""
 
-    def authenticate(self, name: str, password: str) -> Account | None:
-        """The account, or None; takes the same time either way, and is limited per name. Blocking."""
+    def authenticate(self, name: str, password: str, address: str = "") -> Account | None:
+        """The account, or None; takes the same time either way. Blocking.
+
+        Raises `TooManyTries` after too many of one name at one address, or, at a much higher number, of one name.
+        """
 
     def accounts(self) -> tuple[Account, ...]:
         """Every account. Blocking."""

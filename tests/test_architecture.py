@@ -94,6 +94,7 @@ EDGES = {
     "scada/opcua_server/notifications.py": "asyncua's subscriptions",
     "scada/opcua_server/process.py": "the OPC UA process",
     "scada/opcua_server/security.py": "asyncua's sessions and limits",
+    "scada/opcua_server/subscriptions.py": "asyncua's subscriptions and their owners",
     "scada/opcua_server/values.py": "asyncua's values",
     # registry
     "scada/registry/audit.py": "SQL",

@@ -11,6 +11,7 @@ from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
 from scada.commands import Origin
+from scada.errors import TooManyTries
 
 
 def add(blueprint: Blueprint, services: Services, sessions: Sessions, gate: Gate) -> None:
@@ -22,7 +23,10 @@ def add(blueprint: Blueprint, services: Services, sessions: Sessions, gate: Gate
         address = request.remote_addr or ""
         if wait := gate.wait_s(body["name"], address):
             abort(429, f"too many failed attempts, try again in {int(wait) + 1} s")
-        entered = gate.enter(body["name"].strip(), body["password"], address, Origin.CLI)
+        try:
+            entered = gate.enter(body["name"].strip(), body["password"], address, Origin.CLI)
+        except TooManyTries as error:
+            abort(429, str(error))
         if entered is None:
             abort(401, "name or password is not right")
         token, account = entered

@@ -12,7 +12,7 @@ from hmi.reasons import in_words
 from hmi.security import LANGUAGE, safe_next, set_cookie
 from hmi.services import Services
 from hmi.sessions import Sessions
-from scada.errors import CommandRejected
+from scada.errors import CommandRejected, TooManyTries
 
 
 def make(services: Services, sessions: Sessions) -> Blueprint:
@@ -58,7 +58,11 @@ def _change(services: Services, sessions: Sessions) -> str:
         return _("The new password is empty or too long.")
     if new == old:
         return _("The new password is the old one.")
-    if services.users.authenticate(name, old) is None:
+    try:
+        account = services.users.authenticate(name, old, request.remote_addr or "")
+    except TooManyTries:
+        return _("Too many failed attempts. Try again in %(n)s minutes.", n=1)
+    if account is None:
         services.audit.append_now(g.session.actor(), "password.refused", name)
         return _("The present password is not right.")
     try:

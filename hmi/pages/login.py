@@ -11,6 +11,7 @@ from hmi.security import COOKIE, end_cookie, safe_next, set_cookie
 from hmi.services import Services
 from hmi.sessions import Sessions
 from scada.commands import Actor, Origin, Role
+from scada.errors import TooManyTries
 from scada.ports import Account
 
 PER_NAME: Final = (5, 300.0)            # failures, window [s]; of one address, so that no stranger locks a person out
@@ -30,10 +31,13 @@ class Gate:
         return max(self.by_name.wait_s(_key(name, address)), self.by_address.wait_s(address))
 
     def enter(self, name: str, password: str, address: str, origin: Origin) -> tuple[str, Account] | None:
-        """(token, account) of a new session, or None; the attempt is audited either way."""
+        """(token, account) of a new session, or None; the attempt is audited either way.
+
+        Raises `TooManyTries`, which is neither a failure nor audited: nothing was looked at.
+        """
         account = None
         if 0 < len(name) <= LONGEST and 0 < len(password) <= LONGEST:
-            account = self._services.users.authenticate(name, password)
+            account = self._services.users.authenticate(name, password, address)
         if account is None or account.disabled:
             self.by_name.failed(_key(name, address))
             self.by_address.failed(address)
@@ -64,7 +68,11 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
         if wait := gate.wait_s(name, address):
             said = _("Too many failed attempts. Try again in %(n)s minutes.", n=int(wait // 60) + 1)
             return render_template("login.html", next=target, name=name, error=said), 429
-        entered = gate.enter(name, password, address, Origin.HMI)
+        try:
+            entered = gate.enter(name, password, address, Origin.HMI)
+        except TooManyTries:
+            said = _("Too many failed attempts. Try again in %(n)s minutes.", n=1)
+            return render_template("login.html", next=target, name=name, error=said), 429
         if entered is None:
             said = _("Name or password is not right.")
             return render_template("login.html", next=target, name=name, error=said), 401

@@ -83,19 +83,21 @@ class ChildProtocol(ProcessProtocol):
 def spawn(reactor: Any, child: ChildProtocol, link: LinkProtocol) -> Any:
     """Start the process with its end of a socket pair: no name in the file system, nobody else can connect."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    null = os.open(os.devnull, os.O_RDONLY)
-    try:
+    with ours, theirs:
         ours.setblocking(False)
-        process = reactor.spawnProcess(
-            child, sys.executable, [sys.executable, "-m", "scada.opcua_server", "3"], env=environment(os.environ),
-            childFDs={0: null, 1: "r", 2: "r", 3: theirs.fileno()},
-        )
-        reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))
-    finally:
-        os.close(null)
-        theirs.close()
-        ours.close()                                       # the reactor has a duplicate
-    return process
+        reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: link))   # a duplicate
+        try:
+            null = os.open(os.devnull, os.O_RDONLY)
+            try:
+                return reactor.spawnProcess(
+                    child, sys.executable, [sys.executable, "-m", "scada.opcua_server", "3"], env=environment(os.environ),
+                    childFDs={0: null, 1: "r", 2: "r", 3: theirs.fileno()},
+                )
+            finally:
+                os.close(null)
+        except OSError:                                    # no descriptor or memory left: no link either
+            link.transport.abortConnection()
+            raise
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:

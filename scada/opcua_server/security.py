@@ -6,6 +6,7 @@ Read in its code and held by `tests/opcua_server/test_security.py`:
 * an unencrypted channel carries sessions even where no unencrypted endpoint is offered;
 * session tokens are small consecutive numbers, and a failed ActivateSession leaves the foreign session attached;
 * RegisterServer needs no log-in and fills memory; a chunk may announce any length and is buffered;
+* every session may use the subscriptions of every other (`subscriptions.py`);
 * methods are not told who calls them; password hashing would run on the event loop.
 """
 
@@ -21,12 +22,13 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server import binary_server_asyncio
 from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
-from asyncua.server.internal_session import InternalSession, SessionState
+from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
 
 from scada.opcua_server.certificates import TrustList, application_uris
 from scada.opcua_server.doorman import Doorman
+from scada.opcua_server.subscriptions import OwnSubscriptions
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ _REFUSED: Final = {                     # never, for anybody: a tag server chang
 }
 
 
-class GuardedSession(InternalSession):
+class GuardedSession(OwnSubscriptions):
     """A client's session: its token cannot be guessed, its certificate is remembered, its calls carry its user."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,23 +77,6 @@ class GuardedSession(InternalSession):
             return list(await super().call(params))
         finally:
             caller.reset(token)
-
-    async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
-        """Refuse filters that asyncua accepts but does not apply: percent deadbands, aggregates."""
-        refused = [_unsupported(item.RequestedParameters.Filter) for item in params.ItemsToCreate]
-        if not any(refused):
-            return list(await super().create_monitored_items(params))
-        params.ItemsToCreate = [item for item, bad in zip(params.ItemsToCreate, refused, strict=True) if not bad]
-        made = iter(await super().create_monitored_items(params))
-        no = ua.StatusCode(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
-        return [ua.MonitoredItemCreateResult(StatusCode=no) if bad else next(made) for bad in refused]
-
-
-def _unsupported(wanted: Any) -> bool:
-    """By name: what arrives is the generated class, what `asyncua.ua` exports is a subclass of it."""
-    kind = type(wanted).__name__
-    percent = getattr(wanted, "DeadbandType", ua.DeadbandType.None_) == ua.DeadbandType.Percent
-    return percent or kind == "AggregateFilter"
 
 
 class Gatekeeper:

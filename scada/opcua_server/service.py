@@ -87,9 +87,9 @@ class OpcuaService:
         ]
         self._started = Deferred()
         started = self._started
-        self._spawn()
         self._watch.start(5.0, now=False)
         self._refresh.start(USERS_EVERY_S, now=False)
+        self._spawn()
         await started
 
     def _probe(self) -> None:
@@ -151,7 +151,12 @@ class OpcuaService:
         self._heard = self._clock.monotonic()
         self._link = LinkProtocol(self._on_frame, self._flush)
         self._child = ChildProtocol(self._on_end)
-        self._process = spawn(self._reactor, self._child, self._link)
+        try:
+            self._process = spawn(self._reactor, self._child, self._link)
+        except OSError as error:                           # out of descriptors or memory now; that may pass
+            self._failure = f"it cannot be started: {error.strerror or error}"
+            self._on_end("")
+            return
         settings = self._settings
         self._link.send(encode({
             "t": "configure", "site": self._site_name, "folder": os.fspath(self._folder), "host": settings.host,
@@ -184,7 +189,7 @@ class OpcuaService:
         if was_listening and self._clock.monotonic() - self._since > STABLE_S:
             self._wait = FIRST_WAIT_S
         self._text = f"the process ended ({why}); starting again"
-        log.error("OPC UA process ended: {why}; again in {wait} s", why=why, wait=self._wait)
+        log.error("no OPC UA process: {why}; again in {wait} s", why=why, wait=self._wait)
         self._restarts += 1
         self._restart_call = self._reactor.callLater(self._wait, self._spawn)
         self._wait = min(self._wait * 2, LAST_WAIT_S)

@@ -12,7 +12,8 @@ from argon2.low_level import Type
 
 MIN_LENGTH: Final = 12
 MAX_LENGTH: Final = 256                 # bounds the work an attacker can ask for with one request
-TRIES: Final = 10
+TRIES: Final = 10                       # of one name at one address: no stranger locks a person out
+TRIES_NAME: Final = 100                 # of one name anywhere: many addresses do not make guessing fast
 TRIES_WINDOW_S: Final = 60.0
 MAX_NAMES: Final = 10_000               # names remembered by the limiter; beyond it the oldest go
 
@@ -83,6 +84,12 @@ class TryLimit:
             while len(self._names) > MAX_NAMES:
                 self._names.popitem(last=False)
         return allowed
+
+    def forget_all_of(self, name: str) -> None:
+        """Give back the tries of a name at every address."""
+        with self._lock:
+            for key in [one for one in self._names if one.startswith(f"{name} ")]:
+                del self._names[key]
 
     def forget(self, name: str) -> None:
         """A success gives the tries back."""

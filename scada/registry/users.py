@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from scada.commands import Actor, Origin, Role
-from scada.errors import CommandRejected
+from scada.errors import CommandRejected, TooManyTries
 from scada.ports import Account
 from scada.registry import passwords
 from scada.registry.audit import AuditTrail, append
@@ -33,14 +33,15 @@ class UserBook:
     ) -> None:
         self._engine, self._audit = engine, audit
         self._limit = passwords.TryLimit(monotonic)
+        self._names = passwords.TryLimit(monotonic, passwords.TRIES_NAME)
         self.failed = self.limited = 0      # since the start; figures for health, not exact under threads
 
     # ------------------------------------------------------------------------------------------- coming in
-    def authenticate(self, name: str, password: str) -> Account | None:
+    def authenticate(self, name: str, password: str, address: str = "") -> Account | None:
         name = name.strip().casefold()
-        if not self._limit.allows(name):
+        if not self._limit.allows(f"{name} {address}") or not self._names.allows(name):
             self.limited += 1
-            return None
+            raise TooManyTries
         with reading(self._engine()) as connection:
             found = _found(connection, name)
         stored = passwords.DUMMY_HASH if found is None else found[1]
@@ -48,7 +49,8 @@ class UserBook:
         if found is None or not right or found[0].disabled:
             self.failed += 1
             return None
-        self._limit.forget(name)
+        self._limit.forget(f"{name} {address}")
+        self._names.forget(name)
         if passwords.is_outdated(stored):
             with writing(self._engine()) as connection:
                 _change(connection, name, password_hash=passwords.hash_of(password))
@@ -118,7 +120,8 @@ class UserBook:
             by = actor or Actor(name, account.role, account.areas)
             append(connection, [self._audit.note(by, "user.password", name, one_time=must_change)])
             account = _known(connection, name)
-        self._limit.forget(name)
+        self._limit.forget_all_of(name)
+        self._names.forget(name)
         return account
 
     def set_language(self, name: str, language: str) -> None:

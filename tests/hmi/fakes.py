@@ -26,7 +26,7 @@ from scada.commands import (
     Selection,
     ShedRequest,
 )
-from scada.errors import CommandRejected
+from scada.errors import CommandRejected, TooManyTries
 from scada.ports import (
     BALANCE_COLUMNS,
     Account,
@@ -181,6 +181,7 @@ class FakeRegistry(Listeners):
 
 class FakeUsers:
     def __init__(self) -> None:
+        self.limited = False
         self.passwords: dict[str, str] = {}
         self.all: dict[str, Account] = {}
         for role in Role:
@@ -191,7 +192,9 @@ class FakeUsers:
     def add(self, account: Account) -> None:
         self.all[account.name], self.passwords[account.name] = account, PASSWORD
 
-    def authenticate(self, name: str, password: str) -> Account | None:
+    def authenticate(self, name: str, password: str, address: str = "") -> Account | None:
+        if self.limited:
+            raise TooManyTries
         return self.all[name] if name in self.all and self.passwords[name] == password else None
 
     def accounts(self) -> tuple[Account, ...]:

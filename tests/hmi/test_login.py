@@ -270,3 +270,16 @@ def test_an_empty_bearer_token_does_not_open_the_form_check(app: Flask) -> None:
     answer = client.post("/logout", headers={"Authorization": "Bearer "})
 
     assert answer.status_code == 403
+
+
+def test_a_log_in_that_the_registry_does_not_look_at_is_no_failure(app: Flask, world: World) -> None:
+    """Otherwise a stranger's flood would count against the person whose name he uses."""
+    world.users.limited = True
+    body = {"name": "viewer", "password": PASSWORD}
+    asked = [attempt(app, "viewer", PASSWORD) for _ in range(6)]
+    asked += [app.test_client().post("/api/v1/session", json=body).status_code for _ in range(6)]
+    world.users.limited = False
+
+    assert asked == [429] * 12
+    assert "login.failed" not in {row.action for row in world.audit.rows}
+    assert attempt(app, "viewer", PASSWORD) == 302

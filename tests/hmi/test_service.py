@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import struct
 import threading
 import time
 import urllib.parse
@@ -12,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from hmi.resources import MAX_IN_FLIGHT
 from tests.hmi.fakes import PASSWORD
 from tests.hmi.process import Served, served
 
@@ -79,6 +81,26 @@ def test_a_stop_with_an_open_stream_and_idle_connections_is_quick() -> None:
         assert "STOPPED" in said
         assert time.monotonic() - began < 4
         assert '"why":"stopping"' in rest
+
+
+def test_who_asks_and_goes_away_at_once_does_not_get_round_the_bound_on_requests_under_way() -> None:
+    """A page is under way until its thread has ended, not until its visitor is gone: else the queue grows for ever."""
+    with served("stuck") as server:
+        for _ in range(600):
+            with socket.create_connection(("127.0.0.1", server.port)) as visitor:
+                visitor.sendall(b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n")
+                time.sleep(0.001)
+                visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))   # close is a reset
+        figures = next(one["figures"] for one in call(server, "GET", "/healthz")[1]["parts"] if one["part"] == "hmi")
+        refused = call(server, "GET", "/login")[0]
+        began = time.monotonic()
+        said = server.stop(15)
+
+    assert figures["requests_in_flight"] == MAX_IN_FLIGHT
+    assert figures["requests_refused"] > 300
+    assert refused == 503
+    assert "STOPPED" in said
+    assert time.monotonic() - began < 8
 
 
 def test_a_port_in_use_is_a_sentence_and_not_a_traceback() -> None:
@@ -166,6 +188,21 @@ def test_a_thousand_half_open_connections_disturb_nobody(server: Served) -> None
 
     assert status == 200
     assert grown < 50
+
+
+def test_running_out_of_descriptors_does_not_end_the_listener() -> None:
+    """EMFILE on accept: those who find no place wait or go, and the next one is served."""
+    with served() as short:
+        psutil.Process(short.process.pid).rlimit(psutil.RLIMIT_NOFILE, (64, 64))
+        crowd = [socket.create_connection(("127.0.0.1", short.port)) for _ in range(150)]
+        time.sleep(1)
+        held = psutil.Process(short.process.pid).num_fds()
+        for one in crowd:
+            one.close()
+        status, _ = call(short, "GET", "/healthz")
+
+    assert held >= 60
+    assert status == 200
 
 
 def test_garbage_gets_no_page_and_no_traceback(server: Served) -> None:

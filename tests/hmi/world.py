@@ -1,10 +1,12 @@
 """The fake district behind the real HMI, as a process of its own: `python -m tests.hmi.world PORT [hang]`; says READY.
 
 With `hang` the desk never answers: a page that waits for it is a request in flight for as long as anybody likes.
+With `stuck` no page is ever answered, as if every thread waited for a disk.
 With `flood` values change two hundred times a second, and the stream tells all of them to whoever reads.
 """
 
 import sys
+import threading
 from typing import Any
 
 import attrs
@@ -17,6 +19,7 @@ from twisted.internet.defer import Deferred  # noqa: E402
 from twisted.internet.task import LoopingCall  # noqa: E402
 
 from hmi import hub  # noqa: E402
+from hmi import service as service_module  # noqa: E402
 from hmi.service import HmiService  # noqa: E402
 from scada.clock import SiteClock  # noqa: E402
 from tests.hmi.fakes import World  # noqa: E402
@@ -30,8 +33,12 @@ def main(port: int, *options: str) -> None:
         hub.FLUSH_S = 0.005
     if "hang" in options:
         world.desk.select = lambda *_: Deferred()
+    if "stuck" in options:
+        for_ever = threading.Event()
+        service_module.create_app = lambda *_: lambda *_: for_ever.wait() or []
     services = attrs.evolve(world.services, health=lambda: [*world.health(), *service.health()])
-    service = HmiService(services.hmi, services, clock, reactor, patience_s=1.0 if "hang" in options else 5.0)
+    patience_s = 1.0 if {"hang", "stuck"} & set(options) else 5.0
+    service = HmiService(services.hmi, services, clock, reactor, patience_s=patience_s)
 
     def ready(_: object) -> None:
         LoopingCall(world.tick).start(0.005 if "flood" in options else 1.0, now=False)

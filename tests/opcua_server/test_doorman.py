@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 
 from scada.opcua_server.doorman import (
     MAX_FAILURES,
@@ -18,6 +18,7 @@ from scada.opcua_server.doorman import (
 )
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+SITE = PasswordHasher(time_cost=2, memory_cost=1024, parallelism=1)    # not the library's default either
 DANA = Credential("dana", CHEAP.hash("right"), "dispatcher", ("north",))
 VERA = Credential("vera", CHEAP.hash("other"), "viewer")
 
@@ -104,6 +105,59 @@ def test_a_removed_user_does_not_come_in(doorman: Doorman) -> None:
     doorman.update([VERA])
 
     assert ask(doorman, "dana", "right").credential is None
+
+
+@pytest.mark.parametrize("after", [[VERA, Credential("dana", CHEAP.hash("new"), "dispatcher")], [VERA]])
+def test_who_changes_while_his_password_is_checked_does_not_come_in_with_the_old_one(
+    after: list[Credential], doorman: Doorman
+) -> None:
+    """The check takes its time; what counts is the list of users when it ends. Nothing of the old is remembered."""
+    really = doorman._matches
+
+    def matches(hashed: str, password: str) -> bool:
+        right = really(hashed, password)
+        doorman.update(after)
+        return right
+
+    doorman._matches = matches                             # type: ignore[method-assign]
+
+    assert ask(doorman, "dana", "right").credential is None
+    doorman._matches = really                              # type: ignore[method-assign]
+    assert ask(doorman, "dana", "right").credential is None
+
+
+def test_what_is_remembered_of_another_hash_is_not_believed(doorman: Doorman) -> None:
+    """However it came to be there: a remembered password counts for the hash it was right for, and no other."""
+    ask(doorman, "dana", "right")
+    kept = dict(doorman._remembered)
+    doorman.update([Credential("dana", CHEAP.hash("new"), "dispatcher")])
+    doorman._remembered = kept
+
+    assert ask(doorman, "dana", "right").credential is None
+
+
+def test_an_unknown_name_costs_as_much_as_a_known_one(time: Time) -> None:
+    """Known 19 ms and unknown 119 ms told a stranger which names exist; only the parameters decide the time."""
+    doorman = Doorman(time)
+    hashed: list[str] = []
+    doorman._matches = lambda against, password: bool(hashed.append(against))  # type: ignore[method-assign, func-returns-value]
+    doorman.update([Credential("dana", SITE.hash("right"), "dispatcher")])
+    ask(doorman, "dana", "x")
+    ask(doorman, "nobody", "x")
+
+    known, unknown = (extract_parameters(one) for one in hashed)
+    assert known == unknown
+
+
+def test_where_hashes_are_of_another_make_nobody_has_one_of_that_make(time: Time) -> None:
+    """Old hashes are re-made at the next log-in only; until then nobody's costs what most of them cost."""
+    doorman = Doorman(time)
+    hashed: list[str] = []
+    doorman._matches = lambda against, password: bool(hashed.append(against))  # type: ignore[method-assign, func-returns-value]
+    doorman.update([DANA, VERA, Credential("ion", SITE.hash("right"), "viewer")])
+    ask(doorman, "nobody", "x")
+
+    assert extract_parameters(hashed[0]) == extract_parameters(DANA.password_hash)
 
 
 def test_failures_of_a_name_make_it_wait_and_cost_nothing_then(doorman: Doorman, time: Time) -> None:

@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 from twisted.internet.task import Clock
 
 from scada.commands import Actor, Role
-from scada.errors import CommandRejected
+from scada.errors import CommandRejected, TooManyTries
 from scada.registry import passwords
 from scada.registry.database import RegistryDatabase, open_registry
 from scada.registry.users import UserBook
@@ -72,11 +72,46 @@ def test_ten_tries_a_minute_then_even_the_right_password_waits(users: UserBook, 
     users.add(ADMIN, "ion", GOOD, Role.VIEWER)
     for _ in range(10):
         assert users.authenticate("ana", "wrong") is None
-    assert users.authenticate("ana", GOOD) is None
+    with pytest.raises(TooManyTries):
+        users.authenticate("ana", GOOD)
     assert users.authenticate("ion", GOOD) is not None
     assert (users.failed, users.limited) == (10, 1)
     reactor.advance(60)
     assert users.authenticate("ana", GOOD) is not None
+
+
+def test_a_stranger_does_not_lock_a_named_person_out(users: UserBook) -> None:
+    """His tries count for his address; the person's own desk is not touched, and a refused try is no failure."""
+    users.add(ADMIN, "ana", GOOD, Role.VIEWER)
+    for _ in range(10):
+        assert users.authenticate("ana", "wrong", "203.0.113.9") is None
+    for _ in range(500):
+        with pytest.raises(TooManyTries):
+            users.authenticate("ana", "wrong", "203.0.113.9")
+
+    assert (users.failed, users.limited) == (10, 500)
+    assert users.authenticate("ana", GOOD, "10.0.0.5") is not None
+
+
+def test_a_password_that_is_reset_can_be_used_at_once(users: UserBook) -> None:
+    """Whoever mistyped the old one too often need not wait, wherever he sits."""
+    users.add(ADMIN, "ana", GOOD, Role.VIEWER)
+    for _ in range(10):
+        users.authenticate("ana", "wrong", "10.0.0.5")
+    users.reset_password(ADMIN, "ana", GOOD + "!")
+
+    assert users.authenticate("ana", GOOD + "!", "10.0.0.5") is not None
+
+
+def test_a_name_that_is_guessed_at_from_everywhere_has_to_wait(users: UserBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many addresses do not make guessing fast."""
+    users.add(ADMIN, "ana", GOOD, Role.VIEWER)
+    monkeypatch.setattr(passwords, "matches", lambda *_: False)
+    for number in range(passwords.TRIES_NAME):
+        assert users.authenticate("ana", "wrong", f"10.1.0.{number}") is None
+
+    with pytest.raises(TooManyTries):
+        users.authenticate("ana", GOOD, "10.0.0.5")
 
 
 def test_a_success_gives_the_tries_back(users: UserBook) -> None:
