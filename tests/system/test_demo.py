@@ -153,7 +153,12 @@ def test_a_second_start_shows_no_hour_with_more_loss_than_feed(ended: Ended) -> 
             if row["completeness"] > 0.98 and row["feed"] is not None       # one module is lost at this time of its day
         }
 
-    wait_for(lambda: {restarted, restarted + 1} <= known_hours().keys(), "the hours of the restart", limit=90, every=2.0)
+    # Usually the first of them is the hour of the restart itself; a machine too busy to read the meter for six hours of
+    # site time (36 s) leaves that one unknown, which is honest.
+    def since() -> list[int]:
+        return [hour for hour in known_hours() if hour >= restarted]
+
+    wait_for(lambda: len(since()) >= 2, "hours since the restart", limit=120, every=2.0)
     known = known_hours()
     assert demo.server is not None
     assert demo.server.stop(signal.SIGINT, limit=60.0) == 0
