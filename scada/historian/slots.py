@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 RANGE: Final = 768
 UNKNOWN: Final = -1
-_RECENT: Final = 4096                               # new channels gather here before the big table is rebuilt
+_RECENT: Final = 4096                               # new channels gather here before they become a table of their own
+_RATIO: Final = 4                                   # a table is at least so much larger than the one behind it
 
 Slots = NDArray[np.int64]
 Euis = NDArray[np.uint64]
@@ -46,7 +47,8 @@ class SlotBook:
     """Every slot ever allotted. One thread allots; any thread looks up."""
 
     def __init__(self) -> None:
-        self._tables: tuple[_Table, _Table] = (_EMPTY, _EMPTY)      # big, recent
+        # Large to small, the last one recent: so every channel is sorted anew a few times only, however many there are.
+        self._tables: tuple[_Table, ...] = (_EMPTY,)
         self._eui = np.zeros(0, np.uint64)                          # by slot
         self._channel = np.zeros(0, np.uint8)
         self._used = np.zeros(0, np.bool_)
@@ -59,9 +61,12 @@ class SlotBook:
 
     def find(self, eui: Euis, channel: Channels) -> Slots:
         """Slots of channels, -1 where never seen. Any thread."""
-        big, recent = self._tables
-        found = big.find(eui, channel)
-        return np.where(found < 0, recent.find(eui, channel), found) if len(recent.slots) else found
+        first, *others = self._tables
+        found = first.find(eui, channel)
+        for table in others:
+            if len(table.slots) and (found < 0).any():
+                found = np.where(found < 0, table.find(eui, channel), found)
+        return found
 
     def channels(self, slots: Slots) -> tuple[Euis, Channels]:
         """The way back; raises `KeyError` for a slot nobody was given. Any thread."""
@@ -143,11 +148,13 @@ class SlotBook:
             self._eui, self._channel, self._used = euis, channels, used
         self._eui[slots], self._channel[slots] = eui, channel
         self._used[slots] = True
-        big, recent = self._tables
-        joined = _joined(recent, eui, channel, slots)
-        self._tables = (big, joined) if len(joined.slots) < _RECENT else (
-            _joined(big, joined.eui, joined.channel, joined.slots), _EMPTY
-        )
+        tables = [*self._tables[:-1], _joined(self._tables[-1], eui, channel, slots)]
+        if len(tables[-1].slots) >= _RECENT:
+            while len(tables) > 1 and len(tables[-2].slots) < _RATIO * len(tables[-1].slots):
+                small = tables.pop()
+                tables[-1] = _joined(tables[-1], small.eui, small.channel, small.slots)
+            tables.append(_EMPTY)
+        self._tables = tuple(tables)
 
 
 def _joined(table: _Table, eui: Euis, channel: Channels, slots: Slots) -> _Table:
