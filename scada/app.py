@@ -80,7 +80,9 @@ class Server:
             raise ConfigError(problems)
         historian = await run(Historian(settings.historian, data, clock, reactor, bus))
         keys = KeyStore.open(*key_files(settings))
-        dmesh = DmeshService(settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys)
+        dmesh = DmeshService(
+            settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys, audit=registry.audit
+        )
         metering = await run(
             MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)
         )

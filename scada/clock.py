@@ -73,6 +73,10 @@ class SiteClock:
         """The hour of site time that is running. [h since 1970]"""
         return self.now() // (NS * HOUR_S)
 
+    def real(self) -> int:
+        """Real UTC time, for what site time must not shorten: the days a key is still good. [s since 1970]"""
+        return self._real() // NS
+
     def monotonic(self) -> float:
         """Real time that never jumps, for time-outs. [s]"""
         return self._monotonic()

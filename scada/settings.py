@@ -66,6 +66,10 @@ class DmeshSettings(Section):
     max_unproven: int = Field(256, ge=1, description="Connections that have not proven their key yet, at most.")
     handshake_seconds: float = Field(10.0, gt=0, description="Real time a connection has to prove its key.")
     credit: int = Field(8, ge=1, le=64, description="Unacknowledged PROFILE blocks a concentrator may have under way.")
+    key_grace_hours: float = Field(
+        168.0, ge=0, description="Real time for which the key before is still good after a change, once the new one has "
+        "proven itself."
+    )
     keys_file: Path | None = Field(None, description="Encrypted key store; default `keys.store` in the data directory.")
     master_key_file: Path | None = Field(
         None, description="Master key of the key store, mode 0600; default `master.key` in the data directory. "

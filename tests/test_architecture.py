@@ -52,11 +52,12 @@ EDGES = {
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
-    "scada/drivers/dmesh/keystore.py": "the key file",
+    "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",
     "scada/drivers/dmesh/listener.py": "twisted's factory of connections",
     "scada/drivers/dmesh/modules.py": "asks the concentrator",
     "scada/drivers/dmesh/station.py": "sets in motion what a message asks for",
+    "scada/drivers/dmesh/vault.py": "the key file",
     "scada/drivers/dmesh/simulator/client.py": "the simulated concentrator's socket",
     # Modbus
     "scada/drivers/modbus/poller.py": "the poll loop",

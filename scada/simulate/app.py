@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -17,7 +18,7 @@ from scada.errors import ConfigError, Problem, StorageError
 from scada.registry import exchange
 from scada.simulate.district import make_district
 from scada.simulate.field import Field, MeterValues
-from scada.simulate.keys import link_keys
+from scada.simulate.keys import keep, link_keys, module_rings
 from scada.simulate.memory import FieldMemory
 from scada.simulate.options import Options
 from scada.simulate.profiles import MeasuredDay, load_profiles
@@ -126,6 +127,10 @@ class Simulation:
         )
         if before is not None:
             self.field.recall(before)
+        modules = module_rings(options.keys_file)
+        for one in self.field.concentrators:
+            one.keys.keep = partial(keep, options.keys_file)
+            one.keys.modules.update({eui: ring for eui, ring in modules.items() if one.index_of(eui) is not None})
         self._values = MeterValues(self.field)
         self.meter = SimulatedMeter(
             load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from scada.clock import HOUR_S, NS
+from scada.drivers.dmesh.keyring import Ring
 from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import Record
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimModule
@@ -31,7 +32,8 @@ class Field:
     """A district in motion and what its devices say about it. All times are site time. [ns since 1970]"""
 
     def __init__(
-        self, world: World, keys: Mapping[int, bytes], archive_ids: Mapping[int, int], truth: TruthWriter, boot_id: int = 1
+        self, world: World, keys: Mapping[int, bytes | Ring], archive_ids: Mapping[int, int], truth: TruthWriter,
+        boot_id: int = 1,
     ) -> None:
         self.world, self._truth = world, truth
         self.remember: Callable[[], None] = lambda: None    # called before anybody is told what `memory` now holds
@@ -118,7 +120,7 @@ class Field:
             if (index := one.index_of(eui)) is not None:
                 one.event(code, raised, at, index)
 
-    def _concentrator(self, spec: ConcentratorSpec, key: bytes, archive_id: int, boot_id: int) -> ConcentratorState:
+    def _concentrator(self, spec: ConcentratorSpec, key: bytes | Ring, archive_id: int, boot_id: int) -> ConcentratorState:
         world = self.world
         last = world.district.modules[-1].eui
         started, founded = float(world.at // NS), float(world.start_hour * HOUR_S)

@@ -1,12 +1,15 @@
 """`scada keys`: keys go in, names come out, secrets never show."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from scada.cli import main
+from scada.cli.site import registry_of
+from scada.drivers.dmesh.keystore import KeyStore
 
 SECRET = "00112233445566778899aabbccddeeff"
 
@@ -111,3 +114,105 @@ def test_a_data_directory_that_cannot_be_is_told_in_a_sentence(config: Path) -> 
 
     assert done.exit_code == 1
     assert "error: data directory: /proc/nowhere: No such file or directory (check data_dir and its owner)" in done.stderr
+
+
+def backed_up(config: Path, passphrase: str = "a long passphrase") -> Path:
+    out = config.parent / "keys.backup"
+    done = CliRunner().invoke(main, ["keys", "backup", str(config), "--out", str(out)], input=passphrase + "\n")
+    assert done.exit_code == 0, done.output + done.stderr
+    return out
+
+
+def second_server(tmp_path: Path) -> Path:
+    path = tmp_path / "second" / "scada.yaml"
+    path.parent.mkdir()
+    path.write_text("site: {name: North}\n", encoding="utf-8")
+    return path
+
+
+def opened(config: Path) -> KeyStore:
+    return KeyStore.open(config.parent / "data" / "keys.store", config.parent / "data" / "master.key")
+
+
+def test_a_change_of_keys_is_laid_up_once_and_seen_in_the_list(config: Path, tmp_path: Path) -> None:
+    """The server carries it out; a second one before that is refused, and so is one for a stranger."""
+    keys("add", str(config), "0000abcd", "--out", str(tmp_path / "key.json"))
+    done = keys("rotate", str(config), "--all-links")
+    again = keys("rotate", str(config), "0000abcd")
+    stranger = keys("rotate", str(config), "00000001")
+    nobody = keys("rotate", str(config))
+    (row,) = json.loads(keys("list", str(config), "--json").output)
+
+    assert done.exit_code == 0, done.stderr
+    assert row["state"] == "new key waits"
+    assert row["new"] > row["number"] == 0
+    assert "under way already" in again.stderr
+    assert "has no key" in stranger.stderr
+    assert "expected link ids, EUIs or --all-links" in nobody.stderr
+
+
+def test_a_revoked_key_is_gone_and_the_audit_names_the_deed(config: Path, tmp_path: Path) -> None:
+    """Link, module and group; what is not there is told in a sentence."""
+    keys("add", str(config), "0000abcd", "--out", str(tmp_path / "key.json"))
+    keys("add", str(config), "00124b0000000001", "--out", str(tmp_path / "module.json"))
+    opened(config).group_key(3, 1)
+    done = [keys("revoke", str(config), one).exit_code for one in ("0000abcd", "00124b0000000001", "group:3:1")]
+    missing, odd = keys("revoke", str(config), "0000abcd"), keys("revoke", str(config), "group:x")
+    with registry_of(config) as database:
+        rows = [(row.action, row.target) for row in database.audit.page()]
+
+    assert done == [0, 0, 0]
+    assert keys("list", str(config), "--json").output == "[]\n"
+    assert "has no such key" in missing.stderr
+    assert "expected group:NUMBER:EPOCH" in odd.stderr
+    assert rows[:3] == [
+        ("keys.revoke", "group 3 epoch 1"), ("keys.revoke", "module 00124b0000000001"), ("keys.revoke", "link 0000abcd")
+    ]
+    assert ("keys.add", "link 0000abcd") in rows
+
+
+def test_a_second_server_takes_over_all_keys_and_uses_no_counter_again(config: Path, tmp_path: Path) -> None:
+    """Though the first went on after the backup, with a clock that was half an hour ahead."""
+    keys("add", str(config), "0000abcd", "--out", str(tmp_path / "key.json"))
+    first = opened(config)
+    group = first.group_key(3, 1)
+    copy = backed_up(config)
+    used = first.next_counter(int(time.time()) + 1800)
+    second = second_server(tmp_path)
+    done = CliRunner().invoke(main, ["keys", "restore", str(second), str(copy)], input="a long passphrase\n")
+    store = opened(second)
+
+    assert done.exit_code == 0, done.stderr
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert (first.link_key(0xABCD) or b"none") not in copy.read_bytes()
+    assert store.names() == first.names()
+    assert store.link_key(0xABCD) == first.link_key(0xABCD)
+    assert store.group_key(3, 1) == group
+    assert store.next_counter(int(time.time())) > used
+
+
+def test_a_backup_opens_only_whole_and_with_its_passphrase(config: Path, tmp_path: Path) -> None:
+    """And does not push out keys that are there, unless told to."""
+    keys("add", str(config), "0000abcd", "--out", str(tmp_path / "key.json"))
+    short = CliRunner().invoke(main, ["keys", "backup", str(config), "--out", str(tmp_path / "x")], input="short\n")
+    copy = backed_up(config)
+    second = second_server(tmp_path)
+
+    def restore(target: Path, words: str, *more: str) -> Result:
+        return CliRunner().invoke(main, ["keys", "restore", str(target), str(copy), *more], input=words + "\n")
+
+    wrong, occupied = restore(second, "another passphrase"), restore(config, "a long passphrase")
+    wanted = restore(config, "a long passphrase", "--replace")
+    copy.write_bytes(copy.read_bytes()[:-1])
+    cut = restore(second, "a long passphrase")
+    copy.write_bytes(b"something else")
+    odd = restore(second, "a long passphrase")
+
+    assert "expected 12 characters or more" in short.stderr
+    assert "does not open with this passphrase" in wrong.stderr
+    assert "expected --replace" in occupied.stderr
+    assert wanted.exit_code == 0, wanted.stderr
+    assert "or it is damaged" in cut.stderr
+    assert "expected a file of `scada keys backup`" in odd.stderr
+    assert not (tmp_path / "x").exists()
+    assert keys("list", str(second), "--json").output == "[]\n"

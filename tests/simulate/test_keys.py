@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from scada.drivers.dmesh.keyring import Key, Ring
+from scada.drivers.dmesh.numbers import KeyTarget
 from scada.errors import ConfigError
-from scada.simulate.keys import link_keys
+from scada.simulate.keys import keep, link_keys, module_rings
 
 LINKS = (0xD0C00001, 0xD0C00002)
 
@@ -41,3 +43,17 @@ def test_a_wrong_key_file_is_refused_with_every_reason(tmp_path: Path, content: 
         link_keys(path, LINKS)
     assert all(word in str(refused.value) for word in said)
     assert len(refused.value.problems) == max(1, len(said))
+
+
+def test_keys_that_were_changed_over_the_air_are_there_after_a_restart(tmp_path: Path) -> None:
+    """Links and modules, with all that a ring holds; the other keys stay as they were, and the file private."""
+    path = tmp_path / "keys.json"
+    before = link_keys(path, LINKS)
+    ring = Ring(Key(7, bytes(16)), Key(9, bytes([1] * 16)), old=Key(0, bytes([2] * 16)), until=5)
+    keep(path, KeyTarget.LINK, LINKS[0], ring)
+    keep(path, KeyTarget.MODULE, 0x02DF, ring)
+    after = link_keys(path, LINKS)
+
+    assert after == {**before, LINKS[0]: ring}
+    assert module_rings(path) == {0x02DF: ring}
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -22,6 +22,7 @@ from scada.drivers.dmesh.messages import (
     GroupSet,
     KeyConfirm,
     KeyPut,
+    KeyRevoke,
     Result,
     signed,
 )
@@ -94,7 +95,7 @@ class GroupSender:
         self._log, self._run = log, run_blocking
         self._turn = DeferredLock()
         self._sets: dict[int, tuple[int, bytes]] = {}       # group -> (epoch, digest) this session has confirmed
-        self._confirmed: set[tuple[int, int]] = set()       # (group, epoch) whose key this session has confirmed
+        self._confirmed: dict[tuple[int, int], bytes] = {}  # (group, epoch) -> key this session has confirmed
 
     def send(self, order: GroupOrder) -> "Deferred[None]":
         """Fires when the concentrator took the order; see `FieldGateway.send`."""
@@ -115,8 +116,7 @@ class GroupSender:
 
     async def _send(self, order: GroupOrder) -> None:
         self._in_time(order)
-        await self._prepare(order)
-        key = await self._stored(self._keys.group_key, order.group, order.epoch)
+        key = await self._prepare(order)
         counter = await self._stored(self._keys.next_counter, self._clock.seconds())
         self._in_time(order)                                # preparing took its time
         self._log.enter(order.command_id, order.members)
@@ -142,25 +142,27 @@ class GroupSender:
         if not self._link.up:
             raise LinkError(self._link.name, "the link is down: nothing was sent")
 
-    async def _prepare(self, order: GroupOrder) -> None:
-        """Membership and key of the group, where this session has not confirmed them yet."""
+    async def _prepare(self, order: GroupOrder) -> bytes:
+        """Membership and key of the group, where this session has not confirmed them yet; the key."""
         wanted = (order.epoch, sets.members_digest(order.members))
         if self._sets.get(order.group) != wanted:
             bitmap = sets.bitmap(index for index, _ in order.members)
             answer = await self._link.ask(GroupSet(order.group, order.epoch, bitmap, wanted[1]), Result, COMMAND_T1_S)
             self._accepted("GROUP_SET", answer)
             self._sets[order.group] = wanted
-        if (order.group, order.epoch) not in self._confirmed:
-            await self._put_key(order)
-            self._confirmed.add((order.group, order.epoch))
-
-    async def _put_key(self, order: GroupOrder) -> None:
         key = await self._stored(self._keys.group_key, order.group, order.epoch)
-        link_key = self._keys.link_key(self._link.link_id)
-        if link_key is None:
-            raise CommandRejected([f"{self._link.name}: its link key was withdrawn"])
-        put = KeyPut(KeyTarget.GROUP, order.group, order.epoch, crypto.wrap(link_key, key))
+        if self._confirmed.get((order.group, order.epoch)) != key:
+            await self._put_key(order, key)
+            self._confirmed[order.group, order.epoch] = key
+        return key
+
+    async def _put_key(self, order: GroupOrder, key: bytes) -> None:
+        """One that was revoked, or lost with a key store, has left another under this epoch: it is taken back first."""
+        put = KeyPut(KeyTarget.GROUP, order.group, order.epoch, crypto.wrap(self._link.key.secret, key))
         answer = await self._link.ask(put, KeyConfirm, COMMAND_T1_S)
+        if isinstance(answer, Result) and answer.code == Code.DENIED:
+            await self._link.ask(KeyRevoke(KeyTarget.GROUP, order.group, order.epoch), Result, COMMAND_T1_S)
+            answer = await self._link.ask(put, KeyConfirm, COMMAND_T1_S)
         if isinstance(answer, Result):
             raise CommandRejected([f"{self._link.name} refused the group's key: {code_name(answer.code)}"])
         same = (answer.target, answer.number, answer.key_id) == (KeyTarget.GROUP, order.group, order.epoch)

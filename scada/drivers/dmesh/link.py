@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
+from scada.drivers.dmesh.keyring import Key
 from scada.drivers.dmesh.messages import Error, Hello, Message, Packet, Ping, Result
 from scada.drivers.dmesh.numbers import ANSWERS, Reason, code_name
 from scada.drivers.dmesh.rejected import Rejected
@@ -36,6 +37,13 @@ class Link:
     def name(self) -> str:
         """The concentrator's name of today: the registry may learn it while the link is up."""
         return self._naming(self.link_id)
+
+    @property
+    def key(self) -> Key:
+        """The link key this session was proven under: the one that KEY_PUT is wrapped under, at both ends."""
+        key = self.connection.session.key
+        assert key is not None
+        return key
 
     @property
     def up(self) -> bool:

@@ -4,6 +4,7 @@ Implements the ports FieldGateway, MeshMonitor, EventSource and HealthSource. It
 in `station` and the modules it uses.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -15,11 +16,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
-from scada.commands import GroupOrder, MemberReport
+from scada.commands import Actor, GroupOrder, MemberReport, Origin, Role
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
-from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory
 from scada.drivers.dmesh.mesh import Mesh
@@ -34,7 +35,7 @@ from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.transport import Connection
 from scada.errors import LinkError, StartError
 from scada.events import DeviceEvent, EventCode
-from scada.ports import Health, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import Audit, Health, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.settings import DmeshSettings
 from scada.site import MeshView
 
@@ -43,6 +44,7 @@ log = Logger()
 PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
+SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)
 L = TypeVar("L")
 
 
@@ -59,9 +61,10 @@ class DmeshService:
         registry: Registry,
         keys: KeyStore,
         run_blocking: RunBlocking | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._settings, self._clock, self._reactor = settings, clock, reactor
-        self._registry = registry
+        self._registry, self._audit = registry, audit
         self._refusals = RefusalBook(reactor.seconds)
         self._door = Door(keys, store, clock, settings.credit)
         self.factory = DmlpFactory(
@@ -74,17 +77,19 @@ class DmeshService:
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run_blocking or self._in_thread, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
-            tell_samples=self._display.samples,
+            tell_samples=self._display.samples, tell_keys=self._tell_keys,
+            key_grace=round(settings.key_grace_hours * 3600),
         )
         self._stations: dict[int, Station] = {}             # by link id, those that are up
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = 0
+        self._key_news: Counter[str] = Counter()
         self._event_listeners: list[Callable[[Sequence[DeviceEvent]], Deferred[None]]] = []
         self._report_listeners: list[Callable[[Sequence[MemberReport]], None]] = []
         self._link_listeners: list[Callable[[int, bool], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
-        self._loop = LoopingCall(self._display.concentrators)
+        self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: Any = None
 
@@ -175,6 +180,9 @@ class DmeshService:
             "storage_failures": self._figures.storage_failures,
             "events": self._events,
             "links_replaced": self._replaced,
+            "keys_changing": self._around.keys.changing,
+            "keys_changed": self._key_news["activated"],
+            "key_changes_refused": self._key_news["refused"],
             "refused_full": self.factory.counts["full"] + self.factory.counts["displaced"],
         }
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
@@ -184,6 +192,7 @@ class DmeshService:
     # ------------------------------------------------------------------ transport.Hearer
     def connected(self, connection: Connection, hello: Hello) -> None:
         link_id, name = hello.link_id, self._name(hello.link_id)
+        self._door.proven(link_id)
         link = Link(connection, hello, self._name, self._reactor, self._clock.seconds)
         before = self._stations.get(link_id)
         station = Station(
@@ -218,6 +227,8 @@ class DmeshService:
 
     def closed(self, connection: Connection, how: Closed) -> None:
         if not how.was_up:
+            if how.reason is Reason.BAD_KEY and how.link_id is not None:
+                self._door.failed(how.link_id)
             # A concentrator with another key than ours ends it itself: it counts like a proof that did not hold.
             if (how.ours or how.reason is Reason.BAD_KEY) and self._refusals.enter(how):
                 who = "a stranger" if how.link_id is None else f"link id {how.link_id:08x}"
@@ -248,11 +259,23 @@ class DmeshService:
         for listener in tuple(self._report_listeners):
             listener(reports)
 
+    def _tell_keys(self, name: str, holder: Holder, what: str, detail: str) -> None:
+        log.info("{name}: key of {holder} {what}: {detail}", name=name, holder=name_of(holder), what=what, detail=detail)
+        self._key_news[what] += 1
+        if self._audit is not None:
+            written = self._audit.append(SYSTEM, f"keys.{what}", name_of(holder), concentrator=name, detail=detail)
+            written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
+
     def _tell_link(self, link_id: int, *, up: bool) -> None:
         for listener in tuple(self._link_listeners):
             listener(link_id, up)
 
     # ------------------------------------------------------------------ private
+    def _beat(self) -> None:
+        self._display.concentrators()
+        for station in tuple(self._stations.values()):
+            station.look_after_keys()
+
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)
         self._display.concentrator(link_id)

@@ -12,6 +12,7 @@ The states are `machine.TRANSITIONS`, which is also the picture in docs/dmlp.md.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import attrs
@@ -19,6 +20,7 @@ import attrs
 from scada.drivers.dmesh import crypto, frame, messages
 from scada.drivers.dmesh.frame import Frame, FrameDecoder
 from scada.drivers.dmesh.handshake import Handshake
+from scada.drivers.dmesh.keyring import Key
 from scada.drivers.dmesh.machine import TRANSITIONS, Action, Happening, State
 from scada.drivers.dmesh.messages import Auth, Close, Error, Hello, Message, Packet, Ping, Pong, Ready
 from scada.drivers.dmesh.numbers import ANSWERS, Code, Reason, Type
@@ -45,8 +47,8 @@ class Terms:
 class Gate(Protocol):
     """What a session must ask while it runs; every answer is memory."""
 
-    def key(self, hello: Hello) -> bytes | None:
-        """The link key, None for a link id nobody knows."""
+    def keys(self, hello: Hello) -> Sequence[Key]:
+        """The link's keys that are good, first the one to prove ourselves with; none for a link id nobody knows."""
 
     def ready(self, hello: Hello) -> Ready:
         """The content of READY for a concentrator that proved itself."""
@@ -61,6 +63,7 @@ class Session:
     def __init__(self, terms: Terms, gate: Gate, nonce: bytes, now: float) -> None:
         self.state = State.GREETING
         self.hello: Hello | None = None
+        self.key: Key | None = None                         # the link key that was proven
         self.t1, self.t3 = T1_RANGE[0], T3_RANGE[0]         # s, negotiated
         self.max_frame = HANDSHAKE_FRAME
         self._terms, self._gate, self._nonce = terms, gate, nonce
@@ -178,10 +181,10 @@ class Session:
             self._refuse(Reason.PROTOCOL, "HELLO and its frame name different links")
         elif not hello.min_version <= frame.VERSION <= hello.max_version:
             self._refuse(Reason.VERSION, f"this server speaks version {frame.VERSION >> 4}.{frame.VERSION & 15}")
-        elif (key := self._gate.key(hello)) is None:
+        elif not (keys := self._gate.keys(hello)):
             self._refuse(Reason.UNKNOWN_LINK, "no key for this link id")
         else:
-            self._handshake = Handshake(hello, received.body, key, self._nonce)
+            self._handshake = Handshake(hello, received.body, keys, self._nonce)
             self.t1, self.t3 = _within(hello.t1, T1_RANGE), _within(hello.t3, T3_RANGE)
             self.max_frame = min(hello.max_frame, self._terms.max_frame)
             self._fire(Happening.HELLO)
@@ -189,11 +192,11 @@ class Session:
     def _proof(self, auth: Auth, received: Frame) -> None:
         assert self.hello is not None
         assert self._handshake is not None
-        channel = self._handshake.channel(auth, received.body) if received.link_id == self.hello.link_id else None
-        if channel is None:
+        proven = self._handshake.channel(auth, received.body) if received.link_id == self.hello.link_id else None
+        if proven is None:
             self._refuse(Reason.BAD_KEY, "the proof does not hold")
             return
-        self._channel, self._handshake = channel, None
+        (self.key, self._channel), self._handshake = proven, None
         self._decoder.max_frame = self.max_frame
         self._fire(Happening.PROVEN)
 

@@ -13,7 +13,7 @@ from scada.commands import MemberReport
 from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Figures
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, GroupSender, RunBlocking
-from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import (
@@ -39,6 +39,7 @@ from scada.drivers.dmesh.modules import ModuleBook, joined
 from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, ClockMode, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.rejected import Rejected
+from scada.drivers.dmesh.rotation import KeyCarrier
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import IntervalStore, Registry
@@ -72,6 +73,8 @@ class Surroundings:
     tell_reports: Callable[[Sequence[MemberReport]], None]
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
+    tell_keys: Callable[[str, Holder, str, str], None]
+    key_grace: int                      # s, real time
 
 
 class Station:
@@ -89,6 +92,10 @@ class Station:
             link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed
         )
         self.groups = GroupSender(link, self.book, around.keys, around.clock, commands, around.run_blocking)
+        self._keys = KeyCarrier(
+            link, around.keys, around.clock, around.run_blocking, around.reactor.seconds, around.key_grace,
+            lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
+        )
         self._events_turn = DeferredLock()
         self._under_way = 0
         self._resync: Any = None
@@ -97,6 +104,18 @@ class Station:
         """READY has left: learn the modules, set the clock."""
         self._go(self._learn_modules())
         self._go(self._set_clock())
+        self.look_after_keys()
+
+    def look_after_keys(self) -> None:
+        """Every few seconds: what `scada keys` laid up meanwhile is taken on; a key that was withdrawn ends the session."""
+        unsettled = self._around.keys.unsettled()
+        if self.link.up and self._keys.withdrawn:
+            self.link.close(Reason.BAD_KEY, "the key of this session was revoked or replaced")
+        elif unsettled and self.link.up:
+            modules = self.book.current
+            due = self._keys.due(unsettled, {entry.eui for entry in modules.entries} if modules is not None else ())
+            if due:
+                self._go(self._keys.carry_out(due))
 
     def heard(self, delivered: Delivered) -> None:
         """One message."""

@@ -8,9 +8,19 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from scada.commands import Action, GroupOrder, LoadClass, MemberReport, MemberState
-from scada.drivers.dmesh import messages, sets
-from scada.drivers.dmesh.messages import CommandReport, GroupCommand, GroupSet, KeyPut, Message, Refusal, Result
-from scada.drivers.dmesh.numbers import Code
+from scada.drivers.dmesh import crypto, messages, sets
+from scada.drivers.dmesh.messages import (
+    CommandReport,
+    GroupCommand,
+    GroupSet,
+    KeyConfirm,
+    KeyPut,
+    KeyRevoke,
+    Message,
+    Refusal,
+    Result,
+)
+from scada.drivers.dmesh.numbers import Code, KeyTarget
 from scada.errors import CommandRejected, LinkError
 from tests.drivers.dmesh.peers import LINK_ID, Bench, Wire, bench, entries, run_now
 from tests.fakes import NOON
@@ -56,6 +66,29 @@ def test_a_changed_epoch_is_set_and_keyed_anew(tmp_path: Path) -> None:
     go(site, wire, attrs.evolve(ORDER, epoch=3, command_id=b"d" * 16))
 
     assert sent(wire) == [GroupSet, KeyPut, GroupCommand] * 2
+
+
+def test_a_group_key_that_is_not_the_concentrators_any_more_is_taken_back_and_put_anew(tmp_path: Path) -> None:
+    """It was revoked here, or lost with a key store: under the same epoch the concentrator holds another."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    go(site, wire)
+    site.keys.revoke_group(5, 2)
+    revoked: list[KeyRevoke] = []
+
+    def put(message: KeyPut) -> Message:
+        key = crypto.unwrap(wire.peer.key, message.wrapped)
+        assert isinstance(key, bytes)
+        return KeyConfirm(message.target, 5, 2, crypto.key_check(key)) if revoked else Result(Code.DENIED)
+
+    wire.replies[KeyPut] = put
+    wire.replies[KeyRevoke] = lambda message: (revoked.append(message), Result(Code.OK))[1]
+    second = go(site, wire, attrs.evolve(ORDER, command_id=b"d" * 16))
+
+    assert second == [None]
+    assert [(one.target, one.number, one.key_id) for one in revoked] == [(KeyTarget.GROUP, 5, 2)]
+    command = wire.said(GroupCommand)[-1]
+    assert messages.signed(command, site.keys.group_key(5, 2)).mac == command.mac
 
 
 def test_what_leaves_is_what_was_ordered_and_signed(tmp_path: Path) -> None:

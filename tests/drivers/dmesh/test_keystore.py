@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.vault import FileVault
 from scada.errors import ConfigError, StorageError
 
 KEY = bytes(range(16))
@@ -153,7 +154,7 @@ def test_nothing_secret_stands_in_its_repr(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     """A folder that is a file: StorageError, and the key is not there afterwards either."""
     one = store(tmp_path)
-    one._path = tmp_path / "master.key" / "keys.store"
+    one._vault = FileVault(tmp_path / "master.key" / "keys.store")
 
     with pytest.raises(StorageError, match="cannot be written"):
         one.add_link(1, KEY)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from scada.drivers.dmesh import frame, messages
 from scada.drivers.dmesh.frame import Frame
+from scada.drivers.dmesh.keyring import Key
 from scada.drivers.dmesh.machine import TRANSITIONS, Action, Happening, State
 from scada.drivers.dmesh.messages import Auth, Challenge, Close, Error, Hello, Ping, Pong, Ready, Result
 from scada.drivers.dmesh.numbers import Code, Reason
@@ -18,8 +19,8 @@ from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, Peer, hello
 class Gate:
     """Knows one link."""
 
-    def key(self, greeting: Hello) -> bytes | None:
-        return LINK_KEY if greeting.link_id == LINK_ID else None
+    def keys(self, greeting: Hello) -> tuple[Key, ...]:
+        return (Key(0, LINK_KEY),) if greeting.link_id == LINK_ID else ()
 
     def ready(self, greeting: Hello) -> Ready:
         return Ready(1_767_261_600, 5, 0, 8, True)

@@ -11,6 +11,7 @@ from scada.bench.fuzz import Watched
 from scada.drivers.dmesh import messages
 from scada.drivers.dmesh.frame import Frame, FrameDecoder
 from scada.drivers.dmesh.frame import encode as encode_frame
+from scada.drivers.dmesh.keyring import Key
 from scada.drivers.dmesh.machine import State
 from scada.drivers.dmesh.messages import Challenge, Close, Hello, Ping, Ready, Result
 from scada.drivers.dmesh.numbers import ANSWERS, Code, Reason
@@ -28,8 +29,8 @@ GARBAGE = st.binary(max_size=80) | st.sampled_from([b"DM", b"D", b"DM\x10\x80\xf
 class Gate:
     """Knows one link."""
 
-    def key(self, greeting: Hello) -> bytes | None:
-        return LINK_KEY if greeting.link_id == LINK_ID else None
+    def keys(self, greeting: Hello) -> tuple[Key, ...]:
+        return (Key(0, LINK_KEY),) if greeting.link_id == LINK_ID else ()
 
     def ready(self, greeting: Hello) -> Ready:
         return Ready(1_767_261_600, 5, 0, 8, True)

@@ -4,8 +4,8 @@ from typing import Final
 
 import attrs
 
-from scada.drivers.dmesh import crypto, sets
 from scada.drivers.dmesh import profile as profiles
+from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import (
     ArchRead,
     CommandCancel,
@@ -17,8 +17,6 @@ from scada.drivers.dmesh.messages import (
     GroupCommand,
     GroupSet,
     Info,
-    KeyConfirm,
-    KeyPut,
     Message,
     ModuleList,
     Ping,
@@ -27,8 +25,7 @@ from scada.drivers.dmesh.messages import (
     Result,
     TimeSet,
 )
-from scada.drivers.dmesh.numbers import Code, KeyTarget
-from scada.drivers.dmesh.rejected import Rejected
+from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.state import ConcentratorState
 
 LONGEST_ROUND_TRIP_MS: Final = 5000
@@ -55,8 +52,6 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             return _read(state, message)
         case GroupSet():
             return (_result(state.control.set_group(message)),)
-        case KeyPut():
-            return (_put_key(state, message),)
         case GroupCommand():
             return (_result(state.control.take(message, now)),)
         case CommandCancel(command_id=command_id):
@@ -69,17 +64,6 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             kind = message.TYPE
             return (Error(int(Code.UNKNOWN), f"{kind.name} is not dealt with by this concentrator", int(kind)),)
     return ()
-
-
-def _put_key(state: ConcentratorState, message: KeyPut) -> Message:
-    """Group keys are taken; the simulator's own link and module keys are not changed over the air."""
-    if message.target is not KeyTarget.GROUP:
-        return _result(Code.DENIED)
-    key = crypto.unwrap(state.link_key, message.wrapped)
-    if isinstance(key, Rejected):
-        return _result(Code.CRYPTO)
-    state.control.put_key(message.number, message.key_id, key)
-    return KeyConfirm(message.target, message.number, message.key_id, crypto.key_check(key))
 
 
 def _read(state: ConcentratorState, message: ArchRead) -> tuple[Message, ...]:

@@ -6,6 +6,7 @@ again and backs off to 15 min; a simulated one is quicker, so that a demo comes 
 
 import random
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ class ConcentratorProtocol(Protocol):
     def __init__(self, client: "ConcentratorClient") -> None:
         self._client = client
         self.session = ConcentratorSession(
-            client.state, secrets.token_bytes(16), self._write, self._end, client.now
+            client.state, secrets.token_bytes(16), self._write, self._end, client.now, time.time
         )
         self._missed = 0
         self._timer: Any = None

@@ -61,6 +61,7 @@ class Control:
     def __init__(
         self,
         actuators: Mapping[int, Actuator],
+        group_keys: Mapping[tuple[int, int], bytes],
         euis: Callable[[], Mapping[int, int]],
         mesh: Mesh,
         rng: np.random.Generator,
@@ -74,15 +75,12 @@ class Control:
         self._out_of_reach = out_of_reach
         self._place = {int(index): number for number, index in enumerate(mesh.index)}
         self._groups: dict[int, Group] = {}
-        self._keys: dict[tuple[int, int], bytes] = {}               # (group, epoch) -> key
+        self._keys = group_keys                                     # (group, epoch) -> key, as others put them there
         self._commands: dict[bytes, Progress] = {}
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
 
     # ------------------------------------------------------------------------------ what the server asks for
-    def put_key(self, group: int, epoch: int, key: bytes) -> None:
-        self._keys[group, epoch] = key
-
     def set_group(self, group: GroupSet) -> Code:
         """Take a group if its members are still who the server thinks they are."""
         euis = self._euis()

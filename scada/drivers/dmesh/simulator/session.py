@@ -16,6 +16,7 @@ from typing import Final
 from scada.drivers.dmesh import crypto, messages
 from scada.drivers.dmesh.frame import VERSION, Frame, FrameDecoder
 from scada.drivers.dmesh.frame import encode as encode_frame
+from scada.drivers.dmesh.keyring import Key
 from scada.drivers.dmesh.messages import (
     ArchAck,
     ArchStatus,
@@ -28,6 +29,9 @@ from scada.drivers.dmesh.messages import (
     EventAck,
     Events,
     Hello,
+    KeyActivate,
+    KeyPut,
+    KeyRevoke,
     Message,
     ModuleJoined,
     Packet,
@@ -67,8 +71,8 @@ class ConcentratorSession(Listener):
         16 fresh random bytes.
     write, close
         The connection: bytes to send; end it, with the reason for the log.
-    now
-        Site time. [s since 1970]
+    now, real
+        Site time; real time, for the days a key is still good (site time if it is not given). [s since 1970]
     """
 
     def __init__(
@@ -78,8 +82,11 @@ class ConcentratorSession(Listener):
         write: Callable[[bytes], None],
         close: Callable[[str], None],
         now: Callable[[], float],
+        real: Callable[[], float] | None = None,
     ) -> None:
         self._state, self._nonce, self._write, self._close, self._now = state, nonce, write, close, now
+        self._real = real or now
+        self._key: Key | None = None            # the link key that the server proved
         self._decoder = FrameDecoder(state.max_frame)
         self.phase = Phase.GREETING
         self.t3 = 20.0                          # s, real time, as the server set it
@@ -101,7 +108,9 @@ class ConcentratorSession(Listener):
             min_version=VERSION, max_version=VERSION, link_id=state.link_id,
             boot_id=state.boot_id, archive_id=state.archive.id,
             max_frame=state.max_frame, nonce=self._nonce, model=MODEL, firmware=FIRMWARE,
-            capabilities=int(Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO),
+            capabilities=int(
+                Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
+            ),
             oldest=state.archive.oldest, newest=state.archive.newest,
             newest_event=state.events[-1].sequence if state.events else 0,
         ))
@@ -170,9 +179,13 @@ class ConcentratorSession(Listener):
 
     def _challenged(self, challenge: Challenge, body: bytes) -> None:
         state = self._state
-        auth = crypto.auth_key(state.link_key)
         bodies = [self._hello, messages.without(body, messages.CHALLENGE_MAC_KEY)]
-        if not crypto.equal(challenge.mac, crypto.handshake_mac(auth, crypto.ROLE_SERVER, bodies)):
+        for key in state.keys.link.held(int(self._real())):     # while a key is being changed there are several
+            auth = crypto.auth_key(key.secret)
+            if crypto.equal(challenge.mac, crypto.handshake_mac(auth, crypto.ROLE_SERVER, bodies)):
+                self._key = key
+                break
+        else:
             text = "the server does not hold our key"
             self._plain(messages.encode(Close(int(Reason.BAD_KEY), text)))
             self._end(text)
@@ -184,7 +197,7 @@ class ConcentratorSession(Listener):
             self._end(f"the server takes frames of {challenge.max_frame} bytes; our records need {state.max_frame}")
             return
         self.t3 = float(challenge.t3)
-        keys = crypto.session_keys(state.link_key, self._nonce, challenge.nonce)
+        keys = crypto.session_keys(key.secret, self._nonce, challenge.nonce)
         self._channel = crypto.Channel(keys, state.link_id, server=False)
         mac = crypto.handshake_mac(auth, crypto.ROLE_CONCENTRATOR, [self._hello, body, messages.encode(Auth())])
         self.phase = Phase.PROVING
@@ -194,6 +207,8 @@ class ConcentratorSession(Listener):
         self.phase = Phase.UP
         state = self._state
         state.listener = self
+        if self._key is not None:
+            state.keys.proven(self._key, self._real())
         state.acknowledge(ready.archive_cursor)
         # Not what was acknowledged once: a server restored from a backup asks for less, and gets it again.
         self._sent = self._held = min(ready.archive_cursor, state.archive.newest)
@@ -281,6 +296,9 @@ class ConcentratorSession(Listener):
             case EventAck(cursor=cursor):
                 self._state.event_cursor = max(self._state.event_cursor, cursor)
                 self.events_added()
+            case KeyPut() | KeyActivate() | KeyRevoke() if self._key is not None:
+                answer = self._state.keys.take(message, self._key, self._state.has_module, self._real())
+                return () if answer is None else (answer,)
             case _:
                 return answers(self._state, message, self._now())
         return ()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import HOUR_S
+from scada.drivers.dmesh.keyring import Key, Ring
 from scada.drivers.dmesh.messages import (
     CommandReport,
     Event,
@@ -22,6 +23,7 @@ from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.events import EventCode
 
@@ -83,7 +85,7 @@ class ConcentratorState:
     def __init__(
         self,
         link_id: int,
-        link_key: bytes,
+        link_key: bytes | Ring,
         modules: tuple[SimModule, ...],
         *,
         started: float,
@@ -97,7 +99,8 @@ class ConcentratorState:
         out_of_reach: float = OUT_OF_REACH,
         archive_depth: int = DEPTH,
     ) -> None:
-        self.link_id, self.link_key, self.boot_id, self.max_frame = link_id, link_key, boot_id, max_frame
+        self.link_id, self.boot_id, self.max_frame = link_id, boot_id, max_frame
+        self.keys = SimKeys(link_id, Ring(Key(0, link_key)) if isinstance(link_key, bytes) else link_key)
         self.outputs = outputs or Outputs()
         self._all = modules
         self._by_eui = {module.eui: module for module in modules}
@@ -118,6 +121,7 @@ class ConcentratorState:
         self._owed: dict[bytes, CommandReport] = {}
         self.control = Control(
             {module.index: module.actuator for module in modules if module.actuator is not None},
+            self.keys.groups,
             lambda: {module.index: module.eui for module in self.modules},
             self.mesh,
             self._rng,
@@ -251,6 +255,9 @@ class ConcentratorState:
         del self.events[:-EVENTS_KEPT]
         if self.listener is not None:
             self.listener.events_added()
+
+    def has_module(self, eui: int) -> bool:
+        return any(module.eui == eui for module in self.modules)
 
     def index_of(self, eui: int) -> int | None:
         module = self._by_eui.get(eui)
