@@ -59,6 +59,17 @@ class RegistrySettings(Section):
     )
 
 
+LinkId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}$")]
+
+
+class CallSettings(Section):
+    """A concentrator that does not call us."""
+
+    link_id: LinkId = Field(description="Link id, 8 hex digits, in quotes; whoever else answers there is refused.")
+    host: str = Field(min_length=1, description="Host name or address of the concentrator.")
+    port: Port = Field(20202, description="TCP port it listens on.")
+
+
 class DmeshSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on for concentrators.")
     port: Port = Field(20202, description="TCP port for concentrators (DMLP).")
@@ -66,6 +77,7 @@ class DmeshSettings(Section):
     max_unproven: int = Field(256, ge=1, description="Connections that have not proven their key yet, at most.")
     handshake_seconds: float = Field(10.0, gt=0, description="Real time a connection has to prove its key.")
     credit: int = Field(8, ge=1, le=64, description="Unacknowledged PROFILE blocks a concentrator may have under way.")
+    call: tuple[CallSettings, ...] = Field((), description="Concentrators that this server calls, instead of they it.")
     key_grace_hours: float = Field(
         168.0, ge=0, description="Real time for which the key before is still good after a change, once the new one has "
         "proven itself."
@@ -258,6 +270,13 @@ def _between_sections(data: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], s
             if isinstance(name, str) and name in seen:
                 yield (*path, position, "name"), f"the name {name} stands twice; names must differ: {why}"
             seen.add(name if isinstance(name, str) else None)
+    called: set[str] = set()
+    calls = section("dmesh", "call")
+    for position, item in enumerate(calls if isinstance(calls, list) else ()):
+        link = str(item.get("link_id")).lower() if isinstance(item, dict) else ""
+        if link and link in called:
+            yield ("dmesh", "call", position, "link_id"), f"{link} stands twice; expected one way to each concentrator"
+        called.add(link)
     models: dict[str, type[Section]] = {"dmesh": DmeshSettings, "opcua": OpcuaSettings, "hmi": HmiSettings}
     taken: dict[int, str] = {}
     for name in sorted(models, key=lambda name: section(name, "port") is not None):    # what is written is told of

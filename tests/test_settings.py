@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scada.errors import ConfigError
-from scada.settings import Settings, load
+from scada.settings import Settings, examine, load
 
 GOOD = """\
 site:
@@ -159,3 +159,17 @@ def test_every_setting_says_what_it_is_for() -> None:
         return found
 
     assert undescribed(Settings) == []
+
+
+def test_a_concentrator_is_called_by_one_way_only(tmp_path: Path) -> None:
+    """The same link id twice, or one that is none, is told with its place."""
+    path = tmp_path / "scada.yaml"
+    path.write_text(
+        'site: {name: N}\ndmesh:\n  call:\n    - {link_id: "0001000a", host: a}\n    - {link_id: "0001000A", host: b}\n'
+        "    - {link_id: xyz, host: c}\n",
+        encoding="utf-8",
+    )
+    problems = [str(problem) for problem in examine(path).problems]
+
+    assert any("dmesh.call.1.link_id" in one and "stands twice" in one for one in problems)
+    assert any("dmesh.call.2.link_id" in one for one in problems)

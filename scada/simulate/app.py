@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 import click
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import LogEvent, LogLevel, formatEventAsClassicLogText, globalLogBeginner
 
 from scada.clock import HOUR_S, NS, SiteClock, TimeMap
@@ -103,9 +103,9 @@ class Simulation:
         self, options: Options, clock: SiteClock, reactor: Any, day: MeasuredDay | None = None,
         *, on_failure: Callable[[BaseException], None],
     ) -> None:
-        from twisted.internet.endpoints import HostnameEndpoint
+        from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 
-        from scada.drivers.dmesh.simulator.client import ConcentratorClient
+        from scada.drivers.dmesh.simulator.client import CalledConcentrator, ConcentratorClient
         from scada.drivers.modbus.simulator import SimulatedMeter
         from scada.drivers.modbus.template import load_template
 
@@ -135,11 +135,15 @@ class Simulation:
         self.meter = SimulatedMeter(
             load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
         )
-        self.clients = tuple(
-            ConcentratorClient(
-                state, reactor, HostnameEndpoint(reactor, options.host, options.port), lambda: clock.now() / NS
-            )
-            for state in self.field.concentrators
+        def now() -> float:
+            return clock.now() / NS
+
+        states, first = self.field.concentrators, options.listen_port
+        self.clients: tuple[ConcentratorClient | CalledConcentrator, ...] = tuple(
+            ConcentratorClient(state, reactor, HostnameEndpoint(reactor, options.host, options.port), now)
+            if first is None
+            else CalledConcentrator(state, reactor, TCP4ServerEndpoint(reactor, first + number, interface="127.0.0.1"), now)
+            for number, state in enumerate(states)
         )
         self._beat: Any = None
 
@@ -151,15 +155,14 @@ class Simulation:
         """Hang up, close the meter, complete the truth file."""
         return Deferred.fromCoroutine(self._stop())
 
-    def _listening(self, _: object) -> None:
+    def _listening(self, _: object) -> "Deferred[Any]":
         self.field.run_until(self._clock.now())         # the history, before anybody is told
         self.field.remember = lambda: self._memory.save(self.field.memory())
         self.field.remember()
         click.echo(f"simulated field: Modbus TCP meter on port {self.meter.port}, "
                    f"{len(self.clients)} concentrators calling, site time x {self._clock.rate:g}")
-        for client in self.clients:
-            client.start()
         self._tick()
+        return gatherResults([maybeDeferred(client.start) for client in self.clients], consumeErrors=True)
 
     async def _stop(self) -> None:
         cancel(self._beat)

@@ -12,6 +12,8 @@ from scada.simulate.options import Options, read_server, read_start
 @click.command()
 @click.option("--server", default="127.0.0.1:20202", show_default=True, metavar="HOST:PORT",
               help="Where the concentrators call (DMLP).")
+@click.option("--listen", "listen_port", type=click.IntRange(1, 65000), metavar="PORT",
+              help="The concentrators wait for the server's call (dmesh.call), on PORT and the ports after it.")
 @click.option("--modbus-port", type=click.IntRange(0, 65535), default=15020, show_default=True,
               help="Port of the Modbus TCP meter at the transformer; 0 lets the system choose, and says which.")
 @click.option("--modbus-host", default="127.0.0.1", show_default=True, help="Address the meter listens on.")

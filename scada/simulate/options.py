@@ -14,6 +14,7 @@ class Options:
 
     host: str = "127.0.0.1"                 # of the server
     port: int = 20202
+    listen_port: int | None = None          # concentrators wait to be called, on this port and those after it
     modbus_host: str = "127.0.0.1"
     modbus_port: int = 15020
     ct_ratio: float = 40.0

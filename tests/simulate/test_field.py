@@ -34,7 +34,7 @@ def shed_all(one: Field, hours: float) -> None:
     """Shed every load of building 1 for ten minutes."""
     state = one.concentrators[0]
     members = {module.index: module.eui for module in state.modules if module.actuator}
-    state.control.put_key(1, 1, GROUP_KEY)
+    state.keys.groups[1, 1] = GROUP_KEY
     group = GroupSet(1, 1, sets.bitmap(members), sets.members_digest(members.items()))
     assert state.control.set_group(group) is Code.OK
     now = at(hours) / NS

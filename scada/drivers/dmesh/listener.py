@@ -39,6 +39,10 @@ class DmlpFactory(Factory):
         return len(self._unproven)
 
     def buildProtocol(self, addr: IAddress | None) -> Connection | None:
+        return self.connection()
+
+    def connection(self, expected: int | None = None) -> Connection | None:
+        """A new one, if there is room; where we called somebody, only that link id is `expected`."""
         self.counts["accepted"] += 1
         if len(self._unproven) >= self._max_unproven:
             self.counts["displaced"] += 1
@@ -46,7 +50,7 @@ class DmlpFactory(Factory):
         if len(self.open) >= self._max_connections:
             self.counts["full"] += 1
             return None
-        connection = Connection(self, self._gate, self._terms)
+        connection = Connection(self, self._gate, self._terms, expected)
         self.open.add(connection)
         self._unproven[connection] = None
         return connection

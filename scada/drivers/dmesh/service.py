@@ -6,6 +6,7 @@ in `station` and the modules it uses.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred, succeed
@@ -15,9 +16,11 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from scada.addresses import authority
 from scada.clock import SiteClock
 from scada.commands import Actor, GroupOrder, MemberReport, Origin, Role
 from scada.drivers.dmesh.archive import Figures
+from scada.drivers.dmesh.caller import Caller, endpoint
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
@@ -36,7 +39,7 @@ from scada.drivers.dmesh.transport import Connection
 from scada.errors import LinkError, StartError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, Health, IntervalStore, Registry, TagSink, Unsubscribe
-from scada.settings import DmeshSettings
+from scada.settings import CallSettings, DmeshSettings
 from scada.site import MeshView
 
 log = Logger()
@@ -92,6 +95,7 @@ class DmeshService:
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: Any = None
+        self._callers = [self._caller(one) for one in settings.call]
 
     # ------------------------------------------------------------------ life
     def start(self) -> "Deferred[None]":
@@ -104,6 +108,8 @@ class DmeshService:
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
             return fail(StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", "change dmesh.port"))
+        for caller in self._callers:
+            caller.start()
         self._loop.start(PUBLISH_S, now=True).addErrback(lambda failure: log.failure("the driver's own loop", failure))
         return succeed(None)
 
@@ -115,6 +121,8 @@ class DmeshService:
         self._unsubscribe()
         if self._loop.running:
             self._loop.stop()
+        for caller in self._callers:
+            caller.stop()
         if self._listening is not None:
             await maybeDeferred(self._listening.stopListening)
             self._listening = None
@@ -180,6 +188,7 @@ class DmeshService:
             "storage_failures": self._figures.storage_failures,
             "events": self._events,
             "links_replaced": self._replaced,
+            "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
             "keys_changed": self._key_news["activated"],
             "key_changes_refused": self._key_news["refused"],
@@ -271,6 +280,11 @@ class DmeshService:
             listener(link_id, up)
 
     # ------------------------------------------------------------------ private
+    def _caller(self, call: CallSettings) -> Caller:
+        link_id = int(call.link_id, 16)
+        name, up = f"{self._name(link_id)} at {authority(call.host, call.port)}", partial(self.link_up, link_id)
+        return Caller(self._reactor, endpoint(self._reactor, call.host, call.port), link_id, name, self.factory, up)
+
     def _beat(self) -> None:
         self._display.concentrators()
         for station in tuple(self._stations.values()):

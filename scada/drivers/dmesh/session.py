@@ -60,13 +60,14 @@ class Gate(Protocol):
 class Session:
     """Bytes in, outputs out. `now` is monotonic real time [s] everywhere."""
 
-    def __init__(self, terms: Terms, gate: Gate, nonce: bytes, now: float) -> None:
+    def __init__(self, terms: Terms, gate: Gate, nonce: bytes, now: float, expected: int | None = None) -> None:
         self.state = State.GREETING
         self.hello: Hello | None = None
         self.key: Key | None = None                         # the link key that was proven
         self.t1, self.t3 = T1_RANGE[0], T3_RANGE[0]         # s, negotiated
         self.max_frame = HANDSHAKE_FRAME
         self._terms, self._gate, self._nonce = terms, gate, nonce
+        self._expected = expected                           # whom we called; None: whoever calls
         self._decoder = FrameDecoder(HANDSHAKE_FRAME)
         self._started = self._heard = now
         self._missed = 0
@@ -179,6 +180,8 @@ class Session:
         self.hello = hello
         if received.link_id != hello.link_id:
             self._refuse(Reason.PROTOCOL, "HELLO and its frame name different links")
+        elif self._expected not in (None, hello.link_id):
+            self._refuse(Reason.UNKNOWN_LINK, f"link id {self._expected:08x} was called, another one answers")
         elif not hello.min_version <= frame.VERSION <= hello.max_version:
             self._refuse(Reason.VERSION, f"this server speaks version {frame.VERSION >> 4}.{frame.VERSION & 15}")
         elif not (keys := self._gate.keys(hello)):

@@ -6,6 +6,7 @@ peers there may be is the `listener`'s.
 
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -58,17 +59,18 @@ class Keeper(Protocol):
 
 
 class Connection(TwistedProtocol):
-    """One TCP connection and its session."""
+    """One connection, whatever carries it, and its session."""
 
     transport: Any
 
-    def __init__(self, keeper: Keeper, gate: Gate, terms: Terms) -> None:
+    def __init__(self, keeper: Keeper, gate: Gate, terms: Terms, expected: int | None = None) -> None:
         self._keeper = keeper
-        self.session = Session(terms, gate, secrets.token_bytes(KEY), keeper.reactor.seconds())
+        self.session = Session(terms, gate, secrets.token_bytes(KEY), keeper.reactor.seconds(), expected)
+        self.on_gone: Callable[[Connection], None] = lambda connection: None
         self.peer = ""
         self._timer: Any = None
         self._cut: Any = None
-        self._gone = self._choked = self._proved = False
+        self._gone = self._choked = self.proved = False
         self._unsent = 0
         self._todo: deque[Output] = deque()
         self._busy = False
@@ -113,6 +115,7 @@ class Connection(TwistedProtocol):
         cancel(self._cut)
         self._keeper.forget(self)
         self._carry_out(self.session.lost("the connection broke"))
+        self.on_gone(self)
 
     def pauseProducing(self) -> None:
         self._choked = True
@@ -143,7 +146,7 @@ class Connection(TwistedProtocol):
             case Send(data=data):
                 self._write(data)
             case Up(hello=hello):
-                self._proved = True
+                self.proved = True
                 self._keeper.settled(self)
                 hearer.connected(self, hello)
             case Delivered():
@@ -167,7 +170,7 @@ class Connection(TwistedProtocol):
     def _muted(self) -> bool:
         """Whether these are the last words to a stranger whose kind was refused too often of late."""
         hello = self.session.hello
-        refused = self.session.state is State.CLOSED and not self._proved
+        refused = self.session.state is State.CLOSED and not self.proved
         return refused and not self._keeper.hearer.may_speak(hello.link_id if hello else None)
 
     def _finish(self) -> None:

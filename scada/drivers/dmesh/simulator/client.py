@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -29,7 +29,7 @@ HANDSHAKE_S: Final = 10.0
 class ConcentratorProtocol(Protocol):
     """Moves bytes between a connection and a session."""
 
-    def __init__(self, client: "ConcentratorClient") -> None:
+    def __init__(self, client: "ConcentratorClient | CalledConcentrator") -> None:
         self._client = client
         self.session = ConcentratorSession(
             client.state, secrets.token_bytes(16), self._write, self._end, client.now, time.time
@@ -166,3 +166,47 @@ class ConcentratorClient:
         if text != self._said:
             self._said = text
             self.log.info("{link:08x}: {text}", link=self.state.link_id, text=text)
+
+
+class CalledConcentrator:
+    """Waits on a port for the server to call, and speaks first then; a newer call displaces one that is up."""
+
+    def __init__(self, state: ConcentratorState, reactor: Any, endpoint: Any, now: Callable[[], float]) -> None:
+        self.state, self.reactor, self.now = state, reactor, now
+        self._endpoint = endpoint
+        self._port: Any = None
+        self._open: set[ConcentratorProtocol] = set()
+        self.sessions = 0
+        self.log = Logger(f"concentrator.{state.link_id:08x}")
+
+    def start(self) -> "Deferred[Any]":
+        """Listen; fires with the port."""
+        factory: Any = Factory.forProtocol(self._made)
+        return self._endpoint.listen(factory).addCallback(self._listening)      # type: ignore[no-any-return]
+
+    def stop(self) -> "Deferred[None]":
+        """Say goodbye, listen no more."""
+        for protocol in tuple(self._open):
+            protocol.hang_up()
+        done: Deferred[None] = succeed(None) if self._port is None else maybeDeferred(self._port.stopListening)
+        return done
+
+    def _made(self) -> ConcentratorProtocol:
+        protocol = ConcentratorProtocol(self)
+        self._open.add(protocol)
+        return protocol
+
+    def _listening(self, port: Any) -> Any:
+        self._port = port
+        return port
+
+    def session_up(self, protocol: ConcentratorProtocol) -> None:
+        self.sessions += 1
+        self.ended("session up")
+
+    def ended(self, reason: str) -> None:
+        self.log.info("{link:08x}: {text}", link=self.state.link_id, text=reason)
+
+    def connection_lost(self, reason: str, retry_after: float) -> None:
+        self._open = {one for one in self._open if one.session.phase is not Phase.DOWN}
+        self.ended(reason)
