@@ -70,6 +70,16 @@ class CallSettings(Section):
     port: Port = Field(20202, description="TCP port it listens on.")
 
 
+class SerialSettings(Section):
+    """A serial line (RS-232, or RS-485 shared by several concentrators)."""
+
+    device: str = Field(min_length=1, description="Serial port, e.g. /dev/ttyS1.")
+    baud: int = Field(9600, ge=1200, le=921600, description="Bits per second; 8 data bits, 1 stop bit.")
+    parity: Literal["N", "E", "O"] = Field("N", description="Parity: none, even or odd.")
+    link_ids: tuple[LinkId, ...] = Field(min_length=1, description="Concentrators on the line; each is asked in turn.")
+    answer_seconds: float = Field(2.0, gt=0, le=60, description="Silence after which the next concentrator is asked.")
+
+
 class DmeshSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on for concentrators.")
     port: Port = Field(20202, description="TCP port for concentrators (DMLP).")
@@ -78,6 +88,7 @@ class DmeshSettings(Section):
     handshake_seconds: float = Field(10.0, gt=0, description="Real time a connection has to prove its key.")
     credit: int = Field(8, ge=1, le=64, description="Unacknowledged PROFILE blocks a concentrator may have under way.")
     call: tuple[CallSettings, ...] = Field((), description="Concentrators that this server calls, instead of they it.")
+    serial: tuple[SerialSettings, ...] = Field((), description="Serial lines to concentrators.")
     key_grace_hours: float = Field(
         168.0, ge=0, description="Real time for which the key before is still good after a change, once the new one has "
         "proven itself."
@@ -271,12 +282,22 @@ def _between_sections(data: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], s
                 yield (*path, position, "name"), f"the name {name} stands twice; names must differ: {why}"
             seen.add(name if isinstance(name, str) else None)
     called: set[str] = set()
-    calls = section("dmesh", "call")
+    devices: set[str] = set()
+    ways: list[tuple[tuple[Any, ...], Any]] = []
+    calls, lines = section("dmesh", "call"), section("dmesh", "serial")
     for position, item in enumerate(calls if isinstance(calls, list) else ()):
-        link = str(item.get("link_id")).lower() if isinstance(item, dict) else ""
-        if link and link in called:
-            yield ("dmesh", "call", position, "link_id"), f"{link} stands twice; expected one way to each concentrator"
-        called.add(link)
+        ways.append((("dmesh", "call", position, "link_id"), item.get("link_id") if isinstance(item, dict) else None))
+    for position, item in enumerate(lines if isinstance(lines, list) else ()):
+        given = item if isinstance(item, dict) else {}
+        links = given.get("link_ids")
+        ways += [(("dmesh", "serial", position, "link_ids"), one) for one in (links if isinstance(links, list) else ())]
+        if (device := str(given.get("device"))) in devices:
+            yield ("dmesh", "serial", position, "device"), f"{device} stands twice; expected each port once"
+        devices.add(device)
+    for key, link in ways:
+        if isinstance(link, str) and link.lower() in called:
+            yield key, f"{link.lower()} stands twice; expected one way to each concentrator"
+        called.add(str(link).lower())
     models: dict[str, type[Section]] = {"dmesh": DmeshSettings, "opcua": OpcuaSettings, "hmi": HmiSettings}
     taken: dict[int, str] = {}
     for name in sorted(models, key=lambda name: section(name, "port") is not None):    # what is written is told of

@@ -57,7 +57,10 @@ EDGES = {
     "scada/drivers/dmesh/link.py": "requests and their time limits",
     "scada/drivers/dmesh/listener.py": "twisted's factory of connections",
     "scada/drivers/dmesh/modules.py": "asks the concentrator",
+    "scada/drivers/dmesh/serial_port.py": "the serial port",
+    "scada/drivers/dmesh/simulator/serial.py": "the simulated concentrators' serial line",
     "scada/drivers/dmesh/station.py": "sets in motion what a message asks for",
+    "scada/drivers/dmesh/turns.py": "twisted's protocol of a shared line, and its timers",
     "scada/drivers/dmesh/vault.py": "the key file",
     "scada/drivers/dmesh/simulator/client.py": "the simulated concentrator's socket",
     # Modbus

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import LogEvent, LogLevel, formatEventAsClassicLogText, globalLogBeginner
 
 from scada.clock import HOUR_S, NS, SiteClock, TimeMap
+from scada.drivers.dmesh.frame import SERIAL_MAX_FRAME
 from scada.errors import ConfigError, Problem, StorageError
 from scada.registry import exchange
 from scada.simulate.district import make_district
@@ -105,11 +106,14 @@ class Simulation:
     ) -> None:
         from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 
+        from scada.drivers.dmesh.serial_port import PortKeeper
         from scada.drivers.dmesh.simulator.client import CalledConcentrator, ConcentratorClient
+        from scada.drivers.dmesh.simulator.serial import SerialConcentrators
+        from scada.drivers.dmesh.turns import Port
         from scada.drivers.modbus.simulator import SimulatedMeter
         from scada.drivers.modbus.template import load_template
 
-        self._clock, self._reactor, self._on_failure = clock, reactor, on_failure
+        self._options, self._clock, self._reactor, self._on_failure = options, clock, reactor, on_failure
         district = make_district(options.seed, day.customers if day else ())
         links = [one.link_id for one in district.concentrators]
         keys = link_keys(options.keys_file, links)
@@ -123,7 +127,7 @@ class Simulation:
         self._truth.start(world.at // NS, options.seed)
         self.field = Field(
             world, keys, {link: secrets.randbits(32) or 1 for link in links}, self._truth,
-            boot_id=secrets.randbits(32),
+            boot_id=secrets.randbits(32), max_frame=4096 if options.serial is None else SERIAL_MAX_FRAME,
         )
         if before is not None:
             self.field.recall(before)
@@ -139,13 +143,22 @@ class Simulation:
             return clock.now() / NS
 
         states, first = self.field.concentrators, options.listen_port
-        self.clients: tuple[ConcentratorClient | CalledConcentrator, ...] = tuple(
+        self._port = None if options.serial is None else PortKeeper(
+            reactor, Port(options.serial, options.baud, "N"), lambda: SerialConcentrators(reactor, states, now)
+        )
+        self.clients: tuple[ConcentratorClient | CalledConcentrator, ...] = () if options.serial is not None else tuple(
             ConcentratorClient(state, reactor, HostnameEndpoint(reactor, options.host, options.port), now)
             if first is None
             else CalledConcentrator(state, reactor, TCP4ServerEndpoint(reactor, first + number, interface="127.0.0.1"), now)
             for number, state in enumerate(states)
         )
         self._beat: Any = None
+
+    @property
+    def _manner(self) -> str:
+        if self._port is not None:
+            return "on a serial line"
+        return "calling" if self._options.listen_port is None else f"waiting on port {self._options.listen_port} and after"
 
     def start(self) -> "Deferred[None]":
         """Listen, dial, and let time run; fails with `StartError`."""
@@ -160,14 +173,18 @@ class Simulation:
         self.field.remember = lambda: self._memory.save(self.field.memory())
         self.field.remember()
         click.echo(f"simulated field: Modbus TCP meter on port {self.meter.port}, "
-                   f"{len(self.clients)} concentrators calling, site time x {self._clock.rate:g}")
+                   f"{len(self.field.concentrators)} concentrators {self._manner}, site time x {self._clock.rate:g}")
         self._tick()
+        if self._port is not None:
+            self._port.start()
         return gatherResults([maybeDeferred(client.start) for client in self.clients], consumeErrors=True)
 
     async def _stop(self) -> None:
         cancel(self._beat)
         for client in self.clients:
             await client.stop()
+        if self._port is not None:
+            self._port.stop()
         await self.meter.stop()
         self.field.remember()
         self._truth.close()

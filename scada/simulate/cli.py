@@ -14,6 +14,9 @@ from scada.simulate.options import Options, read_server, read_start
               help="Where the concentrators call (DMLP).")
 @click.option("--listen", "listen_port", type=click.IntRange(1, 65000), metavar="PORT",
               help="The concentrators wait for the server's call (dmesh.call), on PORT and the ports after it.")
+@click.option("--serial", metavar="DEVICE",
+              help="The concentrators speak on this serial port (dmesh.serial), instead of TCP.")
+@click.option("--baud", type=click.IntRange(1200, 921600), default=9600, show_default=True, help="Speed of that port.")
 @click.option("--modbus-port", type=click.IntRange(0, 65535), default=15020, show_default=True,
               help="Port of the Modbus TCP meter at the transformer; 0 lets the system choose, and says which.")
 @click.option("--modbus-host", default="127.0.0.1", show_default=True, help="Address the meter listens on.")

@@ -33,9 +33,9 @@ class Field:
 
     def __init__(
         self, world: World, keys: Mapping[int, bytes | Ring], archive_ids: Mapping[int, int], truth: TruthWriter,
-        boot_id: int = 1,
+        boot_id: int = 1, max_frame: int = 4096,
     ) -> None:
-        self.world, self._truth = world, truth
+        self.world, self._truth, self._max_frame = world, truth, max_frame
         self.remember: Callable[[], None] = lambda: None    # called before anybody is told what `memory` now holds
         self._kept: deque[ClosedHour] = deque(maxlen=KEPT_H)
         self._euis = {
@@ -143,7 +143,7 @@ class Field:
         )
         return ConcentratorState(
             spec.link_id, key, modules, started=started, founded=founded, archive_id=archive_id, boot_id=boot_id,
-            seed=world.district.seed, weak_battery=weak, outputs=outputs,
+            seed=world.district.seed, max_frame=self._max_frame, weak_battery=weak, outputs=outputs,
         )
 
     def _plan_episodes(self, district: District) -> None:

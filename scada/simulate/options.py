@@ -15,6 +15,8 @@ class Options:
     host: str = "127.0.0.1"                 # of the server
     port: int = 20202
     listen_port: int | None = None          # concentrators wait to be called, on this port and those after it
+    serial: str | None = None               # a serial port on which they speak instead of TCP
+    baud: int = 9600
     modbus_host: str = "127.0.0.1"
     modbus_port: int = 15020
     ct_ratio: float = 40.0
@@ -32,6 +34,8 @@ class Options:
     verbose: bool = False
 
     def __attrs_post_init__(self) -> None:
+        if self.serial is not None and self.listen_port is not None:
+            raise ConfigError([Problem("command line", "--serial", "expected --serial or --listen, not both")])
         if (self.profiles is None) != (self.loads is None):
             given, wanted = ("--profiles", "--loads") if self.loads is None else ("--loads", "--profiles")
             raise ConfigError([Problem("command line", given, f"expected {wanted} with it")])

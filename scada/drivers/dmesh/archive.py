@@ -120,7 +120,8 @@ class ArchiveIntake:
             self._halt(Reason.PROTOCOL, f"more than {self._credit} unacknowledged records")
             return
         if number != self._taken + 1 and number != max(self._taken + 1, self._oldest):
-            self._halt(Reason.PROTOCOL, f"record {number} after {self._taken}")
+            if not self._link.connection.repeats:           # there a frame may be lost: it comes again with those behind it
+                self._halt(Reason.PROTOCOL, f"record {number} after {self._taken}")
             return
         lost, self._taken = number - self._taken - 1, number
         record = Record(number)

@@ -15,6 +15,7 @@ from scada.errors import DataRejected, LinkError
 from scada.timers import cancel
 
 MOST_PENDING: Final = 64                # requests under way to one concentrator
+TRIES: Final = 3                        # on a serial line, before a request is given up
 COMMAND_T1_S: Final = 10.0              # a command's answer is awaited no longer than this
 A = TypeVar("A", bound=Message)
 
@@ -27,6 +28,7 @@ class Link:
     ) -> None:
         self.connection, self.hello, self._naming = connection, hello, naming
         self._reactor, self._time = reactor, time
+        self.repeated = 0
         self._pending: dict[int, tuple[Deferred[Message], Any]] = {}
 
     @property
@@ -64,7 +66,8 @@ class Link:
         """
         Ask, and get the answer; fails with `LinkError` when the link breaks or nothing comes in time.
 
-        Nothing is repeated: on TCP silence means that the connection is in doubt, and a PING finds out.
+        On TCP nothing is repeated: silence means that the connection is in doubt, and a PING finds out. On a serial line a
+        frame may just be lost: the same request, with the same corr, is sent `TRIES` times.
         """
         if not self.up:
             return fail(LinkError(self.name, "the link is down"))
@@ -73,7 +76,7 @@ class Link:
         answer: Deferred[Message] = Deferred()
         corr = self.connection.request(message)
         wait = within or float(self.connection.session.t1)
-        self._pending[corr] = (answer, self._reactor.callLater(wait, self._late, corr, message.TYPE.name, wait))
+        self._pending[corr] = (answer, self._reactor.callLater(wait, self._late, corr, message, wait, 1))
         return answer
 
     async def ask(self, message: Message, of: type[A], within: float | None = None) -> A | Result:
@@ -98,9 +101,16 @@ class Link:
         for corr in tuple(self._pending):
             self._settle(corr, Failure(LinkError(self.name, f"the link went down: {why}")))
 
-    def _late(self, corr: int, what: str, waited: float) -> None:
+    def _late(self, corr: int, message: Message, wait: float, tries: int) -> None:
+        if self.connection.repeats and tries < TRIES:
+            self.repeated += 1
+            self.send(message, corr)
+            timer = self._reactor.callLater(wait, self._late, corr, message, wait, tries + 1)
+            self._pending[corr] = (self._pending[corr][0], timer)
+            return
         self.send(Ping(self._time()))
-        self._settle(corr, Failure(LinkError(self.name, f"no answer to {what} within {waited:.0f} s")))
+        what = f"no answer to {message.TYPE.name} within {wait * tries:.0f} s"
+        self._settle(corr, Failure(LinkError(self.name, what)))
 
     def _settle(self, corr: int, outcome: Any) -> bool:
         waiting = self._pending.pop(corr, None)

@@ -86,7 +86,7 @@ class KeyCarrier:
         if holder[0] is not KeyTarget.LINK or self._link.key.number != new.number:
             await self._put(holder, new.number, new.secret)
             await self._run(self._keys.change, holder, lambda held: held.confirm(new.number))
-        answer = await self._link.ask(KeyActivate(*holder, new.number, self._grace), Result, PATIENCE_S)
+        answer = await self._link.ask(KeyActivate(*holder, new.number, self._grace), Result, self._within(holder))
         self._accepted(holder, "KEY_ACTIVATE", answer)
 
         def active(held: Ring) -> Ring | None:
@@ -98,13 +98,16 @@ class KeyCarrier:
 
     async def _put(self, holder: Holder, number: int, secret: bytes) -> None:
         put = KeyPut(*holder, number, crypto.wrap(self._link.key.secret, secret))
-        answer: Any = await self._link.ask(put, KeyConfirm, PATIENCE_S)
+        answer: Any = await self._link.ask(put, KeyConfirm, self._within(holder))
         if isinstance(answer, Result):
             self._accepted(holder, "KEY_PUT", answer)
         same = isinstance(answer, KeyConfirm) and (answer.target, answer.number, answer.key_id) == (*holder, number)
         if not same or not crypto.equal(answer.check, crypto.key_check(secret)):
             self._tell(holder, "refused", "another key was confirmed than was sent")
             raise DataRejected(self._link.name, "confirmed another key than was sent")
+
+    def _within(self, holder: Holder) -> float | None:
+        return PATIENCE_S if holder[0] is KeyTarget.MODULE else None
 
     def _accepted(self, holder: Holder, what: str, answer: Result) -> None:
         if answer.code != Code.OK:

@@ -32,14 +32,16 @@ from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
+from scada.drivers.dmesh.serial_port import PortKeeper
 from scada.drivers.dmesh.session import Terms
 from scada.drivers.dmesh.show import Display
 from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.transport import Connection
+from scada.drivers.dmesh.turns import Port, SerialLine
 from scada.errors import LinkError, StartError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, Health, IntervalStore, Registry, TagSink, Unsubscribe
-from scada.settings import CallSettings, DmeshSettings
+from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
 
 log = Logger()
@@ -86,7 +88,7 @@ class DmeshService:
         self._stations: dict[int, Station] = {}             # by link id, those that are up
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
-        self._replaced = self._events = 0
+        self._replaced = self._events = self._repeated = 0
         self._key_news: Counter[str] = Counter()
         self._event_listeners: list[Callable[[Sequence[DeviceEvent]], Deferred[None]]] = []
         self._report_listeners: list[Callable[[Sequence[MemberReport]], None]] = []
@@ -95,6 +97,8 @@ class DmeshService:
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: Any = None
+        self._ports = [PortKeeper(reactor, Port(one.device, one.baud, one.parity), partial(self._line, one))
+                       for one in settings.serial]
         self._callers = [self._caller(one) for one in settings.call]
 
     # ------------------------------------------------------------------ life
@@ -110,6 +114,8 @@ class DmeshService:
             return fail(StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", "change dmesh.port"))
         for caller in self._callers:
             caller.start()
+        for line in self._ports:
+            line.start()
         self._loop.start(PUBLISH_S, now=True).addErrback(lambda failure: log.failure("the driver's own loop", failure))
         return succeed(None)
 
@@ -127,6 +133,10 @@ class DmeshService:
             await maybeDeferred(self._listening.stopListening)
             self._listening = None
         await self.factory.close_all(Reason.SHUTDOWN, FAREWELL_S)
+        for port in self._ports:
+            if port.line is not None:
+                port.line.farewell(Reason.SHUTDOWN)
+            port.stop()
 
     # ---------------------------------------------------------- FieldGateway
     def send(self, order: GroupOrder) -> "Deferred[None]":
@@ -169,11 +179,11 @@ class DmeshService:
             text = "not listening"
         elif not storing:
             text += "; nothing is acknowledged, because nothing can be stored"
-        if problem := self._around.keys.problem:
-            text += f"; {problem}"
+        problems = [self._around.keys.problem, *(port.problem for port in self._ports)]
+        text += "".join(f"; {problem}" for problem in problems if problem)
         if strangers := self._refusals.sentence():
             text += f"; {strangers}"
-        yield Health("dmesh", listening and storing and not problem, text, self._all_figures(up))
+        yield Health("dmesh", listening and storing and not any(problems), text, self._all_figures(up))
 
     def _all_figures(self, up: int) -> dict[str, float]:
         figures: dict[str, float] = {
@@ -188,6 +198,10 @@ class DmeshService:
             "storage_failures": self._figures.storage_failures,
             "events": self._events,
             "links_replaced": self._replaced,
+            "serial_ports_open": sum(port.line is not None for port in self._ports),
+            "serial_unanswered": self._serial_counts("unanswered"),
+            "serial_stray": self._serial_counts("stray"),
+            "requests_repeated": self._repeated + sum(station.link.repeated for station in self._stations.values()),
             "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
             "keys_changed": self._key_news["activated"],
@@ -285,6 +299,19 @@ class DmeshService:
         name, up = f"{self._name(link_id)} at {authority(call.host, call.port)}", partial(self.link_up, link_id)
         return Caller(self._reactor, endpoint(self._reactor, call.host, call.port), link_id, name, self.factory, up)
 
+    def _line(self, line: SerialSettings) -> SerialLine:
+        return SerialLine(
+            self._reactor, self, self._door, self._settings.handshake_seconds, line.device,
+            [int(link_id, 16) for link_id in line.link_ids], self._noise, line.answer_seconds,
+        )
+
+    def _serial_counts(self, what: str) -> int:
+        return sum(port.line.counts[what] for port in self._ports if port.line is not None)
+
+    def _noise(self, what: Rejected) -> None:
+        """On a serial line before it is known whose it is."""
+        self._rejected[what.reason] += what.count
+
     def _beat(self) -> None:
         self._display.concentrators()
         for station in tuple(self._stations.values()):
@@ -292,6 +319,7 @@ class DmeshService:
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)
+        self._repeated += station.link.repeated
         self._display.concentrator(link_id)
         self._tell_link(link_id, up=False)
 

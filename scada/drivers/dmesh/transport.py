@@ -66,6 +66,7 @@ class Connection(TwistedProtocol):
     def __init__(self, keeper: Keeper, gate: Gate, terms: Terms, expected: int | None = None) -> None:
         self._keeper = keeper
         self.session = Session(terms, gate, secrets.token_bytes(KEY), keeper.reactor.seconds(), expected)
+        self.repeats = False                                # a serial line, where a frame may be lost and no more than that
         self.on_gone: Callable[[Connection], None] = lambda connection: None
         self.peer = ""
         self._timer: Any = None

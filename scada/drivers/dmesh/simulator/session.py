@@ -43,13 +43,14 @@ from scada.drivers.dmesh.messages import (
     Samples,
     Wake,
 )
-from scada.drivers.dmesh.numbers import Capability, Code, Reason
+from scada.drivers.dmesh.numbers import ANSWERS, Capability, Code, Reason
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.simulator.answers import FIRMWARE, MODEL, answers
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Listener, SimModule
 
 ANSWERS_KEPT: Final = 64
 EVENTS_A_MESSAGE: Final = 32
+TRIES: Final = 3                                # of a request on a serial line
 
 
 class Phase(Enum):
@@ -83,12 +84,19 @@ class ConcentratorSession(Listener):
         close: Callable[[str], None],
         now: Callable[[], float],
         real: Callable[[], float] | None = None,
+        *,
+        serial: bool = False,
     ) -> None:
         self._state, self._nonce, self._write, self._close, self._now = state, nonce, write, close, now
         self._real = real or now
+        self._serial, self.turn_over = serial, False        # a shared line: speak when asked, repeat what was lost
+        self._unanswered: dict[int, tuple[bytes, int, float]] = {}      # corr -> request, tries, when
+        self._moved = 0.0                       # when a record was last sent or acknowledged
+        self._told = 0.0                        # when events were last sent
         self._key: Key | None = None            # the link key that the server proved
         self._decoder = FrameDecoder(state.max_frame)
         self.phase = Phase.GREETING
+        self.t1 = 15.0                          # s, real time, as the server set it
         self.t3 = 20.0                          # s, real time, as the server set it
         self.retry_after = 0.0                  # s, real time the server asked us to stay away
         self.rejected = 0
@@ -166,6 +174,10 @@ class ConcentratorSession(Listener):
             case (_, Close(reason=reason, text=text, retry_after=retry_after)):
                 self.retry_after = float(retry_after)
                 self._end(f"the server closed: {_reason(reason)} {text}".rstrip())
+            case (Phase.UP, Wake()) if secured and self._serial:
+                self._repeat(self._real())
+                self._send(Result(int(Code.OK)), packet.corr)
+                self.turn_over = True
             case (_, Wake()):
                 pass                            # for serial lines; a connection has said HELLO by itself
             case (Phase.GREETING, Challenge() as challenge) if not secured:
@@ -196,7 +208,7 @@ class ConcentratorSession(Listener):
         if challenge.max_frame < state.max_frame:
             self._end(f"the server takes frames of {challenge.max_frame} bytes; our records need {state.max_frame}")
             return
-        self.t3 = float(challenge.t3)
+        self.t1, self.t3 = float(challenge.t1), float(challenge.t3)
         keys = crypto.session_keys(key.secret, self._nonce, challenge.nonce)
         self._channel = crypto.Channel(keys, state.link_id, server=False)
         mac = crypto.handshake_mac(auth, crypto.ROLE_CONCENTRATOR, [self._hello, body, messages.encode(Auth())])
@@ -233,7 +245,7 @@ class ConcentratorSession(Listener):
             record = archive.after(self._sent)
             if record is None:
                 return
-            self._sent = record.number
+            self._sent, self._moved = record.number, self._real()
             self._send(ProfileMessage(record.number, record.block))
 
     def events_added(self) -> None:
@@ -242,7 +254,7 @@ class ConcentratorSession(Listener):
             return
         new = tuple(one for one in self._state.events if one.sequence > self._events_sent)[:EVENTS_A_MESSAGE]
         if new:
-            self._events_sent = new[-1].sequence
+            self._events_sent, self._told = new[-1].sequence, self._real()
             self._send(Events(new))
 
     def modules_joined(self, modules: tuple[SimModule, ...]) -> None:
@@ -266,6 +278,8 @@ class ConcentratorSession(Listener):
     # ------------------------------------------------------------------------------------------ from the server
     def _serve(self, message: Message, corr: int) -> None:
         """Answer a request; one that was answered before gets the same answer and is not executed twice."""
+        if message.TYPE in ANSWERS:
+            self._unanswered.pop(corr, None)
         if isinstance(message, Result) and corr in self._reports:
             self._state.taken(self._reports.pop(corr))
             return
@@ -290,7 +304,7 @@ class ConcentratorSession(Listener):
         match message:
             case ArchAck(cursor=cursor, credit=credit):
                 self._credit = credit
-                self._held = max(self._held, min(cursor, self._sent))
+                self._held, self._moved = max(self._held, min(cursor, self._sent)), self._real()
                 self._state.acknowledge(self._held)
                 self.records_added()
             case EventAck(cursor=cursor):
@@ -312,7 +326,24 @@ class ConcentratorSession(Listener):
         """Send a request; returns its corr."""
         self._corr += 1
         self._send(message, self._corr)
+        if self._serial and self.phase is Phase.UP:
+            self._unanswered[self._corr] = messages.encode(message, self._corr), 1, self._real()
         return self._corr
+
+    def _repeat(self, now: float) -> None:
+        """On a serial line a frame may just be lost: after t1 it is sent again, three times at most."""
+        if self._sent > self._held and now - self._moved >= self.t1:
+            self._sent = self._held                         # from the first that is not acknowledged
+            self.records_added()
+        if self._events_sent > self._state.event_cursor and now - self._told >= self.t1:
+            self._events_sent = self._state.event_cursor
+            self.events_added()
+        for corr, (body, tries, at) in tuple(self._unanswered.items()):
+            if now - at >= self.t1:
+                del self._unanswered[corr]
+                if tries < TRIES:
+                    self._unanswered[corr] = body, tries + 1, now
+                    self._secured(body)
 
     def _secured(self, body: bytes) -> None:
         if self._channel is not None and self.phase is Phase.UP:
