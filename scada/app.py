@@ -136,7 +136,12 @@ def announcement(settings: Settings, short: str = "") -> str:
     lines.append(f"  HMI      http://{authority(settings.hmi.host, settings.hmi.port)}")
     if settings.opcua.enabled:
         lines.append(f"  OPC UA   opc.tcp://{authority(settings.opcua.host, settings.opcua.port)}/")
-    lines.append(f"  DMLP     {settings.dmesh.host} port {settings.dmesh.port}")
+    dmesh = settings.dmesh
+    if dmesh.plain:
+        lines.append(f"  DMLP     {dmesh.host} port {dmesh.port}")
+    if dmesh.tls is not None:
+        lines.append(f"  DMLP     {dmesh.host} port {dmesh.tls.port} (TLS)")
+    lines += [f"  DMLP     {one.device} ({one.baud} baud)" for one in dmesh.serial]
     if settings.dispatch.monitor_only:
         lines.append("  MONITOR ONLY: no command leaves for the field (dispatch.monitor_only)")
     if short:

@@ -68,6 +68,16 @@ class CallSettings(Section):
     link_id: LinkId = Field(description="Link id, 8 hex digits, in quotes; whoever else answers there is refused.")
     host: str = Field(min_length=1, description="Host name or address of the concentrator.")
     port: Port = Field(20202, description="TCP port it listens on.")
+    tls: bool = Field(False, description="With TLS; needs `dmesh.tls`.")
+
+
+class TlsSettings(Section):
+    """TLS around DMLP, with a site's own authority; both sides show a certificate of it."""
+
+    port: Port = Field(20203, description="TCP port for concentrators with TLS.")
+    certificate: Path = Field(description="Our certificate (PEM), with those between it and the authority.")
+    key: Path = Field(description="Its private key (PEM, mode 0600, no passphrase).")
+    ca: Path = Field(description="Certificate of the authority that signed the concentrators' certificates (PEM).")
 
 
 class SerialSettings(Section):
@@ -89,6 +99,8 @@ class DmeshSettings(Section):
     credit: int = Field(8, ge=1, le=64, description="Unacknowledged PROFILE blocks a concentrator may have under way.")
     call: tuple[CallSettings, ...] = Field((), description="Concentrators that this server calls, instead of they it.")
     serial: tuple[SerialSettings, ...] = Field((), description="Serial lines to concentrators.")
+    plain: bool = Field(True, description="Listen without TLS, on `port`. DMLP encrypts by itself all the same.")
+    tls: TlsSettings | None = Field(None, description="Listen with TLS as well, on a port of its own.")
     key_grace_hours: float = Field(
         168.0, ge=0, description="Real time for which the key before is still good after a change, once the new one has "
         "proven itself."
@@ -281,6 +293,14 @@ def _between_sections(data: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], s
             if isinstance(name, str) and name in seen:
                 yield (*path, position, "name"), f"the name {name} stands twice; names must differ: {why}"
             seen.add(name if isinstance(name, str) else None)
+    if section("dmesh", "tls") is None:
+        if section("dmesh", "plain") is False:
+            yield ("dmesh", "plain"), "nobody is listened to; expected `dmesh.tls` with it"
+        for position, item in enumerate(calls if isinstance(calls := section("dmesh", "call"), list) else ()):
+            if isinstance(item, dict) and item.get("tls") is True:
+                yield ("dmesh", "call", position, "tls"), "needs certificates; expected `dmesh.tls` with it"
+    elif section("dmesh", "tls", "port") == (section("dmesh", "port") or DmeshSettings.model_fields["port"].default):
+        yield ("dmesh", "tls", "port"), "is also dmesh.port; the ports must differ"
     called: set[str] = set()
     devices: set[str] = set()
     ways: list[tuple[tuple[Any, ...], Any]] = []

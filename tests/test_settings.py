@@ -161,6 +161,23 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert undescribed(Settings) == []
 
 
+def test_tls_that_is_asked_for_needs_certificates_and_a_port_of_its_own(tmp_path: Path) -> None:
+    """Nobody is left listening to nothing, and no call goes out in the clear by mistake."""
+    def problems(text: str) -> str:
+        path = tmp_path / "scada.yaml"
+        path.write_text("site: {name: N}\n" + text, encoding="utf-8")
+        return "\n".join(str(problem) for problem in examine(path).problems)
+
+    asked = problems('dmesh: {plain: false, call: [{link_id: "0001000a", host: a, tls: true}]}\n')
+    same = problems("dmesh: {tls: {port: 20202, certificate: a, key: b, ca: c}}\n")
+    good = problems("dmesh: {plain: false, tls: {certificate: a, key: b, ca: c}}\n")
+
+    assert "dmesh.plain: nobody is listened to; expected `dmesh.tls` with it" in asked
+    assert "dmesh.call.0.tls: needs certificates; expected `dmesh.tls` with it" in asked
+    assert "dmesh.tls.port: is also dmesh.port; the ports must differ" in same
+    assert good == ""
+
+
 def test_a_concentrator_is_called_by_one_way_only(tmp_path: Path) -> None:
     """The same link id twice, or one that is none, is told with its place."""
     path = tmp_path / "scada.yaml"

@@ -109,6 +109,7 @@ class Simulation:
         from scada.drivers.dmesh.serial_port import PortKeeper
         from scada.drivers.dmesh.simulator.client import CalledConcentrator, ConcentratorClient
         from scada.drivers.dmesh.simulator.serial import SerialConcentrators
+        from scada.drivers.dmesh.tls import Files, TlsEndpoint, context
         from scada.drivers.dmesh.turns import Port
         from scada.drivers.modbus.simulator import SimulatedMeter
         from scada.drivers.modbus.template import load_template
@@ -142,12 +143,16 @@ class Simulation:
         def now() -> float:
             return clock.now() / NS
 
+        server: Any = HostnameEndpoint(reactor, options.host, options.port)
+        if options.tls is not None:
+            made = context(Files(*options.tls), server=False)
+            server = TlsEndpoint(server, made, lambda peer, why: click.echo(f"TLS with {peer} failed: {why}", err=True))
         states, first = self.field.concentrators, options.listen_port
         self._port = None if options.serial is None else PortKeeper(
             reactor, Port(options.serial, options.baud, "N"), lambda: SerialConcentrators(reactor, states, now)
         )
         self.clients: tuple[ConcentratorClient | CalledConcentrator, ...] = () if options.serial is not None else tuple(
-            ConcentratorClient(state, reactor, HostnameEndpoint(reactor, options.host, options.port), now)
+            ConcentratorClient(state, reactor, server, now)
             if first is None
             else CalledConcentrator(state, reactor, TCP4ServerEndpoint(reactor, first + number, interface="127.0.0.1"), now)
             for number, state in enumerate(states)

@@ -14,6 +14,8 @@ from scada.simulate.options import Options, read_server, read_start
               help="Where the concentrators call (DMLP).")
 @click.option("--listen", "listen_port", type=click.IntRange(1, 65000), metavar="PORT",
               help="The concentrators wait for the server's call (dmesh.call), on PORT and the ports after it.")
+@click.option("--tls", type=click.Path(path_type=Path), nargs=3, metavar="CERTIFICATE KEY CA",
+              help="The concentrators call with TLS (dmesh.tls); three PEM files.")
 @click.option("--serial", metavar="DEVICE",
               help="The concentrators speak on this serial port (dmesh.serial), instead of TCP.")
 @click.option("--baud", type=click.IntRange(1200, 921600), default=9600, show_default=True, help="Speed of that port.")

@@ -17,6 +17,7 @@ class Options:
     listen_port: int | None = None          # concentrators wait to be called, on this port and those after it
     serial: str | None = None               # a serial port on which they speak instead of TCP
     baud: int = 9600
+    tls: tuple[Path, Path, Path] | None = None      # certificate, key, authority
     modbus_host: str = "127.0.0.1"
     modbus_port: int = 15020
     ct_ratio: float = 40.0

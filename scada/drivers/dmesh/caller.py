@@ -30,14 +30,12 @@ class Caller:
 
     def __init__(
         self, reactor: Any, endpoint: Any, link_id: int, name: str, factory: DmlpFactory, up: Callable[[], bool],
-        backoff: Backoff | None = None,
+        backoff: Backoff | None = None, wrap: Callable[[Connection], Any] = lambda connection: connection,
     ) -> None:
         self._reactor, self._endpoint, self._link_id, self._name = reactor, endpoint, link_id, name
-        self._connections, self._up = factory, up
+        self._connections, self._up, self._wrap = factory, up, wrap
         self._backoff = backoff or Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
-        made: Any = self._made                              # None where there are too many
-        self._factory = Factory.forProtocol(made)
-        self._factory.noisy = False
+        self._factory = _Made(self._made)
         self._timer: Any = None
         self._dialling: Deferred[Any] | None = None
         self._stopped = False
@@ -60,11 +58,12 @@ class Caller:
         if self._dialling is not None:
             self._dialling.cancel()
 
-    def _made(self) -> Connection | None:
+    def _made(self) -> Any:
         connection = self._connections.connection(self._link_id)
         if connection is not None:
             connection.on_gone = self._gone
-        return connection
+            return self._wrap(connection)
+        return None
 
     def _connected(self, connection: Any) -> None:
         self._dialling, self._said = None, ""
@@ -85,6 +84,18 @@ class Caller:
     def _again(self) -> None:
         if not self._stopped:
             self._timer = self._reactor.callLater(self._backoff.next(), self.start)
+
+
+class _Made(Factory):
+    """Builds what a function gives; None where there are too many connections."""
+
+    noisy = False
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def buildProtocol(self, addr: object) -> Any:
+        return self._make()
 
 
 def endpoint(reactor: Any, host: str, port: int) -> HostnameEndpoint:

@@ -5,6 +5,7 @@ out.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,6 +17,19 @@ from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.session import Gate, Terms
 from scada.drivers.dmesh.transport import Connection, Hearer
 from scada.timers import cancel
+
+
+class WrappedFactory(Factory):
+    """Another door to the same connections, with something around each."""
+
+    noisy = False
+
+    def __init__(self, inner: "DmlpFactory", wrap: Callable[[Connection], Any]) -> None:
+        self._inner, self._wrap = inner, wrap
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        connection = self._inner.connection()
+        return None if connection is None else self._wrap(connection)
 
 
 class DmlpFactory(Factory):

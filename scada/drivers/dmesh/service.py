@@ -25,7 +25,7 @@ from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
-from scada.drivers.dmesh.listener import DmlpFactory
+from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello
 from scada.drivers.dmesh.numbers import Reason
@@ -36,9 +36,10 @@ from scada.drivers.dmesh.serial_port import PortKeeper
 from scada.drivers.dmesh.session import Terms
 from scada.drivers.dmesh.show import Display
 from scada.drivers.dmesh.station import Station, Surroundings
+from scada.drivers.dmesh.tls import Files, TlsProtocol, context, valid_until
 from scada.drivers.dmesh.transport import Connection
 from scada.drivers.dmesh.turns import Port, SerialLine
-from scada.errors import LinkError, StartError
+from scada.errors import ConfigError, LinkError, StartError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, Health, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
@@ -49,6 +50,7 @@ log = Logger()
 PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
+TLS_NOTICE_D: Final = 30                # days before its end from which a certificate is a problem
 SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)
 L = TypeVar("L")
 
@@ -96,7 +98,10 @@ class DmeshService:
         self._unsubscribe: Unsubscribe = lambda: None
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
-        self._listening: Any = None
+        self._listening: list[Any] = []
+        self._files: Files | None = None
+        self._contexts: dict[bool, Any] = {}                # TLS, by whether we are its server
+        self._tls_refused = self._tls_until = 0
         self._ports = [PortKeeper(reactor, Port(one.device, one.baud, one.parity), partial(self._line, one))
                        for one in settings.serial]
         self._callers = [self._caller(one) for one in settings.call]
@@ -106,12 +111,21 @@ class DmeshService:
         """Listen; fails with `StartError`."""
         self._display.registry_changed(self._registry.directory)
         self._unsubscribe = self._registry.subscribe(self._display.registry_changed)
-        host, port = self._settings.host, self._settings.port
+        tls = self._settings.tls
         try:
-            self._listening = self._reactor.listenTCP(port, self.factory, BACKLOG, host)
-        except CannotListenError as error:
-            reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
-            return fail(StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", "change dmesh.port"))
+            if tls is not None:
+                self._files = Files(tls.certificate, tls.key, tls.ca)
+                self._contexts = {side: context(self._files, server=side) for side in (True, False)}
+                self._tls_until = valid_until(self._files)
+                wrap = partial(self._secured, server=True)
+                self._listen("dmesh.tls.port", tls.port, WrappedFactory(self.factory, wrap))
+            if self._settings.plain:
+                self._listen("dmesh.port", self._settings.port, self.factory)
+        except (StartError, ConfigError) as error:
+            for port in self._listening:
+                port.stopListening()
+            self._listening = []
+            return fail(error)
         for caller in self._callers:
             caller.start()
         for line in self._ports:
@@ -129,9 +143,9 @@ class DmeshService:
             self._loop.stop()
         for caller in self._callers:
             caller.stop()
-        if self._listening is not None:
-            await maybeDeferred(self._listening.stopListening)
-            self._listening = None
+        listening, self._listening = self._listening, []
+        for port in listening:
+            await maybeDeferred(port.stopListening)
         await self.factory.close_all(Reason.SHUTDOWN, FAREWELL_S)
         for port in self._ports:
             if port.line is not None:
@@ -174,16 +188,22 @@ class DmeshService:
         known = [one.link_id for one in self._registry.directory.site.concentrators]
         up = sum(self.link_up(link_id) for link_id in known)
         text = f"{up} of {len(known)} concentrators are connected"
-        listening, storing = self._listening is not None, self._figures.storing
+        listening, storing = bool(self._listening), self._figures.storing
         if not listening:
             text = "not listening"
         elif not storing:
             text += "; nothing is acknowledged, because nothing can be stored"
         problems = [self._around.keys.problem, *(port.problem for port in self._ports)]
+        if self._contexts and self._tls_days < TLS_NOTICE_D:
+            problems.append(f"the TLS certificate ends in {self._tls_days:.0f} days")
         text += "".join(f"; {problem}" for problem in problems if problem)
         if strangers := self._refusals.sentence():
             text += f"; {strangers}"
         yield Health("dmesh", listening and storing and not any(problems), text, self._all_figures(up))
+
+    @property
+    def _tls_days(self) -> float:
+        return (self._tls_until - self._clock.real()) / 86400
 
     def _all_figures(self, up: int) -> dict[str, float]:
         figures: dict[str, float] = {
@@ -202,12 +222,15 @@ class DmeshService:
             "serial_unanswered": self._serial_counts("unanswered"),
             "serial_stray": self._serial_counts("stray"),
             "requests_repeated": self._repeated + sum(station.link.repeated for station in self._stations.values()),
+            "tls_refused": self._tls_refused,
             "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
             "keys_changed": self._key_news["activated"],
             "key_changes_refused": self._key_news["refused"],
             "refused_full": self.factory.counts["full"] + self.factory.counts["displaced"],
         }
+        if self._contexts:
+            figures["tls_days_left"] = self._tls_days
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
             figures[f"refused_{reason.name.lower()}"] = self._refusals.counts[reason.name.lower()]
         return figures | {f"dropped_{reason}": count for reason, count in self._rejected.items()}
@@ -294,10 +317,29 @@ class DmeshService:
             listener(link_id, up)
 
     # ------------------------------------------------------------------ private
+    def _listen(self, key: str, port: int, factory: Any) -> None:
+        host = self._settings.host
+        try:
+            self._listening.append(self._reactor.listenTCP(port, factory, BACKLOG, host))
+        except CannotListenError as error:
+            reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
+            raise StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", f"change {key}") from None
+
+    def _secured(self, connection: Connection, *, server: bool) -> TlsProtocol:
+        return TlsProtocol(connection, self._contexts[server], server=server, on_refused=self._refused_tls)
+
+    def _refused_tls(self, peer: str, why: str) -> None:
+        self._tls_refused += 1
+        if self._refusals.allowed(None):                    # as much as other strangers, and no more
+            log.warn("TLS with {peer} failed: {why}", peer=peer, why=why)
+
     def _caller(self, call: CallSettings) -> Caller:
         link_id = int(call.link_id, 16)
         name, up = f"{self._name(link_id)} at {authority(call.host, call.port)}", partial(self.link_up, link_id)
-        return Caller(self._reactor, endpoint(self._reactor, call.host, call.port), link_id, name, self.factory, up)
+        place = endpoint(self._reactor, call.host, call.port)
+        if not call.tls:
+            return Caller(self._reactor, place, link_id, name, self.factory, up)
+        return Caller(self._reactor, place, link_id, name, self.factory, up, wrap=partial(self._secured, server=False))
 
     def _line(self, line: SerialSettings) -> SerialLine:
         return SerialLine(

@@ -88,7 +88,7 @@ class Relay:
                 self.troubles += 1
                 reactor.callLater(0.06, os.write, there, data)
                 return
-            case "lossy" if dice.random() < 0.04:
+            case "lossy" if dice.random() < 0.15:
                 self.troubles += 1
                 at = dice.randrange(len(data))
                 data = data[:at] + data[at + dice.randrange(1, 20):]

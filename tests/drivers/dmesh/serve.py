@@ -20,7 +20,7 @@ from scada.bus import TagBus  # noqa: E402
 from scada.clock import SiteClock  # noqa: E402
 from scada.drivers.dmesh.keystore import KeyStore  # noqa: E402
 from scada.drivers.dmesh.service import DmeshService  # noqa: E402
-from scada.settings import DmeshSettings  # noqa: E402
+from scada.settings import DmeshSettings, TlsSettings  # noqa: E402
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, RegistryBook, Store  # noqa: E402
 
 
@@ -38,11 +38,15 @@ class Console(LineOnlyReceiver):
         self.service.stop().addBoth(lambda _: reactor.stop())
 
 
-def main(port: int, folder: Path) -> None:
+def main(port: int, folder: Path, tls_port: int = 0, certificates: str = "") -> None:
     clock = SiteClock()
     keys = KeyStore.open(folder / "keys.store", folder / "master.key")
     keys.add_link(LINK_ID, LINK_KEY)
-    settings = DmeshSettings(host="127.0.0.1", port=port, handshake_seconds=3)
+    tls = None
+    if tls_port:
+        own = Path(certificates)
+        tls = TlsSettings(port=tls_port, certificate=own / "server.pem", key=own / "server.key", ca=own / "ca.pem")
+    settings = DmeshSettings(host="127.0.0.1", port=port, handshake_seconds=3, tls=tls, plain=tls is None)
     service = DmeshService(settings, clock, reactor, TagBus(clock, reactor), Store(), RegistryBook(), keys)
 
     def started(_: object) -> None:
@@ -59,4 +63,4 @@ def main(port: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:4]), *sys.argv[4:])

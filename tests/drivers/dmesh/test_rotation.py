@@ -174,6 +174,25 @@ def test_a_revoked_key_ends_the_session_and_the_next_attempt_is_refused(tmp_path
     assert not one.connect()
 
 
+def test_a_change_that_the_concentrator_refuses_is_told_and_not_hammered(tmp_path: Path) -> None:
+    """It stands in the figures, the link stays up, and it is tried again only after five minutes."""
+    one, number = rotating(tmp_path)
+    theirs = one.state.keys.link
+    one.state.keys.link = Ring(Key(number, bytes(16)), old=theirs.active)   # that number is another key's already
+    up = one.connect()
+    for _ in range(10):
+        one.beat()
+    (soon,) = one.service.health()
+    for _ in range(60):
+        one.beat()
+    (later,) = one.service.health()
+
+    assert up
+    assert soon.figures["key_changes_refused"] == 1
+    assert later.figures["key_changes_refused"] == 2
+    assert later.figures["keys_changing"] == 1
+
+
 def test_a_module_gets_its_first_key_and_a_second(tmp_path: Path) -> None:
     """Put and activated by way of its concentrator; both ends agree, and the one before has a last day."""
     one = Meeting(tmp_path)
