@@ -283,7 +283,8 @@ class Session:
                 self._heard, self._missed = self._now, 0
                 self._seal(messages.encode(self._gate.ready(hello)))
             case Action.SEND_PING:
-                self._seal(messages.encode(Ping(self._gate.time()[0])))
+                self._corr = self._corr % 0xFFFF_FFFF + 1   # with corr 0 it would expect no answer
+                self._seal(messages.encode(Ping(self._gate.time()[0]), self._corr))
             case Action.SEND_CLOSE:
                 body = messages.encode(Close(self._why[0], self._why[1], self._retry_after))
                 if before is State.UP:

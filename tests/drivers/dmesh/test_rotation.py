@@ -183,7 +183,7 @@ def test_a_change_that_the_concentrator_refuses_is_told_and_not_hammered(tmp_pat
     for _ in range(10):
         one.beat()
     (soon,) = one.service.health()
-    for _ in range(60):
+    for _ in range(60):                                     # over many keep-alives, which the concentrator answers
         one.beat()
     (later,) = one.service.health()
 
