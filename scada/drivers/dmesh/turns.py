@@ -233,8 +233,10 @@ class SerialLine(Protocol):
         if connection is not None and connection.up and drop.silent < TRIES:
             self._over()
         else:
-            if connection is not None:
+            if connection is not None and connection.session.hello is not None:
                 connection.close(Reason.TIMEOUT, "no answer on the serial line")
+            elif connection is not None:                    # nobody spoke, so nobody is refused
+                connection.connectionLost(Failure(ConnectionDone()))
             self._failed(drop)
 
     def _failed(self, drop: Drop) -> None:

@@ -157,6 +157,7 @@ def test_one_that_is_silent_is_asked_less_and_less_and_holds_nobody_up(tmp_path:
 
     assert line.up() == [LINK_ID]
     assert 3 <= len(wakes) <= 10
+    assert [one.figures["refused_timeout"] for one in line.site.service.health()] == [0]
     assert between[-1] > 5 * between[0] > 0
 
 
