@@ -15,7 +15,7 @@ from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.messages import KeyActivate, KeyConfirm, KeyPut, Result
 from scada.drivers.dmesh.numbers import Capability, Code, KeyTarget, code_name
-from scada.errors import DataRejected, LinkError
+from scada.errors import DataRejected
 
 RETRY_S: Final = 300.0                  # real time before a refused or unanswered change is tried again in a session
 PATIENCE_S: Final = 60.0                # a module meets its parent only every few seconds, on every hop
@@ -112,4 +112,4 @@ class KeyCarrier:
     def _accepted(self, holder: Holder, what: str, answer: Result) -> None:
         if answer.code != Code.OK:
             self._tell(holder, "refused", f"{what}: {code_name(answer.code)} {answer.text}".rstrip())
-            raise LinkError(self._link.name, f"refused {what}: {code_name(answer.code)}")
+            raise DataRejected(self._link.name, f"refused {what}: {code_name(answer.code)}")
