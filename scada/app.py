@@ -17,6 +17,7 @@ from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.dr_dispatch.desk import CommandDesk
+from scada.drivers.dmesh.event_cursors import FILE
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.modbus.service import ModbusService
@@ -80,7 +81,9 @@ class Server:
             raise ConfigError(problems)
         historian = await run(Historian(settings.historian, data, clock, reactor, bus))
         keys = KeyStore.open(*key_files(settings))
-        dmesh = DmeshService(settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys)
+        dmesh = DmeshService(
+            settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys, state_file=data / FILE
+        )
         metering = await run(
             MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)
         )

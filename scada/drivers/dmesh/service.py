@@ -5,9 +5,10 @@ in `station` and the modules it uses.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
@@ -18,6 +19,7 @@ from scada.clock import SiteClock
 from scada.commands import GroupOrder, MemberReport
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.door import Door
+from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.link import Link
@@ -32,7 +34,7 @@ from scada.drivers.dmesh.session import Terms
 from scada.drivers.dmesh.show import Display
 from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.transport import Connection
-from scada.errors import LinkError, StartError
+from scada.errors import LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Health, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.settings import DmeshSettings
@@ -59,11 +61,14 @@ class DmeshService:
         registry: Registry,
         keys: KeyStore,
         run_blocking: RunBlocking | None = None,
+        *,
+        state_file: Path | None = None,
     ) -> None:
         self._settings, self._clock, self._reactor = settings, clock, reactor
         self._registry = registry
         self._refusals = RefusalBook(reactor.seconds)
-        self._door = Door(keys, store, clock, settings.credit)
+        run = run_blocking or self._in_thread
+        self._door = Door(keys, store, clock, settings.credit, EventCursors(state_file, run))
         self.factory = DmlpFactory(
             reactor, self, self._door, Terms(settings.handshake_seconds), settings.max_connections, settings.max_unproven
         )
@@ -72,7 +77,7 @@ class DmeshService:
         self._display = Display(sink, registry, clock, self._meshes, self.link_up)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
-            run_blocking=run_blocking or self._in_thread, credit=settings.credit, figures=self._figures,
+            run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_samples=self._display.samples,
         )
@@ -91,6 +96,13 @@ class DmeshService:
     # ------------------------------------------------------------------ life
     def start(self) -> "Deferred[None]":
         """Listen; fails with `StartError`."""
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        try:
+            await self._around.run_blocking(self._door.event_cursors.open)
+        except StorageError as error:
+            raise StartError("dmesh", str(error), "check the space on its disk, and whose file it is") from None
         self._display.registry_changed(self._registry.directory)
         self._unsubscribe = self._registry.subscribe(self._display.registry_changed)
         host, port = self._settings.host, self._settings.port
@@ -98,9 +110,8 @@ class DmeshService:
             self._listening = self._reactor.listenTCP(port, self.factory, BACKLOG, host)
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
-            return fail(StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", "change dmesh.port"))
+            raise StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", "change dmesh.port") from None
         self._loop.start(PUBLISH_S, now=True).addErrback(lambda failure: log.failure("the driver's own loop", failure))
-        return succeed(None)
 
     def stop(self) -> "Deferred[None]":
         """Close every link, say goodbye, stop listening."""
@@ -114,6 +125,7 @@ class DmeshService:
             await maybeDeferred(self._listening.stopListening)
             self._listening = None
         await self.factory.close_all(Reason.SHUTDOWN, FAREWELL_S)
+        await self._around.run_blocking(self._door.event_cursors.close)
 
     # ---------------------------------------------------------- FieldGateway
     def send(self, order: GroupOrder) -> "Deferred[None]":

@@ -164,17 +164,17 @@ class Station:
         turn.addErrback(self._events_failed)
 
     async def _events(self, events: tuple[Event, ...], corr: int) -> None:
-        """Told to every listener, and only then acknowledged; a repeat is acknowledged again and told to nobody."""
+        """Told to every listener, then the cursor is on the disk, then acknowledged; a repeat is told to nobody."""
         cursors, key = self._around.door.event_cursors, (self.link.link_id, self.link.hello.archive_id)
-        known = cursors.get(key, 0)
+        known = cursors.get(key)
         if fresh := [event for event in events if event.sequence > known]:
             modules = await self.book.of(0)
             euis = modules.euis if modules else ()
             told = [self._device_event(event, int(euis[event.index]) if len(euis) else 0) for event in fresh]
             moves = Deferred.fromCoroutine(self._life_cycle(fresh, euis))
             await gatherResults([self._around.tell_events(told), moves], consumeErrors=True)
-            cursors[key] = max(known, *(event.sequence for event in fresh))
-        ack = EventAck(cursors.get(key, 0))
+            await cursors.commit(key, max(event.sequence for event in fresh))
+        ack = EventAck(cursors.get(key))
         self.link.answer(corr, ack) if corr else self.link.send(ack)
 
     def _device_event(self, event: Event, eui: int) -> DeviceEvent:
