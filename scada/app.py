@@ -4,6 +4,7 @@ import gc
 import sys
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
@@ -82,7 +83,8 @@ class Server:
         historian = await run(Historian(settings.historian, data, clock, reactor, bus))
         keys = KeyStore.open(*key_files(settings))
         dmesh = DmeshService(
-            settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys, state_file=data / FILE
+            settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys,
+            state_file=data / FILE, reader=historian.intervals, zone=ZoneInfo(settings.site.timezone),
         )
         metering = await run(
             MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)

@@ -87,6 +87,9 @@ class IntervalReader(Protocol):
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Permanent slots, (n,); -1 where the channel was never seen. Memory."""
 
+    def slot_bound(self) -> int:
+        """Every slot is below this number. Memory."""
+
     def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         """The way back: (EUI, channel) of slots. Memory."""
 

@@ -59,6 +59,19 @@ class RegistrySettings(Section):
     )
 
 
+class CollectionSettings(Section):
+    enabled: bool = Field(True, description="Whether missing hours are asked for (ARCH_READ); they are shown anyway.")
+    depth_days: int = Field(
+        60, ge=1, le=400, description="Days for which modules keep their archive; older holes are given up."
+    )
+    packets_a_day: int = Field(
+        500, ge=1, description="Radio packets that asking may cost a module in one UTC day: relay levels x blocks."
+    )
+    due_after_hours: int = Field(2, ge=0, le=72, description="An hour that is not here this long after its end is missing.")
+    reads_under_way: int = Field(64, ge=1, description="Concentrators that are asked at the same time, at most.")
+    answer_seconds: float = Field(300.0, gt=0, description="Real time after which an unanswered question is over.")
+
+
 class DmeshSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on for concentrators.")
     port: Port = Field(20202, description="TCP port for concentrators (DMLP).")
@@ -66,6 +79,7 @@ class DmeshSettings(Section):
     max_unproven: int = Field(256, ge=1, description="Connections that have not proven their key yet, at most.")
     handshake_seconds: float = Field(10.0, gt=0, description="Real time a connection has to prove its key.")
     credit: int = Field(8, ge=1, le=64, description="Unacknowledged PROFILE blocks a concentrator may have under way.")
+    collection: CollectionSettings = CollectionSettings()
     keys_file: Path | None = Field(None, description="Encrypted key store; default `keys.store` in the data directory.")
     master_key_file: Path | None = Field(
         None, description="Master key of the key store, mode 0600; default `master.key` in the data directory. "

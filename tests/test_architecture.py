@@ -51,6 +51,7 @@ EDGES = {
     "scada/dr_dispatch/trail.py": "the audit's Deferreds",
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
+    "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
     "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/keystore.py": "the key file",

@@ -7,7 +7,9 @@ in `station` and the modules it uses.
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
+import attrs
 from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
@@ -18,6 +20,7 @@ from twisted.python.failure import Failure
 from scada.clock import SiteClock
 from scada.commands import GroupOrder, MemberReport
 from scada.drivers.dmesh.archive import Figures
+from scada.drivers.dmesh.collector import Collector
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
@@ -36,7 +39,7 @@ from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.transport import Connection
 from scada.errors import LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
-from scada.ports import Health, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.settings import DmeshSettings
 from scada.site import MeshView
 
@@ -63,6 +66,8 @@ class DmeshService:
         run_blocking: RunBlocking | None = None,
         *,
         state_file: Path | None = None,
+        reader: IntervalReader | None = None,
+        zone: ZoneInfo | None = None,
     ) -> None:
         self._settings, self._clock, self._reactor = settings, clock, reactor
         self._registry = registry
@@ -75,13 +80,20 @@ class DmeshService:
         self._figures = Figures()
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
         self._display = Display(sink, registry, clock, self._meshes, self.link_up)
+        self._stations: dict[int, Station] = {}             # by link id, those that are up
+        # Without a reader (tests of the protocol) there is no picture of what is held.
+        self.collector = reader and Collector(
+            settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
+            self._stations, run, self._tell_events,
+        )
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_samples=self._display.samples,
         )
-        self._stations: dict[int, Station] = {}             # by link id, those that are up
+        if self.collector:
+            self._around = attrs.evolve(self._around, durable=self.collector.durable, answered=self.collector.heard)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = 0
@@ -111,6 +123,8 @@ class DmeshService:
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
             raise StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", "change dmesh.port") from None
+        if self.collector:
+            self.collector.start()
         self._loop.start(PUBLISH_S, now=True).addErrback(lambda failure: log.failure("the driver's own loop", failure))
 
     def stop(self) -> "Deferred[None]":
@@ -119,6 +133,8 @@ class DmeshService:
 
     async def _stop(self) -> None:
         self._unsubscribe()
+        if self.collector:
+            self.collector.stop()
         if self._loop.running:
             self._loop.stop()
         if self._listening is not None:
@@ -189,6 +205,8 @@ class DmeshService:
             "links_replaced": self._replaced,
             "refused_full": self.factory.counts["full"] + self.factory.counts["displaced"],
         }
+        if self.collector:
+            figures |= attrs.asdict(self.collector.figures) | {"reads_under_way": self.collector.under_way}
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
             figures[f"refused_{reason.name.lower()}"] = self._refusals.counts[reason.name.lower()]
         return figures | {f"dropped_{reason}": count for reason, count in self._rejected.items()}

@@ -41,6 +41,7 @@ from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.rejected import Rejected
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
+from scada.intervals import IntervalBlock, Mark
 from scada.ports import IntervalStore, Registry
 from scada.site import ModuleState
 from scada.timers import cancel
@@ -72,6 +73,8 @@ class Surroundings:
     tell_reports: Callable[[Sequence[MemberReport]], None]
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
+    durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
+    answered: Callable[[int, Packet], None] = lambda link_id, packet: None
 
 
 class Station:
@@ -86,7 +89,8 @@ class Station:
             log.warn("{name}: its archive ends at record {newest}, though {held} was here already; it is taken again",
                      name=link.name, newest=link.hello.newest, held=held)
         self.archive = ArchiveIntake(
-            link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed
+            link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed,
+            around.durable,
         )
         self.groups = GroupSender(link, self.book, around.keys, around.clock, commands, around.run_blocking)
         self._events_turn = DeferredLock()
@@ -101,6 +105,8 @@ class Station:
     def heard(self, delivered: Delivered) -> None:
         """One message."""
         packet = delivered.packet
+        if packet.corr and packet.message.TYPE in ANSWERS:
+            self._around.answered(self.link.link_id, packet)
         if self.link.take_answer(packet):
             return
         match packet.message:
@@ -108,8 +114,8 @@ class Station:
                 self.archive.take_answer(packet.corr, block, delivered.body)
             case ProfileMessage(record=record, block=block):
                 self.archive.take(record, block, delivered.body)
-            case ArchStatus(oldest=oldest):
-                self.archive.moved(oldest)
+            case ArchStatus(oldest=oldest, newest=newest):
+                self.archive.moved(oldest, newest)
             case Samples(record=0) as samples:
                 self._around.tell_samples(self.mesh, self.link.name, samples)
             case Samples(record=record):
@@ -127,6 +133,11 @@ class Station:
                 self._around.tell_stats(self.mesh, stats.nodes)
             case _:
                 self._unexpected(packet)
+
+    @property
+    def commanding(self) -> bool:
+        """Whether a command is on its way to the modules, or its results on their way back."""
+        return self.groups.sending or self._commands.awaited(self._around.clock.seconds())
 
     def rejected(self, what: Rejected) -> None:
         """What came could not be understood: an answer fails, an archive record is kept as evidence and passed."""

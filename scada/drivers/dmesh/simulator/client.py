@@ -31,7 +31,7 @@ class ConcentratorProtocol(Protocol):
     def __init__(self, client: "ConcentratorClient") -> None:
         self._client = client
         self.session = ConcentratorSession(
-            client.state, secrets.token_bytes(16), self._write, self._end, client.now
+            client.state, secrets.token_bytes(16), self._write, self._end, client.now, client.reactor.callLater,
         )
         self._missed = 0
         self._timer: Any = None

@@ -41,7 +41,7 @@ from scada.drivers.dmesh.messages import (
 )
 from scada.drivers.dmesh.numbers import Capability, Code, Reason
 from scada.drivers.dmesh.rejected import Reject, Rejected
-from scada.drivers.dmesh.simulator.answers import FIRMWARE, MODEL, answers
+from scada.drivers.dmesh.simulator.answers import FIRMWARE, MODEL, answers, asks_modules
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Listener, SimModule
 
 ANSWERS_KEPT: Final = 64
@@ -69,6 +69,8 @@ class ConcentratorSession(Listener):
         The connection: bytes to send; end it, with the reason for the log.
     now
         Site time. [s since 1970]
+    later
+        Do something after real seconds; without it at once.
     """
 
     def __init__(
@@ -78,8 +80,11 @@ class ConcentratorSession(Listener):
         write: Callable[[bytes], None],
         close: Callable[[str], None],
         now: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], object] = lambda seconds, do: do(),
     ) -> None:
         self._state, self._nonce, self._write, self._close, self._now = state, nonce, write, close, now
+        self._later = later
+        self._fetching: set[int] = set()        # corr of requests whose answer comes by radio
         self._decoder = FrameDecoder(state.max_frame)
         self.phase = Phase.GREETING
         self.t3 = 20.0                          # s, real time, as the server set it
@@ -260,6 +265,14 @@ class ConcentratorSession(Listener):
             for body in self._answers[corr]:
                 self._secured(body)
             return
+        if asks_modules(self._state, message) and corr not in self._fetching:
+            self._fetching.add(corr)
+            self._later(self._state.trip_s, lambda: self._answer(message, corr))
+        elif corr not in self._fetching:
+            self._answer(message, corr)
+
+    def _answer(self, message: Message, corr: int) -> None:
+        self._fetching.discard(corr)
         bodies = [messages.encode(answer, corr) for answer in self._handle(message)]
         if corr and bodies:
             self._answers[corr] = bodies
