@@ -116,7 +116,8 @@ class Server:
             waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, health=self.health, clock=clock, site=settings.site,
+            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh,
+            health=self.health, clock=clock, site=settings.site,
             hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)

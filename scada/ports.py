@@ -257,6 +257,22 @@ class MeshMonitor(Protocol):
         """One per concentrator of the registry. Memory."""
 
 
+@attrs.frozen(eq=False)
+class CollectionView:
+    """What is held of a concentrator's channels: (n, h) hours from `first` on."""
+
+    index: NDArray[np.int64]            # (n,) subnet index of the channel's module
+    first: int                          # h since 1970
+    wanted: NDArray[np.bool_]           # (n, h) due by now
+    lacking: NDArray[np.bool_]          # (n, h) of them those not held
+    given_up: int                       # what lacks before this hour is not asked for any more
+
+
+class CollectionMonitor(Protocol):
+    def collection(self, concentrator: str) -> CollectionView | None:
+        """None where nothing is known yet. Memory."""
+
+
 class EventSource(Protocol):
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         """Events are acknowledged to the field when every listener's Deferred has fired."""

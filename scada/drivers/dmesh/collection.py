@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import DAY_H, HOUR_S
-from scada.drivers.dmesh.coverage import Coverage, Words, expected, first_held, hours_in
+from scada.drivers.dmesh.coverage import Coverage, Words, as_hours, expected, first_held, hours_in
+from scada.ports import CollectionView
 from scada.tags import TagDef
 
 GIVEN_UP_DAYS: Final = 7                # days beyond the archive's depth for which is shown what was given up
@@ -42,7 +43,9 @@ class Channels:
 class Picture:
     """How a concentrator's collection stands."""
 
+    channels: Channels
     first_day: int                      # days since 1970, UTC
+    should: Words                       # (days, n) hours that are due
     lack: Words                         # (days, n) hours that are due and not held
     missing: int                        # channel-hours within the archive's depth
     given_up: int                       # and beyond it
@@ -50,6 +53,13 @@ class Picture:
     oldest: int                         # oldest missing hour within the depth; -1 if there is none
     newest: int                         # end of the newest hour that any of the channels delivered; 0 if none did
     shares: tuple[float, ...]           # held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due
+
+    def view(self, depth: int) -> CollectionView:
+        """For the page."""
+        given_up = (self.first_day + len(self.lack) - 1 - depth) * DAY_H
+        return CollectionView(
+            self.channels.index, self.first_day * DAY_H, as_hours(self.should), as_hours(self.lack), given_up
+        )
 
     def values(self, now_hour: int) -> NDArray[np.float64]:
         """Of `TAGS`."""
@@ -114,6 +124,6 @@ def look(
         wanted = hours_in(should & period)
         shares.append(1 - hours_in(lack & period) / wanted if wanted else float("nan"))
     return Picture(
-        first_day, lack, hours_in(lack[kept:]), hours_in(lack[:kept]),
+        channels, first_day, should, lack, hours_in(lack[kept:]), hours_in(lack[:kept]),
         tuple(first_day + int(row) for row in np.flatnonzero(lack[:kept].any(axis=1))), oldest, newest, tuple(shares),
     )

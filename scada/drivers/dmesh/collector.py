@@ -27,7 +27,7 @@ from scada.drivers.dmesh.modules import Modules
 from scada.drivers.dmesh.station import Station
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import IntervalBlock, Mark
-from scada.ports import IntervalReader, Registry, TagSink
+from scada.ports import CollectionView, IntervalReader, Registry, TagSink
 from scada.settings import CollectionSettings
 from scada.site import Directory
 from scada.tags import Batch, Device, Quality
@@ -124,6 +124,12 @@ class Collector:
             asked.deadline = self._clock.monotonic() + self._settings.answer_seconds
         elif isinstance(packet.message, Result | Error):
             asked.answered = True
+
+    def view(self, link_id: int) -> CollectionView | None:
+        """How one concentrator stands; from any thread, for pictures are replaced whole."""
+        subnet = self._subnets.get(link_id)
+        picture = subnet.picture if subnet else None
+        return picture.view(self._settings.depth_days) if picture else None
 
     def pictures(self) -> Mapping[int, Picture]:
         """How each concentrator stands, by link id."""

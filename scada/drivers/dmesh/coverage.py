@@ -103,3 +103,10 @@ def expected(since: NDArray[np.int64], until: int, first_day: int, days: int) ->
 def hours_in(words: Words) -> int:
     """Channel-hours in some words."""
     return int(np.bitwise_count(words).sum(dtype=np.int64))
+
+
+def as_hours(words: Words) -> NDArray[np.bool_]:
+    """(days, n) words -> (n, 24 days) hours."""
+    parts = np.ascontiguousarray(words.T.astype("<u4")).view(np.uint8).reshape(words.shape[1], len(words), 4)
+    bits = np.unpackbits(parts, axis=2, bitorder="little")[:, :, :DAY_H]
+    return bits.reshape(words.shape[1], -1).astype(np.bool_)

@@ -39,7 +39,7 @@ from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.transport import Connection
 from scada.errors import LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
-from scada.ports import Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.settings import DmeshSettings
 from scada.site import MeshView
 
@@ -171,6 +171,10 @@ class DmeshService:
             self._meshes.get(one.link_id, Mesh()).view(one.name, link_up=self.link_up(one.link_id))
             for one in self._registry.directory.site.concentrators
         )
+
+    def collection(self, concentrator: str) -> CollectionView | None:
+        known = self._registry.directory.concentrator.get(concentrator)
+        return self.collector.view(known.link_id) if known and self.collector else None
 
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         return _enter(self._event_listeners, listener)

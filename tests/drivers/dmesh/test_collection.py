@@ -121,6 +121,15 @@ def test_who_has_nothing_is_asked_again_after_a_minute_and_then_after_two(tmp_pa
     assert [len(turns(site, wire, seconds)) for seconds in (5, 50, 15, 100, 30)] == [1, 0, 1, 0, 1]
 
 
+def test_the_radio_budget_of_the_day_ends_the_asking(tmp_path: Path) -> None:
+    """A budget of one packet: asked once, and not again after the wait is over."""
+    site = site_with(tmp_path, packets_a_day=1)
+    wire = holed(site)
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+
+    assert [len(turns(site, wire, seconds)) for seconds in (5, 300)] == [1, 0]
+
+
 def test_nothing_is_asked_while_a_command_is_under_way(tmp_path: Path) -> None:
     """From its sending until its final report, or until nobody may execute it any more."""
     site = site_with(tmp_path)
