@@ -142,8 +142,8 @@ def test_nothing_is_asked_while_a_command_is_under_way(tmp_path: Path) -> None:
     assert len(turns(site, wire, 5)) == 1
 
 
-def test_nothing_is_asked_while_history_is_still_coming_or_the_clock_is_not_trusted(tmp_path: Path) -> None:
-    """HELLO said there are nine records and one is here."""
+def test_nothing_is_asked_while_history_is_still_coming(tmp_path: Path) -> None:
+    """HELLO said there are two records and one is here."""
     site = site_with(tmp_path)
     wire = Wire(site.service, Peer(hello(newest=2))).shake()
     block = day()
