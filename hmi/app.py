@@ -7,7 +7,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hmi import api, errors, frame, i18n, security
 from hmi.assets import Assets
-from hmi.pages import account, alarms, audit, balance, dispatch, login, mesh, meter, meters, overview, tags, transformer
+from hmi.pages import (
+    account,
+    alarms,
+    audit,
+    balance,
+    collection,
+    dispatch,
+    login,
+    mesh,
+    meter,
+    meters,
+    overview,
+    tags,
+    transformer,
+)
 from hmi.services import Services
 from hmi.sessions import Sessions
 
@@ -31,7 +45,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     gate = login.Gate(services, sessions)
     app.register_blueprint(login.make(services, sessions, gate))
     app.register_blueprint(account.make(services, sessions))
-    for page in (overview, transformer, balance, mesh, meters, meter, dispatch, alarms, audit, tags):
+    for page in (overview, transformer, balance, mesh, collection, meters, meter, dispatch, alarms, audit, tags):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))
     return app

@@ -65,6 +65,7 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("overview.page", _("Overview")),
         ("balance.index", _("Balance")),
         ("mesh.page", _("Network")),
+        ("collection.page", _("Collection")),
         ("meters.index", _("Meters")),
         ("dispatch.page", _("Load shedding")),
         ("alarms.page", _("Alarms")),

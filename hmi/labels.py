@@ -42,7 +42,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "cover_open": _l("cover open"), "battery_low": _l("battery low"), "power_down": _l("supply lost"),
     "clock_stepped": _l("clock was wrong"), "module_lost": _l("module lost"), "actuator_fault": _l("actuator fault"),
     "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
-    "link_replaced": _l("second connection with the same key"),
+    "link_replaced": _l("second connection with the same key"), "hours_given_up": _l("missing hours given up"),
     "imbalance": _l("imbalance above the limit"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves

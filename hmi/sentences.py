@@ -175,6 +175,8 @@ SENTENCES: Final = (
     _l("results come faster than they can be stored"),
     _l("the result store failed: %(why)s"),
     _l("not running"),
+    _l("%(why)s (merged segments cannot be deleted)"),
+    _l("damaged month files in %(path)s, their hours are shown as missing: %(names)s"),
     _l("%(n)s damaged places in the journal; kept in %(path)s"),
     _l("%(n)s blocks do not match their check sum and are shown as missing"),
     _l("%(url)s does not answer: %(why)s"),

@@ -12,6 +12,7 @@ from scada.ports import (
     AlarmBook,
     Audit,
     Balances,
+    CollectionMonitor,
     Desk,
     Health,
     LiveReader,
@@ -52,6 +53,7 @@ class Services:
     alarms: AlarmBook
     desk: Desk
     mesh: MeshMonitor
+    collection: CollectionMonitor
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

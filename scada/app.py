@@ -4,6 +4,7 @@ import gc
 import sys
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
@@ -17,6 +18,7 @@ from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.dr_dispatch.desk import CommandDesk
+from scada.drivers.dmesh.event_cursors import FILE
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.modbus.service import ModbusService
@@ -81,7 +83,9 @@ class Server:
         historian = await run(Historian(settings.historian, data, clock, reactor, bus))
         keys = KeyStore.open(*key_files(settings))
         dmesh = DmeshService(
-            settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys, audit=registry.audit
+            settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys,
+            state_file=data / FILE, reader=historian.intervals, zone=ZoneInfo(settings.site.timezone),
+            audit=registry.audit,
         )
         metering = await run(
             MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)
@@ -113,7 +117,8 @@ class Server:
             waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, health=self.health, clock=clock, site=settings.site,
+            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh,
+            health=self.health, clock=clock, site=settings.site,
             hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)

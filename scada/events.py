@@ -20,6 +20,7 @@ class EventCode(IntEnum):
     CONCENTRATOR_RESTARTED = 16
     ARCHIVE_FULL = 17
     LINK_REPLACED = 18                  # made by the server: a second connection proved the key of the first
+    HOURS_GIVEN_UP = 19                 # made by the server: a day is beyond the archive, with hours missing
 
 
 @attrs.frozen

@@ -87,6 +87,9 @@ class IntervalReader(Protocol):
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Permanent slots, (n,); -1 where the channel was never seen. Memory."""
 
+    def slot_bound(self) -> int:
+        """Every slot is below this number. Memory."""
+
     def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         """The way back: (EUI, channel) of slots. Memory."""
 
@@ -252,6 +255,22 @@ class MeshMonitor(Protocol):
 
     def views(self) -> tuple[MeshView, ...]:
         """One per concentrator of the registry. Memory."""
+
+
+@attrs.frozen(eq=False)
+class CollectionView:
+    """What is held of a concentrator's channels: (n, h) hours from `first` on."""
+
+    index: NDArray[np.int64]            # (n,) subnet index of the channel's module
+    first: int                          # h since 1970
+    wanted: NDArray[np.bool_]           # (n, h) due by now
+    lacking: NDArray[np.bool_]          # (n, h) of them those not held
+    given_up: int                       # what lacks before this hour is not asked for any more
+
+
+class CollectionMonitor(Protocol):
+    def collection(self, concentrator: str) -> CollectionView | None:
+        """None where nothing is known yet. Memory."""
 
 
 class EventSource(Protocol):

@@ -90,6 +90,19 @@ class SerialSettings(Section):
     answer_seconds: float = Field(2.0, gt=0, le=60, description="Silence after which the next concentrator is asked.")
 
 
+class CollectionSettings(Section):
+    enabled: bool = Field(True, description="Whether missing hours are asked for (ARCH_READ); they are shown anyway.")
+    depth_days: int = Field(
+        60, ge=1, le=400, description="Days for which modules keep their archive; older holes are given up."
+    )
+    packets_a_day: int = Field(
+        500, ge=1, description="Radio packets that asking may cost a module in one UTC day: relay levels x blocks."
+    )
+    due_after_hours: int = Field(2, ge=0, le=72, description="An hour that is not here this long after its end is missing.")
+    reads_under_way: int = Field(64, ge=1, description="Concentrators that are asked at the same time, at most.")
+    answer_seconds: float = Field(300.0, gt=0, description="Real time after which an unanswered question is over.")
+
+
 class DmeshSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on for concentrators.")
     port: Port = Field(20202, description="TCP port for concentrators (DMLP).")
@@ -105,6 +118,7 @@ class DmeshSettings(Section):
         168.0, ge=0, description="Real time for which the key before is still good after a change, once the new one has "
         "proven itself."
     )
+    collection: CollectionSettings = CollectionSettings()
     keys_file: Path | None = Field(None, description="Encrypted key store; default `keys.store` in the data directory.")
     master_key_file: Path | None = Field(
         None, description="Master key of the key store, mode 0600; default `master.key` in the data directory. "

@@ -52,6 +52,8 @@ EDGES = {
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
     "scada/drivers/dmesh/caller.py": "calls, and the waits between them",
+    "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
+    "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",

@@ -24,6 +24,7 @@ PRIORITY: Final[dict[str, Priority]] = {
     "concentrator_restarted": Priority.LOW,
     "archive_full": Priority.HIGH,
     "link_replaced": Priority.MEDIUM,
+    "hours_given_up": Priority.LOW,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
@@ -32,7 +33,9 @@ CODE: Final[dict[str, int]] = {
     **{code.name.lower(): int(code) for code in EventCode},
 }
 
-MOMENTARY: Final = frozenset({EventCode.CLOCK_STEPPED, EventCode.CONCENTRATOR_RESTARTED, EventCode.LINK_REPLACED})
+MOMENTARY: Final = frozenset({
+    EventCode.CLOCK_STEPPED, EventCode.CONCENTRATOR_RESTARTED, EventCode.LINK_REPLACED, EventCode.HOURS_GIVEN_UP,
+})
 """Things that happen and are over: the field sends no end for them, so the end is made here."""
 
 

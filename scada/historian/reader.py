@@ -32,6 +32,9 @@ class BlockReader:
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         return self._book().find(eui, channel)
 
+    def slot_bound(self) -> int:
+        return self._book().bound
+
     def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         return self._book().channels(slots)
 

@@ -59,6 +59,11 @@ class SlotBook:
     def __len__(self) -> int:
         return sum(len(table.slots) for table in self._tables)
 
+    @property
+    def bound(self) -> int:
+        """Every slot is below this number. Any thread."""
+        return len(self._used)
+
     def find(self, eui: Euis, channel: Channels) -> Slots:
         """Slots of channels, -1 where never seen. Any thread."""
         first, *others = self._tables

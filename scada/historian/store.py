@@ -126,6 +126,9 @@ class EmbeddedIntervals:
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         return self.reader.slots(eui, channel)
 
+    def slot_bound(self) -> int:
+        return self.reader.slot_bound()
+
     def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         return self.reader.channels(slots)
 

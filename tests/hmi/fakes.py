@@ -33,6 +33,7 @@ from scada.ports import (
     Alarm,
     AlarmState,
     AuditRow,
+    CollectionView,
     Consumption,
     Health,
     Priority,
@@ -527,6 +528,22 @@ class FakeMesh:
         return tuple(views)
 
 
+class FakeCollection:
+    """C01 lacks an hour of yesterday at its first module, and two that were given up; nothing is known of C02."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self.hour = clock.hour()
+
+    def collection(self, concentrator: str) -> CollectionView | None:
+        if concentrator != "C01":
+            return None
+        first, hours = self.hour - 240, 240
+        wanted, lacking = np.ones((2, hours), dtype=bool), np.zeros((2, hours), dtype=bool)
+        wanted[:, -2:] = False
+        lacking[0, [3, 4, hours - 30]] = True
+        return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
+
+
 class World:
     """All of it, wired; `tick` lets a second of the district pass."""
 
@@ -568,6 +585,7 @@ class World:
             alarms=self.alarms,
             desk=self.desk,
             mesh=self.mesh,
+            collection=FakeCollection(clock),
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),

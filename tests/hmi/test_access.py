@@ -21,6 +21,7 @@ EXPECTED = {
     "balance.index": STAFF,
     "balance.page": STAFF,
     "mesh.page": STAFF,
+    "collection.page": STAFF,
     "mesh.adopt": ADOPT,
     "meters.index": STAFF,
     "meter.page": STAFF,

@@ -28,6 +28,10 @@ PAGES = [
     "/balance/BG-T01?span=month",
     "/network",
     "/network?concentrator=C02",
+    "/collection",
+    "/collection?concentrator=C01",
+    "/collection?concentrator=C01&module=C01-001",
+    "/collection?concentrator=C02",
     "/meters",
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
@@ -438,3 +442,23 @@ def test_an_empty_site_has_words_for_it(world: World, app: Flask, person: Callab
         ("/meters", "Nothing found"),
     ):
         assert said in client.get(path).text
+
+
+def test_collection_tells_missing_hours_from_given_up_ones_and_unknown_ones(person: Callable[..., Person]) -> None:
+    """One hour of yesterday is missing, two long ago were given up; of C02 nothing is known, which is no 100 %."""
+    client = person("viewer").client
+    rows = {}
+    for path in ("/collection", "/collection?concentrator=C01"):
+        body = client.get(path).text.split("<tbody>")[1].split("</tbody>")[0]
+        for row in body.split("</tr>")[:-1]:
+            name = re.search(r">([^<]+)</a>", row)
+            assert name
+            rows[name.group(1)] = re.findall(r">(–|100 %|[▼✖] [\d.]+ %)<", row)
+    hours = client.get("/collection?concentrator=C01&module=C01-001").text.split("<tbody>")[1].split("</tbody>")[0]
+
+    assert (rows["C01"].count("▼ 97.9 %"), sum("✖" in one for one in rows["C01"])) == (1, 1)
+    assert (rows["C01-001"].count("▼ 95.8 %"), sum("✖" in one for one in rows["C01-001"])) == (1, 1)
+    assert set(rows["C01-002"]) == set(rows["C02"]) | {"100 %"} == {"–", "100 %"}
+    assert (hours.count("▼"), hours.count("✖")) == (1, 2)
+    assert client.get("/collection?concentrator=nobody").status_code == 404
+    assert client.get("/collection?concentrator=C01&module=nobody").status_code == 404

@@ -21,7 +21,7 @@ from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.rejected import Rejected
 from scada.errors import DataRejected, LinkError, StorageError
-from scada.intervals import HOURLY, MISSING, IntervalBlock, Provenance, Quarantined
+from scada.intervals import HOURLY, MISSING, IntervalBlock, Mark, Provenance, Quarantined
 from scada.ports import IntervalStore
 
 FIRST_YEAR_H: Final = 262_968           # 2000-01-01T00Z: no pulse module is older
@@ -84,15 +84,17 @@ class ArchiveIntake:
     def __init__(
         self, link: Link, book: ModuleBook, store: IntervalStore, clock: SiteClock, cursor: int, credit: int,
         figures: Figures, on_commit: Callable[[int], None] = lambda end_hour: None,
+        on_durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None,
     ) -> None:
         self._link, self._book, self._store, self._clock = link, book, store, clock
         self._credit, self._figures, self._on_commit = credit, figures, on_commit
+        self._on_durable = on_durable
         self._archive = link.hello.archive_id
         self.cursor = cursor                                # as READY told it
         self._taken = self._told = self.cursor
-        self._oldest = link.hello.oldest
+        self._oldest, self._newest = link.hello.oldest, link.hello.newest
         self._waiting: deque[Record] = deque()
-        self._answering = 0                                 # records that were asked for and are under way
+        self.answering = 0                                  # records that were asked for and are under way
         self._halted = False
 
     @property
@@ -132,17 +134,22 @@ class ArchiveIntake:
         """One PROFILE that was asked for: it is acknowledged by corr and moves no cursor."""
         if self._halted:
             return
-        if self._answering >= self._credit:
+        if self.answering >= self._credit:
             self._halt(Reason.PROTOCOL, f"more than {self._credit} unacknowledged answers")
             return
-        self._answering += 1
+        self.answering += 1
         Deferred.fromCoroutine(self._keep(0, block, body)).addCallbacks(
             self._kept_answer, self._failed, callbackArgs=(corr,)
         )
 
-    def moved(self, oldest: int) -> None:
+    def moved(self, oldest: int, newest: int) -> None:
         """ARCH_STATUS: records below `oldest` were overwritten in the concentrator."""
-        self._oldest = max(self._oldest, oldest)
+        self._oldest, self._newest = max(self._oldest, oldest), max(self._newest, newest)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything the concentrator said it has is here: nothing more comes by itself."""
+        return not self._waiting and self.cursor >= self._newest
 
     def halt(self) -> None:
         """The link is gone: what is under way may still become durable, but nothing is acknowledged any more."""
@@ -166,10 +173,12 @@ class ArchiveIntake:
             return
         assert modules is not None
         try:
-            await self._store.commit(to_interval_block(decoded, modules, provenance, self._clock.now()))
+            kept = to_interval_block(decoded, modules, provenance, self._clock.now())
+            mark = await self._store.commit(kept)
         except DataRejected as problem:                     # e.g. of the year 2300, while our own time is not trusted
             await self._quarantine(provenance, str(problem), body)
             return
+        self._on_durable(mark, kept)
         self._figures.blocks += 1
         self._figures.readings += int(np.count_nonzero(decoded.counts != MISSING))
         self._on_commit(decoded.first_hour + decoded.counts.shape[1] * decoded.interval_s // HOURLY)
@@ -201,7 +210,7 @@ class ArchiveIntake:
             self._acknowledge()
 
     def _kept_answer(self, _: None, corr: int) -> None:
-        self._answering -= 1
+        self.answering -= 1
         if not self._halted:
             self._link.send(ArchAck(self.cursor, self._credit), corr)
 

@@ -1,6 +1,7 @@
 """What a session asks of the server while it runs: the keys of a link, the content of READY, the time."""
 
 from scada.clock import SiteClock
+from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.keyring import Key
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.messages import Hello, Ready
@@ -11,10 +12,12 @@ from scada.ports import IntervalStore
 class Door:
     """Implements `session.Gate`."""
 
-    def __init__(self, keys: KeyStore, store: IntervalStore, clock: SiteClock, credit: int) -> None:
+    def __init__(
+        self, keys: KeyStore, store: IntervalStore, clock: SiteClock, credit: int, event_cursors: EventCursors
+    ) -> None:
         self._keys, self._store, self._clock, self._credit = keys, store, clock, credit
         self._turns: dict[int, int] = {}                    # proofs that failed one after the other, of links with two keys
-        self.event_cursors: dict[tuple[int, int], int] = {}             # (link id, archive id) -> highest sequence
+        self.event_cursors = event_cursors
 
     def keys(self, hello: Hello) -> tuple[Key, ...]:
         """While a key is being changed, and the proof failed with one, the next attempt begins with another."""
@@ -38,9 +41,9 @@ class Door:
     def ready(self, hello: Hello) -> Ready:
         seconds, good = self.time()
         key = hello.link_id, hello.archive_id
-        if 0 < hello.newest_event < self.event_cursors.get(key, 0):
-            del self.event_cursors[key]                     # it counts anew: what comes now is not what was told before
-        return Ready(seconds, self.archive_cursor(hello), self.event_cursors.get(key, 0), self._credit, good)
+        if 0 < hello.newest_event < self.event_cursors.get(key):
+            self.event_cursors.forget(key)                    # it counts anew: what comes now is not what was told before
+        return Ready(seconds, self.archive_cursor(hello), self.event_cursors.get(key), self._credit, good)
 
     def archive_cursor(self, hello: Hello) -> int:
         """Where an archive goes on: behind what is held, unless its numbers went back under the same archive id.

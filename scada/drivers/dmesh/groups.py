@@ -42,19 +42,30 @@ class CommandLog:
     def __init__(self) -> None:
         self._members: OrderedDict[bytes, dict[int, int]] = OrderedDict()          # command -> index -> EUI
         self._told: dict[bytes, dict[int, tuple[MemberState, str]]] = {}
+        self._awaited: dict[bytes, int] = {}                # command -> until when its final report may come
 
-    def enter(self, command_id: bytes, members: Iterable[tuple[int, int]]) -> None:
+    def enter(self, command_id: bytes, members: Iterable[tuple[int, int]], not_after: int = 0) -> None:
+        """`not_after`: site time from which on nobody executes it any more. [s since 1970]"""
+        if not_after:
+            self._awaited[command_id] = not_after
         self._members[command_id] = dict(members)
         self._told.setdefault(command_id, {})
         if len(self._members) > KEPT:
             oldest, _ = self._members.popitem(last=False)
             self._told.pop(oldest, None)
+            self._awaited.pop(oldest, None)
+
+    def awaited(self, now: int) -> bool:
+        """Whether modules may still be executing a command, so that the radio is theirs. `now`: site time [s]."""
+        return any(now <= until for until in self._awaited.values())
 
     def members(self, command_id: bytes) -> dict[int, int] | None:
         return self._members.get(command_id)
 
     def news(self, report: CommandReport, link_id: int, at: int) -> list[MemberReport]:
         """What a report says that was not told before. Members are those that were addressed."""
+        if report.final:
+            self._awaited.pop(report.command_id, None)
         members, told = self._members[report.command_id], self._told[report.command_id]
         found = []
         for index, (state, reason) in states(report, members).items():
@@ -101,6 +112,10 @@ class GroupSender:
         """Fires when the concentrator took the order; see `FieldGateway.send`."""
         return self._turn.run(lambda: Deferred.fromCoroutine(self._send(order)))
 
+    @property
+    def sending(self) -> bool:
+        return bool(self._turn.locked)
+
     async def inquire(self, command_id: bytes) -> bool:
         """Whether the concentrator knows the command; its report follows by itself."""
         if self._log.members(command_id) is None:
@@ -119,7 +134,7 @@ class GroupSender:
         key = await self._prepare(order)
         counter = await self._stored(self._keys.next_counter, self._clock.seconds())
         self._in_time(order)                                # preparing took its time
-        self._log.enter(order.command_id, order.members)
+        self._log.enter(order.command_id, order.members, order.not_after)
         command = GroupCommand(
             command_id=order.command_id,
             group=order.group,

@@ -79,6 +79,10 @@ class Link:
         self._pending[corr] = (answer, self._reactor.callLater(wait, self._late, corr, message, wait, 1))
         return answer
 
+    def begin(self, message: Message) -> int:
+        """Send a request whose answers come one by one; returns the corr they will carry."""
+        return self.connection.request(message)
+
     async def ask(self, message: Message, of: type[A], within: float | None = None) -> A | Result:
         """The answer as one of the expected kind, or the RESULT that came instead; `DataRejected` for anything else."""
         answer = await self.request(message, within)

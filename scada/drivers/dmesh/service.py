@@ -7,9 +7,12 @@ in `station` and the modules it uses.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
-from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred, succeed
+import attrs
+from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
@@ -21,7 +24,9 @@ from scada.clock import SiteClock
 from scada.commands import Actor, GroupOrder, MemberReport, Origin, Role
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
+from scada.drivers.dmesh.collector import Collector
 from scada.drivers.dmesh.door import Door
+from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
@@ -39,9 +44,9 @@ from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.tls import Files, TlsProtocol, context, valid_until
 from scada.drivers.dmesh.transport import Connection
 from scada.drivers.dmesh.turns import Port, SerialLine
-from scada.errors import ConfigError, LinkError, StartError
+from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
-from scada.ports import Audit, Health, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
 
@@ -69,25 +74,37 @@ class DmeshService:
         keys: KeyStore,
         run_blocking: RunBlocking | None = None,
         audit: Audit | None = None,
+        *,
+        state_file: Path | None = None,
+        reader: IntervalReader | None = None,
+        zone: ZoneInfo | None = None,
     ) -> None:
         self._settings, self._clock, self._reactor = settings, clock, reactor
         self._registry, self._audit = registry, audit
         self._refusals = RefusalBook(reactor.seconds)
-        self._door = Door(keys, store, clock, settings.credit)
+        run = run_blocking or self._in_thread
+        self._door = Door(keys, store, clock, settings.credit, EventCursors(state_file, run))
         self.factory = DmlpFactory(
             reactor, self, self._door, Terms(settings.handshake_seconds), settings.max_connections, settings.max_unproven
         )
         self._figures = Figures()
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
         self._display = Display(sink, registry, clock, self._meshes, self.link_up)
+        self._stations: dict[int, Station] = {}             # by link id, those that are up
+        # Without a reader (tests of the protocol) there is no picture of what is held.
+        self.collector = reader and Collector(
+            settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
+            self._stations, run, self._tell_events,
+        )
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
-            run_blocking=run_blocking or self._in_thread, credit=settings.credit, figures=self._figures,
+            run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_samples=self._display.samples, tell_keys=self._tell_keys,
             key_grace=round(settings.key_grace_hours * 3600),
         )
-        self._stations: dict[int, Station] = {}             # by link id, those that are up
+        if self.collector:
+            self._around = attrs.evolve(self._around, durable=self.collector.durable, answered=self.collector.heard)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = self._repeated = 0
@@ -109,6 +126,13 @@ class DmeshService:
     # ------------------------------------------------------------------ life
     def start(self) -> "Deferred[None]":
         """Listen; fails with `StartError`."""
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        try:
+            await self._around.run_blocking(self._door.event_cursors.open)
+        except StorageError as error:
+            raise StartError("dmesh", str(error), "check the space on its disk, and whose file it is") from None
         self._display.registry_changed(self._registry.directory)
         self._unsubscribe = self._registry.subscribe(self._display.registry_changed)
         tls = self._settings.tls
@@ -121,17 +145,18 @@ class DmeshService:
                 self._listen("dmesh.tls.port", tls.port, WrappedFactory(self.factory, wrap))
             if self._settings.plain:
                 self._listen("dmesh.port", self._settings.port, self.factory)
-        except (StartError, ConfigError) as error:
+        except (StartError, ConfigError):
             for port in self._listening:
                 port.stopListening()
             self._listening = []
-            return fail(error)
+            raise
         for caller in self._callers:
             caller.start()
         for line in self._ports:
             line.start()
+        if self.collector:
+            self.collector.start()
         self._loop.start(PUBLISH_S, now=True).addErrback(lambda failure: log.failure("the driver's own loop", failure))
-        return succeed(None)
 
     def stop(self) -> "Deferred[None]":
         """Close every link, say goodbye, stop listening."""
@@ -139,6 +164,8 @@ class DmeshService:
 
     async def _stop(self) -> None:
         self._unsubscribe()
+        if self.collector:
+            self.collector.stop()
         if self._loop.running:
             self._loop.stop()
         for caller in self._callers:
@@ -151,6 +178,7 @@ class DmeshService:
             if port.line is not None:
                 port.line.farewell(Reason.SHUTDOWN)
             port.stop()
+        await self._around.run_blocking(self._door.event_cursors.close)
 
     # ---------------------------------------------------------- FieldGateway
     def send(self, order: GroupOrder) -> "Deferred[None]":
@@ -180,6 +208,10 @@ class DmeshService:
             self._meshes.get(one.link_id, Mesh()).view(one.name, link_up=self.link_up(one.link_id))
             for one in self._registry.directory.site.concentrators
         )
+
+    def collection(self, concentrator: str) -> CollectionView | None:
+        known = self._registry.directory.concentrator.get(concentrator)
+        return self.collector.view(known.link_id) if known and self.collector else None
 
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         return _enter(self._event_listeners, listener)
@@ -231,6 +263,8 @@ class DmeshService:
         }
         if self._contexts:
             figures["tls_days_left"] = self._tls_days
+        if self.collector:
+            figures |= attrs.asdict(self.collector.figures) | {"reads_under_way": self.collector.under_way}
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
             figures[f"refused_{reason.name.lower()}"] = self._refusals.counts[reason.name.lower()]
         return figures | {f"dropped_{reason}": count for reason, count in self._rejected.items()}

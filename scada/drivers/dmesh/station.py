@@ -42,6 +42,7 @@ from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
+from scada.intervals import IntervalBlock, Mark
 from scada.ports import IntervalStore, Registry
 from scada.site import ModuleState
 from scada.timers import cancel
@@ -75,6 +76,8 @@ class Surroundings:
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
     key_grace: int                      # s, real time
+    durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
+    answered: Callable[[int, Packet], None] = lambda link_id, packet: None
 
 
 class Station:
@@ -89,7 +92,8 @@ class Station:
             log.warn("{name}: its archive ends at record {newest}, though {held} was here already; it is taken again",
                      name=link.name, newest=link.hello.newest, held=held)
         self.archive = ArchiveIntake(
-            link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed
+            link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed,
+            around.durable,
         )
         self.groups = GroupSender(link, self.book, around.keys, around.clock, commands, around.run_blocking)
         self._keys = KeyCarrier(
@@ -120,6 +124,8 @@ class Station:
     def heard(self, delivered: Delivered) -> None:
         """One message."""
         packet = delivered.packet
+        if packet.corr and packet.message.TYPE in ANSWERS:
+            self._around.answered(self.link.link_id, packet)
         if self.link.take_answer(packet):
             return
         match packet.message:
@@ -127,8 +133,8 @@ class Station:
                 self.archive.take_answer(packet.corr, block, delivered.body)
             case ProfileMessage(record=record, block=block):
                 self.archive.take(record, block, delivered.body)
-            case ArchStatus(oldest=oldest):
-                self.archive.moved(oldest)
+            case ArchStatus(oldest=oldest, newest=newest):
+                self.archive.moved(oldest, newest)
             case Samples(record=0) as samples:
                 self._around.tell_samples(self.mesh, self.link.name, samples)
             case Samples(record=record):
@@ -146,6 +152,11 @@ class Station:
                 self._around.tell_stats(self.mesh, stats.nodes)
             case _:
                 self._unexpected(packet)
+
+    @property
+    def commanding(self) -> bool:
+        """Whether a command is on its way to the modules, or its results on their way back."""
+        return self.groups.sending or self._commands.awaited(self._around.clock.seconds())
 
     def rejected(self, what: Rejected) -> None:
         """What came could not be understood: an answer fails, an archive record is kept as evidence and passed."""
@@ -183,17 +194,17 @@ class Station:
         turn.addErrback(self._events_failed)
 
     async def _events(self, events: tuple[Event, ...], corr: int) -> None:
-        """Told to every listener, and only then acknowledged; a repeat is acknowledged again and told to nobody."""
+        """Told to every listener, then the cursor is on the disk, then acknowledged; a repeat is told to nobody."""
         cursors, key = self._around.door.event_cursors, (self.link.link_id, self.link.hello.archive_id)
-        known = cursors.get(key, 0)
+        known = cursors.get(key)
         if fresh := [event for event in events if event.sequence > known]:
             modules = await self.book.of(0)
             euis = modules.euis if modules else ()
             told = [self._device_event(event, int(euis[event.index]) if len(euis) else 0) for event in fresh]
             moves = Deferred.fromCoroutine(self._life_cycle(fresh, euis))
             await gatherResults([self._around.tell_events(told), moves], consumeErrors=True)
-            cursors[key] = max(known, *(event.sequence for event in fresh))
-        ack = EventAck(cursors.get(key, 0))
+            await cursors.commit(key, max(event.sequence for event in fresh))
+        ack = EventAck(cursors.get(key))
         self.link.answer(corr, ack) if corr else self.link.send(ack)
 
     def _device_event(self, event: Event, eui: int) -> DeviceEvent:

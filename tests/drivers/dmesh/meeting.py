@@ -92,7 +92,7 @@ class Meeting:
         seconds = self.clock.real
         self.session = ConcentratorSession(
             self.state, bytes(15) + bytes([self.carried % 256]), self._to_server.append, lambda reason: None,
-            lambda: float(self.clock.seconds()), lambda: float(seconds()),
+            lambda: float(self.clock.seconds()), real=lambda: float(seconds()),
         )
         self.session.start()
         whole = self.carry(frames)

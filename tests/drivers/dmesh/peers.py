@@ -1,6 +1,7 @@
 """A concentrator for tests, written from docs/dmlp.md on the codec alone, and fakes of what the service is handed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -321,14 +322,18 @@ def run_now(function: Callable[..., Any], *args: Any) -> "Deferred[Any]":
     return succeed(function(*args))
 
 
-def bench(tmp_path: Any, *, trusted: bool = True, automatic: bool = True, **settings: Any) -> Bench:
+def bench(
+    tmp_path: Any, *, trusted: bool = True, automatic: bool = True, state_file: Path | None = None, **settings: Any
+) -> Bench:
     reactor = MemoryReactorClock()
     clock = site_clock(reactor, trusted=trusted)
     bus = TagBus(clock, reactor)
     store, registry = Store(automatic=automatic), RegistryBook()
     keys = KeyStore.open(tmp_path / "keys.store", tmp_path / "master.key")
     keys.add_link(LINK_ID, LINK_KEY)
-    service = DmeshService(DmeshSettings(**settings), clock, reactor, bus, store, registry, keys, run_now)
+    service = DmeshService(
+        DmeshSettings(**settings), clock, reactor, bus, store, registry, keys, run_now, state_file=state_file
+    )
     service.start()
     return Bench(reactor, clock, bus, store, registry, keys, service)
 

@@ -314,12 +314,14 @@ def test_what_is_asked_for_is_answered_with_record_zero() -> None:
         one.hour(number)
     _, peer = one.session(cursor=4)
     corr = peer.send(ArchRead(HOUR + 1, 2, sets.bitmap([3])), request=True)
-    blocks = [profiles.decode(message.block) for message in peer.answer(corr)]
+    *records, last = peer.answer(corr)
+    blocks = [profiles.decode(message.block) for message in records]
 
     peer.send_body(messages.encode(ArchAck(99, 1), corr))
 
     assert one.acknowledged == [4]
-    assert [message.record for message in peer.answer(corr)] == [0, 0]
+    assert [message.record for message in records] == [0, 0]
+    assert last == Result(int(Code.OK))
     assert [(block.first_hour, block.index.tolist()) for block in blocks if isinstance(block, profiles.Profile)] == [
         (HOUR + 1, [3]), (HOUR + 2, [3])
     ]

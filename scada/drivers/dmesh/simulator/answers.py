@@ -26,7 +26,7 @@ from scada.drivers.dmesh.messages import (
     TimeSet,
 )
 from scada.drivers.dmesh.numbers import Code
-from scada.drivers.dmesh.simulator.state import ConcentratorState
+from scada.drivers.dmesh.simulator.state import WRAPPING, ConcentratorState
 
 LONGEST_ROUND_TRIP_MS: Final = 5000
 MODEL: Final = "J100UC (simulated)"
@@ -66,8 +66,18 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
     return ()
 
 
+def asks_modules(state: ConcentratorState, message: Message) -> bool:
+    """Whether the answer must be fetched by radio, which takes its time."""
+    return isinstance(message, ArchRead) and bool(
+        state.fetched(sets.indices(message.modules), message.first, message.hours)
+    )
+
+
 def _read(state: ConcentratorState, message: ArchRead) -> tuple[Message, ...]:
-    """Records that cover what is asked for, at most `credit`; record number 0 moves no cursor."""
+    """What covers the hours asked for, here or in the modules, at most `credit` blocks, and that this is all.
+
+    Record number 0 moves no cursor.
+    """
     wanted = set(sets.indices(message.modules))
     found = [
         record for record in state.archive.covering(message.first, message.hours)
@@ -82,7 +92,13 @@ def _read(state: ConcentratorState, message: ArchRead) -> tuple[Message, ...]:
             counts=held.counts[rows], status=held.status[rows],
         )
         blocks.append(ProfileMessage(0, profiles.encode(part)))
-    return tuple(blocks) or (_result(Code.UNKNOWN),)
+    fetched = [
+        ProfileMessage(0, block)
+        for one in state.fetched(wanted, message.first, message.hours)
+        for block in profiles.split(one, state.max_frame - WRAPPING)
+    ]
+    blocks = (blocks + fetched)[-message.credit:]
+    return (*blocks, _result(Code.OK if blocks else Code.UNKNOWN))
 
 
 def _module_pages(state: ConcentratorState, generation: int) -> tuple[ModuleList, ...]:

@@ -32,7 +32,8 @@ class ConcentratorProtocol(Protocol):
     def __init__(self, client: "ConcentratorClient | CalledConcentrator") -> None:
         self._client = client
         self.session = ConcentratorSession(
-            client.state, secrets.token_bytes(16), self._write, self._end, client.now, time.time
+            client.state, secrets.token_bytes(16), self._write, self._end, client.now, client.reactor.callLater,
+            real=time.time,
         )
         self._missed = 0
         self._timer: Any = None

@@ -22,8 +22,8 @@ MOST_WAITING: Final = 256                   # frames of one that is never asked
 class Station:
     """One concentrator: the session that is up, and the one that a WAKE asked for beside it."""
 
-    def __init__(self, state: ConcentratorState, now: Callable[[], float]) -> None:
-        self.state, self._now = state, now
+    def __init__(self, state: ConcentratorState, now: Callable[[], float], later: Callable[..., object]) -> None:
+        self.state, self._now, self._later = state, now, later
         self.outbox: list[bytes] = []
         self.current: ConcentratorSession | None = None
         self.coming: ConcentratorSession | None = None
@@ -32,7 +32,8 @@ class Station:
     def woken(self) -> None:
         """Asked for HELLO; what is up goes on beside it."""
         self.coming = ConcentratorSession(
-            self.state, secrets.token_bytes(16), self._write, lambda reason: None, self._now, time.time, serial=True
+            self.state, secrets.token_bytes(16), self._write, lambda reason: None, self._now, self._later,
+            real=time.time, serial=True,
         )
         self.coming.start()
 
@@ -72,7 +73,7 @@ class SerialConcentrators(Protocol):
 
     def __init__(self, reactor: Any, states: Sequence[ConcentratorState], now: Callable[[], float]) -> None:
         self._reactor = reactor
-        self.stations = {state.link_id: Station(state, now) for state in states}
+        self.stations = {state.link_id: Station(state, now, reactor.callLater) for state in states}
         self._decoder = FrameDecoder(SERIAL_MAX_FRAME)
         self._silence: Any = None
         self.on_lost: Callable[[str], None] = lambda why: None

@@ -45,7 +45,7 @@ from scada.drivers.dmesh.messages import (
 )
 from scada.drivers.dmesh.numbers import ANSWERS, Capability, Code, Reason
 from scada.drivers.dmesh.rejected import Reject, Rejected
-from scada.drivers.dmesh.simulator.answers import FIRMWARE, MODEL, answers
+from scada.drivers.dmesh.simulator.answers import FIRMWARE, MODEL, answers, asks_modules
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Listener, SimModule
 
 ANSWERS_KEPT: Final = 64
@@ -74,6 +74,8 @@ class ConcentratorSession(Listener):
         The connection: bytes to send; end it, with the reason for the log.
     now, real
         Site time; real time, for the days a key is still good (site time if it is not given). [s since 1970]
+    later
+        Do something after real seconds; without it at once.
     """
 
     def __init__(
@@ -83,8 +85,9 @@ class ConcentratorSession(Listener):
         write: Callable[[bytes], None],
         close: Callable[[str], None],
         now: Callable[[], float],
-        real: Callable[[], float] | None = None,
+        later: Callable[[float, Callable[[], None]], object] = lambda seconds, do: do(),
         *,
+        real: Callable[[], float] | None = None,
         serial: bool = False,
     ) -> None:
         self._state, self._nonce, self._write, self._close, self._now = state, nonce, write, close, now
@@ -94,6 +97,8 @@ class ConcentratorSession(Listener):
         self._moved = 0.0                       # when a record was last sent or acknowledged
         self._told = 0.0                        # when events were last sent
         self._key: Key | None = None            # the link key that the server proved
+        self._later = later
+        self._fetching: set[int] = set()        # corr of requests whose answer comes by radio
         self._decoder = FrameDecoder(state.max_frame)
         self.phase = Phase.GREETING
         self.t1 = 15.0                          # s, real time, as the server set it
@@ -289,6 +294,14 @@ class ConcentratorSession(Listener):
             for body in self._answers[corr]:
                 self._secured(body)
             return
+        if asks_modules(self._state, message) and corr not in self._fetching:
+            self._fetching.add(corr)
+            self._later(self._state.trip_s, lambda: self._answer(message, corr))
+        elif corr not in self._fetching:
+            self._answer(message, corr)
+
+    def _answer(self, message: Message, corr: int) -> None:
+        self._fetching.discard(corr)
         bodies = [messages.encode(answer, corr) for answer in self._handle(message)]
         if corr and bodies:
             self._answers[corr] = bodies

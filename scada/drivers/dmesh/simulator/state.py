@@ -1,6 +1,6 @@
 """What a concentrator remembers whatever happens to its connections: modules, archive, events, groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar
 
 import attrs
@@ -60,6 +60,19 @@ class Absence:
         return index == self.index and hour >= self.first and (hour - self.first) % self.every < self.last - self.first
 
 
+@attrs.frozen
+class Hole:
+    """Hours [first, last) of a module that never reach the concentrator by themselves."""
+
+    index: int
+    first: int
+    last: int
+    kept: bool                              # the module has them still, and gives them when asked
+
+    def covers(self, index: int, hour: int) -> bool:
+        return index == self.index and self.first <= hour < self.last
+
+
 @attrs.define(eq=False)
 class Outputs:
     """Where a concentrator's news goes; whoever runs it sets these."""
@@ -117,6 +130,9 @@ class ConcentratorState:
         self._sequence = int(started) << 16     # grows over restarts of the simulator too
         self.event_cursor = 0
         self._absences: list[Absence] = []
+        self._holes: list[Hole] = []
+        self._kept: dict[int, list[Profile]] = {}           # index -> hours that only the module has
+        self.trip_s = 0.5                   # real time that a question to a module and its answer take
         self._waiting: dict[int, _Waiting] = {}
         self._owed: dict[bytes, CommandReport] = {}
         self.control = Control(
@@ -159,6 +175,17 @@ class ConcentratorState:
         """Plan that a module cannot be reached in the hours [first, last), and then every `every` hours again."""
         self._absences.append(Absence(index, first, last, every))
 
+    def hole(self, index: int, first: int, last: int, *, kept: bool = True) -> None:
+        """Plan that a module's hours [first, last) do not arrive: it keeps them until it is asked, or they are lost."""
+        self._holes.append(Hole(index, first, last, kept))
+
+    def fetched(self, indices: Container[int], first: int, hours: int) -> tuple[Profile, ...]:
+        """What modules themselves still have of some hours; only where the radio reaches them."""
+        return tuple(
+            one for index, kept in self._kept.items() if index in indices for one in kept
+            if first <= one.first_hour < first + hours
+        )
+
     def is_reachable(self, index: int, at: float) -> bool:
         return not any(one.covers(index, int(at // HOUR_S)) for one in self._absences)
 
@@ -195,19 +222,26 @@ class ConcentratorState:
         now_there = {module.index for module in self.modules}
         away = {one.index for one in self._absences if one.covers(one.index, hour)}
         columns = (index, channel[mine], register[mine], pulses[mine], status[mine])
-        for absent in sorted(away):
+        lost = {hole.index: hole for hole in self._holes if hole.covers(hole.index, hour)}
+        for gone in sorted(hole.index for hole in lost.values() if hole.kept):
+            rows = [one[index == gone] for one in columns]
+            self._kept.setdefault(gone, []).append(self._hour(hour, rows))
+        for absent in sorted(away - lost.keys()):
             self._keep(absent, hour, columns)
         for back in sorted(set(self._waiting) - away):
             self._deliver_late(back, columns, ended)
-        deliver = np.array([one in now_there and one not in away for one in index.tolist()], dtype=bool)
+        deliver = np.array([one in now_there and one not in away and one not in lost for one in index.tolist()], dtype=bool)
         if deliver.any():
             rows = [one[deliver] for one in columns]
-            self._append(Profile(
-                hour, rows[0].astype(np.uint16), rows[1], rows[2], rows[3][:, None], rows[4][:, None],
-                generation=self.generation,
-            ))
+            self._append(self._hour(hour, rows))
         if self.listener is not None:
             self.listener.link_stats(ended)
+
+    def _hour(self, hour: int, rows: list[NDArray[np.generic]]) -> Profile:
+        return Profile(
+            hour, rows[0].astype(np.uint16), rows[1].astype(np.uint8), rows[2].astype(np.int64),
+            rows[3].astype(np.int64)[:, None], rows[4].astype(np.uint8)[:, None], generation=self.generation,
+        )
 
     def _keep(self, index: int, hour: int, columns: tuple[NDArray[np.generic], ...]) -> None:
         rows = columns[0] == index

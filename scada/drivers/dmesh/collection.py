@@ -1,0 +1,129 @@
+"""One concentrator's picture: what its channels should have delivered, what of it is held, what is missing or given up.
+
+A channel owes its hours from the first one that is held of it; one that never delivered, from when its module was listed.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.clock import DAY_H, HOUR_S
+from scada.drivers.dmesh.coverage import Coverage, Words, as_hours, expected, first_held, hours_in
+from scada.ports import CollectionView
+from scada.tags import TagDef
+
+GIVEN_UP_DAYS: Final = 7                # days beyond the archive's depth for which is shown what was given up
+PERIODS: Final = (0, 1, 6, 29)          # site days before today with which today, yesterday, 7 and 30 days begin
+TAGS: Final = (
+    TagDef("held_today", "%", "Hours held of today, as far as they are due", 0, 100, digits=1),
+    TagDef("held_yesterday", "%", "Hours held of yesterday", 0, 100, digits=1),
+    TagDef("held_7_days", "%", "Hours held of the last 7 days", 0, 100, digits=1),
+    TagDef("held_30_days", "%", "Hours held of the last 30 days", 0, 100, digits=1),
+    TagDef("missing", "h", "Hours of channels that are missing and still asked for", digits=0),
+    TagDef("given_up", "h", "Hours of channels given up in the last week", digits=0),
+    TagDef("oldest_missing", "h", "Age of the oldest missing hour", digits=0),
+)
+
+
+@attrs.frozen(eq=False)
+class Channels:
+    """Who is expected to deliver; rows of channels."""
+
+    index: NDArray[np.int64]            # (n,) subnet index
+    eui: NDArray[np.uint64]
+    channel: NDArray[np.uint8]
+    listed: int                         # hour in which they were first listed here [h since 1970]
+
+
+@attrs.frozen(eq=False)
+class Picture:
+    """How a concentrator's collection stands."""
+
+    channels: Channels
+    first_day: int                      # days since 1970, UTC
+    should: Words                       # (days, n) hours that are due
+    lack: Words                         # (days, n) hours that are due and not held
+    missing: int                        # channel-hours within the archive's depth
+    given_up: int                       # and beyond it
+    given_up_days: tuple[int, ...]      # days that were given up with holes in them
+    oldest: int                         # oldest missing hour within the depth; -1 if there is none
+    newest: int                         # end of the newest hour that any of the channels delivered; 0 if none did
+    shares: tuple[float, ...]           # held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due
+
+    def view(self, depth: int) -> CollectionView:
+        """For the page."""
+        given_up = (self.first_day + len(self.lack) - 1 - depth) * DAY_H
+        return CollectionView(
+            self.channels.index, self.first_day * DAY_H, as_hours(self.should), as_hours(self.lack), given_up
+        )
+
+    def values(self, now_hour: int) -> NDArray[np.float64]:
+        """Of `TAGS`."""
+        age = float(now_hour - self.oldest) if self.oldest >= 0 else 0.0
+        return np.array([*(100 * one for one in self.shares), self.missing, self.given_up, age])
+
+
+def channels_of(modules: "list[tuple[int, int, int]]", listed: int) -> Channels:
+    """From (index, EUI, number of channels) of each module."""
+    counts = np.array([count for _, _, count in modules], dtype=np.int64)
+    starts = np.cumsum(counts) - counts
+    return Channels(
+        np.repeat(np.array([index for index, _, _ in modules], dtype=np.int64), counts),
+        np.repeat(np.array([eui for _, eui, _ in modules], dtype=np.uint64), counts),
+        (np.arange(counts.sum(), dtype=np.int64) - np.repeat(starts, counts)).astype(np.uint8),
+        listed,
+    )
+
+
+def day_edges(seconds: int, zone: ZoneInfo) -> tuple[int, ...]:
+    """Hours in which the site days of `PERIODS` begin, for a site time. [h since 1970]"""
+    today = datetime.fromtimestamp(seconds, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return tuple(int((today - timedelta(days=back)).timestamp()) // HOUR_S for back in PERIODS)
+
+
+def look(
+    channels: Channels, slots: NDArray[np.int64], coverage: Coverage, due: int, depth: int, edges: tuple[int, ...]
+) -> Picture:
+    """
+    Compare what is held with what should be.
+
+    Parameters
+    ----------
+    slots
+        Of the channels; -1 where nothing was ever delivered.
+    due
+        Hours before this one should be here. [h since 1970]
+    depth
+        Days for which a concentrator and its modules keep their archive.
+    edges
+        `day_edges` of now.
+    """
+    first_day, days = coverage.oldest, coverage.days
+    held = coverage.held(slots, first_day, days)
+    since = first_held(held, first_day)
+    since = np.where(since < 0, channels.listed, since)
+    should = expected(since, due, first_day, days)
+    lack = should & ~held
+    kept = coverage.newest - depth - first_day              # rows before this one are given up
+    open_rows = np.flatnonzero(lack[kept:].any(axis=1)) + kept
+    oldest = -1
+    if len(open_rows):
+        word = int(np.bitwise_or.reduce(lack[open_rows[0]]))
+        oldest = (first_day + int(open_rows[0])) * DAY_H + (word & -word).bit_length() - 1
+    rows = np.flatnonzero(held.any(axis=1))
+    newest = 0
+    if len(rows):
+        newest = (first_day + int(rows[-1])) * DAY_H + int(np.bitwise_or.reduce(held[rows[-1]])).bit_length()
+    shares = []
+    for start, end in zip(edges, (due, edges[0], due, due), strict=True):
+        period = expected(np.array([start], dtype=np.int64), end, first_day, days)
+        wanted = hours_in(should & period)
+        shares.append(1 - hours_in(lack & period) / wanted if wanted else float("nan"))
+    return Picture(
+        channels, first_day, should, lack, hours_in(lack[kept:]), hours_in(lack[:kept]),
+        tuple(first_day + int(row) for row in np.flatnonzero(lack[:kept].any(axis=1))), oldest, newest, tuple(shares),
+    )

@@ -1,0 +1,313 @@
+"""The gap engine: looks at one concentrator after the other, asks for holes with ARCH_READ, says what was given up.
+
+It yields to everything else: to commands, to history that is still coming by itself, to links that are down.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from scada.clock import DAY_H, HOUR_S, NS, SiteClock
+from scada.drivers.dmesh import gaps, sets
+from scada.drivers.dmesh.collection import GIVEN_UP_DAYS, TAGS, Channels, Picture, channels_of, day_edges, look
+from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
+from scada.drivers.dmesh.gaps import Ledger, Read
+from scada.drivers.dmesh.groups import RunBlocking
+from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
+from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.station import Station
+from scada.events import DeviceEvent, EventCode
+from scada.intervals import IntervalBlock, Mark
+from scada.ports import CollectionView, IntervalReader, Registry, TagSink
+from scada.settings import CollectionSettings
+from scada.site import Directory
+from scada.tags import Batch, Device, Quality
+
+log = Logger()
+
+TICK_S: Final = 0.25                    # real time between two turns
+LOOKS: Final = 2                        # concentrators a turn: each costs about 2 ms at 720 channels
+REST_S: Final = 2.0                     # real time between two looks at the same one
+CHUNK: Final = 8192                     # slots read at once while the picture is rebuilt
+
+
+@attrs.define
+class CollectionFigures:
+    """Counters over all links, since start."""
+
+    reads: int = 0                      # ARCH_READ sent
+    reads_empty: int = 0                # of them those that brought nothing
+    read_hours: int = 0                 # channel-hours that they brought
+    given_up_hours: int = 0
+
+
+@attrs.define(eq=False)
+class Asked:
+    """One ARCH_READ under way."""
+
+    read: Read
+    station: Station
+    corr: int
+    lack: Words                         # (n,) of its day when it was sent
+    deadline: float                     # real time, monotonic
+    answered: bool = False
+
+
+@attrs.define(eq=False)
+class Subnet:
+    """What is remembered of one concentrator between two looks."""
+
+    ledger: Ledger
+    channels: Channels | None = None
+    modules: Modules | None = None      # what `channels` were made of
+    directory: Directory | None = None
+    picture: Picture | None = None
+    looked: float = float("-inf")
+    told: int = 0                       # newest day that was said to be given up
+    listed: int = 0                     # hour in which its modules were first known here
+
+
+class Collector:
+    """Keeps the coverage and closes its holes; `stations` are the links that are up, by link id."""
+
+    def __init__(
+        self, settings: CollectionSettings, zone: ZoneInfo, credit: int, clock: SiteClock, reactor: Any,
+        reader: IntervalReader, registry: Registry, sink: TagSink, stations: Mapping[int, Station],
+        run_blocking: RunBlocking, tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"],
+    ) -> None:
+        self._settings, self._zone, self._credit, self._clock = settings, zone, credit, clock
+        self._reader, self._registry, self._sink, self._stations = reader, registry, sink, stations
+        self._run, self._tell_events = run_blocking, tell_events
+        self.coverage = Coverage(settings.depth_days + GIVEN_UP_DAYS + 1)
+        self.figures = CollectionFigures()
+        self.rebuilt_from = 2**31                           # days from here on are known
+        self._subnets: dict[int, Subnet] = {}
+        self._turn: deque[int] = deque()
+        self._asked: dict[int, Asked] = {}
+        self._devices: set[str] = set()
+        self._stopped = False
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = reactor
+
+    def start(self) -> None:
+        self.coverage.advance(self._today())
+        Deferred.fromCoroutine(self._rebuild()).addErrback(
+            lambda failure: log.failure("the picture of what is held could not be rebuilt; no hole is asked for", failure)
+        )
+        self._loop.start(TICK_S, now=False)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._loop.running:
+            self._loop.stop()
+
+    def durable(self, mark: Mark, block: IntervalBlock) -> None:
+        """A block is on the disk."""
+        self.coverage.advance(self._today())
+        self.coverage.enter(mark.slots, block.first, block.counts, block.interval_s)
+
+    def heard(self, link_id: int, packet: Packet) -> None:
+        """An answer came to something; perhaps to a read of ours."""
+        asked = self._asked.get(link_id)
+        if asked is None or asked.corr != packet.corr:
+            return
+        if isinstance(packet.message, ProfileMessage):
+            asked.deadline = self._clock.monotonic() + self._settings.answer_seconds
+        elif isinstance(packet.message, Result | Error):
+            asked.answered = True
+
+    def view(self, link_id: int) -> CollectionView | None:
+        """How one concentrator stands; from any thread, for pictures are replaced whole."""
+        subnet = self._subnets.get(link_id)
+        picture = subnet.picture if subnet else None
+        return picture.view(self._settings.depth_days) if picture else None
+
+    def pictures(self) -> Mapping[int, Picture]:
+        """How each concentrator stands, by link id."""
+        return {link_id: one.picture for link_id, one in self._subnets.items() if one.picture is not None}
+
+    @property
+    def under_way(self) -> int:
+        return len(self._asked)
+
+    # ------------------------------------------------------------------ the picture from the disk
+    async def _rebuild(self) -> None:
+        """Newest day first; what comes meanwhile is entered beside it."""
+        day = self._today() + 1
+        while day >= self.coverage.oldest and not self._stopped:
+            for start in range(0, self._reader.slot_bound(), CHUNK):
+                slots = np.arange(start, start + CHUNK, dtype=np.int64)
+                series = await self._run(self._reader.read, slots, day * DAY_H, DAY_H)
+                present = slots[(series.counts != -1).any(axis=1)]
+                if len(present):
+                    self.coverage.enter(present, series.first, series.counts[present - start])
+                if self._stopped:
+                    return
+            self.rebuilt_from = day
+            day -= 1
+
+    # ------------------------------------------------------------------ turns
+    def _tick(self) -> None:
+        try:
+            self._settle()
+            self._look()
+        except Exception:                                   # one bad look must not end all that follow
+            log.failure("the gap engine's turn failed")
+
+    def _look(self) -> None:
+        known = [one.link_id for one in self._registry.directory.site.concentrators]
+        for link_id in {*known, *self._stations} - self._subnets.keys():
+            self._subnets[link_id] = Subnet(Ledger(self._settings.packets_a_day))
+            self._turn.append(link_id)
+        now = self._clock.monotonic()
+        for _ in range(min(LOOKS, len(self._turn))):
+            link_id = self._turn[0]
+            subnet = self._subnets[link_id]
+            if now - subnet.looked < REST_S:
+                return
+            self._turn.rotate(-1)
+            subnet.looked = now
+            self._examine(link_id, subnet)
+
+    def _examine(self, link_id: int, subnet: Subnet) -> None:
+        station = self._stations.get(link_id)
+        channels = self._channels(link_id, subnet, station)
+        if not len(channels.index) or self.rebuilt_from > self._today():
+            return
+        self.coverage.advance(self._today())
+        slots = self._reader.slots(channels.eui, channels.channel)
+        due = self._clock.hour() - self._settings.due_after_hours
+        picture = subnet.picture = look(
+            channels, slots, self.coverage, due, self._settings.depth_days, day_edges(self._clock.seconds(), self._zone)
+        )
+        self._publish(link_id, picture)
+        self._give_up(link_id, subnet, picture)
+        if station is not None and self._may_ask(link_id, station):
+            self._ask(link_id, subnet, station, channels, picture)
+
+    def _may_ask(self, link_id: int, station: Station) -> bool:
+        """Commands, and history that comes by itself, go first."""
+        return (
+            self._settings.enabled and station.link.up and self._clock.trusted()
+            and link_id not in self._asked and len(self._asked) < self._settings.reads_under_way
+            and station.archive.caught_up and not station.commanding
+        )
+
+    def _ask(self, link_id: int, subnet: Subnet, station: Station, channels: Channels, picture: Picture) -> None:
+        first_day, today = picture.first_day, self._today()
+        skip = max(self.rebuilt_from, today - self._settings.depth_days) - first_day
+        came = expected(np.zeros(1, dtype=np.int64), picture.newest, first_day, len(picture.lack))
+        lack = picture.lack & came                          # what is newer than anything it sent comes by itself
+        lack[:max(0, skip)] = 0
+        cost = gaps.cost_of_a_read(self._levels(station))
+        ready = subnet.ledger.ready(cost, today, self._clock.monotonic())
+        read = gaps.next_read(gaps.by_module(lack, channels.index), first_day, ready)
+        if read is None:
+            return
+        subnet.ledger.charge(read, cost)
+        self.figures.reads += 1
+        request = ArchRead(read.first, read.hours, sets.bitmap(read.modules), self._credit)
+        chosen = np.isin(channels.index, read.modules)
+        day = np.where(chosen, lack[read.day - first_day] & np.uint32(read.word), 0).astype(np.uint32)
+        deadline = self._clock.monotonic() + self._settings.answer_seconds
+        self._asked[link_id] = Asked(read, station, station.link.begin(request), day, deadline)
+
+    def _settle(self) -> None:
+        """Reads that are over: who gave nothing is left alone for a while."""
+        now = self._clock.monotonic()
+        for link_id, asked in tuple(self._asked.items()):
+            if self._stations.get(link_id) is not asked.station:
+                del self._asked[link_id]                    # the link broke: that says nothing about the modules
+                continue
+            if asked.station.archive.answering:
+                continue                                    # blocks of it are on their way to the disk
+            subnet = self._subnets[link_id]
+            channels = subnet.channels
+            if channels is None or len(channels.index) != len(asked.lack):
+                del self._asked[link_id]                    # the module list changed meanwhile
+                continue
+            slots = self._reader.slots(channels.eui, channels.channel)
+            after = asked.lack & ~self.coverage.held(slots, asked.read.day, 1)[0]
+            if not (asked.answered or now >= asked.deadline or not after.any()):
+                continue
+            del self._asked[link_id]
+            brought = hours_in(asked.lack) - hours_in(after)
+            self.figures.read_hours += brought
+            self.figures.reads_empty += not brought
+            before, then = (gaps.by_module(one[None, :], channels.index)[0] for one in (asked.lack, after))
+            subnet.ledger.settle(asked.read, gaps.gained(asked.read, before, then), now)
+            subnet.looked = float("-inf")                   # and on, with the next hole
+            self._turn.remove(link_id)
+            self._turn.appendleft(link_id)
+
+    # ------------------------------------------------------------------ who is expected
+    def _channels(self, link_id: int, subnet: Subnet, station: Station | None) -> Channels:
+        """As the concentrator lists them; of one that is not connected, as the registry knows them."""
+        if not subnet.listed:
+            subnet.listed = self._clock.hour()
+        modules, directory = station.book.current if station else None, self._registry.directory
+        if modules is not None and modules is not subnet.modules:
+            subnet.modules = modules
+            subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in modules.entries], subnet.listed)
+        elif subnet.modules is None and directory is not subnet.directory:
+            subnet.directory = directory
+            found = directory.concentrator_of_link.get(link_id)
+            mine = [one for one in directory.site.modules if found and one.concentrator == found.name and one.index]
+            subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in mine], subnet.listed)
+        return subnet.channels or channels_of([], 0)
+
+    def _levels(self, station: Station) -> NDArray[np.int64]:
+        level = np.zeros(gaps.SIZE, dtype=np.int64)
+        for index, (_, one) in station.mesh.places.items():
+            level[index] = one
+        return level
+
+    # ------------------------------------------------------------------ what is said
+    def _publish(self, link_id: int, picture: Picture) -> None:
+        concentrator = self._registry.directory.concentrator_of_link.get(link_id)
+        if concentrator is None:
+            return
+        name = f"{concentrator.name}-collection"
+        if name not in self._devices:
+            self._devices.add(name)
+            self._sink.add_device(Device(name, TAGS, (concentrator.name,), concentrator.title, concentrator.area))
+        values, now = picture.values(self._clock.hour()), self._clock.now()
+        quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
+        self._sink.publish(Batch(name, values, quality, now, now))
+
+    def _give_up(self, link_id: int, subnet: Subnet, picture: Picture) -> None:
+        """Days that the archive no longer reaches back to, each said once; the alarms know what they heard before."""
+        if self.rebuilt_from > self.coverage.oldest:
+            return
+        days = [day for day in picture.given_up_days if day > subnet.told]
+        concentrator = self._registry.directory.concentrator_of_link.get(link_id)
+        if not days or concentrator is None:
+            return
+        before, subnet.told = subnet.told, days[-1]
+        hours = sum(hours_in(picture.lack[day - picture.first_day]) for day in days)
+        now, code, day_ns = self._clock.now(), EventCode.HOURS_GIVEN_UP, DAY_H * HOUR_S * NS
+        events = [DeviceEvent(concentrator.name, code, True, day * day_ns, True, day, received=now) for day in days]
+        log.warn("{name}: {hours} hours of channels are beyond its archive's {depth} days and given up",
+                 name=concentrator.name, hours=hours, depth=self._settings.depth_days)
+
+        def failed(failure: Failure) -> None:
+            subnet.told = before
+            log.warn("{name}: given-up hours could not be told, again later: {why}",
+                     name=concentrator.name, why=failure.getErrorMessage())
+
+        def told(_: Any) -> None:
+            self.figures.given_up_hours += hours
+
+        self._tell_events(events).addCallbacks(told, failed)
+
+    def _today(self) -> int:
+        return self._clock.hour() // DAY_H

@@ -1,0 +1,245 @@
+"""The gap engine: holes are found, fetched and closed; it yields to commands; what it gives up it says."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scada.clock import DAY_H
+from scada.drivers.dmesh import messages, profile, sets
+from scada.drivers.dmesh.collection import channels_of, day_edges, look
+from scada.drivers.dmesh.coverage import Coverage
+from scada.drivers.dmesh.messages import ArchRead, ProfileMessage, Result
+from scada.drivers.dmesh.numbers import Code
+from scada.drivers.dmesh.service import DmeshService
+from scada.intervals import HOURLY, MISSING, IntervalBlock, IntervalSeries, Mark
+from scada.settings import CollectionSettings, DmeshSettings
+from tests.drivers.dmesh.peers import HOUR, Bench, Peer, Store, Wire, bench, day, hello, run_now
+from tests.drivers.dmesh.test_sockets import free_port
+
+ROOT = Path(__file__).parents[3]
+DAY = HOUR // DAY_H
+COMMAND = bytes(16)
+
+
+class Held(Store):
+    """A store in memory that can be read: the slot of a channel is its EUI's last byte."""
+
+    def commit(self, block: IntervalBlock) -> Any:
+        mark = Mark(self.slots(block.eui, block.channel), block.first, block.counts.shape[1], block.interval_s)
+        return super().commit(block).addCallback(lambda _: mark)
+
+    def slot_bound(self) -> int:
+        return 256
+
+    def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
+        return (eui & np.uint64(0xFF)).astype(np.int64)
+
+    def channels(self, slots: NDArray[np.int64]) -> Any:
+        raise NotImplementedError
+
+    def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
+        raise NotImplementedError
+
+    def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
+        counts = np.full((len(slots), hours), MISSING, dtype=np.int64)
+        for block in self.blocks:
+            for slot, row in zip(self.slots(block.eui, block.channel), block.counts, strict=True):
+                for place, count in enumerate(row, block.first - first_hour):
+                    if 0 <= place < hours and count != MISSING:
+                        counts[slots == slot, place] = count
+        return IntervalSeries(first_hour, HOURLY, counts, np.zeros(counts.shape, dtype=np.uint8))
+
+
+def site_with(tmp_path: Path, store: Held | None = None, **collection: Any) -> Bench:
+    """The service with a store that can be read."""
+    site = bench(tmp_path)
+    site.service.stop()
+    held = store or Held()
+    settings = DmeshSettings(collection=CollectionSettings(**collection))
+    service = DmeshService(
+        settings, site.clock, site.reactor, site.bus, held, site.registry, site.keys, run_now, reader=held
+    )
+    service.start()
+    return attrs.evolve(site, store=held, service=service)
+
+
+def holed(site: Bench, *, record: int = 1) -> Wire:
+    """A concentrator that delivers yesterday whole for module 1, and without the hours 4 to 6 for module 2."""
+    wire = Wire(site.service, Peer(hello(newest=record))).shake()
+    block = day()
+    block.counts[1, 4:7] = MISSING
+    wire.say(ProfileMessage(record, profile.encode(block)))
+    return wire
+
+
+def turns(site: Bench, wire: Wire, seconds: float) -> list[Any]:
+    """Let the engine look; what it asked meanwhile, with the corr."""
+    before = len(wire.peer.heard)
+    for turn in range(int(seconds / 0.25)):
+        site.reactor.advance(0.25)
+        if turn % 40:
+            wire.serve()
+        else:
+            wire.say(messages.Ping(1))                      # keeps the link alive
+    return [packet for packet in wire.peer.heard[before:] if isinstance(packet.message, ArchRead)]
+
+
+def test_a_hole_is_asked_for_and_closed(tmp_path: Path) -> None:
+    """Module 2, three hours; after the answer nothing is missing and nothing more is asked."""
+    site = site_with(tmp_path)
+    wire = holed(site)
+    (asked,) = turns(site, wire, 5)
+    assert asked.message == ArchRead(HOUR - 20, 3, sets.bitmap([2]), 8)
+    assert site.value("C01-collection/missing") == 3
+
+    part = day(HOUR - 24, (2,))
+    answer = attrs.evolve(part, first_hour=HOUR - 20, counts=part.counts[:, :3], status=part.status[:, :3])
+    wire.say(ProfileMessage(0, profile.encode(answer)), asked.corr)
+    wire.say(Result(Code.OK), asked.corr)
+
+    assert turns(site, wire, 20) == []
+    assert (site.store.blocks[-1].first, site.store.blocks[-1].provenance.record) == (HOUR - 20, 0)
+    assert site.service.collector is not None
+    assert (site.service.collector.figures.reads, site.service.collector.figures.read_hours) == (1, 3)
+
+
+def test_who_has_nothing_is_asked_again_after_a_minute_and_then_after_two(tmp_path: Path) -> None:
+    """RESULT UNKNOWN: real time decides, and the wait doubles."""
+    site = site_with(tmp_path)
+    wire = holed(site)
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+
+    assert [len(turns(site, wire, seconds)) for seconds in (5, 50, 15, 100, 30)] == [1, 0, 1, 0, 1]
+
+
+def test_the_radio_budget_of_the_day_ends_the_asking(tmp_path: Path) -> None:
+    """A budget of one packet: asked once, and not again after the wait is over."""
+    site = site_with(tmp_path, packets_a_day=1)
+    wire = holed(site)
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+
+    assert [len(turns(site, wire, seconds)) for seconds in (5, 300)] == [1, 0]
+
+
+def test_nothing_is_asked_while_a_command_is_under_way(tmp_path: Path) -> None:
+    """From its sending until its final report, or until nobody may execute it any more."""
+    site = site_with(tmp_path)
+    wire = holed(site)
+    log = site.service._commands[wire.peer.hello.link_id]
+    log.enter(COMMAND, [(1, 0xD100_0001)], site.clock.seconds() + 60)
+    assert turns(site, wire, 30) == []
+
+    wire.say(messages.CommandReport(COMMAND, sets.bitmap([1]), final=True), 5)
+    assert len(turns(site, wire, 5)) == 1
+
+
+def test_nothing_is_asked_while_history_is_still_coming(tmp_path: Path) -> None:
+    """HELLO said there are two records and one is here."""
+    site = site_with(tmp_path)
+    wire = Wire(site.service, Peer(hello(newest=2))).shake()
+    block = day()
+    block.counts[1, 4:7] = MISSING
+    wire.say(ProfileMessage(1, profile.encode(block)))
+    assert turns(site, wire, 10) == []
+
+    wire.say(ProfileMessage(2, profile.encode(block)))
+    assert len(turns(site, wire, 5)) == 1
+
+
+def test_it_can_be_switched_off_and_still_shows_what_is_missing(tmp_path: Path) -> None:
+    """dmesh.collection.enabled."""
+    site = site_with(tmp_path, enabled=False)
+    wire = holed(site)
+
+    assert turns(site, wire, 30) == []
+    assert site.value("C01-collection/missing") == 3
+
+
+def test_the_picture_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    """A new process reads the store: the same hours missing, and the hole is asked for again."""
+    site = site_with(tmp_path, enabled=False)
+    turns(site, holed(site), 5)
+    before = site.value("C01-collection/missing"), site.value("C01-collection/held_yesterday")
+    assert isinstance(site.store, Held)
+    again = site_with(tmp_path / "again", site.store)
+    wire = Wire(again.service, Peer(hello(newest=1))).shake()
+    asked = turns(again, wire, 5)
+
+    assert (again.value("C01-collection/missing"), again.value("C01-collection/held_yesterday")) == before
+    assert [packet.message.first for packet in asked] == [HOUR - 20]
+
+
+def test_a_broken_link_is_no_fault_of_the_module(tmp_path: Path) -> None:
+    """The question is forgotten with its session, and put again in the next one without a wait."""
+    site = site_with(tmp_path)
+    wire = holed(site)
+    assert len(turns(site, wire, 3)) == 1
+    wire.connection.connectionLost()
+    again = Wire(site.service, Peer(hello(newest=1))).shake()
+
+    assert len(turns(site, again, 5)) == 1
+
+
+# ------------------------------------------------------------------------------------------------ the picture
+def test_days_have_the_length_they_have_on_the_clock_of_the_site() -> None:
+    """The day of the change to winter time has 25 hours."""
+    noon = datetime(2026, 10, 26, 12, tzinfo=(zone := ZoneInfo("Europe/Chisinau")))
+    today, yesterday, *_ = day_edges(int(noon.timestamp()), zone)
+
+    assert today - yesterday == 25
+
+
+def test_beyond_the_depth_is_given_up_and_within_it_is_missing() -> None:
+    """One channel without two hours of each of the last five days; a depth of two."""
+    coverage = Coverage(2 + 8)
+    coverage.advance(DAY)
+    for back in range(5):
+        counts = np.full((1, 24), 3, dtype=np.int64)
+        counts[0, 2:4] = MISSING
+        coverage.enter(np.array([0]), (DAY - back) * DAY_H, counts)
+    edges = tuple((DAY - back) * DAY_H for back in (0, 1, 6, 29))
+    picture = look(channels_of([(1, 5, 1)], 0), np.array([0]), coverage, (DAY + 1) * DAY_H, 2, edges)
+
+    assert (picture.missing, picture.given_up, picture.given_up_days) == (6, 4, (DAY - 4, DAY - 3))
+    assert (picture.oldest, picture.newest) == ((DAY - 2) * DAY_H + 2, (DAY + 1) * DAY_H)
+    assert picture.shares == pytest.approx((22 / 24, 22 / 24, 110 / 120, 110 / 120))
+
+
+# ------------------------------------------------------------------------------------------------- end to end
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A driver with its historian, a concentrator that loses hours, real TCP."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.drivers.dmesh.collect", str(free_port()), str(tmp_path_factory.mktemp("collect"))],
+        cwd=ROOT, text=True, capture_output=True, timeout=60, check=False,
+    )
+    assert ran.stdout.startswith("{"), ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_holes_are_fetched_from_the_modules_and_the_history_equals_the_truth(outcome: Any) -> None:
+    """Everything but what is lost for good or beyond the archive; nothing else, nothing twice, no conflict."""
+    beyond = outcome["beyond"]
+
+    assert outcome["wrong"] == []
+    assert outcome["conflicts"] == 0
+    assert outcome["missing"] == [[5, -12], [5, -11], *([6, beyond + hour] for hour in range(4))]
+    assert outcome["lacking"][-1] == 2
+    assert outcome["figures"]["read_hours"] == 10
+    assert outcome["figures"]["quarantined"] == 0
+
+
+def test_what_is_beyond_the_archive_is_never_asked_for_and_said_to_be_given_up(outcome: Any) -> None:
+    """One event for that day, the counter, and the tag."""
+    assert outcome["told"] == [["C01", 19, outcome["day"]]]
+    assert outcome["figures"]["given_up_hours"] == 4
+    assert outcome["given_up"] == 4
