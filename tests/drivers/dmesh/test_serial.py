@@ -39,11 +39,9 @@ def test_two_concentrators_on_one_line_deliver_obey_once_and_change_a_key(outcom
 
 
 def test_the_troubles_were_real_and_were_counted(outcomes: dict[str, Any]) -> None:
-    """Loss leaves turns unanswered or frames broken, noise is dropped; a byte at a time and delay break nothing."""
+    """Loss leaves turns unanswered or frames broken, noise is dropped."""
     figures = {kind: outcomes[kind]["figures"] for kind in KINDS}
 
     lossy = figures["lossy"]
     assert lossy["serial_unanswered"] + lossy["dropped_noise"] + lossy["dropped_frame_crc"] > 0
     assert figures["noisy"]["dropped_noise"] > 0
-    for kind in ("normal", "a byte at a time", "delayed"):
-        assert figures[kind]["dropped_noise"] == figures[kind]["dropped_frame_crc"] == 0
