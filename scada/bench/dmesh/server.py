@@ -18,18 +18,6 @@ from scada.settings import DmeshSettings, HistorianSettings
 from scada.site import Concentrator, Directory, JoinedModule, Module, ModuleState, Site
 
 
-class DerivedKeys:
-    """A key store whose keys follow from the link ids."""
-
-    problem = ""
-
-    def __init__(self, city: City) -> None:
-        self._links = city.links
-
-    def link_key(self, link_id: int) -> bytes | None:
-        return key_of(link_id) if link_id in self._links else None
-
-
 class KnownSite:
     """A registry in which the whole city stands and to which nothing is news."""
 
@@ -67,6 +55,8 @@ def main(folder: Path, port: int, city: City) -> None:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
+    from scada.drivers.dmesh.keystore import KeyStore
+    from scada.drivers.dmesh.numbers import KeyTarget
     from scada.drivers.dmesh.service import DmeshService
     from scada.historian.service import Historian
 
@@ -76,7 +66,8 @@ def main(folder: Path, port: int, city: City) -> None:
     historian = Historian(HistorianSettings(), folder, clock, reactor, quiet)
     settings = DmeshSettings(host="127.0.0.1", port=port, max_connections=20_000, max_unproven=512)
     registry: Any = KnownSite(city)
-    keys: Any = DerivedKeys(city)
+    keys = KeyStore.open(folder / "keys.store", folder / "master.key")
+    keys.add([((KeyTarget.LINK, link), key_of(link)) for link in city.links])
     service = DmeshService(settings, clock, reactor, quiet, historian.intervals, registry, keys)
     watch = loop.LoopWatch(selector)
     longest = [0.0, 0.0]

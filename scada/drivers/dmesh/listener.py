@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
+from scada.drivers.dmesh.fairness import FairTurns
 from scada.drivers.dmesh.machine import State
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.session import Gate, Terms
@@ -41,6 +42,7 @@ class DmlpFactory(Factory):
         self, reactor: Any, hearer: Hearer, gate: Gate, terms: Terms, max_connections: int, max_unproven: int
     ) -> None:
         self.reactor, self.hearer = reactor, hearer
+        self.turns = FairTurns(reactor)
         self._gate, self._terms = gate, terms
         self._max_connections, self._max_unproven = max_connections, max_unproven
         self.open: set[Connection] = set()
@@ -90,6 +92,7 @@ class DmlpFactory(Factory):
     async def close_all(self, reason: Reason, within: float) -> None:
         """Say goodbye on every connection and wait until the last is gone; what does not close `within` s is cut."""
         if not self.open:
+            self.turns.stop()
             return
         self._all_gone = gone = Deferred[None]()
         for connection in tuple(self.open):
@@ -97,6 +100,7 @@ class DmlpFactory(Factory):
         cut = self.reactor.callLater(within, self._cut_all)
         await gone
         cancel(cut)
+        self.turns.stop()
 
     def _cut_all(self) -> None:
         for connection in tuple(self.open):

@@ -14,6 +14,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from scada.drivers.dmesh.crypto import KEY
+from scada.drivers.dmesh.fairness import FairTurns
 from scada.drivers.dmesh.machine import State
 from scada.drivers.dmesh.messages import Hello, Message
 from scada.drivers.dmesh.numbers import Reason
@@ -50,6 +51,7 @@ class Keeper(Protocol):
 
     reactor: Any
     hearer: Hearer
+    turns: FairTurns
 
     def settled(self, connection: "Connection") -> None:
         """It proved itself or was closed: it no longer counts as unproven."""
@@ -75,6 +77,7 @@ class Connection(TwistedProtocol):
         self._unsent = 0
         self._todo: deque[Output] = deque()
         self._busy = False
+        self._unread: list[bytes] = []                      # put off until the loop has time
 
     # ------------------------------------------------------------------ for the service
     @property
@@ -109,9 +112,24 @@ class Connection(TwistedProtocol):
         self._arm()
 
     def dataReceived(self, data: bytes) -> None:
-        self._carry_out(self.session.receive(data, self._keeper.reactor.seconds()))
+        if self._unread or not self._keeper.turns.may():
+            self._put_off(data)
+            return
+        began = self._keeper.reactor.seconds()
+        self._read(data)
+        self._keeper.turns.spend(began)
+
+    def go_on(self) -> None:
+        """Its turn has come: what was put off, and then reading goes on."""
+        data, self._unread = b"".join(self._unread), []
+        self._read(data)
+        if not self._gone and hasattr(self.transport, "resumeProducing"):
+            self.transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._unread:                                    # it was said before the connection broke
+            self._read(b"".join(self._unread))
+            self._unread = []
         self._gone = True
         cancel(self._cut)
         self._keeper.forget(self)
@@ -128,6 +146,16 @@ class Connection(TwistedProtocol):
         """The transport is gone; `connectionLost` follows."""
 
     # ------------------------------------------------------------------ private
+    def _read(self, data: bytes) -> None:
+        self._carry_out(self.session.receive(data, self._keeper.reactor.seconds()))
+
+    def _put_off(self, data: bytes) -> None:
+        if not self._unread:
+            self._keeper.turns.put_off(self)
+            if hasattr(self.transport, "pauseProducing"):
+                self.transport.pauseProducing()
+        self._unread.append(data)
+
     def _carry_out(self, outputs: list[Output]) -> None:
         """In the order they were made, also when the service answers from inside: sealed counters must leave in order."""
         self._todo.extend(outputs)
@@ -182,9 +210,13 @@ class Connection(TwistedProtocol):
             self._cut = self._keeper.reactor.callLater(LINGER_S, self.transport.abortConnection)
 
     def _arm(self) -> None:
-        cancel(self._timer)
-        self._timer = None
-        if (due := self.session.deadline()) is not None:
+        """A timer that rings too early does no harm and is set again then: so it is not moved for every word heard."""
+        due = self.session.deadline()
+        if due is None:
+            cancel(self._timer)
+            self._timer = None
+        elif self._timer is None or not self._timer.active() or self._timer.getTime() > due:
+            cancel(self._timer)
             self._timer = self._keeper.reactor.callLater(max(0.0, due - self._keeper.reactor.seconds()), self._due)
 
     def _due(self) -> None:

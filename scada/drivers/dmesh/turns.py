@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from scada.drivers.backoff import Backoff
 from scada.drivers.dmesh import frame, messages
+from scada.drivers.dmesh.fairness import FairTurns
 from scada.drivers.dmesh.frame import SERIAL_MAX_FRAME, Frame, FrameDecoder
 from scada.drivers.dmesh.messages import Result, Wake
 from scada.drivers.dmesh.numbers import Reason
@@ -100,6 +101,7 @@ class SerialLine(Protocol):
         on_noise: Callable[[Rejected], None], answer_s: float = ANSWER_S,
     ) -> None:
         self.reactor, self._gate, self._answer_s = reactor, gate, answer_s
+        self.turns = FairTurns(reactor)
         self.hearer: Hearer = Ear(hearer, self._ended)
         self._terms = Terms(handshake_s, SERIAL_MAX_FRAME)
         self._on_noise = on_noise
