@@ -18,6 +18,7 @@ from scada.ports import (
     LiveReader,
     MeshMonitor,
     Metering,
+    NetworkMonitor,
     Registry,
     TagSource,
     Users,
@@ -54,6 +55,7 @@ class Services:
     desk: Desk
     mesh: MeshMonitor
     collection: CollectionMonitor
+    network: NetworkMonitor
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

@@ -26,6 +26,7 @@ from scada.errors import ConfigError, Problem
 from scada.historian.service import Historian
 from scada.lock import DataDirLock
 from scada.loop import MeasuredSelector
+from scada.mesh.service import NetworkService
 from scada.metering.service import MeteringService
 from scada.opcua_server.service import OpcuaService
 from scada.parts import Parts
@@ -104,6 +105,9 @@ class Server:
                 settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch")
             )
         )
+        network = await run(
+            NetworkService(settings.network, dmesh, registry, bus.of("network"), clock, reactor, data, work)
+        )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
@@ -117,9 +121,8 @@ class Server:
             waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh,
-            health=self.health, clock=clock, site=settings.site,
-            hmi=settings.hmi,
+            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh, network=network,
+            health=self.health, clock=clock, site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)
         registry.on_accounts(hmi.accounts_changed)

@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Role, Selection, ShedRequest
 from scada.events import DeviceEvent
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.network import NetworkFigures, Place
 from scada.site import Directory, JoinedModule, MeshView, Module
 from scada.tags import Batch, Device, Snapshot
 
@@ -255,6 +256,28 @@ class MeshMonitor(Protocol):
 
     def views(self) -> tuple[MeshView, ...]:
         """One per concentrator of the registry. Memory."""
+
+    def view(self, concentrator: str) -> MeshView | None:
+        """Of one concentrator of the registry, by name. Memory."""
+
+    def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
+        """Hear which concentrator's mesh was reported anew, or whose link went up or down (reactor thread)."""
+
+
+class NetworkMonitor(Protocol):
+    """What is made of the reports: figures of the present, and who was whose parent when."""
+
+    def figures(self, concentrator: str) -> NetworkFigures | None:
+        """Of the last report; None while there was none. Memory."""
+
+    def tree(self, concentrator: str, at: int) -> tuple[Place, ...]:
+        """The tree as it was known at an instant [ns], in the order of the subnet indices. Blocking."""
+
+    def moments(self, concentrator: str) -> tuple[int, ...]:
+        """The instants at which the tree changed [ns], newest first, a few hundred at most. Blocking."""
+
+    def places(self, eui: int, size: int = 50) -> tuple[tuple[str, Place], ...]:
+        """Where a module stood, newest first, with the concentrator. Blocking."""
 
 
 @attrs.frozen(eq=False)

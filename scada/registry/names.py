@@ -10,7 +10,7 @@ WITH_TAGS: Final = ("transformers", "concentrators", "modules", "load_groups", "
 RESERVED: Final = {"Dispatch": "the desk's own tags", "Alarms": "the alarms' own tags"}
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
 # Channels are devices of their own (C01-001.ch0), and so are the sensors of a module or concentrator.
-_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors)")
+_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-network)")
 
 
 def on_the_bus(site: Site) -> dict[str, str]:

@@ -27,6 +27,8 @@ from scada.commands import (
     ShedRequest,
 )
 from scada.errors import CommandRejected, TooManyTries
+from scada.mesh.figures import Bounds, Known, figures, overlaps
+from scada.network import NetworkFigures, Place
 from scada.ports import (
     BALANCE_COLUMNS,
     Account,
@@ -49,6 +51,7 @@ from scada.site import (
     Load,
     LoadGroup,
     Medium,
+    MeshNeighbour,
     MeshNode,
     MeshView,
     MeterPeriod,
@@ -494,9 +497,15 @@ class FakeDesk(Listeners):
         return status
 
 
-class FakeMesh:
+class FakeMesh(Listeners):
     def __init__(self, clock: SiteClock) -> None:
+        super().__init__()
         self._clock = clock
+
+    def view(self, concentrator: str) -> MeshView | None:
+        return next((view for view in self.views() if view.concentrator == concentrator), None)
+
+    on_mesh = Listeners.subscribe
 
     def views(self) -> tuple[MeshView, ...]:
         now = self._clock.now()
@@ -544,6 +553,38 @@ class FakeCollection:
         return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
 
 
+class FakeNetwork:
+    """The real arithmetic over the fake reports; the tree changed once, an hour ago."""
+
+    def __init__(self, clock: SiteClock, mesh: FakeMesh) -> None:
+        self._clock, self._mesh = clock, mesh
+
+    def figures(self, concentrator: str) -> NetworkFigures | None:
+        views = {view.concentrator: view for view in self._mesh.views()}
+        if concentrator not in views:
+            return None
+        now = self._clock.now()
+        heard = MeshNeighbour(0x00124B0000000000 + 1005, now - NS, -93.0, 4, 12)
+        views = {name: attrs.evolve(one, overheard=(heard,) if name == "C02" else ()) for name, one in views.items()}
+        found = overlaps(views[concentrator], views, {heard.eui: "C01"})
+        installed = {node.eui: now // (3600 * NS) - 8766 for node in views[concentrator].nodes}
+        return figures(views[concentrator], Known(installed, {}, {}), found, now, Bounds())
+
+    def tree(self, concentrator: str, at: int) -> tuple[Place, ...]:
+        view = next(view for view in self._mesh.views() if view.concentrator == concentrator)
+        if at < self._clock.now() - 7200 * NS:
+            return ()
+        return tuple(Place(one.eui, one.index, one.parent, one.level, at) for one in view.nodes)
+
+    def moments(self, concentrator: str) -> tuple[int, ...]:
+        hour = self._clock.now() // (3600 * NS) * 3600 * NS
+        return (hour, hour - 3600 * NS)
+
+    def places(self, eui: int, size: int = 50) -> tuple[tuple[str, Place], ...]:
+        at = self.moments("")[0]
+        return (("C01", Place(eui, 7, -1, 0, at)), ("C01", Place(eui, 7, 3, 2, at - 3600 * NS)))
+
+
 class World:
     """All of it, wired; `tick` lets a second of the district pass."""
 
@@ -554,6 +595,7 @@ class World:
         self.alarms = FakeAlarms(clock, self.audit)
         self.desk = FakeDesk(clock, self.registry, self.audit)
         self.mesh = FakeMesh(clock)
+        self.network = FakeNetwork(clock, self.mesh)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -586,6 +628,7 @@ class World:
             desk=self.desk,
             mesh=self.mesh,
             collection=FakeCollection(clock),
+            network=self.network,
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),

@@ -32,6 +32,8 @@ PAGES = [
     "/collection?concentrator=C01",
     "/collection?concentrator=C01&module=C01-001",
     "/collection?concentrator=C02",
+    "/network?concentrator=C01&colour=battery&sort=trouble&trouble=32&module=C01-007",
+    "/network?concentrator=C01&at=1767258000",
     "/meters",
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
@@ -289,8 +291,44 @@ def test_a_module_that_never_reported_has_no_figures(
     row = text.split("<tbody>")[-1]
 
     assert "no value yet" in row
-    assert "poor link" not in text
+    assert "poor link" not in text.replace(">poor link</option>", "")
     assert not re.search(r'class="num">0[ .<]', row)
+
+
+def test_the_network_page_colours_filters_and_orders_by_what_is_asked(person: Callable[..., Person]) -> None:
+    """Among hundreds of modules nobody finds the bad one by reading."""
+    client = person("viewer").client
+    plain = client.get("/network?concentrator=C01").text
+    poor = client.get("/network?concentrator=C01&trouble=2&sort=delivery&colour=battery").text
+    listed = [re.search(r">(C01-\d+)<", row) for row in poor.split("data-keys")[1].split("<tr ")[1:]]
+
+    assert plain.split("data-keys")[1].count("<tr ") == MODULES - 1
+    assert [found.group(1) for found in listed if found] == ["C01-011"]
+    assert len(re.findall(r'class="node [^"]* dim"', poor)) == MODULES - 2
+    assert "Modules that carry most" in plain
+    assert re.search(r"Heard by two concentrators.*?C01-005.*?C02", plain, re.DOTALL)
+    assert client.get("/network?colour=nonsense&sort=x&trouble=x&at=x&concentrator=x&module=x").status_code == 200
+
+
+def test_the_panel_of_a_module_tells_its_ways_its_battery_and_its_history(person: Callable[..., Person]) -> None:
+    text = person("viewer").client.get("/network?concentrator=C01&module=C01-003").text
+    panel = text.split('id="module"')[1].split("<svg")[0]
+
+    assert "Parents in order" in panel
+    assert "Charge counted since the installation" in panel
+    assert re.search(r"\d\.\d <span class=\"muted\">\(\d+\.\d–\d+\.\d\)", panel)
+    assert "not in the tree" in panel
+
+
+def test_a_tree_of_the_past_says_so_and_shows_no_figures_of_the_present(person: Callable[..., Person]) -> None:
+    text = person("viewer").client.get("/network?concentrator=C01&at=1767258000").text
+    long_ago = person("viewer").client.get("/network?concentrator=C01&at=1000").text
+
+    assert "This is the tree as it was known at 2026-01-01" in text
+    assert "Back to the present" in text
+    assert text.count('class="node ') == MODULES - 1
+    assert "dBm</td>" not in text
+    assert 'class="node ' not in long_ago
 
 
 def test_the_register_of_a_meter_has_its_quality(
