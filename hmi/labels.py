@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _l
 
 from scada.commands import Action, CommandState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
+from scada.outage import Scope
 from scada.ports import AlarmState, Priority
 from scada.site import Medium, ModuleState
 from scada.tags import Quality
@@ -45,6 +46,9 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
     "link_replaced": _l("second connection with the same key"), "hours_given_up": _l("missing hours given up"),
     "imbalance": _l("imbalance above the limit"),
+    "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
+    "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
+    "outage_backhaul": _l("outage of a back-haul"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
@@ -86,6 +90,10 @@ MODULE_STATE: Final[dict[ModuleState, Any]] = {
     ModuleState.DISCOVERED: _l("discovered"), ModuleState.ACTIVE: _l("active"), ModuleState.LOST: _l("lost"),
 }
 
+SCOPE: Final[dict[Scope, Any]] = {
+    Scope.MODULE: _l("Module"), Scope.RELAY: _l("Relay"), Scope.RISER: _l("Riser"), Scope.BUILDING: _l("Building"),
+    Scope.CONCENTRATOR: _l("Concentrator"), Scope.BACKHAUL: _l("Back-haul"),
+}
 TROUBLE: Final[dict[Trouble, Any]] = {
     Trouble.CUT_OFF: _l("no way to the concentrator"), Trouble.POOR_LINK: _l("poor link"),
     Trouble.OVER_BUDGET: _l("relays more than its battery allows"), Trouble.BATTERY_LOW: _l("battery near its end"),

@@ -19,6 +19,7 @@ from scada.ports import (
     MeshMonitor,
     Metering,
     NetworkMonitor,
+    Outages,
     Registry,
     TagSource,
     Users,
@@ -56,6 +57,7 @@ class Services:
     mesh: MeshMonitor
     collection: CollectionMonitor
     network: NetworkMonitor
+    outages: Outages
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

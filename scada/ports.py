@@ -20,6 +20,7 @@ from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Role,
 from scada.events import DeviceEvent
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
+from scada.outage import Outage
 from scada.site import Directory, JoinedModule, MeshView, Module
 from scada.tags import Batch, Device, Snapshot
 
@@ -360,11 +361,15 @@ class Alarm:
     acknowledged_by: str = ""
     comment: str = ""
     count: int = 1                      # raises since it was last normal and acknowledged
+    suppressed_by: str = ""             # id of the alarm that says more: suppressed by design while that one holds
 
 
 class AlarmBook(Protocol):
     def active(self) -> tuple[Alarm, ...]:
-        """Everything not NORMAL, worst and newest first. Memory."""
+        """Everything not NORMAL and not suppressed, worst and newest first. Memory."""
+
+    def suppressed(self) -> tuple[Alarm, ...]:
+        """What is suppressed by design, because another alarm says more. Memory."""
 
     def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
         """Journal of changes, newest first, changed before `before` [ns]. Blocking."""
@@ -374,6 +379,32 @@ class AlarmBook(Protocol):
 
     def subscribe(self, listener: Callable[[Alarm], None]) -> Unsubscribe:
         """Hear of every change (reactor thread)."""
+
+
+class AlarmGroups(Protocol):
+    """Alarms that stand for many others (reactor thread)."""
+
+    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str]) -> None:
+        """The condition holds since `at` [ns]; loss and silence of `devices` are suppressed by design while it does.
+
+        Said again with other devices, those that are no longer named are released.
+        """
+
+    def let_go(self, source: str, kind: str) -> None:
+        """The condition is over, and whatever of the others still holds is shown again."""
+
+    def held(self, prefix: str) -> tuple[tuple[str, str], ...]:
+        """(source, kind) of conditions that hold and whose kind begins with `prefix`. Memory."""
+
+
+class Outages(Protocol):
+    """Who is out, and why most likely."""
+
+    def open(self) -> tuple[Outage, ...]:
+        """The largest first. Memory."""
+
+    def history(self, before: int | None = None, size: int = 100) -> tuple[Outage, ...]:
+        """Those that are over, newest end first, ended before `before` [ns]. Blocking."""
 
 
 # ------------------------------------------------------------------------------- metering and balancing

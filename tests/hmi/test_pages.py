@@ -41,6 +41,9 @@ PAGES = [
     "/dispatch",
     "/alarms",
     "/alarms/journal",
+    "/alarms/suppressed",
+    "/outages",
+    "/outages?before=1",
     "/audit",
     "/tags",
     "/tags?bad=1",
@@ -329,6 +332,40 @@ def test_a_tree_of_the_past_says_so_and_shows_no_figures_of_the_present(person: 
     assert text.count('class="node ') == MODULES - 1
     assert "dBm</td>" not in text
     assert 'class="node ' not in long_ago
+
+
+def test_an_outage_is_told_with_its_cause_its_evidence_and_its_consumers(
+    person: Callable[..., Person], world: World
+) -> None:
+    """In the language of the page, with what else it might be; what is over says into what it went."""
+    english = person("viewer").client.get("/outages").text
+    romanian = person("viewer", "ro").client.get("/outages").text
+    opened, over = english.split("<h2>Over</h2>")
+
+    assert "Building B2" in opened
+    assert "2 of 2 modules there are out, 2 of them said" in opened
+    assert "Or: relay C02-001 is likely lost" in re.sub(r"\s+", " ", opened)
+    assert "1 outages, 2 consumers" in opened
+    assert "It turned out to be part of: B2" in over
+    assert "alimentarea clădirii B2 este probabil pierdută" in romanian
+    assert "is likely" not in romanian
+    world.outages.opened = ()
+    assert "Nobody is known to be out." in person("viewer").client.get("/outages").text
+
+
+def test_a_suppressed_alarm_is_on_its_own_tab_with_its_parent_and_not_in_the_list(
+    person: Callable[..., Person], world: World
+) -> None:
+    alarm = world.alarms.raise_("C02-001", "power_down", Priority.MEDIUM)
+    world.alarms.set(attrs.evolve(alarm, suppressed_by="Outage.B2:outage_building"))
+    client = person("dispatcher").client
+    hidden = client.get("/alarms/suppressed").text
+
+    assert 'data-alarm="C02-001:power_down"' in hidden
+    assert "under Outage.B2:outage_building" in hidden
+    assert "data-ack" not in hidden.split("<tbody")[1].split("</tbody>")[0]
+    assert "C02-001:power_down" not in client.get("/alarms").text
+    assert "1 alarms are suppressed by design" in client.get("/outages").text
 
 
 def test_the_register_of_a_meter_has_its_quality(
