@@ -1,7 +1,7 @@
 """Watches for outages: gathers the evidence, asks for causes, keeps what is open, and stands for it with one alarm each.
 
-Implements the ports Outages and HealthSource. Causes are reckoned in a worker thread, of the concentrators alone that have
-to do with a sign.
+Implements the ports Outages and HealthSource. Causes are reckoned in a worker thread, when there is news, of the
+concentrators alone that have to do with a sign.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ from scada.tags import Batch, Device, Quality, Snapshot, TagDef
 FILE: Final = "outages.sqlite"
 EVERY_S: Final = 5.0                    # real time between two looks
 FIRST_S: Final = 1200.0                 # real time a concentrator has to come after the start: it backs off to 15 min
+AGAIN_S: Final = 60.0                   # real time after which causes are reckoned anew all the same: hours came
 SIGNS: Final = frozenset({EventCode.POWER_DOWN, EventCode.MODULE_LOST, EventCode.BATTERY_LOW})
 TELLING: Final = frozenset({EventCode.POWER_DOWN, EventCode.MODULE_LOST})       # BATTERY_LOW alone is no outage
 SUMMARY: Final = Device(
@@ -66,6 +67,9 @@ class OutageService:
         self._ticker.clock = reactor
         self._store: OutageStore | None = None
         self._looking: Deferred[None] | None = None
+        self._news = 0                                      # raised by whatever may change the causes
+        self._answered: object = None                       # what the causes that are known were reckoned from
+        self._found: tuple[Cause, ...] = ()
         self._started_at, self._failing, self._failures = 0.0, False, 0
 
     def start(self) -> "Deferred[None]":
@@ -123,7 +127,8 @@ class OutageService:
     # ------------------------------------------------------------------ news
     def _delivered(self, events: Sequence[DeviceEvent]) -> "Deferred[None]":
         """Fires when the signs among them are durable, so that the field may forget them."""
-        telling = [event for event in events if event.code in SIGNS and event.channel is None]
+        self._news += 1
+        telling = [event for event in events if event.code in SIGNS]
         for event in telling:
             if event.raised:
                 self._signs[event.device, event.code] = event.at if event.time_good else self._clock.now()
@@ -139,6 +144,7 @@ class OutageService:
         view = self._mesh.view(concentrator)
         if view is None:
             return
+        self._news += 1
         known = self._links.get(concentrator)
         if view.link_up != (known is not None and known[0]):
             self._links[concentrator] = (view.link_up, self._clock.now())
@@ -153,12 +159,17 @@ class OutageService:
     async def _look(self) -> None:
         directory, now = self._registry.directory, self._clock.now()
         posts = self._posts(directory)
-        evidence = await deferToThreadPool(
-            self._reactor, self._pool, self._gather, directory, posts, dict(self._signs), dict(self._overheard),
-            self._bus.snapshot(),
+        asked = (self._news, directory.site.generation, posts, self._clock.monotonic() // AGAIN_S)
+        if asked != self._answered:                         # else nothing is new, and the causes are those of before
+            evidence = await deferToThreadPool(
+                self._reactor, self._pool, self._gather, directory, posts, dict(self._signs), dict(self._overheard),
+                self._bus.snapshot(),
+            )
+            self._found = await deferToThreadPool(self._reactor, self._pool, causes, evidence)
+            self._answered = asked
+        changes = await deferToThreadPool(
+            self._reactor, self._pool, self._tracker.look, self._found, now, self._blind
         )
-        found = await deferToThreadPool(self._reactor, self._pool, causes, evidence)
-        changes = self._tracker.look(found, now, self._blind)
         self._show(changes)
         if (changes.changed or changes.closed) and self._store is not None:
             await deferToThreadPool(self._reactor, self._pool, self._store.write, changes.changed, changes.closed)

@@ -49,11 +49,11 @@ class Tracker:
     ) -> None:
         self._area_of, self._consumers_of = area_of, consumers_of
         self._open = {one.id: one for one in opened}
+        self.open: tuple[Outage, ...] = self._sorted()      # replaced as a whole, so that any thread may read it
         self._first: dict[str, int] = {}                    # causes that wait to be believed: seen since [ns]
         self._last: dict[str, int] = {}                     # open ones: seen last [ns]
 
-    @property
-    def open(self) -> tuple[Outage, ...]:
+    def _sorted(self) -> tuple[Outage, ...]:
         return tuple(sorted(self._open.values(), key=lambda one: (-one.consumers, -one.left, one.since, one.id)))
 
     def look(self, causes: Sequence[Cause], now: int, blind: Callable[[Outage], bool] = lambda _: False) -> Changes:
@@ -79,6 +79,8 @@ class Tracker:
             if heir or now - self._last.setdefault(key, now) >= OVER_NS:
                 del self._open[key], self._last[key]
                 closed.append(attrs.evolve(before, until=now, left=0, merged=heir))
+        if changed or closed:
+            self.open = self._sorted()
         return Changes(self.open, tuple(changed), tuple(closed))
 
     def _heir(self, before: Outage, seen: Mapping[str, Cause]) -> str:
