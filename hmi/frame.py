@@ -68,6 +68,7 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("collection.page", _("Collection")),
         ("meters.index", _("Meters")),
         ("dispatch.page", _("Load shedding")),
+        ("outages.page", _("Outages")),
         ("alarms.page", _("Alarms")),
         ("tags.page", _("Tags")),
     ]

@@ -8,6 +8,8 @@ from typing import Any, Final
 from flask_babel import lazy_gettext as _l
 
 from scada.commands import Action, CommandState, LoadClass, MemberState, Role
+from scada.network import Basis, Trouble
+from scada.outage import Scope
 from scada.ports import AlarmState, Priority
 from scada.site import Medium, ModuleState
 from scada.tags import Quality
@@ -44,6 +46,9 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
     "link_replaced": _l("second connection with the same key"), "hours_given_up": _l("missing hours given up"),
     "imbalance": _l("imbalance above the limit"),
+    "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
+    "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
+    "outage_backhaul": _l("outage of a back-haul"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
@@ -83,6 +88,34 @@ MEDIUM: Final[dict[Medium, Any]] = {
 }
 MODULE_STATE: Final[dict[ModuleState, Any]] = {
     ModuleState.DISCOVERED: _l("discovered"), ModuleState.ACTIVE: _l("active"), ModuleState.LOST: _l("lost"),
+}
+
+SCOPE: Final[dict[Scope, Any]] = {
+    Scope.MODULE: _l("Module"), Scope.RELAY: _l("Relay"), Scope.RISER: _l("Riser"), Scope.BUILDING: _l("Building"),
+    Scope.CONCENTRATOR: _l("Concentrator"), Scope.BACKHAUL: _l("Back-haul"),
+}
+TROUBLE: Final[dict[Trouble, Any]] = {
+    Trouble.CUT_OFF: _l("no way to the concentrator"), Trouble.POOR_LINK: _l("poor link"),
+    Trouble.OVER_BUDGET: _l("relays more than its battery allows"), Trouble.BATTERY_LOW: _l("battery near its end"),
+    Trouble.BATTERY_SHORT: _l("battery will not last"), Trouble.HOT: _l("hot relay"),
+    Trouble.NO_WAY_ROUND: _l("others have no other way"), Trouble.FLAPPING: _l("keeps changing its parent"),
+    Trouble.OVERLAP: _l("heard by another concentrator"), Trouble.SILENT: _l("not heard for over a day"),
+}
+BASIS: Final[dict[Basis, Any]] = {
+    Basis.UNKNOWN: _l("Nothing to reckon with: no traffic was reported."),
+    Basis.COUNTED: _l("Charge counted since the installation; the voltage of this cell says nothing until near its end."),
+    Basis.FRESH: _l("Its age is not known: this is what a fresh cell lasts at this load."),
+    Basis.AMBIGUOUS: _l("Weak under load: a cell that rested, the cold, or the end; the voltage cannot tell which."),
+    Basis.VOLTAGE: _l("The voltage has left its plateau: at most a tenth is left."),
+    Basis.EMPTY: _l("The voltage is below what the module works with."),
+}
+COLOUR: Final[dict[str, Any]] = {
+    "delivery": _l("delivery"), "signal": _l("signal"), "level": _l("level"), "relayed": _l("relayed against the budget"),
+    "battery": _l("battery, years"),
+}
+COLOUR_UNIT: Final = {"delivery": "%", "signal": "dBm", "level": "", "relayed": "%", "battery": ""}
+SORT: Final[dict[str, Any]] = COLOUR | {
+    "trouble": _l("troubles"), "name": _l("name"), "below": _l("modules below it"),
 }
 
 

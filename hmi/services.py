@@ -18,6 +18,8 @@ from scada.ports import (
     LiveReader,
     MeshMonitor,
     Metering,
+    NetworkMonitor,
+    Outages,
     Registry,
     TagSource,
     Users,
@@ -54,6 +56,8 @@ class Services:
     desk: Desk
     mesh: MeshMonitor
     collection: CollectionMonitor
+    network: NetworkMonitor
+    outages: Outages
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

@@ -26,8 +26,10 @@ from scada.errors import ConfigError, Problem
 from scada.historian.service import Historian
 from scada.lock import DataDirLock
 from scada.loop import MeasuredSelector
+from scada.mesh.service import NetworkService
 from scada.metering.service import MeteringService
 from scada.opcua_server.service import OpcuaService
+from scada.outages.service import OutageService
 from scada.parts import Parts
 from scada.ports import Health
 from scada.registry.names import device_clashes
@@ -104,6 +106,12 @@ class Server:
                 settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch")
             )
         )
+        network = await run(
+            NetworkService(settings.network, dmesh, registry, bus.of("network"), clock, reactor, data, work)
+        )
+        outages = await run(
+            OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
+        )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
@@ -117,9 +125,8 @@ class Server:
             waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh,
-            health=self.health, clock=clock, site=settings.site,
-            hmi=settings.hmi,
+            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh, network=network,
+            outages=outages, health=self.health, clock=clock, site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)
         registry.on_accounts(hmi.accounts_changed)

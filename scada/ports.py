@@ -19,6 +19,8 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Role, Selection, ShedRequest
 from scada.events import DeviceEvent
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.network import NetworkFigures, Place
+from scada.outage import Outage
 from scada.site import Directory, JoinedModule, MeshView, Module
 from scada.tags import Batch, Device, Snapshot
 
@@ -256,6 +258,28 @@ class MeshMonitor(Protocol):
     def views(self) -> tuple[MeshView, ...]:
         """One per concentrator of the registry. Memory."""
 
+    def view(self, concentrator: str) -> MeshView | None:
+        """Of one concentrator of the registry, by name. Memory."""
+
+    def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
+        """Hear which concentrator's mesh was reported anew, or whose link went up or down (reactor thread)."""
+
+
+class NetworkMonitor(Protocol):
+    """What is made of the reports: figures of the present, and who was whose parent when."""
+
+    def figures(self, concentrator: str) -> NetworkFigures | None:
+        """Of the last report; None while there was none. Memory."""
+
+    def tree(self, concentrator: str, at: int) -> tuple[Place, ...]:
+        """The tree as it was known at an instant [ns], in the order of the subnet indices. Blocking."""
+
+    def moments(self, concentrator: str) -> tuple[int, ...]:
+        """The instants at which the tree changed [ns], newest first, a few hundred at most. Blocking."""
+
+    def places(self, eui: int, size: int = 50) -> tuple[tuple[str, Place], ...]:
+        """Where a module stood, newest first, with the concentrator. Blocking."""
+
 
 @attrs.frozen(eq=False)
 class CollectionView:
@@ -337,11 +361,15 @@ class Alarm:
     acknowledged_by: str = ""
     comment: str = ""
     count: int = 1                      # raises since it was last normal and acknowledged
+    suppressed_by: str = ""             # id of the alarm that says more: suppressed by design while that one holds
 
 
 class AlarmBook(Protocol):
     def active(self) -> tuple[Alarm, ...]:
-        """Everything not NORMAL, worst and newest first. Memory."""
+        """Everything not NORMAL and not suppressed, worst and newest first. Memory."""
+
+    def suppressed(self) -> tuple[Alarm, ...]:
+        """What is suppressed by design, because another alarm says more. Memory."""
 
     def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
         """Journal of changes, newest first, changed before `before` [ns]. Blocking."""
@@ -351,6 +379,32 @@ class AlarmBook(Protocol):
 
     def subscribe(self, listener: Callable[[Alarm], None]) -> Unsubscribe:
         """Hear of every change (reactor thread)."""
+
+
+class AlarmGroups(Protocol):
+    """Alarms that stand for many others (reactor thread)."""
+
+    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str]) -> None:
+        """The condition holds since `at` [ns]; loss and silence of `devices` are suppressed by design while it does.
+
+        Said again with other devices, those that are no longer named are released.
+        """
+
+    def let_go(self, source: str, kind: str) -> None:
+        """The condition is over, and whatever of the others still holds is shown again."""
+
+    def held(self, prefix: str) -> tuple[tuple[str, str], ...]:
+        """(source, kind) of conditions that hold and whose kind begins with `prefix`. Memory."""
+
+
+class Outages(Protocol):
+    """Who is out, and why most likely."""
+
+    def open(self) -> tuple[Outage, ...]:
+        """The largest first. Memory."""
+
+    def history(self, before: int | None = None, size: int = 100) -> tuple[Outage, ...]:
+        """Those that are over, newest end first, ended before `before` [ns]. Blocking."""
 
 
 # ------------------------------------------------------------------------------- metering and balancing

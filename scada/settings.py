@@ -126,6 +126,19 @@ class DmeshSettings(Section):
     )
 
 
+class NetworkSettings(Section):
+    battery_years: float = Field(
+        2.0, ge=0, le=20, description="A battery whose forecast is below it is counted as short. [years]"
+    )
+    hot_share_percent: float = Field(
+        40.0, gt=0, le=100, description="Share of a subnet behind one module from which it is called hot, and an alarm. [%]"
+    )
+    weakest_delivery_percent: float = Field(
+        80.0, ge=0, le=100, description="A link that delivers less is poor, and an alarm. [%]"
+    )
+    parent_changes_a_day: int = Field(6, ge=1, description="A module that changes its parent more often is flapping.")
+
+
 class ModbusDevice(Section):
     name: Name = Field(description="Device name on the bus, e.g. T01-meter.")
     template: str = Field(description="Template of the device, e.g. eastron_sdm630.")
@@ -218,6 +231,7 @@ class Settings(Section):
     clock: ClockSettings = ClockSettings()
     registry: RegistrySettings = RegistrySettings()
     dmesh: DmeshSettings = DmeshSettings()
+    network: NetworkSettings = NetworkSettings()
     modbus: ModbusSettings = ModbusSettings()
     historian: HistorianSettings = HistorianSettings()
     opcua: OpcuaSettings = OpcuaSettings()

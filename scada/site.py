@@ -250,6 +250,26 @@ class JoinedModule:
 
 
 @attrs.frozen
+class MeshAlternative:
+    """A parent that a module would take if it lost its own."""
+
+    parent: int                         # subnet index; 0 = the concentrator
+    rssi_dbm: float
+    delivery: float                     # share of packets delivered, as far as it was tried, 0-1
+
+
+@attrs.frozen
+class MeshNeighbour:
+    """A module of another subnet that is heard in this one."""
+
+    eui: int
+    heard: int                          # ns, site time
+    rssi_dbm: float
+    by: int                             # subnet index of who hears it best; 0 = the concentrator
+    packets: int                        # today
+
+
+@attrs.frozen
 class MeshNode:
     """One module's place in the radio tree, as last reported."""
 
@@ -264,6 +284,12 @@ class MeshNode:
     battery_mv: int
     travel_s: float
     heard: int                          # ns, site time
+    battery_idle_mv: float = float("nan")
+    alternatives: tuple[MeshAlternative, ...] = ()          # best first
+    parent_changes: int = 0             # today
+    relay_budget: int = 0               # packets a day its battery allows; 0: it does not say
+    noise_dbm: float = float("nan")
+    failed: int = 0                     # packets given up today
 
 
 @attrs.frozen
@@ -275,3 +301,5 @@ class MeshView:
     generation: int
     nodes: tuple[MeshNode, ...]
     as_of: int                          # ns, site time of the last report
+    overheard: tuple[MeshNeighbour, ...] = ()
+    overheard_as_of: int = 0            # ns, site time of that account

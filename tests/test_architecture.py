@@ -66,6 +66,10 @@ EDGES = {
     "scada/drivers/dmesh/turns.py": "twisted's protocol of a shared line, and its timers",
     "scada/drivers/dmesh/vault.py": "the key file",
     "scada/drivers/dmesh/simulator/client.py": "the simulated concentrator's socket",
+    # radio networks
+    "scada/mesh/store.py": "SQLite",
+    # outages
+    "scada/outages/store.py": "SQLite",
     # Modbus
     "scada/drivers/modbus/poller.py": "the poll loop",
     "scada/drivers/modbus/simulator.py": "the simulated meter's socket",

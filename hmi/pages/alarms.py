@@ -34,6 +34,13 @@ def make(services: Services) -> Blueprint:
         return render_template("alarms.html", tab="journal", alarms=rows, hidden=0, needs=waits,
                                older=rows[-1].changed if len(rows) == 100 else None)
 
+    @blueprint.get("/alarms/suppressed")
+    @allow(STAFF)
+    def suppressed() -> Any:
+        hidden = services.alarms.suppressed()
+        return render_template("alarms.html", tab="suppressed", alarms=hidden[:SHOWN], hidden=max(0, len(hidden) - SHOWN),
+                               needs=lambda alarm: False)
+
     @blueprint.get("/alarms/rows")
     @allow(STAFF)
     def rows() -> Any:

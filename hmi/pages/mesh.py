@@ -5,18 +5,23 @@ from typing import Any, Final
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 
-from hmi import labels
+from hmi import labels, network
 from hmi.access import ADOPT, STAFF, allow
 from hmi.i18n import _
 from hmi.notices import notice
 from hmi.reasons import in_words
 from hmi.services import Services
 from hmi.tree import lay_out
+from scada.clock import NS
 from scada.errors import CommandRejected
+from scada.network import NetworkFigures, Trouble
 from scada.site import Directory, MeshNode, MeshView, Module, ModuleState
 from scada.tags import Quality, Snapshot, tag_id
 
-PART: Final = "dmesh"                   # whose health stands on this page
+PARTS: Final = ("dmesh", "network")     # whose health stands on this page
+MOST_OVERLAPS: Final = 50
+MOST_PLACES: Final = 40
+OFFERED: Final = frozenset(str(int(one)) for one in Trouble if one)
 LOW_BATTERY_MV: Final = 3300            # marks the row; the alarm is the module's own judgement
 
 
@@ -27,13 +32,13 @@ def make(services: Services) -> Blueprint:
     @allow(STAFF)
     def page() -> Any:
         directory = services.registry.directory
-        shot, now = services.bus.snapshot(), services.clock.now()
-        views = [_view(directory, view, now, shot) for view in services.mesh.views()]
-        chosen = request.args.get("concentrator", "")
-        shown = [view for view in views if view["view"].concentrator == chosen] or views[:1]
+        shot, now, wish = services.bus.snapshot(), services.clock.now(), _wish()
+        held = services.mesh.views()
+        chosen = next((view for view in held if view.concentrator == wish["concentrator"]), held[0] if held else None)
         waiting = [module for module in directory.site.modules if module.state is ModuleState.DISCOVERED]
-        return render_template("mesh.html", views=views, shown=shown, waiting=waiting, low_battery=LOW_BATTERY_MV,
-                               health=[one for one in services.health() if one.part == PART])
+        shown = None if chosen is None else _view(services, directory, chosen, now, shot, wish)
+        return render_template("mesh.html", views=held, one=shown, waiting=waiting, low_battery=LOW_BATTERY_MV, wish=wish,
+                               health=[one for one in services.health() if one.part in PARTS])
 
     @blueprint.post("/network/adopt")
     @allow(ADOPT)
@@ -51,23 +56,82 @@ def make(services: Services) -> Blueprint:
     return blueprint
 
 
-def _view(directory: Directory, view: MeshView, now: int, shot: Snapshot) -> dict[str, Any]:
+def _wish() -> dict[str, Any]:
+    """What the visitor asks to see; whatever is not on offer falls back to the usual."""
+    given = request.args
+    at, trouble = given.get("at", ""), given.get("trouble", "")
+    return {
+        "concentrator": given.get("concentrator", ""), "module": given.get("module", ""),
+        "colour": given["colour"] if given.get("colour") in network.BANDS else "delivery",
+        "sort": given["sort"] if given.get("sort") in network.SORTS else "level",
+        "trouble": Trouble(int(trouble)) if trouble.isdecimal() and trouble in OFFERED else Trouble.NONE,
+        "at": int(at) * NS if at.isdecimal() and len(at) < 11 else None,
+    }
+
+
+def _view(
+    services: Services, directory: Directory, view: MeshView, now: int, shot: Snapshot, wish: dict[str, Any]
+) -> dict[str, Any]:
     modules = {m.index: m for m in directory.site.modules if m.concentrator == view.concentrator}
+    moments, past = services.network.moments(view.concentrator), wish["at"] is not None
+    figures = services.network.figures(view.concentrator)
+    reckoned, since = network.of_modules(figures), network.since(())
+    if past:
+        places = services.network.tree(view.concentrator, wish["at"])
+        view, since = network.as_it_was(view, places, wish["at"]), network.since(places)
     rows: list[dict[str, Any]] = []
     for node in sorted(view.nodes, key=lambda node: (node.level, node.index)):
-        module = modules.get(node.index)
+        # What an index was in the past may be another module today: then it is told by its number.
+        module = directory.module_of_eui.get(node.eui) if past else modules.get(node.index)
+        state = module.state if module else ModuleState.DISCOVERED
+        of_node = network.Figures() if past else reckoned.get(node.eui, network.Figures())
+        value = network.amount(wish["colour"], node, of_node)
         rows.append({
             "node": node, "name": module.name if module else f"{node.eui:016x}", "title": module.title if module else "",
-            "state": module.state if module else ModuleState.DISCOVERED,
-            "state_text": str(labels.MODULE_STATE[module.state if module else ModuleState.DISCOVERED]),
+            "state": state, "state_text": str(labels.MODULE_STATE[state]), "figures": of_node,
             "parent": modules[node.parent].name if node.parent in modules else view.concentrator,
             "link": link_grade(node.delivery), "quality": int(quality_of(node, module, shot, link_up=view.link_up)),
-            "silent": now - node.heard if node.heard else None,
+            "silent": now - node.heard if node.heard else None, "since": since.get(node.eui, 0),
+            "value": value, "band": network.band(wish["colour"], value),
+            "troubles": [str(labels.TROUBLE[one]) for one in of_node.troubles],
         })
-    return {"view": view, "concentrator": directory.concentrator.get(view.concentrator), "rows": rows,
-            "ailing": _ailing(rows), "modules": modules,
+    listed = [row for row in rows if not wish["trouble"] or wish["trouble"] in row["figures"].trouble]
+    return {"view": view, "concentrator": directory.concentrator.get(view.concentrator), "rows": rows, "past": past,
+            "listed": network.order(listed, wish["sort"]), "ailing": [] if past else _ailing(rows), "modules": modules,
+            "hot": network.hot(rows), "overlaps": _overlaps(directory, figures), "moments": moments,
+            "older": next((at for at in moments if at < (wish["at"] or now)), None) if moments else None,
+            "newer": next((at for at in reversed(moments) if at > wish["at"]), None) if past else None,
             "silent": sorted(set(modules) - {node.index for node in view.nodes}),
+            "detail": _detail(services, directory, rows, modules, wish["module"]),
             "tree": lay_out(view.nodes, {row["node"].index: row for row in rows})}
+
+
+def _overlaps(directory: Directory, figures: NetworkFigures | None) -> list[dict[str, Any]]:
+    found = figures.overlaps[:MOST_OVERLAPS] if figures is not None else ()
+    known = directory.module_of_eui
+    return [{"overlap": one, "name": known[one.eui].name if one.eui in known else f"{one.eui:016x}"} for one in found]
+
+
+def _detail(
+    services: Services, directory: Directory, rows: list[dict[str, Any]], modules: dict[int, Module], name: str
+) -> dict[str, Any] | None:
+    """One module: its ways up in order, its battery, and where it was before."""
+    row = next((row for row in rows if row["name"] == name), None)
+    if row is None:
+        return None
+    node: MeshNode = row["node"]
+    return {
+        "row": row,
+        "ways": [(_named(modules, one.parent), one) for one in node.alternatives],
+        "history": services.network.places(node.eui, MOST_PLACES),
+        "module": directory.module_of_eui.get(node.eui), "basis": labels.BASIS[row["figures"].basis],
+    }
+
+
+def _named(modules: dict[int, Module], index: int) -> str:
+    if index == 0:
+        return _("the concentrator")
+    return modules[index].name if index in modules else _("index %(n)s", n=index)
 
 
 def _ailing(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

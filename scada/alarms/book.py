@@ -1,15 +1,23 @@
 """The alarms that are not normal, in memory: bounded, and every change as a value to be stored."""
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
-from scada.alarms.kinds import RANK, priority_of
+from scada.alarms.kinds import RANK, SUPPRESSIBLE, priority_of
 from scada.alarms.states import HOLDS, AlarmEvent, after
 from scada.ports import Alarm, AlarmState
 
 MOST_ACTIVE: Final = 5_000              # beyond it an operator is helped by nothing; new ones are refused and counted
 RESERVE: Final = 1_000                  # places kept for each higher priority: a flood of trifles hides no overload
+_CHANNEL: Final = re.compile(r"\.ch\d+$")
+
+
+def device_of(source: str) -> str:
+    """The device that a source is, or is a tag or channel of."""
+    return _CHANNEL.sub("", source.partition("/")[0])
 
 
 @attrs.frozen
@@ -35,6 +43,7 @@ class Book:
         self._alarms = {alarm.id: alarm for alarm in alarms}
         self._last_change = last_change
         self._sorted: tuple[Alarm, ...] | None = None
+        self._under = {device_of(one.source): one.suppressed_by for one in alarms if one.suppressed_by}
         self.refused = 0                # raises beyond the bound
 
     def get(self, alarm_id: str) -> Alarm | None:
@@ -84,6 +93,8 @@ class Book:
         alarm = self._alarms.get(alarm_id)
         if alarm is None or (state := after(alarm.state, AlarmEvent.CLEAR)) is alarm.state:
             return None
+        if alarm.suppressed_by:                             # nobody was shown it, so nobody need take note of its end
+            state = AlarmState.NORMAL
         return self._put(attrs.evolve(alarm, state=state), now)
 
     def acknowledged(self, alarm_id: str, by: str, comment: str, now: int) -> Alarm | None:
@@ -93,10 +104,32 @@ class Book:
             return None
         return self._put(attrs.evolve(alarm, state=state, acknowledged_by=by, comment=comment), now)
 
+    def cover(self, parent: str, devices: Iterable[str], now: int) -> list[Alarm]:
+        """
+        Suppress what devices say while an alarm that says more holds; those no longer named are released.
+
+        Nothing is deleted: a suppressed alarm lives on, and is shown again if it still holds when it is released.
+        """
+        named = frozenset(devices)
+        if not self.holds(parent):                          # nothing is hidden behind an alarm that nobody sees
+            named = frozenset()
+        self._under = {device: by for device, by in self._under.items() if by != parent or device in named}
+        self._under.update((device, parent) for device in named if device not in self._under)
+        turned = [
+            alarm for alarm in self._alarms.values()
+            if alarm.state in HOLDS and self._suppressor(alarm) != alarm.suppressed_by
+        ]
+        return [self._put(alarm, now) for alarm in turned]
+
+    def _suppressor(self, alarm: Alarm) -> str:
+        if alarm.kind not in SUPPRESSIBLE or alarm.state not in HOLDS:
+            return ""
+        return self._under.get(device_of(alarm.source), "")
+
     def _put(self, alarm: Alarm, now: int) -> Alarm:
         """Every change gets an instant of its own, so that the journal can be paged by it."""
         self._last_change = max(now, self._last_change + 1)
-        alarm = attrs.evolve(alarm, changed=self._last_change)
+        alarm = attrs.evolve(alarm, changed=self._last_change, suppressed_by=self._suppressor(alarm))
         if alarm.state is AlarmState.NORMAL:
             self._alarms.pop(alarm.id, None)
         else:

@@ -25,11 +25,17 @@ PRIORITY: Final[dict[str, Priority]] = {
     "archive_full": Priority.HIGH,
     "link_replaced": Priority.MEDIUM,
     "hours_given_up": Priority.LOW,
+    "outage_relay": Priority.MEDIUM,
+    "outage_riser": Priority.HIGH,
+    "outage_building": Priority.HIGH,
+    "outage_concentrator": Priority.HIGH,
+    "outage_backhaul": Priority.HIGH,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
 CODE: Final[dict[str, int]] = {
     "low_low": 101, "low": 102, "high": 103, "high_high": 104, "not_connected": 111, "stale": 112,
+    "outage_relay": 121, "outage_riser": 122, "outage_building": 123, "outage_concentrator": 124, "outage_backhaul": 125,
     **{code.name.lower(): int(code) for code in EventCode},
 }
 
@@ -37,6 +43,10 @@ MOMENTARY: Final = frozenset({
     EventCode.CLOCK_STEPPED, EventCode.CONCENTRATOR_RESTARTED, EventCode.LINK_REPLACED, EventCode.HOURS_GIVEN_UP,
 })
 """Things that happen and are over: the field sends no end for them, so the end is made here."""
+
+
+SUPPRESSIBLE: Final = frozenset({"module_lost", "power_down", "stale", "not_connected"})
+"""Kinds that say no more than an outage their device belongs to."""
 
 
 def kind_of(code: int) -> str:

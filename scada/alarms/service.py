@@ -12,10 +12,11 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from scada.alarms.acknowledging import obstacles
-from scada.alarms.book import Book
+from scada.alarms.book import Book, Condition
 from scada.alarms.device_events import taken
 from scada.alarms.places import area_of
 from scada.alarms.show import Display
+from scada.alarms.states import HOLDS
 from scada.alarms.store import AlarmStore
 from scada.alarms.watch import Watch
 from scada.alarms.writer import Writer
@@ -98,7 +99,10 @@ class AlarmService:
 
     # ------------------------------------------------------------------ AlarmBook, HealthSource
     def active(self) -> tuple[Alarm, ...]:
-        return self._book.active()
+        return tuple(alarm for alarm in self._book.active() if not alarm.suppressed_by)
+
+    def suppressed(self) -> tuple[Alarm, ...]:
+        return tuple(alarm for alarm in self._book.active() if alarm.suppressed_by)
 
     def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
         if self._store is None:
@@ -146,6 +150,25 @@ class AlarmService:
             "failures": self._failures,
         })
 
+    # ------------------------------------------------------------------ AlarmGroups
+    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str]) -> None:
+        condition, now = Condition(source, kind, area=area), self._clock.now()
+        raised = self._book.raised(condition, now, at)
+        self._changed([*([raised] if raised else []), *self._book.cover(condition.id, devices, now)])
+
+    def let_go(self, source: str, kind: str) -> None:
+        alarm_id, now = f"{source}:{kind}", self._clock.now()
+        cleared = self._book.cleared(alarm_id, now)
+        self._changed([*([cleared] if cleared else []), *self._book.cover(alarm_id, (), now)])
+
+    def held(self, prefix: str) -> tuple[tuple[str, str], ...]:
+        holding = (one for one in self._book.active() if one.state in HOLDS)
+        return tuple((one.source, one.kind) for one in holding if one.kind.startswith(prefix))
+
+    def _changed(self, changes: Sequence[Alarm]) -> None:
+        if changes:
+            self._record(changes).addErrback(lambda failure: None)     # the writer has said so, and tries again
+
     # ------------------------------------------------------------------ limits and communication, every second
     def _device_added(self, device: Device) -> None:
         self._watch.devices_changed()
@@ -160,9 +183,7 @@ class AlarmService:
             self.log.failure("a look at all tags for alarms failed")
 
     def _look(self) -> None:
-        changes = self._watch.look(self._book)
-        if changes:
-            self._record(changes).addErrback(lambda failure: None)     # the writer has said so, and tries again
+        self._changed(self._watch.look(self._book))
 
     # ------------------------------------------------------------------ device events
     def _delivered(self, events: Sequence[DeviceEvent]) -> "Deferred[None]":

@@ -16,7 +16,7 @@ from scada.ports import Alarm, AlarmState, Priority
 FIELDS: Final = tuple(field.name for field in attrs.fields(Alarm))
 COLUMNS: Final = ", ".join(f'"{name}"' for name in FIELDS)  # quoted: "limit" is a word of SQL
 MARKS: Final = ", ".join("?" * len(FIELDS))
-VERSION: Final = 1                      # of the tables; raised with every change of `Alarm`
+VERSION: Final = 2                      # of the tables; raised with every change of `Alarm`
 MOST_JOURNAL: Final = 500_000           # changes kept; the oldest go
 MOST_EVENTS: Final = 500_000            # events remembered against repetition; the oldest go
 PRUNE_EVERY: Final = 1_000              # writes between two prunings
@@ -45,6 +45,10 @@ class AlarmStore:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             found = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if found == 1:                                  # before alarms could be suppressed
+                for table in ("alarm", "journal"):
+                    self._database.execute(f"ALTER TABLE {table} ADD COLUMN suppressed_by DEFAULT ''")
+                found = VERSION
             if found not in (0, VERSION):
                 raise StorageError(f"{path} was written by another version (tables {found}, expected {VERSION})")
             self._database.executescript(SCHEMA)

@@ -19,6 +19,7 @@ SUMMARY: Final = Device(
         TagDef("high", "", "Alarms of high priority, not normal", digits=0),
         TagDef("medium", "", "Alarms of medium priority, not normal", digits=0),
         TagDef("low", "", "Alarms of low priority, not normal", digits=0),
+        TagDef("suppressed", "", "Alarms suppressed by design, because another one says more", digits=0),
     ),
     ("Alarms",),
     "Alarms",
@@ -42,12 +43,14 @@ def device_of(source: str, area: str) -> Device:
 
 
 def summary(alarms: Iterable[Alarm]) -> NDArray[np.float64]:
-    """Values of `SUMMARY`."""
-    found = tuple(alarms)
+    """Values of `SUMMARY`; what is suppressed is counted by itself."""
+    every = tuple(alarms)
+    found = tuple(alarm for alarm in every if not alarm.suppressed_by)
     return np.array([
         sum(alarm.state in HOLDS for alarm in found),
         sum(alarm.state in WAITS for alarm in found),
         *(sum(alarm.priority is one for alarm in found) for one in (Priority.HIGH, Priority.MEDIUM, Priority.LOW)),
+        len(every) - len(found),
     ], dtype=np.float64)
 
 
@@ -59,7 +62,7 @@ def of_source(alarms: Iterable[Alarm]) -> NDArray[np.float64]:
     worst = found[-1]
     return np.array([
         any(alarm.state in HOLDS for alarm in found),
-        any(alarm.state in WAITS for alarm in found),
+        any(alarm.state in WAITS and not alarm.suppressed_by for alarm in found),
         RANK[worst.priority],
         code_of(worst.kind),
     ], dtype=np.float64)

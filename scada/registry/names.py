@@ -7,10 +7,11 @@ from typing import Final
 from scada.site import Site
 
 WITH_TAGS: Final = ("transformers", "concentrators", "modules", "load_groups", "balance_groups")
-RESERVED: Final = {"Dispatch": "the desk's own tags", "Alarms": "the alarms' own tags"}
+RESERVED: Final = {"Dispatch": "the desk's own tags", "Alarms": "the alarms' own tags", "Outages": "the outages' own tags"}
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
-# Channels are devices of their own (C01-001.ch0), and so are the sensors of a module or concentrator.
-_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors)")
+# Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, and a
+# concentrator's collection and network.
+_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network)")
 
 
 def on_the_bus(site: Site) -> dict[str, str]:

@@ -523,3 +523,17 @@ def test_stop_waits_for_what_is_being_written(world):
     assert stopped.called
     with sqlite3.connect(world.folder / "alarms.sqlite") as database:
         assert database.execute("SELECT count(*) FROM alarm").fetchone() == (1,)
+
+
+def test_a_file_from_before_suppression_is_taken_over(world):
+    """Its alarms and its journal stay; nothing in it is suppressed."""
+    world.field.deliver(event())
+    world.service.stop()
+    with sqlite3.connect(world.folder / "alarms.sqlite") as database:
+        for table in ("alarm", "journal"):
+            database.execute(f"ALTER TABLE {table} DROP COLUMN suppressed_by")
+        database.execute("PRAGMA user_version = 1")
+    world.restart(METER)
+
+    assert world.states() == {"C01-007:magnet": AlarmState.UNACKNOWLEDGED}
+    assert [alarm.suppressed_by for alarm in world.service.history()] == [""]

@@ -27,6 +27,9 @@ from scada.commands import (
     ShedRequest,
 )
 from scada.errors import CommandRejected, TooManyTries
+from scada.mesh.figures import Bounds, Known, figures, overlaps
+from scada.network import NetworkFigures, Place
+from scada.outage import Outage, Scope
 from scada.ports import (
     BALANCE_COLUMNS,
     Account,
@@ -49,6 +52,7 @@ from scada.site import (
     Load,
     LoadGroup,
     Medium,
+    MeshNeighbour,
     MeshNode,
     MeshView,
     MeterPeriod,
@@ -323,8 +327,12 @@ class FakeAlarms(Listeners):
 
     def active(self) -> tuple[Alarm, ...]:
         order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
-        live = [alarm for alarm in self.by_id.values() if alarm.state is not AlarmState.NORMAL]
+        every = [alarm for alarm in self.by_id.values() if alarm.state is not AlarmState.NORMAL]
+        live = [alarm for alarm in every if not alarm.suppressed_by]
         return tuple(sorted(live, key=lambda alarm: (order[alarm.priority], -alarm.raised)))
+
+    def suppressed(self) -> tuple[Alarm, ...]:
+        return tuple(alarm for alarm in self.by_id.values() if alarm.suppressed_by)
 
     def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
         return tuple([alarm for alarm in reversed(self.journal) if before is None or alarm.changed < before][:size])
@@ -494,9 +502,15 @@ class FakeDesk(Listeners):
         return status
 
 
-class FakeMesh:
+class FakeMesh(Listeners):
     def __init__(self, clock: SiteClock) -> None:
+        super().__init__()
         self._clock = clock
+
+    def view(self, concentrator: str) -> MeshView | None:
+        return next((view for view in self.views() if view.concentrator == concentrator), None)
+
+    on_mesh = Listeners.subscribe
 
     def views(self) -> tuple[MeshView, ...]:
         now = self._clock.now()
@@ -544,6 +558,67 @@ class FakeCollection:
         return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
 
 
+class FakeNetwork:
+    """The real arithmetic over the fake reports; the tree changed once, an hour ago."""
+
+    def __init__(self, clock: SiteClock, mesh: FakeMesh) -> None:
+        self._clock, self._mesh = clock, mesh
+
+    def figures(self, concentrator: str) -> NetworkFigures | None:
+        views = {view.concentrator: view for view in self._mesh.views()}
+        if concentrator not in views:
+            return None
+        now = self._clock.now()
+        heard = MeshNeighbour(0x00124B0000000000 + 1005, now - NS, -93.0, 4, 12)
+        views = {name: attrs.evolve(one, overheard=(heard,) if name == "C02" else ()) for name, one in views.items()}
+        found = overlaps(views[concentrator], views, {heard.eui: "C01"})
+        installed = {node.eui: now // (3600 * NS) - 8766 for node in views[concentrator].nodes}
+        return figures(views[concentrator], Known(installed, {}, {}), found, now, Bounds())
+
+    def tree(self, concentrator: str, at: int) -> tuple[Place, ...]:
+        view = next(view for view in self._mesh.views() if view.concentrator == concentrator)
+        if at < self._clock.now() - 7200 * NS:
+            return ()
+        return tuple(Place(one.eui, one.index, one.parent, one.level, at) for one in view.nodes)
+
+    def moments(self, concentrator: str) -> tuple[int, ...]:
+        hour = self._clock.now() // (3600 * NS) * 3600 * NS
+        return (hour, hour - 3600 * NS)
+
+    def places(self, eui: int, size: int = 50) -> tuple[tuple[str, Place], ...]:
+        at = self.moments("")[0]
+        return (("C01", Place(eui, 7, -1, 0, at)), ("C01", Place(eui, 7, 3, 2, at - 3600 * NS)))
+
+
+class FakeOutages:
+    """A dark building now; before it a module that turned out to be part of it, and a concentrator that was away."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        now, hour = clock.now(), 3600 * NS
+        dark = Outage(
+            "Outage.B2:outage_building", Scope.BUILDING, "B2", "south", now - hour, ("C02-001", "C02-002"), 2,
+            "the supply of building B2 is likely lost",
+            ("2 of 2 modules there are out, 2 of them said that their supply was lost",),
+            ("relay C02-001 is likely lost, and 1 modules behind it with it",), 0.97, 2,
+        )
+        single = attrs.evolve(
+            dark, id="C02-001:outage_module", scope=Scope.MODULE, subject="C02-001", members=("C02-001",), consumers=1,
+            cause="the supply at C02-001 is likely lost", until=now - hour + 20 * NS, left=0, merged=dark.id, also=(),
+        )
+        away = attrs.evolve(
+            single, id="C01:outage_backhaul", scope=Scope.BACKHAUL, subject="C01", members=(), consumers=0, merged="",
+            cause="the back-haul of C01, or the concentrator itself, is down", until=now - 2 * hour, since=now - 3 * hour,
+        )
+        self.opened: tuple[Outage, ...] = (dark,)
+        self.over = (single, away)
+
+    def open(self) -> tuple[Outage, ...]:
+        return self.opened
+
+    def history(self, before: int | None = None, size: int = 100) -> tuple[Outage, ...]:
+        return tuple(one for one in self.over if before is None or one.until < before)[:size]
+
+
 class World:
     """All of it, wired; `tick` lets a second of the district pass."""
 
@@ -554,6 +629,8 @@ class World:
         self.alarms = FakeAlarms(clock, self.audit)
         self.desk = FakeDesk(clock, self.registry, self.audit)
         self.mesh = FakeMesh(clock)
+        self.network = FakeNetwork(clock, self.mesh)
+        self.outages = FakeOutages(clock)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -586,6 +663,8 @@ class World:
             desk=self.desk,
             mesh=self.mesh,
             collection=FakeCollection(clock),
+            network=self.network,
+            outages=self.outages,
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),

@@ -34,6 +34,8 @@ EXPECTED = {
     "alarms.page": STAFF,
     "alarms.journal": STAFF,
     "alarms.rows": STAFF,
+    "alarms.suppressed": STAFF,
+    "outages.page": STAFF,
     "alarms.acknowledge": ACKNOWLEDGE,
     "audit.page": AUDITORS,
     "tags.page": STAFF,

@@ -32,6 +32,8 @@ PAGES = [
     "/collection?concentrator=C01",
     "/collection?concentrator=C01&module=C01-001",
     "/collection?concentrator=C02",
+    "/network?concentrator=C01&colour=battery&sort=trouble&trouble=32&module=C01-007",
+    "/network?concentrator=C01&at=1767258000",
     "/meters",
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
@@ -39,6 +41,9 @@ PAGES = [
     "/dispatch",
     "/alarms",
     "/alarms/journal",
+    "/alarms/suppressed",
+    "/outages",
+    "/outages?before=1",
     "/audit",
     "/tags",
     "/tags?bad=1",
@@ -289,8 +294,78 @@ def test_a_module_that_never_reported_has_no_figures(
     row = text.split("<tbody>")[-1]
 
     assert "no value yet" in row
-    assert "poor link" not in text
+    assert "poor link" not in text.replace(">poor link</option>", "")
     assert not re.search(r'class="num">0[ .<]', row)
+
+
+def test_the_network_page_colours_filters_and_orders_by_what_is_asked(person: Callable[..., Person]) -> None:
+    """Among hundreds of modules nobody finds the bad one by reading."""
+    client = person("viewer").client
+    plain = client.get("/network?concentrator=C01").text
+    poor = client.get("/network?concentrator=C01&trouble=2&sort=delivery&colour=battery").text
+    listed = [re.search(r">(C01-\d+)<", row) for row in poor.split("data-keys")[1].split("<tr ")[1:]]
+
+    assert plain.split("data-keys")[1].count("<tr ") == MODULES - 1
+    assert [found.group(1) for found in listed if found] == ["C01-011"]
+    assert len(re.findall(r'class="node [^"]* dim"', poor)) == MODULES - 2
+    assert "Modules that carry most" in plain
+    assert re.search(r"Heard by two concentrators.*?C01-005.*?C02", plain, re.DOTALL)
+    assert client.get("/network?colour=nonsense&sort=x&trouble=x&at=x&concentrator=x&module=x").status_code == 200
+
+
+def test_the_panel_of_a_module_tells_its_ways_its_battery_and_its_history(person: Callable[..., Person]) -> None:
+    text = person("viewer").client.get("/network?concentrator=C01&module=C01-003").text
+    panel = text.split('id="module"')[1].split("<svg")[0]
+
+    assert "Parents in order" in panel
+    assert "Charge counted since the installation" in panel
+    assert re.search(r"\d\.\d <span class=\"muted\">\(\d+\.\d–\d+\.\d\)", panel)
+    assert "not in the tree" in panel
+
+
+def test_a_tree_of_the_past_says_so_and_shows_no_figures_of_the_present(person: Callable[..., Person]) -> None:
+    text = person("viewer").client.get("/network?concentrator=C01&at=1767258000").text
+    long_ago = person("viewer").client.get("/network?concentrator=C01&at=1000").text
+
+    assert "This is the tree as it was known at 2026-01-01" in text
+    assert "Back to the present" in text
+    assert text.count('class="node ') == MODULES - 1
+    assert "dBm</td>" not in text
+    assert 'class="node ' not in long_ago
+
+
+def test_an_outage_is_told_with_its_cause_its_evidence_and_its_consumers(
+    person: Callable[..., Person], world: World
+) -> None:
+    """In the language of the page, with what else it might be; what is over says into what it went."""
+    english = person("viewer").client.get("/outages").text
+    romanian = person("viewer", "ro").client.get("/outages").text
+    opened, over = english.split("<h2>Over</h2>")
+
+    assert "Building B2" in opened
+    assert "2 of 2 modules there are out, 2 of them said" in opened
+    assert "Or: relay C02-001 is likely lost" in re.sub(r"\s+", " ", opened)
+    assert "1 outages, 2 consumers" in opened
+    assert "It turned out to be part of: B2" in over
+    assert "alimentarea clădirii B2 este probabil pierdută" in romanian
+    assert "is likely" not in romanian
+    world.outages.opened = ()
+    assert "Nobody is known to be out." in person("viewer").client.get("/outages").text
+
+
+def test_a_suppressed_alarm_is_on_its_own_tab_with_its_parent_and_not_in_the_list(
+    person: Callable[..., Person], world: World
+) -> None:
+    alarm = world.alarms.raise_("C02-001", "power_down", Priority.MEDIUM)
+    world.alarms.set(attrs.evolve(alarm, suppressed_by="Outage.B2:outage_building"))
+    client = person("dispatcher").client
+    hidden = client.get("/alarms/suppressed").text
+
+    assert 'data-alarm="C02-001:power_down"' in hidden
+    assert "under Outage.B2:outage_building" in hidden
+    assert "data-ack" not in hidden.split("<tbody")[1].split("</tbody>")[0]
+    assert "C02-001:power_down" not in client.get("/alarms").text
+    assert "1 alarms are suppressed by design" in client.get("/outages").text
 
 
 def test_the_register_of_a_meter_has_its_quality(

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
-from scada.drivers.dmesh.messages import LinkStat, LinkStats, Topology
+from scada.drivers.dmesh import sets
+from scada.drivers.dmesh.messages import LinkStat, LinkStats, Neighbour, Overheard, Topology, TopologyDelta
 from scada.drivers.dmesh.modules import Modules
-from scada.site import Concentrator, MeshNode, MeshView, Module
+from scada.site import Concentrator, MeshAlternative, MeshNeighbour, MeshNode, MeshView, Module
 from scada.tags import Batch, Device, Quality, TagDef
 
 STALE_AFTER: Final = 26 * HOUR_S * NS   # reports come at least once a day; two hours of grace
@@ -63,7 +64,10 @@ class Mesh:
     as_of: int = 0                                                      # ns, site time
     modules: Modules | None = None
     newest_hour: int = 0                                                # end of the newest interval committed
+    overheard: tuple[Neighbour, ...] = ()
+    overheard_as_of: int = 0                                            # ns, site time
     _pages: dict[int, Topology] = attrs.field(factory=dict)
+    _accounts: dict[int, Overheard] = attrs.field(factory=dict)         # pages of OVERHEARD
 
     def take_stats(self, report: LinkStats) -> None:
         self.stats.update((stat.index, stat) for stat in report.nodes)
@@ -83,10 +87,37 @@ class Mesh:
         self._pages.clear()
         return True
 
+    def take_delta(self, delta: TopologyDelta) -> bool:
+        """What changed since the generation we hold; False where it follows another one, and the whole is needed."""
+        if delta.base != self.generation or not self.places:
+            return False
+        self.places = self.places | {node.index: (node.parent, node.level) for node in delta.nodes}
+        for index in sets.indices(delta.gone):
+            self.places.pop(index, None)
+        self.generation, self.as_of = delta.generation, max(self.as_of, delta.time * NS)
+        return True
+
+    def take_overheard(self, page: Overheard) -> bool:
+        """One page of an account; True when it was the last missing one: it replaces the account before."""
+        if page.page >= page.pages or any(held.time != page.time for held in self._accounts.values()):
+            self._accounts.clear()
+        if page.page >= page.pages:
+            return False
+        self._accounts[page.page] = page
+        if len(self._accounts) < page.pages:
+            return False
+        self.overheard = tuple(one for number in sorted(self._accounts) for one in self._accounts[number].neighbours)
+        self.overheard_as_of = page.time * NS
+        self._accounts.clear()
+        return True
+
     def view(self, concentrator: str, *, link_up: bool) -> MeshView:
         """Every module of the current list, with NaN where it never reported."""
         nodes = () if self.modules is None else tuple(self._node(one.index, one.eui) for one in self.modules.entries)
-        return MeshView(concentrator, link_up, self.generation, nodes, self.as_of)
+        heard = tuple(
+            MeshNeighbour(one.eui, one.heard * NS, one.rssi, one.by, one.packets) for one in self.overheard
+        )
+        return MeshView(concentrator, link_up, self.generation, nodes, self.as_of, heard, self.overheard_as_of)
 
     def _node(self, index: int, eui: int) -> MeshNode:
         stat = self.stats.get(index)
@@ -97,6 +128,10 @@ class Mesh:
         return MeshNode(
             eui, index, level, parent, stat.rssi_down, stat.rssi_up, stat.delivery / 1000, stat.relayed,
             stat.battery_load_mv, stat.travel_ms / 1000, stat.heard * NS,
+            battery_idle_mv=stat.battery_idle_mv or nan,
+            alternatives=tuple(MeshAlternative(one.parent, one.rssi, one.delivery / 1000) for one in stat.alternatives),
+            parent_changes=stat.parent_changes, relay_budget=stat.relay_budget,
+            noise_dbm=stat.noise or nan, failed=stat.failed,
         )
 
     def batch(self, device: str, *, link_up: bool, now: int) -> Batch:

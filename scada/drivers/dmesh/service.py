@@ -100,7 +100,7 @@ class DmeshService:
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
-            tell_samples=self._display.samples, tell_keys=self._tell_keys,
+            tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
             key_grace=round(settings.key_grace_hours * 3600),
         )
         if self.collector:
@@ -112,6 +112,7 @@ class DmeshService:
         self._event_listeners: list[Callable[[Sequence[DeviceEvent]], Deferred[None]]] = []
         self._report_listeners: list[Callable[[Sequence[MemberReport]], None]] = []
         self._link_listeners: list[Callable[[int, bool], None]] = []
+        self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
@@ -212,6 +213,15 @@ class DmeshService:
     def collection(self, concentrator: str) -> CollectionView | None:
         known = self._registry.directory.concentrator.get(concentrator)
         return self.collector.view(known.link_id) if known and self.collector else None
+
+    def view(self, concentrator: str) -> MeshView | None:
+        one = self._registry.directory.concentrator.get(concentrator)
+        if one is None:
+            return None
+        return self._meshes.get(one.link_id, Mesh()).view(one.name, link_up=self.link_up(one.link_id))
+
+    def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
+        return _enter(self._mesh_listeners, listener)
 
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         return _enter(self._event_listeners, listener)
@@ -349,6 +359,11 @@ class DmeshService:
     def _tell_link(self, link_id: int, *, up: bool) -> None:
         for listener in tuple(self._link_listeners):
             listener(link_id, up)
+        self._tell_mesh(link_id)
+
+    def _tell_mesh(self, link_id: int) -> None:
+        for listener in tuple(self._mesh_listeners):
+            listener(self._name(link_id))
 
     # ------------------------------------------------------------------ private
     def _listen(self, key: str, port: int, factory: Any) -> None:

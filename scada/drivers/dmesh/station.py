@@ -23,9 +23,11 @@ from scada.drivers.dmesh.messages import (
     Event,
     EventAck,
     Events,
+    GetTopology,
     LinkStat,
     LinkStats,
     ModuleJoined,
+    Overheard,
     Packet,
     Ping,
     Pong,
@@ -34,9 +36,10 @@ from scada.drivers.dmesh.messages import (
     Samples,
     TimeSet,
     Topology,
+    TopologyDelta,
 )
 from scada.drivers.dmesh.modules import ModuleBook, joined
-from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, ClockMode, Code, Reason
+from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, ClockMode, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
@@ -76,6 +79,7 @@ class Surroundings:
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
     key_grace: int                      # s, real time
+    tell_mesh: Callable[[int], None]
     durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
     answered: Callable[[int, Packet], None] = lambda link_id, packet: None
 
@@ -102,6 +106,7 @@ class Station:
         )
         self._events_turn = DeferredLock()
         self._under_way = 0
+        self._asking = False            # for the whole tree, after a delta that does not fit
         self._resync: Any = None
 
     def start(self) -> None:
@@ -146,10 +151,21 @@ class Station:
             case CommandReport() as report:
                 self._go(self._reported(report, packet.corr))
             case Topology() as page:
-                self.mesh.take_topology(page)
+                if self.mesh.take_topology(page):
+                    self._around.tell_mesh(self.link.link_id)
+            case TopologyDelta() as delta:
+                if self.mesh.take_delta(delta):
+                    self._around.tell_mesh(self.link.link_id)
+                elif not self._asking:
+                    self._asking = True
+                    self._go(self._learn_topology())
+            case Overheard() as account:
+                if self.mesh.take_overheard(account):
+                    self._around.tell_mesh(self.link.link_id)
             case LinkStats() as stats:
                 self.mesh.take_stats(stats)
                 self._around.tell_stats(self.mesh, stats.nodes)
+                self._around.tell_mesh(self.link.link_id)
             case _:
                 self._unexpected(packet)
 
@@ -176,6 +192,7 @@ class Station:
         modules = await self.book.refresh()
         if modules is not None:
             self.mesh.modules = modules
+            self._around.tell_mesh(self.link.link_id)
             self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
             await self._around.registry.module_joined(joined(self.link.link_id, modules.entries))
 
@@ -184,6 +201,20 @@ class Station:
         self.link.answer(corr, Result(Code.OK))
         if self.book.current is None or self.book.current.generation != news.generation:
             self.mesh.modules = await self.book.refresh() or self.mesh.modules
+
+    async def _learn_topology(self) -> None:
+        """The whole tree, page by page; a tree that changes meanwhile comes by itself."""
+        try:
+            page, pages = 0, 1
+            while page < pages:
+                answer = await self.link.ask(GetTopology(page), Topology)
+                if not isinstance(answer, Topology):
+                    return
+                if self.mesh.take_topology(answer):
+                    self._around.tell_mesh(self.link.link_id)
+                page, pages = page + 1, min(answer.pages, MAX_MODULES)
+        finally:
+            self._asking = False
 
     # ------------------------------------------------------------------- events
     def _take_events(self, events: tuple[Event, ...], corr: int) -> None:

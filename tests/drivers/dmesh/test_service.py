@@ -589,7 +589,8 @@ def test_a_block_that_was_asked_for_is_acknowledged_by_corr_and_moves_no_cursor(
     assert acks(wire) == [0]
 
 
-QUIET = {Type.ARCH_STATUS, Type.SAMPLES, Type.LINK_STATS}   # taken, and nothing to be said about it
+# taken, and nothing to be said about it
+QUIET = {Type.ARCH_STATUS, Type.SAMPLES, Type.LINK_STATS, Type.TOPOLOGY_DELTA, Type.OVERHEARD}
 
 
 @pytest.mark.parametrize("message", SAMPLES, ids=lambda one: one.TYPE.name)
