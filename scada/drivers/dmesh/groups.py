@@ -120,8 +120,8 @@ class GroupSender:
         """Whether the concentrator knows the command; its report follows by itself."""
         if self._log.members(command_id) is None:
             modules = await self._book.of(0)
-            entries = modules.entries if modules else ()
-            self._log.enter(command_id, ((entry.index, entry.eui) for entry in entries))
+            pairs = modules.pairs if modules else ()
+            self._log.enter(command_id, pairs)
         answer = await self._link.ask(CommandStatus(command_id), Result, COMMAND_T1_S)
         if answer.code == Code.UNKNOWN:
             return False

@@ -113,7 +113,7 @@ class Mesh:
 
     def view(self, concentrator: str, *, link_up: bool) -> MeshView:
         """Every module of the current list, with NaN where it never reported."""
-        nodes = () if self.modules is None else tuple(self._node(one.index, one.eui) for one in self.modules.entries)
+        nodes = () if self.modules is None else tuple(self._node(*one) for one in self.modules.pairs)
         heard = tuple(
             MeshNeighbour(one.eui, one.heard * NS, one.rssi, one.by, one.packets) for one in self.overheard
         )
@@ -137,7 +137,7 @@ class Mesh:
     def batch(self, device: str, *, link_up: bool, now: int) -> Batch:
         """Values of `CONCENTRATOR_TAGS`; with the link down only `link_up` itself is good."""
         nan = float("nan")
-        modules = float(len(self.modules.entries)) if self.modules else nan
+        modules = float(len(self.modules)) if self.modules is not None else nan
         delivery = float(np.mean([stat.delivery for stat in self.stats.values()])) / 10 if self.stats else nan
         lag = float(max(0, now // (HOUR_S * NS) - self.newest_hour)) if self.newest_hour else nan
         values = np.array([float(link_up), modules, delivery, lag])

@@ -19,11 +19,34 @@ KEPT: Final = 16                        # generations remembered per link
 
 @attrs.frozen(eq=False)
 class Modules:
-    """One generation of the list."""
+    """
+    One generation of the list, as arrays: a city's lists as objects would be a third of a million of them, and the
+    garbage collector would walk them all every now and then, while the loop stands.
+    """
 
     generation: int
-    entries: tuple[ModuleEntry, ...]
+    index: NDArray[np.uint8]            # (n,) subnet index of each module listed
     euis: NDArray[np.uint64]            # (241,) by subnet index; 0 where there is none
+    channels: NDArray[np.uint8]         # (n,)
+    tree: NDArray[np.int16]             # (n, 3): level, parent, RSSI [dBm]
+    adapters: tuple[str, ...]           # (n,) actuator types
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """(subnet index, EUI) of each."""
+        return list(zip(self.index.tolist(), self.euis[self.index].tolist(), strict=True))
+
+    @property
+    def entries(self) -> tuple[ModuleEntry, ...]:
+        """The modules as objects, made now."""
+        rows = zip(self.pairs, self.channels.tolist(), self.adapters, self.tree.tolist(), strict=True)
+        return tuple(
+            ModuleEntry(index, eui, channels, adapter, level, parent, rssi)
+            for (index, eui), channels, adapter, (level, parent, rssi) in rows
+        )
 
 
 def listed(generation: int, entries: tuple[ModuleEntry, ...]) -> Modules:
@@ -31,7 +54,14 @@ def listed(generation: int, entries: tuple[ModuleEntry, ...]) -> Modules:
     euis = np.zeros(MAX_MODULES + 1, dtype=np.uint64)
     euis[[entry.index for entry in entries]] = [entry.eui for entry in entries]
     euis.flags.writeable = False
-    return Modules(generation, entries, euis)
+    return Modules(
+        generation,
+        np.array([entry.index for entry in entries], dtype=np.uint8),
+        euis,
+        np.array([entry.channels for entry in entries], dtype=np.uint8),
+        np.array([(entry.level, entry.parent, entry.rssi) for entry in entries], dtype=np.int16).reshape(-1, 3),
+        tuple(entry.adapter for entry in entries),
+    )
 
 
 def joined(link_id: int, entries: tuple[ModuleEntry, ...]) -> tuple[JoinedModule, ...]:

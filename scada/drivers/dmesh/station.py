@@ -122,7 +122,7 @@ class Station:
             self.link.close(Reason.BAD_KEY, "the key of this session was revoked or replaced")
         elif unsettled and self.link.up:
             modules = self.book.current
-            due = self._keys.due(unsettled, {entry.eui for entry in modules.entries} if modules is not None else ())
+            due = self._keys.due(unsettled, {eui for _, eui in modules.pairs} if modules is not None else ())
             if due:
                 self._go(self._keys.carry_out(due))
 
@@ -274,8 +274,7 @@ class Station:
         """A command that nobody here remembers (a restart) was addressed to somebody in the current list."""
         if self._commands.members(report.command_id) is None:
             modules = await self.book.of(0)
-            entries = modules.entries if modules else ()
-            self._commands.enter(report.command_id, ((one.index, one.eui) for one in entries))
+            self._commands.enter(report.command_id, modules.pairs if modules else ())
         self.link.answer(corr, Result(Code.OK))
         if news := self._commands.news(report, self.link.link_id, self._around.clock.now()):
             self._around.tell_reports(news)
