@@ -159,7 +159,7 @@ class Control:
             leaves = now + repeat * REPEAT_S
             if leaves > progress.command.not_after:
                 break
-            down, up = self._mesh.draw_latency(self._rng), self._mesh.draw_latency(self._rng)
+            down, up = self._mesh.multicast(self._rng, leaves), self._mesh.draw_latency(self._rng, leaves)
             for index in sorted(progress.members):
                 place = self._place[index]
                 if np.isfinite(down[place]) and not deaf[place]:

@@ -157,7 +157,7 @@ class ConcentratorState:
         return tuple(
             ModuleEntry(
                 module.index, module.eui, module.channels, module.adapter,
-                int(self.mesh.level[place]), int(self.mesh.parent[place]), round(float(self.mesh.rssi[place])),
+                int(self.mesh.level[place]), max(0, int(self.mesh.parent[place])), round(float(self.mesh.rssi[place])),
             )
             for module in modules for place in (self._place[module.index],)
         )
@@ -322,10 +322,10 @@ class ConcentratorState:
             rssi = float(mesh.rssi[place]) + float(noise[place])
             battery = float(mesh.battery_mv[place])
             nodes.append(LinkStat(
-                index=module.index, level=int(mesh.level[place]), parent=int(mesh.parent[place]),
+                index=module.index, level=int(mesh.level[place]), parent=max(0, int(mesh.parent[place])),
                 rssi_down=round(rssi), rssi_up=round(rssi - 1.5), delivery=round(1000 * float(mesh.delivery[place])),
                 travel_ms=round(1000 * float(mesh.travel_s[place])),
-                relayed=round(26 * int(mesh.below[place]) * day_share),
+                relayed=min(65535, round(int(mesh.relayed_a_day[place]) * day_share)),
                 battery_idle_mv=round(battery), battery_load_mv=round(battery - 110),
                 heard=self._heard(module.index, now),
             ))
