@@ -15,6 +15,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from scada.drivers.dmesh.simulator.line import Line
 from scada.drivers.dmesh.simulator.session import ConcentratorSession, Phase
 from scada.drivers.dmesh.simulator.state import ConcentratorState
 from scada.timers import cancel
@@ -31,7 +32,8 @@ class ConcentratorProtocol(Protocol):
     def __init__(self, client: "ConcentratorClient") -> None:
         self._client = client
         self.session = ConcentratorSession(
-            client.state, secrets.token_bytes(16), self._write, self._end, client.now, client.reactor.callLater,
+            client.state, secrets.token_bytes(16), self._write, self._end,
+            lambda: client.now() - client.state.plight.clock_lost, client.reactor.callLater,
         )
         self._missed = 0
         self._timer: Any = None
@@ -42,8 +44,9 @@ class ConcentratorProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         was_up = self.session.phase is Phase.UP
-        self.session.receive(data)
-        self._missed = 0
+        for piece in self._client.line.received(data):
+            self.session.receive(piece)
+            self._missed = 0
         if self.session.phase is Phase.UP:
             self._timer.reset(self.session.t3)
             if not was_up:
@@ -52,7 +55,7 @@ class ConcentratorProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         cancel(self._timer)
         self.session.lost()
-        self._client.connection_lost(reason.getErrorMessage(), self.session.retry_after)
+        self._client.connection_lost(self, reason.getErrorMessage(), self.session.retry_after)
 
     def _silence(self) -> None:
         """Nothing came for t3: ask; after two unanswered questions, or no handshake in time, the link is down."""
@@ -64,7 +67,12 @@ class ConcentratorProtocol(Protocol):
         self._timer = self._client.reactor.callLater(self.session.t3, self._silence)
 
     def _write(self, data: bytes) -> None:
-        self._stream.write(data)
+        line, now = self._client.line, self._client.reactor.seconds()
+        for piece in line.sent(data):
+            if wait := line.wait(now, len(piece)):
+                self._client.reactor.callLater(wait, self._stream.write, piece)
+            else:
+                self._stream.write(piece)
 
     def _end(self, reason: str) -> None:
         self._client.ended(reason)
@@ -79,6 +87,14 @@ class ConcentratorProtocol(Protocol):
         """Say goodbye and close."""
         self.session.goodbye()
         self._stream.loseConnection()
+
+    def inject(self, data: bytes) -> None:
+        """Bytes that no session made."""
+        self._stream.write(data)
+
+    def cut(self) -> None:
+        """The line breaks without a word."""
+        self._stream.abortConnection()
 
 
 class ConcentratorClient:
@@ -102,6 +118,8 @@ class ConcentratorClient:
         self._protocol: ConcentratorProtocol | None = None
         self._stopped: Deferred[None] | None = None
         self._said = ""
+        self._held = False                  # an outage: it does not dial
+        self.line = Line()
         self.sessions = 0
         self.log = Logger(f"concentrator.{state.link_id:08x}")
 
@@ -121,6 +139,36 @@ class ConcentratorClient:
             return succeed(None)
         return self._stopped
 
+    # ------------------------------------------------------------------------------------------- what befalls it
+    @property
+    def protocol(self) -> ConcentratorProtocol | None:
+        """The connection there is."""
+        return self._protocol
+
+    def cut(self) -> None:
+        """The connection breaks without a word; it dials again by itself."""
+        if self._protocol is not None:
+            self._protocol.cut()
+
+    def hold(self) -> None:
+        """An outage: the connection breaks, and nobody dials until `release`."""
+        self._held = True
+        cancel(self._retry)
+        self.cut()
+
+    def release(self) -> None:
+        """The outage is over."""
+        self._held = False
+        if self._protocol is None and self._dialling is None and self._stopped is None:
+            cancel(self._retry)
+            self._wait = FIRST_WAIT_S
+            self._dial()
+
+    def dial_again(self) -> None:
+        """A second connection of the same link id, while the first is up: whose proof holds is the link from then on."""
+        if self._dialling is None and self._stopped is None:
+            self._dial()
+
     # ------------------------------------------------------------------------------------- from the protocol
     def session_up(self, protocol: ConcentratorProtocol) -> None:
         self._wait = FIRST_WAIT_S
@@ -130,7 +178,9 @@ class ConcentratorClient:
     def ended(self, reason: str) -> None:
         self._say(reason)
 
-    def connection_lost(self, reason: str, retry_after: float) -> None:
+    def connection_lost(self, protocol: ConcentratorProtocol, reason: str, retry_after: float) -> None:
+        if self._protocol not in (protocol, None):
+            return                          # it was replaced by a second one
         self._protocol = None
         self._say(reason)
         self._again(min(retry_after / QUICKER, LONGEST_WAIT_S))
@@ -156,6 +206,8 @@ class ConcentratorClient:
         if self._stopped is not None:
             if not self._stopped.called:
                 self._stopped.callback(None)
+            return
+        if self._held:
             return
         self._retry = self.reactor.callLater(max(least, self._wait * (0.5 + self._dice())), self._dial)
         self._wait = min(2 * self._wait, LONGEST_WAIT_S)

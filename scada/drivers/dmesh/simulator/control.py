@@ -78,6 +78,11 @@ class Control:
         self._commands: dict[bytes, Progress] = {}
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
+        self.behind: set[int] = set()           # modules that did not hear of their group's newest epoch
+
+    def inherit(self, other: "Control") -> None:
+        """Take over groups, keys and commands of the control of a smaller subnet."""
+        self._groups, self._keys, self._commands = other._groups, other._keys, other._commands
 
     # ------------------------------------------------------------------------------ what the server asks for
     def put_key(self, group: int, epoch: int, key: bytes) -> None:
@@ -179,16 +184,16 @@ class Control:
         else:
             held_before = frozenset(actuator.holds)
             was_supplied = actuator.supplied
-            code = actuator.hear(command, self._membership(command.group), now, float(self._rng.random()))
+            code = actuator.hear(command, self._membership(command.group, index), now, float(self._rng.random()))
             self._settle(index, actuator, was_supplied, held_before, now)
         if np.isfinite(up):
             self._at(now + up, lambda at: self._answer(progress, index, code, now, at))
 
-    def _membership(self, group: int) -> Membership | None:
+    def _membership(self, group: int, index: int) -> Membership | None:
         """What every member was told over the air: the group's epoch and the key of that epoch."""
         known = self._groups.get(group)
         key = None if known is None else self._keys.get((group, known.epoch))
-        return None if known is None or key is None else Membership(known.epoch, key)
+        return None if known is None or key is None else Membership(known.epoch - (index in self.behind), key)
 
     def _settle(
         self, index: int, actuator: Actuator, was_supplied: bool, held_before: frozenset[bytes], now: float

@@ -42,6 +42,7 @@ class Mesh:
     battery_mv: Floats
     phase: Floats                           # s, when it meets its parent, within W
     period_s: float = W_S
+    late_s: float = 0.0                     # what a congested channel adds to every multicast
     _loss: Floats = attrs.field(factory=lambda: np.zeros((1, 1)))
     _tree: Tree | None = None
 
@@ -115,7 +116,7 @@ class Mesh:
         for deep in range(1, int(self.level.max(initial=0)) + 1):
             here = np.flatnonzero(self.level == deep)
             arrived[here + 1] = self._hop(arrived[row[here]], here, rng, at)
-        return arrived[1:]
+        return arrived[1:] + self.late_s
 
     def draw_latency(self, rng: np.random.Generator, at: float | None = None) -> Floats:
         """
@@ -175,7 +176,7 @@ def grow(
     nothing = np.zeros(n)
     mesh = Mesh(
         indices, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), nothing, nothing, np.zeros(n, dtype=np.int64),
-        nothing, rng.uniform(0.0, period_s, n), period_s, radio.path_loss(places, template, rng),
+        nothing, rng.uniform(0.0, period_s, n), period_s, loss=radio.path_loss(places, template, rng),
     )
     mesh.replant()
     _bring_in(mesh)

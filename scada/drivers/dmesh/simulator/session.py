@@ -37,6 +37,7 @@ from scada.drivers.dmesh.messages import (
     Result,
     Sample,
     Samples,
+    TimeSet,
     Wake,
 )
 from scada.drivers.dmesh.numbers import Capability, Code, Reason
@@ -242,6 +243,10 @@ class ConcentratorSession(Listener):
         for page in self._state.link_stats(now):
             self._send(page)
 
+    def tree_changed(self) -> None:
+        for topology in self._state.topology(self._now()):
+            self._send(topology)
+
     def sensed(self, samples: tuple[Sample, ...]) -> None:
         self._send(Samples(0, samples))
 
@@ -294,6 +299,9 @@ class ConcentratorSession(Listener):
             case EventAck(cursor=cursor):
                 self._state.event_cursor = max(self._state.event_cursor, cursor)
                 self.events_added()
+            case TimeSet():
+                self._state.time_was_set()
+                return answers(self._state, message, self._now())
             case _:
                 return answers(self._state, message, self._now())
         return ()

@@ -1,7 +1,7 @@
 """What a concentrator remembers whatever happens to its connections: modules, archive, events, groups."""
 
 from collections.abc import Callable, Container, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import numpy as np
@@ -23,7 +23,9 @@ from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
+from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
 from scada.events import EventCode
+from scada.intervals import IntervalStatus
 
 T = TypeVar("T")
 
@@ -112,7 +114,9 @@ class ConcentratorState:
     ) -> None:
         self.link_id, self.link_key, self.boot_id, self.max_frame = link_id, link_key, boot_id, max_frame
         self.outputs = outputs or Outputs()
+        self.plight = Plight()
         self._all = modules
+        self._gone: set[int] = set()            # indices whose module was taken to another subnet
         self._by_eui = {module.eui: module for module in modules}
         self._rng = np.random.default_rng([seed, link_id])
         self._noise = np.random.default_rng([seed, link_id, 1])     # its own: statistics must not move the commands' dice
@@ -131,18 +135,93 @@ class ConcentratorState:
         self._kept: dict[int, list[Profile]] = {}           # index -> hours that only the module has
         self.trip_s = 0.5                   # real time that a question to a module and its answer take
         self._waiting: dict[int, _Waiting] = {}
+        self._misdated: list[Profile] = []      # what was archived under wrong hours, as it is right
+        self._trees = 1                         # generation of the topology
         self._owed: dict[bytes, CommandReport] = {}
-        self.control = Control(
-            {module.index: module.actuator for module in modules if module.actuator is not None},
+        self._out_of_reach = out_of_reach
+        self.control = self._make_control()
+        self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
+
+    def _make_control(self) -> Control:
+        return Control(
+            {module.index: module.actuator for module in self._all if module.actuator is not None},
             lambda: {module.index: module.eui for module in self.modules},
             self.mesh,
             self._rng,
-            lambda index, supplied, at: self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at),
+            self._switched,
             self._report,
             self.is_reachable,
-            out_of_reach,
+            self._out_of_reach,
         )
-        self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
+
+    # ------------------------------------------------------------------------------------- what befalls it
+    def restart(self, now: float) -> None:
+        """Power came back: commands under way and keys are gone; the archive, and what modules hold, is not."""
+        self.boot_id = (self.boot_id + 1) % 2**32
+        memory, self.control = self.control.memory(), self._make_control()
+        self.control.recall(memory, now)
+        self._owed.clear()
+        self.event(EventCode.CONCENTRATOR_RESTARTED, True, now)
+
+    def begin_archive(self, archive_id: int) -> None:
+        """A spare takes over: the modules give it what nobody acknowledged, from archives of their own."""
+        left = [one.profile for one in self.archive.after_all(self.archive.acknowledged)]
+        self.archive = Archive(archive_id, self.max_frame - WRAPPING, self.archive.depth)
+        self.events.clear()
+        self.event_cursor = 0
+        for profile in left:
+            self._append(profile)
+
+    def replant(self, **how: Any) -> int:
+        """The tree changed (see `Mesh.replant`); the server is told. Returns how many modules have another parent."""
+        moved = self.mesh.replant(**how)
+        self._trees += 1
+        if self.listener is not None:
+            self.listener.tree_changed()
+        return moved
+
+    def relist(self) -> None:
+        """Somebody in the module list changed his name: a new generation of it."""
+        self.generations[self.generation + 1] = self.modules
+        if self.listener is not None:
+            self.listener.modules_joined(self.modules)
+
+    def leave(self, index: int) -> SimModule:
+        """A module is taken to another subnet."""
+        module = self._all[self._place[index]]
+        self._gone.add(index)
+        self.generations[self.generation + 1] = tuple(one for one in self.modules if one.index != index)
+        if self.listener is not None:
+            self.listener.modules_joined(())
+        return module
+
+    def admit(self, module: SimModule, now: float) -> None:
+        """A module that was in another subnet joins this one."""
+        self._gone.discard(module.index)
+        if module.eui not in self._by_eui:
+            self._all += (module,)
+            self._by_eui[module.eui] = module
+            self._place[module.index] = len(self._all) - 1
+            self.mesh = grow(np.array([one.index for one in self._all], dtype=np.int64), self._rng)
+            memory, old = self.control.memory(), self.control
+            self.control = self._make_control()
+            here = {str(module.index): module.actuator.memory()} if module.actuator else {}
+            self.control.recall(memory | here, now)
+            self.control.inherit(old)
+        self._join(now)
+
+    def time_was_set(self) -> None:
+        """The server gave the time: what was dated wrongly is delivered again under its true hours."""
+        self.plight.clock_lost = 0.0
+        misdated, self._misdated = self._misdated, []
+        for profile in misdated:
+            self._append(profile)
+
+    def _switched(self, index: int, supplied: bool, at: float) -> None:
+        if index in self.plight.welded and not supplied:
+            self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
+            return
+        self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
@@ -156,7 +235,7 @@ class ConcentratorState:
     def entries(self, modules: tuple[SimModule, ...]) -> tuple[ModuleEntry, ...]:
         return tuple(
             ModuleEntry(
-                module.index, module.eui, module.channels, module.adapter,
+                module.index, self.plight.twins.get(module.index, module.eui), module.channels, module.adapter,
                 int(self.mesh.level[place]), max(0, int(self.mesh.parent[place])), round(float(self.mesh.rssi[place])),
             )
             for module in modules for place in (self._place[module.index],)
@@ -183,10 +262,11 @@ class ConcentratorState:
         )
 
     def is_reachable(self, index: int, at: float) -> bool:
-        return not any(one.covers(index, int(at // HOUR_S)) for one in self._absences)
+        away = index in self.plight.away or any(one.covers(index, int(at // HOUR_S)) for one in self._absences)
+        return not away
 
     def _present(self, at: float) -> tuple[SimModule, ...]:
-        return tuple(module for module in self._all if module.joins_at <= at)
+        return tuple(module for module in self._all if module.joins_at <= at and module.index not in self._gone)
 
     def _join(self, at: float) -> None:
         """Modules whose time has come announce themselves."""
@@ -216,8 +296,10 @@ class ConcentratorState:
         mine = np.array([int(one) in self._by_eui for one in eui], dtype=bool)
         index = np.array([self._by_eui[int(one)].index for one in eui[mine]], dtype=np.int64)
         now_there = {module.index for module in self.modules}
-        away = {one.index for one in self._absences if one.covers(one.index, hour)}
-        columns = (index, channel[mine], register[mine], pulses[mine], status[mine])
+        away = {one.index for one in self._absences if one.covers(one.index, hour)} | self.plight.away
+        columns = (index, channel[mine], *self.plight.bend(
+            index, channel[mine], (register[mine], pulses[mine], status[mine].astype(np.uint8))
+        ))
         lost = {hole.index: hole for hole in self._holes if hole.covers(hole.index, hour)}
         for gone in sorted(hole.index for hole in lost.values() if hole.kept):
             rows = [one[index == gone] for one in columns]
@@ -230,8 +312,18 @@ class ConcentratorState:
         if deliver.any():
             rows = [one[deliver] for one in columns]
             self._append(self._hour(hour, rows))
+            self._repeat(hour, rows)
         if self.listener is not None:
             self.listener.link_stats(ended)
+
+    def _repeat(self, hour: int, rows: list[NDArray[Any]]) -> None:
+        """A module's clock went back: it delivers this hour once more, as if it were the one before."""
+        mine = np.isin(rows[0], list(self.plight.repeats))
+        self.plight.repeats.clear()
+        if mine.any():
+            again = self._hour(hour - 1, [one[mine] for one in rows])
+            adjusted = again.status | np.uint8(IntervalStatus.CLOCK_ADJUSTED)
+            self._append(attrs.evolve(again, counts=again.counts + 1, status=adjusted))
 
     def _hour(self, hour: int, rows: list[NDArray[np.generic]]) -> Profile:
         return Profile(
@@ -258,6 +350,10 @@ class ConcentratorState:
         self.event(EventCode.MODULE_LOST, False, now, index)
 
     def _append(self, profile: Profile) -> None:
+        if self.plight.clock_lost:
+            self._misdated.append(profile)
+            behind = int(self.plight.clock_lost // HOUR_S)
+            profile = attrs.evolve(profile, first_hour=profile.first_hour - behind, status=profile.status | MISDATED)
         for record in self.archive.append(profile):
             self.outputs.on_record(record)
         if bool(self.archive.lost) is not self._archive_full:
@@ -281,7 +377,8 @@ class ConcentratorState:
     def event(self, code: EventCode, raised: bool, at: float, index: int = 0, channel: int = 255) -> None:
         """Enter an event; it is told until it is acknowledged."""
         self._sequence += 1
-        self.events.append(Event(self._sequence, int(code), raised, int(at), True, index, channel))
+        lost = self.plight.clock_lost
+        self.events.append(Event(self._sequence, int(code), raised, int(at - lost), not lost, index, channel))
         del self.events[:-EVENTS_KEPT]
         if self.listener is not None:
             self.listener.events_added()
@@ -311,7 +408,7 @@ class ConcentratorState:
     def topology(self, now: float) -> tuple[Topology, ...]:
         nodes = [TopologyNode(one.index, one.parent, one.level) for one in self.entries(self.modules)]
         pages = self.pages(nodes)
-        return tuple(Topology(1, number, len(pages), int(now), page) for number, page in enumerate(pages))
+        return tuple(Topology(self._trees, number, len(pages), int(now), page) for number, page in enumerate(pages))
 
     def link_stats(self, now: float) -> tuple[LinkStats, ...]:
         mesh, day_share = self.mesh, now % 86400 / 86400
@@ -354,6 +451,8 @@ class Listener:
     def modules_joined(self, modules: tuple[SimModule, ...]) -> None: ...
 
     def link_stats(self, now: float) -> None: ...
+
+    def tree_changed(self) -> None: ...
 
     def sensed(self, samples: tuple[Sample, ...]) -> None: ...
 

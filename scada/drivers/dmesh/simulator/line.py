@@ -1,0 +1,52 @@
+"""The way between a concentrator and its socket, where faults of the link are made: bytes in, bytes out. Pure.
+
+Each piece that goes up is one frame, because a session writes frame by frame; what comes down comes as the network cuts it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+Bend = Callable[[bytes], Iterable[bytes]]   # what becomes of one piece: nothing, itself, others
+Tap = Callable[[str, bytes], None]          # ("up" or "down", what really went over the wire)
+SEALED_AT: Final = 3                        # the byte of a frame with the flag SEC
+SEC: Final = 0x80
+
+
+def is_sealed(piece: bytes) -> bool:
+    """Whether a piece begins with a frame after the handshake; faults leave the handshake alone unless they mean it."""
+    return len(piece) > SEALED_AT and piece[:2] == b"DM" and bool(piece[SEALED_AT] & SEC)
+
+
+class Line:
+    """One concentrator's way to the server; outlives its connections."""
+
+    def __init__(self) -> None:
+        self.up: list[Bend] = []
+        self.down: list[Bend] = []
+        self.taps: list[Tap] = []
+        self.bytes_per_s = 0.0              # 0: as fast as it goes
+        self._free_at = 0.0
+
+    def sent(self, piece: bytes) -> list[bytes]:
+        """What arrives at the socket of a frame that the concentrator wrote."""
+        return self._through("up", self.up, piece)
+
+    def received(self, piece: bytes) -> list[bytes]:
+        """What arrives at the concentrator of what the socket gave."""
+        return self._through("down", self.down, piece)
+
+    def wait(self, now: float, size: int) -> float:
+        """How long a piece is under way on a slow line, behind those before it. [s]"""
+        if not self.bytes_per_s:
+            return max(0.0, self._free_at - now)
+        self._free_at = max(self._free_at, now) + size / self.bytes_per_s
+        return self._free_at - now
+
+    def _through(self, way: str, bends: Iterable[Bend], piece: bytes) -> list[bytes]:
+        pieces = [piece]
+        for bend in tuple(bends):
+            pieces = [out for one in pieces for out in bend(one)]
+        for one in pieces:
+            for tap in self.taps:
+                tap(way, one)
+        return pieces
