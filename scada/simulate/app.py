@@ -21,6 +21,7 @@ from scada.simulate.keys import link_keys
 from scada.simulate.memory import FieldMemory
 from scada.simulate.options import Options
 from scada.simulate.profiles import MeasuredDay, load_profiles
+from scada.simulate.scenario import read as read_scenario
 from scada.simulate.site import site_of
 from scada.simulate.truth import TruthWriter
 from scada.simulate.world import World
@@ -107,9 +108,15 @@ class Simulation:
         from scada.drivers.dmesh.simulator.client import ConcentratorClient
         from scada.drivers.modbus.simulator import SimulatedMeter
         from scada.drivers.modbus.template import load_template
+        from scada.simulate.panel import Panel
+        from scada.simulate.stage import Stage
 
         self._clock, self._reactor, self._on_failure = clock, reactor, on_failure
         district = make_district(options.seed, day.customers if day else ())
+        scenario = options.scenario_file and read_scenario(
+            options.scenario_file,
+            {one.name: frozenset(module.index for module in one.modules) for one in district.concentrators},
+        )
         links = [one.link_id for one in district.concentrators]
         keys = link_keys(options.keys_file, links)
         self._truth = TruthWriter(options.truth_file)
@@ -126,16 +133,22 @@ class Simulation:
         )
         if before is not None:
             self.field.recall(before)
-        self._values = MeterValues(self.field)
-        self.meter = SimulatedMeter(
-            load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
-        )
         self.clients = tuple(
             ConcentratorClient(
                 state, reactor, HostnameEndpoint(reactor, options.host, options.port), lambda: clock.now() / NS
             )
             for state in self.field.concentrators
         )
+        names = [one.name for one in district.concentrators]
+        self.stage = Stage(
+            dict(zip(names, self.clients, strict=True)), lambda: self.field.world.at / NS, clock.now() / NS, options.seed,
+            scenario or None, self._happened,
+        )
+        self._values = MeterValues(self.field)
+        self.meter = SimulatedMeter(
+            load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
+        )
+        self._panel = Panel(self.stage, reactor, options.panel_file, options.panel_port) if options.panel_file else None
         self._beat: Any = None
 
     def start(self) -> "Deferred[None]":
@@ -152,12 +165,17 @@ class Simulation:
         self.field.remember()
         click.echo(f"simulated field: Modbus TCP meter on port {self.meter.port}, "
                    f"{len(self.clients)} concentrators calling, site time x {self._clock.rate:g}")
+        if self._panel is not None:
+            self._panel.start()
+            click.echo(f"fault panel: http://127.0.0.1:{self._panel.port}")
         for client in self.clients:
             client.start()
         self._tick()
 
     async def _stop(self) -> None:
         cancel(self._beat)
+        if self._panel is not None:
+            await self._panel.stop()
         for client in self.clients:
             await client.stop()
         await self.meter.stop()
@@ -167,7 +185,7 @@ class Simulation:
     def _tick(self) -> None:
         self._beat = self._reactor.callLater(TICK_S, self._tick)
         try:
-            self.field.run_until(self._clock.now())
+            self._run()
         except StorageError as error:
             self._on_failure(error)
         if self._truth.broken is not None:              # noticed in a connection or by the meter
@@ -175,7 +193,19 @@ class Simulation:
         if self._memory.broken is not None:
             self._on_failure(self._memory.broken)
 
+    def _run(self) -> None:
+        """Bring the field up to now; a fault begins and ends at its own instant, however seldom we come by."""
+        now = self._clock.now()
+        while (due := self.stage.next_due()) is not None and round(due * NS) <= now:
+            self.field.run_until(round(due * NS))
+            self.stage.run(due)
+        self.field.run_until(now)
+
+    def _happened(self, said: str) -> None:
+        click.echo(said)
+        self._truth.fault(said, self.field.world.at // NS)
+
     def _read_meter(self) -> dict[str, float]:
         """What the meter shows at the instant it is asked."""
-        self.field.run_until(self._clock.now())
+        self._run()
         return self._values.now()

@@ -28,6 +28,9 @@ class Options:
     seed: int = 1
     history_hours: int = 0
     site_file: Path | None = None
+    scenario_file: Path | None = None
+    panel_file: Path | None = None
+    panel_port: int = 0
     verbose: bool = False
 
     def __attrs_post_init__(self) -> None:
