@@ -8,7 +8,6 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +165,7 @@ class Truth:
 class Stand:
     """Everything wired; `run` lets site hours pass."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, register: int = 1000) -> None:
         self.reactor, self.net = Reactor(), Net()
         self.clock = site_clock(self.reactor, rate=RATE)
         self.historian = EmbeddedIntervals(folder / "history", self.reactor, fsync=lambda file: None, merge_delay=0.0)
@@ -190,7 +189,7 @@ class Stand:
         self.service.on_link(lambda link, up: self.seen.update(["link.ups" if up else "link.downs"]))
         self.switched: list[tuple[int, bool]] = []
         self.clients = tuple(self._client(link) for link in LINKS)
-        self.registers = dict.fromkeys(((link, index) for link in LINKS for index in range(1, MODULES + 1)), 1000)
+        self.registers = dict.fromkeys(((link, index) for link in LINKS for index in range(1, MODULES + 1)), register)
         self._dice = np.random.default_rng(7)
         self._closed = HOUR
         self._commands = 0
@@ -313,12 +312,6 @@ class Stand:
         }
         for bit in IntervalStatus:
             seen[f"flagged.{bit.name}"] = sum(bool(value & bit) for value in status.values())
-        slots = self.historian.slots(np.array([target], np.uint64), np.zeros(1, np.uint8))
-        base = [int(self.historian.register(slots, hour)[0]) for hour in range(HOUR, self._closed)]
-        steps = [(late - early) % 2**32 - held.get((target, hour), 0)
-                 for hour, (early, late) in enumerate(pairwise(base), HOUR) if MISSING not in (early, late)]
-        seen["registers.stepped"] = sum(bool(one) for one in steps)
-        seen["registers.wrapped"] = sum(late < early for early, late in pairwise(base) if late >= 0)
         return seen
 
     # ------------------------------------------------------------------------------------------------ private
@@ -360,7 +353,7 @@ class Stand:
     def _close_hour(self, hour: int) -> None:
         names = [(link, index) for link in LINKS for index in range(1, MODULES + 1)]
         pulses = self._dice.integers(40, 90, len(names))
-        registers = np.array([self.registers[one] for one in names], dtype=np.int64)
+        registers = np.array([self.registers[one] for one in names], dtype=np.int64) % 2**32
         euis = np.array([eui(*one) for one in names], dtype=np.uint64)
         for one, count in zip(names, pulses.tolist(), strict=True):
             self.registers[one] += count

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from scada.simulate.faults import CATALOGUE, Fault
 from scada.simulate.faults.expect import Expectation
-from tests.simulate.stand import Stand, play
+from tests.simulate.stand import HOUR, LINKS, Stand, eui, play
 
 
 @pytest.fixture
@@ -74,6 +75,25 @@ def test_the_stand_notices_a_reading_that_was_changed(stand: Stand) -> None:
     stand.truth.archived[key] += 1
 
     assert stand.lost_and_doubled() == ([], [key])
+
+
+def test_a_register_that_passes_its_end_is_nothing_special(tmp_path: Path) -> None:
+    """All of them wrap at 2**32: no conflict, no quarantine, and every hour is what the meter gave."""
+    stand = Stand(tmp_path, register=2**32 - 100)
+    try:
+        stand.run(5.0)
+        seen = stand.look()
+        found = stand.lost_and_doubled()
+        slots = stand.historian.slots(np.array([eui(LINKS[0], 1)], np.uint64), np.zeros(1, np.uint8))
+        registers = [int(stand.historian.register(slots, HOUR + hour)[0]) for hour in range(5)]
+    finally:
+        stand.close()
+
+    assert registers[0] == 2**32 - 100
+    assert 0 < registers[-1] < 1000
+    assert [seen[f"historian.{one}"] for one in ("conflicts", "quarantined")] == [0, 0]
+    assert [seen[f"pulses.{one}"] for one in ("more", "fewer")] == [0, 0]
+    assert found == ([], [])
 
 
 def test_every_fault_says_what_it_does_and_what_must_be_seen() -> None:

@@ -81,9 +81,9 @@ def wrong_constant(rig: Rig) -> Undo:
 
 @fault(
     "counter-wrap", Kind.METER,
-    does="The register passes 2**32 and begins at 0.",
-    shows="Nothing: the hours are what the meter gave, and the registers fit modulo 2**32.",
-    expect=("historian.conflicts == 0", "pulses.more == 0", "pulses.fewer == 0", "registers.wrapped >= 1"),
+    does="The module's register jumps to just below 2**32, and passes it with the next hour.",
+    shows="The jump contradicts the register held: a conflict. The hours are what the meter gave; the wrap is nothing.",
+    expect=("historian.conflicts >= 1", "pulses.more == 0", "pulses.fewer == 0"),
 )
 def wrap(rig: Rig) -> Undo:
     return _meter(rig, register=NEAR_THE_END)
@@ -92,8 +92,8 @@ def wrap(rig: Rig) -> Undo:
 @fault(
     "counter-reset", Kind.METER,
     does="The module was reset: its register begins at 0.",
-    shows="The hours are what the meter gave; the register of the day shows the step.",
-    expect=("historian.conflicts == 0", "pulses.more == 0", "pulses.fewer == 0", "registers.stepped >= 1"),
+    shows="It contradicts the register held: a conflict, kept with both values. The hours are what the meter gave.",
+    expect=("historian.conflicts >= 1", "pulses.more == 0", "pulses.fewer == 0"),
 )
 def reset(rig: Rig) -> Undo:
     return _meter(rig, register=0)
