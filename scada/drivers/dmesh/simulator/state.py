@@ -19,32 +19,21 @@ from scada.drivers.dmesh.messages import (
     TopologyNode,
 )
 from scada.drivers.dmesh.profile import Profile
-from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
+from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
 from scada.events import EventCode
 from scada.intervals import IntervalStatus
 
+__all__ = ["WRAPPING", "Absence", "ConcentratorState", "Hole", "Listener", "Outputs", "SimModule"]
 T = TypeVar("T")
 
 EVENTS_KEPT: Final = 4096
 REPORTS_KEPT: Final = 256
 ENTRY: Final = 48                           # bytes that one module takes in any list, at most
-WRAPPING: Final = 160                       # bytes of a frame that are not the block
-
-
-@attrs.frozen
-class SimModule:
-    """One module as the concentrator knows it."""
-
-    index: int
-    eui: int
-    channels: int
-    adapter: str = ""
-    actuator: Actuator | None = None
-    joins_at: float = float("-inf")         # s, site time: not in the subnet before
 
 
 @attrs.frozen
@@ -92,7 +81,7 @@ class _Waiting:
     status: list[NDArray[np.uint8]] = attrs.field(factory=list)
 
 
-class ConcentratorState:
+class ConcentratorState(Fate):
     """Everything of one subnet that outlives a session. Times are site time. [s since 1970]"""
 
     def __init__(
@@ -153,62 +142,6 @@ class ConcentratorState:
             self.is_reachable,
             self._out_of_reach,
         )
-
-    # ------------------------------------------------------------------------------------- what befalls it
-    def restart(self, now: float) -> None:
-        """Power came back: commands under way and keys are gone; the archive, and what modules hold, is not."""
-        self.boot_id = (self.boot_id + 1) % 2**32
-        memory, self.control = self.control.memory(), self._make_control()
-        self.control.recall(memory, now)
-        self._owed.clear()
-        self.event(EventCode.CONCENTRATOR_RESTARTED, True, now)
-
-    def begin_archive(self, archive_id: int) -> None:
-        """A spare takes over: the modules give it what nobody acknowledged, from archives of their own."""
-        left = [one.profile for one in self.archive.after_all(self.archive.acknowledged)]
-        self.archive = Archive(archive_id, self.max_frame - WRAPPING, self.archive.depth)
-        self.events.clear()
-        self.event_cursor = 0
-        for profile in left:
-            self._append(profile)
-
-    def replant(self, **how: Any) -> int:
-        """The tree changed (see `Mesh.replant`); the server is told. Returns how many modules have another parent."""
-        moved = self.mesh.replant(**how)
-        self._trees += 1
-        if self.listener is not None:
-            self.listener.tree_changed()
-        return moved
-
-    def relist(self) -> None:
-        """Somebody in the module list changed his name: a new generation of it."""
-        self.generations[self.generation + 1] = self.modules
-        if self.listener is not None:
-            self.listener.modules_joined(self.modules)
-
-    def leave(self, index: int) -> SimModule:
-        """A module is taken to another subnet."""
-        module = self._all[self._place[index]]
-        self._gone.add(index)
-        self.generations[self.generation + 1] = tuple(one for one in self.modules if one.index != index)
-        if self.listener is not None:
-            self.listener.modules_joined(())
-        return module
-
-    def admit(self, module: SimModule, now: float) -> None:
-        """A module that was in another subnet joins this one."""
-        self._gone.discard(module.index)
-        if module.eui not in self._by_eui:
-            self._all += (module,)
-            self._by_eui[module.eui] = module
-            self._place[module.index] = len(self._all) - 1
-            self.mesh = grow(np.array([one.index for one in self._all], dtype=np.int64), self._rng)
-            memory, old = self.control.memory(), self.control
-            self.control = self._make_control()
-            here = {str(module.index): module.actuator.memory()} if module.actuator else {}
-            self.control.recall(memory | here, now)
-            self.control.inherit(old)
-        self._join(now)
 
     def time_was_set(self) -> None:
         """The server gave the time: what was dated wrongly is delivered again under its true hours."""
@@ -439,21 +372,3 @@ class ConcentratorState:
     def _heard(self, index: int, now: float) -> int:
         waiting = self._waiting.get(index)
         return waiting.first * HOUR_S if waiting else int(now)
-
-
-class Listener:
-    """What a session hears from the state; this one is deaf."""
-
-    def records_added(self) -> None: ...
-
-    def events_added(self) -> None: ...
-
-    def modules_joined(self, modules: tuple[SimModule, ...]) -> None: ...
-
-    def link_stats(self, now: float) -> None: ...
-
-    def tree_changed(self) -> None: ...
-
-    def sensed(self, samples: tuple[Sample, ...]) -> None: ...
-
-    def reported(self, report: CommandReport) -> None: ...
