@@ -28,6 +28,7 @@ EDGES = {
     "scada/simulate/memory.py": "fsync of what the field remembers",
     "scada/simulate/panel.py": "the fault panel's web server",
     "scada/simulate/remote.py": "asks the fault panel",
+    "scada/simulate/wire_log.py": "a file only its owner may read",
     # what all packages share
     "scada/ports.py": "ports speak in Deferreds",
     "scada/bus.py": "a lock: worker threads publish too",

@@ -24,6 +24,7 @@ from scada.simulate.profiles import MeasuredDay, load_profiles
 from scada.simulate.scenario import read as read_scenario
 from scada.simulate.site import site_of
 from scada.simulate.truth import TruthWriter
+from scada.simulate.wire_log import WireLog
 from scada.simulate.world import World
 from scada.timers import cancel
 
@@ -149,6 +150,10 @@ class Simulation:
             load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
         )
         self._panel = Panel(self.stage, reactor, options.panel_file, options.panel_port) if options.panel_file else None
+        self._wire = WireLog(options.record_file, reactor.seconds) if options.record_file else None
+        if self._wire is not None:
+            for client in self.clients:
+                client.line.taps.append(self._wire.tap(client.state.link_id))
         self._beat: Any = None
 
     def start(self) -> "Deferred[None]":
@@ -179,6 +184,8 @@ class Simulation:
         for client in self.clients:
             await client.stop()
         await self.meter.stop()
+        if self._wire is not None:
+            self._wire.close()
         self.field.remember()
         self._truth.close()
 

@@ -43,6 +43,8 @@ PANEL = Path("field-panel.json")
 @click.option("--panel", "panel_file", type=click.Path(path_type=Path),
               help="Open the fault panel on loopback, and leave its address and token in this file (0600).")
 @click.option("--panel-port", type=click.IntRange(0, 65535), default=0, help="Port of the panel.  [default: any free one]")
+@click.option("--record", "record_file", type=click.Path(path_type=Path),
+              help="Record what goes over every concentrator's wire, for `scada simulate replay`.")
 @click.option("--verbose", is_flag=True, help="Say on standard error when a concentrator's link comes and goes.")
 @click.pass_context
 def simulate(context: click.Context, /, server: str, start: str | None, **given: Any) -> None:
@@ -126,3 +128,22 @@ def fault(
         print_json(running)
     for one in () if as_json else running:
         click.echo(f"{one['number']}  {one['fault']} on {one['target']}")
+
+
+@simulate.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keys", "keys_file", type=click.Path(path_type=Path, exists=True), required=True,
+              help="Link keys of the recorded concentrators, as `scada simulate` made them.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def replay(file: Path, keys_file: Path, as_json: bool) -> None:
+    """Replay a recorded wire FILE through the codec: every message, and everything that had to be dropped."""
+    import json
+
+    from scada.simulate.keys import link_keys
+    from scada.simulate.wire_log import read
+    from scada.simulate.wire_replay import replay as through_the_codec
+
+    pieces = read(file)
+    keys = link_keys(keys_file, sorted({one.link_id for one in pieces}))
+    for one in through_the_codec(pieces, keys):
+        click.echo(json.dumps(one.told()) if as_json else str(one))

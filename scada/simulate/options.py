@@ -31,6 +31,7 @@ class Options:
     scenario_file: Path | None = None
     panel_file: Path | None = None
     panel_port: int = 0
+    record_file: Path | None = None
     verbose: bool = False
 
     def __attrs_post_init__(self) -> None:

@@ -28,7 +28,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One process for all of these; it is only looked at and asked."""
     folder = tmp_path_factory.mktemp("panel")
     (folder / "s.yaml").write_text(SCENARIO)
-    one = Running(folder, "--scenario", str(folder / "s.yaml"), "--panel", str(folder / "panel.json"))
+    one = Running(folder, "--scenario", str(folder / "s.yaml"), "--panel", str(folder / "panel.json"),
+                  "--record", str(folder / "wire.jsonl"))
     wait_for((folder / "panel.json").exists)
     wait_for(lambda: "token" in (folder / "panel.json").read_text())
     yield one
@@ -151,9 +152,16 @@ def test_where_no_simulator_runs_the_command_says_so(tmp_path: Path) -> None:
     assert "expected http://127.0.0.1:PORT" in said('{"url": "http://example.org/", "token": "x"}')
 
 
-def test_the_panels_file_goes_with_the_simulator(running: Running) -> None:
-    """Last of all: the token opens nothing any more."""
+def test_the_panels_file_goes_with_the_simulator_and_the_wire_can_be_replayed(running: Running) -> None:
+    """Last of all: the token opens nothing any more; the record is read with the keys, also of the refused sessions."""
+    wait_for(lambda: running.server.blocks)
     status, errors = running.stop()
 
     assert (status, errors) == (0, "")
     assert not (running.folder / "panel.json").exists()
+    keys = str(running.folder / "keys.json")
+    replayed = CliRunner().invoke(main, ["simulate", "replay", str(running.folder / "wire.jsonl"), "--keys", keys])
+    assert replayed.exit_code == 0
+    assert stat.S_IMODE((running.folder / "wire.jsonl").stat().st_mode) == 0o600
+    names = set(re.findall(r" ([A-Z_]+) ", replayed.output))
+    assert {"HELLO", "CHALLENGE", "AUTH", "READY", "PROFILE"} <= names

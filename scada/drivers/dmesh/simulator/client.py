@@ -35,16 +35,17 @@ class ConcentratorProtocol(Protocol):
             client.state, secrets.token_bytes(16), self._write, self._end,
             lambda: client.now() - client.state.plight.clock_lost, client.reactor.callLater,
         )
-        self._missed = 0
+        self._missed = self._number = 0
         self._timer: Any = None
 
     def connectionMade(self) -> None:
+        self._number = self._client.line.opened()
         self._timer = self._client.reactor.callLater(HANDSHAKE_S, self._silence)
         self.session.start()
 
     def dataReceived(self, data: bytes) -> None:
         was_up = self.session.phase is Phase.UP
-        for piece in self._client.line.received(data):
+        for piece in self._client.line.received(data, self._number):
             self.session.receive(piece)
             self._missed = 0
         if self.session.phase is Phase.UP:
@@ -54,6 +55,7 @@ class ConcentratorProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         cancel(self._timer)
+        self._client.line.note(self._number, "close")
         self.session.lost()
         self._client.connection_lost(self, reason.getErrorMessage(), self.session.retry_after)
 
@@ -68,7 +70,7 @@ class ConcentratorProtocol(Protocol):
 
     def _write(self, data: bytes) -> None:
         line, now = self._client.line, self._client.reactor.seconds()
-        for piece in line.sent(data):
+        for piece in line.sent(data, self._number):
             if wait := line.wait(now, len(piece)):
                 self._client.reactor.callLater(wait, self._stream.write, piece)
             else:
@@ -87,10 +89,6 @@ class ConcentratorProtocol(Protocol):
         """Say goodbye and close."""
         self.session.goodbye()
         self._stream.loseConnection()
-
-    def inject(self, data: bytes) -> None:
-        """Bytes that no session made."""
-        self._stream.write(data)
 
     def cut(self) -> None:
         """The line breaks without a word."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 Bend = Callable[[bytes], Iterable[bytes]]   # what becomes of one piece: nothing, itself, others
-Tap = Callable[[str, bytes], None]          # ("up" or "down", what really went over the wire)
+Tap = Callable[[int, str, bytes], None]     # (connection, "open", "up", "down" or "close", bytes)
 SEALED_AT: Final = 3                        # the byte of a frame with the flag SEC
 SEC: Final = 0x80
 
@@ -26,14 +26,35 @@ class Line:
         self.taps: list[Tap] = []
         self.bytes_per_s = 0.0              # 0: as fast as it goes
         self._free_at = 0.0
+        self._connections = 0
 
-    def sent(self, piece: bytes) -> list[bytes]:
+    def opened(self) -> int:
+        """A connection begins; its number."""
+        self._connections += 1
+        self.note(self._connections, "open")
+        return self._connections
+
+    def sent(self, piece: bytes, connection: int = 0) -> list[bytes]:
         """What arrives at the socket of a frame that the concentrator wrote."""
-        return self._through("up", self.up, piece)
+        pieces = [piece]
+        for bend in tuple(self.up):
+            pieces = [out for one in pieces for out in bend(one)]
+        for one in pieces:
+            self.note(connection, "up", one)
+        return pieces
 
-    def received(self, piece: bytes) -> list[bytes]:
+    def received(self, piece: bytes, connection: int = 0) -> list[bytes]:
         """What arrives at the concentrator of what the socket gave."""
-        return self._through("down", self.down, piece)
+        self.note(connection, "down", piece)
+        pieces = [piece]
+        for bend in tuple(self.down):
+            pieces = [out for one in pieces for out in bend(one)]
+        return pieces
+
+    def note(self, connection: int, way: str, piece: bytes = b"") -> None:
+        """Tell whoever listens in."""
+        for tap in self.taps:
+            tap(connection, way, piece)
 
     def wait(self, now: float, size: int) -> float:
         """How long a piece is under way on a slow line, behind those before it. [s]"""
@@ -41,12 +62,3 @@ class Line:
             return max(0.0, self._free_at - now)
         self._free_at = max(self._free_at, now) + size / self.bytes_per_s
         return self._free_at - now
-
-    def _through(self, way: str, bends: Iterable[Bend], piece: bytes) -> list[bytes]:
-        pieces = [piece]
-        for bend in tuple(bends):
-            pieces = [out for one in pieces for out in bend(one)]
-        for one in pieces:
-            for tap in self.taps:
-                tap(way, one)
-        return pieces
