@@ -68,12 +68,14 @@ def faults(as_json: bool) -> None:
     if as_json:
         print_json([
             {"name": one.name, "kind": one.kind.value, "does": one.does, "shows": one.shows,
-             "expect": [str(wanted) for wanted in one.expect]}
+             "needs": one.needs, "expect": [str(wanted) for wanted in one.expect]}
             for one in CATALOGUE.values()
         ])
         return
     for one in CATALOGUE.values():
         click.echo(f"{one.name} ({one.kind})\n  {one.does}\n  Must show: {one.shows}")
+        if one.needs:
+            click.echo(f"  {one.needs}")
 
 
 @simulate.command()

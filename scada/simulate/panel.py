@@ -106,7 +106,7 @@ class Door(Resource):
         stage = self._stage
         return {
             "catalogue": [
-                {"name": one.name, "kind": one.kind.value, "does": one.does, "shows": one.shows,
+                {"name": one.name, "kind": one.kind.value, "does": one.does, "shows": one.shows, "needs": one.needs,
                  "expect": [str(wanted) for wanted in one.expect], "module": one.takes_module}
                 for one in CATALOGUE.values()
             ],

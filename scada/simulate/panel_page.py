@@ -63,7 +63,7 @@ const time = (s) => (s === null ? "" : new Date(1000 * s).toISOString().slice(0,
 function choose() {
   const fault = known.catalogue.find((one) => one.name === $("fault").value);
   if (!fault) return;
-  $("does").textContent = `${fault.does} The server must show: ${fault.shows}`;
+  $("does").textContent = `${fault.does} ${fault.needs} The server must show: ${fault.shows}`;
   $("module").disabled = !fault.module;
   options($("module"), (known.there[$("where").value] || []).map(String));
 }

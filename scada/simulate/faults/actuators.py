@@ -24,6 +24,19 @@ def welded(rig: Rig) -> Undo:
 
 
 @fault(
+    "no-feedback", Kind.ACTUATOR,
+    does="A module obeys, but nothing of what it answers is heard.",
+    shows="It did not answer, by name, which is not the same as refused; its load comes back by itself.",
+    expect=("member.NO_ANSWER == 1", "member.EXECUTED >= 2", "loads.off == 0"),
+    command="during",
+)
+def no_feedback(rig: Rig) -> Undo:
+    _ = rig.actuator
+    rig.state.control.mute.add(rig.module)
+    return lambda: rig.state.control.mute.discard(rig.module)
+
+
+@fault(
     "restored-by-hand", Kind.ACTUATOR,
     does="Somebody opens the cabinet and switches a load on again that is being held off.",
     shows="The member has executed, and the opened cover is an event.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
 import attrs
 
@@ -29,14 +30,25 @@ class Fault:
     shows: str                          # one sentence: the outcome the server must show
     expect: tuple[Expectation, ...]     # the same for machines
     begin: Callable[[Rig], Undo]
-    command: str = ""                   # "during" or "before": a group command belongs to it
+    command: str = ""                   # one of `NEEDS`: a group command belongs to it
     complete: bool = True               # afterwards no reading is missing at the server
+
+    @property
+    def needs(self) -> str:
+        """What people have to do for it, in words; "" if nothing."""
+        return NEEDS[self.command]
 
     @property
     def takes_module(self) -> bool:
         return self.kind in (Kind.MODULE, Kind.METER, Kind.ACTUATOR)
 
 
+NEEDS: Final = {
+    "": "",
+    "during": "Shed a load group while it lasts.",
+    "before": "Shed a load group first.",
+    "twice": "Shed a load group twice at once.",
+}
 CATALOGUE: dict[str, Fault] = {}
 
 

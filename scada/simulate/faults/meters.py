@@ -131,6 +131,26 @@ def clock_back(rig: Rig) -> Undo:
     return lambda: rig.state.event(EventCode.CLOCK_STEPPED, False, rig.now(), rig.module)
 
 
+@fault(
+    "battery-dead", Kind.METER,
+    does="The module's battery is empty: it warns and is silent, without any record, until the battery is exchanged.",
+    shows="BATTERY_LOW, then MODULE_LOST, both cleared later; the hours between are missing, never 0.",
+    expect=("event.BATTERY_LOW >= 1", "event.MODULE_LOST >= 1", "cleared.MODULE_LOST >= 1", "hours.missing >= 2",
+            "hours.zero == 0"),
+)
+def battery_dead(rig: Rig) -> Undo:
+    quiet = _meter(rig, hole=True)
+    rig.state.event(EventCode.BATTERY_LOW, True, rig.now(), rig.module)
+    rig.state.plight.away.add(rig.module)
+
+    def end() -> None:
+        quiet()
+        rig.state.plight.away.discard(rig.module)
+        rig.state.event(EventCode.BATTERY_LOW, False, rig.now(), rig.module)
+
+    return end
+
+
 for _name, _code, _status, _does, _how in (
     ("magnet", EventCode.MAGNET, IntervalStatus.MAGNET, "A magnet lies at the sensor, which counts a third.",
      {"factor": 0.34}),

@@ -107,6 +107,25 @@ def interferer(rig: Rig) -> Undo:
 
 
 @fault(
+    "too-deep", Kind.MODULE,
+    does="The radio relays over one level only, as if the subnet had grown deeper than it may.",
+    shows="Who is deeper is lost by name; everybody is back when it ends, and nothing is missing.",
+    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.told >= 2"),
+)
+def too_deep(rig: Rig) -> Undo:
+    rig.state.replant(most_levels=1)
+    mesh = rig.state.mesh
+    gone = {int(one) for one in mesh.index[mesh.level == 0]}
+    rig.state.plight.away |= gone
+
+    def end() -> None:
+        rig.state.plight.away -= gone
+        rig.state.replant()
+
+    return end
+
+
+@fault(
     "duplicate-eui", Kind.MODULE,
     does="A module calls itself by the EUI of another one of its subnet.",
     shows="Its readings clash with the true owner's: the first stays, the other is kept as a conflict.",

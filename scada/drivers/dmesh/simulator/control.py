@@ -78,6 +78,7 @@ class Control:
         self._commands: dict[bytes, Progress] = {}
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
+        self.mute: set[int] = set()             # modules that obey, and whose answers nobody hears
         self.behind: set[int] = set()           # modules that did not hear of their group's newest epoch
 
     def inherit(self, other: "Control") -> None:
@@ -186,7 +187,7 @@ class Control:
             was_supplied = actuator.supplied
             code = actuator.hear(command, self._membership(command.group, index), now, float(self._rng.random()))
             self._settle(index, actuator, was_supplied, held_before, now)
-        if np.isfinite(up):
+        if np.isfinite(up) and index not in self.mute:
             self._at(now + up, lambda at: self._answer(progress, index, code, now, at))
 
     def _membership(self, group: int, index: int) -> Membership | None:
@@ -221,7 +222,7 @@ class Control:
 
     def _restored(self, command_id: bytes, index: int, now: float) -> None:
         progress = self._commands.get(command_id)
-        if progress is None:
+        if progress is None or index in self.mute:
             return
         trip = float(self._mesh.draw_latency(self._rng)[self._place[index]])
         # the module goes on telling until it is heard: a lost answer costs another meeting or two

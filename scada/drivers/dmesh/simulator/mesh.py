@@ -48,7 +48,8 @@ class Mesh:
 
     # ------------------------------------------------------------------------------------------- the tree
     def replant(
-        self, silent: frozenset[int] = frozenset(), apart: frozenset[int] = frozenset(), worse_db: float = 0.0
+        self, silent: frozenset[int] = frozenset(), apart: frozenset[int] = frozenset(), worse_db: float = 0.0,
+        most_levels: int = trees.MOST_LEVELS,
     ) -> int:
         """
         Let the tree grow again, with hysteresis; returns how many modules changed their parent.
@@ -61,6 +62,8 @@ class Mesh:
             Indices that hear nobody but each other: a partition.
         worse_db : float
             What an interferer takes from every link. [dB]
+        most_levels : int
+            How deep packets are relayed.
         """
         nodes = np.concatenate([[0], self.index])
         rssi = radio.strength(self._loss) - worse_db
@@ -69,7 +72,7 @@ class Mesh:
         odds[mute] = odds[:, mute] = 0.0
         split = np.isin(nodes, list(apart))
         odds[np.ix_(split, ~split)] = odds[np.ix_(~split, split)] = 0.0
-        before, self._tree = self._tree, trees.grow(odds, self._tree)
+        before, self._tree = self._tree, trees.grow(odds, self._tree, most_levels)
         self._take(self._tree, rssi, odds)
         return int((before.parent != self._tree.parent).sum()) if before is not None else 0
 
