@@ -26,6 +26,9 @@ EDGES = {
     "scada/simulate/app.py": "the simulated district's process",
     "scada/simulate/keys.py": "a file only its owner may read",
     "scada/simulate/memory.py": "fsync of what the field remembers",
+    "scada/simulate/panel.py": "the fault panel's web server",
+    "scada/simulate/remote.py": "asks the fault panel",
+    "scada/simulate/wire_log.py": "a file only its owner may read",
     # what all packages share
     "scada/ports.py": "ports speak in Deferreds",
     "scada/bus.py": "a lock: worker threads publish too",

@@ -23,8 +23,10 @@ from scada.simulate.keys import keep, link_keys, module_rings
 from scada.simulate.memory import FieldMemory
 from scada.simulate.options import Options
 from scada.simulate.profiles import MeasuredDay, load_profiles
+from scada.simulate.scenario import read as read_scenario
 from scada.simulate.site import site_of
 from scada.simulate.truth import TruthWriter
+from scada.simulate.wire_log import WireLog
 from scada.simulate.world import World
 from scada.timers import cancel
 
@@ -113,9 +115,15 @@ class Simulation:
         from scada.drivers.dmesh.turns import Port
         from scada.drivers.modbus.simulator import SimulatedMeter
         from scada.drivers.modbus.template import load_template
+        from scada.simulate.panel import Panel
+        from scada.simulate.stage import Stage
 
         self._options, self._clock, self._reactor, self._on_failure = options, clock, reactor, on_failure
         district = make_district(options.seed, day.customers if day else ())
+        scenario = options.scenario_file and read_scenario(
+            options.scenario_file,
+            {one.name: frozenset(module.index for module in one.modules) for one in district.concentrators},
+        )
         links = [one.link_id for one in district.concentrators]
         keys = link_keys(options.keys_file, links)
         self._truth = TruthWriter(options.truth_file)
@@ -136,10 +144,7 @@ class Simulation:
         for one in self.field.concentrators:
             one.keys.keep = partial(keep, options.keys_file)
             one.keys.modules.update({eui: ring for eui, ring in modules.items() if one.index_of(eui) is not None})
-        self._values = MeterValues(self.field)
-        self.meter = SimulatedMeter(
-            load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
-        )
+
         def now() -> float:
             return clock.now() / NS
 
@@ -157,6 +162,24 @@ class Simulation:
             else CalledConcentrator(state, reactor, TCP4ServerEndpoint(reactor, first + number, interface="127.0.0.1"), now)
             for number, state in enumerate(states)
         )
+        names = [one.name for one in district.concentrators]
+        dialling = [client for client in self.clients if isinstance(client, ConcentratorClient)]
+        if not dialling and (scenario or options.panel_file or options.record_file):
+            expected = "faults, scenarios and recordings need concentrators that dial in"
+            raise ConfigError([Problem("scada simulate", "", expected)])
+        players = dict(zip(names, dialling, strict=bool(dialling)))
+        self.stage = Stage(
+            players, lambda: self.field.world.at / NS, clock.now() / NS, options.seed, scenario or None, self._happened
+        )
+        self._values = MeterValues(self.field)
+        self.meter = SimulatedMeter(
+            load_template(TEMPLATE), self._read_meter, options.modbus_host, options.modbus_port, ct_ratio=options.ct_ratio
+        )
+        self._panel = Panel(self.stage, reactor, options.panel_file, options.panel_port) if options.panel_file else None
+        self._wire = WireLog(options.record_file, reactor.seconds) if options.record_file else None
+        if self._wire is not None:
+            for client in dialling:
+                client.line.taps.append(self._wire.tap(client.state.link_id))
         self._beat: Any = None
 
     @property
@@ -179,6 +202,9 @@ class Simulation:
         self.field.remember()
         click.echo(f"simulated field: Modbus TCP meter on port {self.meter.port}, "
                    f"{len(self.field.concentrators)} concentrators {self._manner}, site time x {self._clock.rate:g}")
+        if self._panel is not None:
+            self._panel.start()
+            click.echo(f"fault panel: http://127.0.0.1:{self._panel.port}")
         self._tick()
         if self._port is not None:
             self._port.start()
@@ -186,18 +212,22 @@ class Simulation:
 
     async def _stop(self) -> None:
         cancel(self._beat)
+        if self._panel is not None:
+            await self._panel.stop()
         for client in self.clients:
             await client.stop()
         if self._port is not None:
             self._port.stop()
         await self.meter.stop()
+        if self._wire is not None:
+            self._wire.close()
         self.field.remember()
         self._truth.close()
 
     def _tick(self) -> None:
         self._beat = self._reactor.callLater(TICK_S, self._tick)
         try:
-            self.field.run_until(self._clock.now())
+            self._run()
         except StorageError as error:
             self._on_failure(error)
         if self._truth.broken is not None:              # noticed in a connection or by the meter
@@ -205,7 +235,19 @@ class Simulation:
         if self._memory.broken is not None:
             self._on_failure(self._memory.broken)
 
+    def _run(self) -> None:
+        """Bring the field up to now; a fault begins and ends at its own instant, however seldom we come by."""
+        now = self._clock.now()
+        while (due := self.stage.next_due()) is not None and round(due * NS) <= now:
+            self.field.run_until(round(due * NS))
+            self.stage.run(due)
+        self.field.run_until(now)
+
+    def _happened(self, said: str) -> None:
+        click.echo(said)
+        self._truth.fault(said, self.field.world.at // NS)
+
     def _read_meter(self) -> dict[str, float]:
         """What the meter shows at the instant it is asked."""
-        self.field.run_until(self._clock.now())
+        self._run()
         return self._values.now()

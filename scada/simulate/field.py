@@ -38,9 +38,6 @@ class Field:
         self.world, self._truth, self._max_frame = world, truth, max_frame
         self.remember: Callable[[], None] = lambda: None    # called before anybody is told what `memory` now holds
         self._kept: deque[ClosedHour] = deque(maxlen=KEPT_H)
-        self._euis = {
-            one.link_id: {module.index: module.eui for module in one.modules} for one in world.district.concentrators
-        }
         self.concentrators: tuple[ConcentratorState, ...] = tuple(
             self._concentrator(spec, keys[spec.link_id], archive_ids[spec.link_id], boot_id)
             for spec in world.district.concentrators
@@ -138,8 +135,10 @@ class Field:
         weak = next((one.index for one in spec.modules if one.eui == world.district.weak_battery), None)
         outputs = Outputs(
             on_supply=self._switch,
-            on_record=lambda record: self._recorded(spec.link_id, archive_id, record),
-            on_acknowledged=lambda cursor: self._truth.acknowledged(spec.link_id, archive_id, cursor),
+            on_record=lambda record: self._recorded(spec.link_id, record),
+            on_acknowledged=lambda cursor: self._truth.acknowledged(
+                spec.link_id, self._state(spec.link_id).archive.id, cursor
+            ),
         )
         return ConcentratorState(
             spec.link_id, key, modules, started=started, founded=founded, archive_id=archive_id, boot_id=boot_id,
@@ -157,10 +156,16 @@ class Field:
         self._truth.load(eui, supplied, int(at))
         self.remember()
 
-    def _recorded(self, link_id: int, archive_id: int, record: Record) -> None:
-        euis, profile = self._euis[link_id], record.profile
-        eui = np.array([euis[int(index)] for index in profile.index], dtype=np.uint64)
-        self._truth.record(link_id, archive_id, record.number, profile.first_hour, eui, profile.channel, profile.counts)
+    def _recorded(self, link_id: int, record: Record) -> None:
+        state, profile = self._state(link_id), record.profile
+        owners = {one.index: one.eui for one in state.entries(state.generations[profile.generation])}
+        eui = np.array([owners[int(index)] for index in profile.index], dtype=np.uint64)
+        self._truth.record(
+            link_id, state.archive.id, record.number, profile.first_hour, eui, profile.channel, profile.counts
+        )
+
+    def _state(self, link_id: int) -> ConcentratorState:
+        return next(one for one in self.concentrators if one.link_id == link_id)
 
 
 @attrs.frozen

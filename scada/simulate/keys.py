@@ -47,6 +47,14 @@ def _ring(value: Any) -> Ring | None:
         return None
 
 
+def secret_of(key: bytes | Ring) -> bytes:
+    """The key in use."""
+    if isinstance(key, Ring):
+        assert key.active is not None                       # a link always has one
+        return key.active.secret
+    return key
+
+
 def link_keys(path: Path, links: Iterable[int]) -> dict[int, bytes | Ring]:
     """The keys of `links`, from the file, or fresh ones in a new file. Raises `ConfigError` naming every problem."""
     wanted = tuple(links)

@@ -32,6 +32,10 @@ class Options:
     seed: int = 1
     history_hours: int = 0
     site_file: Path | None = None
+    scenario_file: Path | None = None
+    panel_file: Path | None = None
+    panel_port: int = 0
+    record_file: Path | None = None
     verbose: bool = False
 
     def __attrs_post_init__(self) -> None:

@@ -8,6 +8,7 @@ Kinds of line, by their key `is`:
            `pulses` {"<eui>/<channel>": [n, …]}, null = missing
 * `ack`    the concentrator was acknowledged up to and with `record`: `link`, `archive`, `record`
 * `load`   an actuator switched: `eui`, `supplied`, `at` [s]
+* `fault`  a fault began or ended: `said`, `at` [s]
 
 A line is written in one piece and flushed at once, so that even after a kill only the last one can be incomplete;
 the reader leaves that out.
@@ -64,6 +65,9 @@ class TruthWriter:
 
     def load(self, eui: int, supplied: bool, site_s: int) -> None:
         self._write({"is": "load", "eui": f"{eui:016x}", "supplied": supplied, "at": site_s})
+
+    def fault(self, said: str, site_s: int) -> None:
+        self._write({"is": "fault", "said": said, "at": site_s})
 
     def close(self) -> None:
         if self._file is not None:

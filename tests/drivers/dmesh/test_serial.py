@@ -35,7 +35,7 @@ def test_two_concentrators_on_one_line_deliver_obey_once_and_change_a_key(outcom
     assert found["off"] == [1, 1, 1, 1]
     assert found["rotated"]
     assert found["acknowledged"]
-    assert found["trouble"] >= 3 or kind == "normal"
+    assert found["trouble"] >= 1 or kind == "normal"
 
 
 def test_the_troubles_were_real_and_were_counted(outcomes: dict[str, Any]) -> None:

@@ -384,13 +384,13 @@ def test_an_unknown_message_type_is_answered_with_an_error() -> None:
 
 
 def test_every_level_has_a_parent_one_level_above() -> None:
-    """The tree is a tree, at most six levels deep."""
+    """The tree is a tree, a few levels deep."""
     _, peer = bench(modules=60).session()
     level = {0: 0} | {node.index: node.level for page in peer.of(Topology) for node in page.nodes}
     parent = {node.index: node.parent for page in peer.of(Topology) for node in page.nodes}
 
     assert all(level[index] == level[parent[index]] + 1 for index in parent)
-    assert max(level.values()) == 6
+    assert 3 <= max(level.values()) <= 8
 
 
 # ------------------------------------------------------------------------------------------------ commands

@@ -30,6 +30,18 @@ class Archive:
         self.lost = 0                       # records that went before anybody held them
 
     @property
+    def depth(self) -> int:
+        """Records that fit."""
+        return int(self._records.maxlen or 0)
+
+    @depth.setter
+    def depth(self, records: int) -> None:
+        """Another memory: of what does not fit the oldest is gone."""
+        gone = [one for one in list(self._records)[:-records] if one.number > self.acknowledged]
+        self.lost += len(gone)
+        self._records = deque(self._records, maxlen=records)
+
+    @property
     def oldest(self) -> int:
         return self._records[0].number if self._records else 0
 
@@ -61,6 +73,10 @@ class Archive:
         if not self._records or number >= self._newest:
             return None
         return self._records[max(0, number + 1 - self._records[0].number)]
+
+    def after_all(self, number: int) -> tuple[Record, ...]:
+        """Every record behind `number`."""
+        return tuple(one for one in self._records if one.number > number)
 
     def acknowledge(self, cursor: int) -> bool:
         """The server holds everything up to `cursor`; True if that is news."""

@@ -16,6 +16,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from scada.drivers.dmesh.simulator.line import Line
 from scada.drivers.dmesh.simulator.session import ConcentratorSession, Phase
 from scada.drivers.dmesh.simulator.state import ConcentratorState
 from scada.timers import cancel
@@ -32,20 +33,23 @@ class ConcentratorProtocol(Protocol):
     def __init__(self, client: "ConcentratorClient | CalledConcentrator") -> None:
         self._client = client
         self.session = ConcentratorSession(
-            client.state, secrets.token_bytes(16), self._write, self._end, client.now, client.reactor.callLater,
+            client.state, secrets.token_bytes(16), self._write, self._end,
+            lambda: client.now() - client.state.plight.clock_lost, client.reactor.callLater,
             real=time.time,
         )
-        self._missed = 0
+        self._missed = self._number = 0
         self._timer: Any = None
 
     def connectionMade(self) -> None:
+        self._number = self._client.line.opened()
         self._timer = self._client.reactor.callLater(HANDSHAKE_S, self._silence)
         self.session.start()
 
     def dataReceived(self, data: bytes) -> None:
         was_up = self.session.phase is Phase.UP
-        self.session.receive(data)
-        self._missed = 0
+        for piece in self._client.line.received(data, self._number):
+            self.session.receive(piece)
+            self._missed = 0
         if self.session.phase is Phase.UP:
             self._timer.reset(self.session.t3)
             if not was_up:
@@ -53,8 +57,9 @@ class ConcentratorProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         cancel(self._timer)
+        self._client.line.note(self._number, "close")
         self.session.lost()
-        self._client.connection_lost(reason.getErrorMessage(), self.session.retry_after)
+        self._client.connection_lost(self, reason.getErrorMessage(), self.session.retry_after)
 
     def _silence(self) -> None:
         """Nothing came for t3: ask; after two unanswered questions, or no handshake in time, the link is down."""
@@ -66,7 +71,12 @@ class ConcentratorProtocol(Protocol):
         self._timer = self._client.reactor.callLater(self.session.t3, self._silence)
 
     def _write(self, data: bytes) -> None:
-        self._stream.write(data)
+        line, now = self._client.line, self._client.reactor.seconds()
+        for piece in line.sent(data, self._number):
+            if wait := line.wait(now, len(piece)):
+                self._client.reactor.callLater(wait, self._stream.write, piece)
+            else:
+                self._stream.write(piece)
 
     def _end(self, reason: str) -> None:
         self._client.ended(reason)
@@ -81,6 +91,10 @@ class ConcentratorProtocol(Protocol):
         """Say goodbye and close."""
         self.session.goodbye()
         self._stream.loseConnection()
+
+    def cut(self) -> None:
+        """The line breaks without a word."""
+        self._stream.abortConnection()
 
 
 class ConcentratorClient:
@@ -104,6 +118,8 @@ class ConcentratorClient:
         self._protocol: ConcentratorProtocol | None = None
         self._stopped: Deferred[None] | None = None
         self._said = ""
+        self._held = False                  # an outage: it does not dial
+        self.line = Line()
         self.sessions = 0
         self.log = Logger(f"concentrator.{state.link_id:08x}")
 
@@ -123,6 +139,36 @@ class ConcentratorClient:
             return succeed(None)
         return self._stopped
 
+    # ------------------------------------------------------------------------------------------- what befalls it
+    @property
+    def protocol(self) -> ConcentratorProtocol | None:
+        """The connection there is."""
+        return self._protocol
+
+    def cut(self) -> None:
+        """The connection breaks without a word; it dials again by itself."""
+        if self._protocol is not None:
+            self._protocol.cut()
+
+    def hold(self) -> None:
+        """An outage: the connection breaks, and nobody dials until `release`."""
+        self._held = True
+        cancel(self._retry)
+        self.cut()
+
+    def release(self) -> None:
+        """The outage is over."""
+        self._held = False
+        if self._protocol is None and self._dialling is None and self._stopped is None:
+            cancel(self._retry)
+            self._wait = FIRST_WAIT_S
+            self._dial()
+
+    def dial_again(self) -> None:
+        """A second connection of the same link id, while the first is up: whose proof holds is the link from then on."""
+        if self._dialling is None and self._stopped is None:
+            self._dial()
+
     # ------------------------------------------------------------------------------------- from the protocol
     def session_up(self, protocol: ConcentratorProtocol) -> None:
         self._wait = FIRST_WAIT_S
@@ -132,7 +178,9 @@ class ConcentratorClient:
     def ended(self, reason: str) -> None:
         self._say(reason)
 
-    def connection_lost(self, reason: str, retry_after: float) -> None:
+    def connection_lost(self, protocol: ConcentratorProtocol, reason: str, retry_after: float) -> None:
+        if self._protocol not in (protocol, None):
+            return                          # it was replaced by a second one
         self._protocol = None
         self._say(reason)
         self._again(min(retry_after / QUICKER, LONGEST_WAIT_S))
@@ -159,6 +207,8 @@ class ConcentratorClient:
             if not self._stopped.called:
                 self._stopped.callback(None)
             return
+        if self._held:
+            return
         self._retry = self.reactor.callLater(max(least, self._wait * (0.5 + self._dice())), self._dial)
         self._wait = min(2 * self._wait, LONGEST_WAIT_S)
 
@@ -177,6 +227,7 @@ class CalledConcentrator:
         self._endpoint = endpoint
         self._port: Any = None
         self._open: set[ConcentratorProtocol] = set()
+        self.line = Line()
         self.sessions = 0
         self.log = Logger(f"concentrator.{state.link_id:08x}")
 
@@ -208,6 +259,6 @@ class CalledConcentrator:
     def ended(self, reason: str) -> None:
         self.log.info("{link:08x}: {text}", link=self.state.link_id, text=reason)
 
-    def connection_lost(self, reason: str, retry_after: float) -> None:
+    def connection_lost(self, protocol: ConcentratorProtocol, reason: str, retry_after: float) -> None:
         self._open = {one for one in self._open if one.session.phase is not Phase.DOWN}
         self.ended(reason)

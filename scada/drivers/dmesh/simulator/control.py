@@ -79,6 +79,12 @@ class Control:
         self._commands: dict[bytes, Progress] = {}
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
+        self.mute: set[int] = set()             # modules that obey, and whose answers nobody hears
+        self.behind: set[int] = set()           # modules that did not hear of their group's newest epoch
+
+    def inherit(self, other: "Control") -> None:
+        """Take over groups, keys and commands of the control of a smaller subnet."""
+        self._groups, self._keys, self._commands = other._groups, other._keys, other._commands
 
     # ------------------------------------------------------------------------------ what the server asks for
     def set_group(self, group: GroupSet) -> Code:
@@ -157,7 +163,7 @@ class Control:
             leaves = now + repeat * REPEAT_S
             if leaves > progress.command.not_after:
                 break
-            down, up = self._mesh.draw_latency(self._rng), self._mesh.draw_latency(self._rng)
+            down, up = self._mesh.multicast(self._rng, leaves), self._mesh.draw_latency(self._rng, leaves)
             for index in sorted(progress.members):
                 place = self._place[index]
                 if np.isfinite(down[place]) and not deaf[place]:
@@ -177,16 +183,16 @@ class Control:
         else:
             held_before = frozenset(actuator.holds)
             was_supplied = actuator.supplied
-            code = actuator.hear(command, self._membership(command.group), now, float(self._rng.random()))
+            code = actuator.hear(command, self._membership(command.group, index), now, float(self._rng.random()))
             self._settle(index, actuator, was_supplied, held_before, now)
-        if np.isfinite(up):
+        if np.isfinite(up) and index not in self.mute:
             self._at(now + up, lambda at: self._answer(progress, index, code, now, at))
 
-    def _membership(self, group: int) -> Membership | None:
+    def _membership(self, group: int, index: int) -> Membership | None:
         """What every member was told over the air: the group's epoch and the key of that epoch."""
         known = self._groups.get(group)
         key = None if known is None else self._keys.get((group, known.epoch))
-        return None if known is None or key is None else Membership(known.epoch, key)
+        return None if known is None or key is None else Membership(known.epoch - (index in self.behind), key)
 
     def _settle(
         self, index: int, actuator: Actuator, was_supplied: bool, held_before: frozenset[bytes], now: float
@@ -214,7 +220,7 @@ class Control:
 
     def _restored(self, command_id: bytes, index: int, now: float) -> None:
         progress = self._commands.get(command_id)
-        if progress is None:
+        if progress is None or index in self.mute:
             return
         trip = float(self._mesh.draw_latency(self._rng)[self._place[index]])
         # the module goes on telling until it is heard: a lost answer costs another meeting or two

@@ -41,6 +41,7 @@ from scada.drivers.dmesh.messages import (
     Result,
     Sample,
     Samples,
+    TimeSet,
     Wake,
 )
 from scada.drivers.dmesh.numbers import ANSWERS, Capability, Code, Reason
@@ -269,6 +270,10 @@ class ConcentratorSession(Listener):
         for page in self._state.link_stats(now):
             self._send(page)
 
+    def tree_changed(self) -> None:
+        for topology in self._state.topology(self._now()):
+            self._send(topology)
+
     def sensed(self, samples: tuple[Sample, ...]) -> None:
         self._send(Samples(0, samples))
 
@@ -326,6 +331,9 @@ class ConcentratorSession(Listener):
             case KeyPut() | KeyActivate() | KeyRevoke() if self._key is not None:
                 answer = self._state.keys.take(message, self._key, self._state.has_module, self._real())
                 return () if answer is None else (answer,)
+            case TimeSet():
+                self._state.time_was_set()
+                return answers(self._state, message, self._now())
             case _:
                 return answers(self._state, message, self._now())
         return ()

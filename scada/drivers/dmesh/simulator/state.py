@@ -1,7 +1,7 @@
 """What a concentrator remembers whatever happens to its connections: modules, archive, events, groups."""
 
 from collections.abc import Callable, Container, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import numpy as np
@@ -20,31 +20,22 @@ from scada.drivers.dmesh.messages import (
     TopologyNode,
 )
 from scada.drivers.dmesh.profile import Profile
-from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
+from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
+from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
 from scada.events import EventCode
+from scada.intervals import IntervalStatus
 
+__all__ = ["WRAPPING", "Absence", "ConcentratorState", "Hole", "Listener", "Outputs", "SimModule"]
 T = TypeVar("T")
 
 EVENTS_KEPT: Final = 4096
 REPORTS_KEPT: Final = 256
 ENTRY: Final = 48                           # bytes that one module takes in any list, at most
-WRAPPING: Final = 160                       # bytes of a frame that are not the block
-
-
-@attrs.frozen
-class SimModule:
-    """One module as the concentrator knows it."""
-
-    index: int
-    eui: int
-    channels: int
-    adapter: str = ""
-    actuator: Actuator | None = None
-    joins_at: float = float("-inf")         # s, site time: not in the subnet before
 
 
 @attrs.frozen
@@ -92,7 +83,7 @@ class _Waiting:
     status: list[NDArray[np.uint8]] = attrs.field(factory=list)
 
 
-class ConcentratorState:
+class ConcentratorState(Fate):
     """Everything of one subnet that outlives a session. Times are site time. [s since 1970]"""
 
     def __init__(
@@ -115,7 +106,9 @@ class ConcentratorState:
         self.link_id, self.boot_id, self.max_frame = link_id, boot_id, max_frame
         self.keys = SimKeys(link_id, Ring(Key(0, link_key)) if isinstance(link_key, bytes) else link_key)
         self.outputs = outputs or Outputs()
+        self.plight = Plight()
         self._all = modules
+        self._gone: set[int] = set()            # indices whose module was taken to another subnet
         self._by_eui = {module.eui: module for module in modules}
         self._rng = np.random.default_rng([seed, link_id])
         self._noise = np.random.default_rng([seed, link_id, 1])     # its own: statistics must not move the commands' dice
@@ -134,19 +127,38 @@ class ConcentratorState:
         self._kept: dict[int, list[Profile]] = {}           # index -> hours that only the module has
         self.trip_s = 0.5                   # real time that a question to a module and its answer take
         self._waiting: dict[int, _Waiting] = {}
+        self._misdated: list[Profile] = []      # what was archived under wrong hours, as it is right
+        self._trees = 1                         # generation of the topology
         self._owed: dict[bytes, CommandReport] = {}
-        self.control = Control(
-            {module.index: module.actuator for module in modules if module.actuator is not None},
+        self._out_of_reach = out_of_reach
+        self.control = self._make_control()
+        self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
+
+    def _make_control(self) -> Control:
+        return Control(
+            {module.index: module.actuator for module in self._all if module.actuator is not None},
             self.keys.groups,
             lambda: {module.index: module.eui for module in self.modules},
             self.mesh,
             self._rng,
-            lambda index, supplied, at: self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at),
+            self._switched,
             self._report,
             self.is_reachable,
-            out_of_reach,
+            self._out_of_reach,
         )
-        self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
+
+    def time_was_set(self) -> None:
+        """The server gave the time: what was dated wrongly is delivered again under its true hours."""
+        self.plight.clock_lost = 0.0
+        misdated, self._misdated = self._misdated, []
+        for profile in misdated:
+            self._append(profile)
+
+    def _switched(self, index: int, supplied: bool, at: float) -> None:
+        if index in self.plight.welded and not supplied:
+            self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
+            return
+        self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
@@ -160,8 +172,8 @@ class ConcentratorState:
     def entries(self, modules: tuple[SimModule, ...]) -> tuple[ModuleEntry, ...]:
         return tuple(
             ModuleEntry(
-                module.index, module.eui, module.channels, module.adapter,
-                int(self.mesh.level[place]), int(self.mesh.parent[place]), round(float(self.mesh.rssi[place])),
+                module.index, self.plight.twins.get(module.index, module.eui), module.channels, module.adapter,
+                int(self.mesh.level[place]), max(0, int(self.mesh.parent[place])), round(float(self.mesh.rssi[place])),
             )
             for module in modules for place in (self._place[module.index],)
         )
@@ -187,10 +199,11 @@ class ConcentratorState:
         )
 
     def is_reachable(self, index: int, at: float) -> bool:
-        return not any(one.covers(index, int(at // HOUR_S)) for one in self._absences)
+        away = index in self.plight.away or any(one.covers(index, int(at // HOUR_S)) for one in self._absences)
+        return not away
 
     def _present(self, at: float) -> tuple[SimModule, ...]:
-        return tuple(module for module in self._all if module.joins_at <= at)
+        return tuple(module for module in self._all if module.joins_at <= at and module.index not in self._gone)
 
     def _join(self, at: float) -> None:
         """Modules whose time has come announce themselves."""
@@ -220,8 +233,10 @@ class ConcentratorState:
         mine = np.array([int(one) in self._by_eui for one in eui], dtype=bool)
         index = np.array([self._by_eui[int(one)].index for one in eui[mine]], dtype=np.int64)
         now_there = {module.index for module in self.modules}
-        away = {one.index for one in self._absences if one.covers(one.index, hour)}
-        columns = (index, channel[mine], register[mine], pulses[mine], status[mine])
+        away = {one.index for one in self._absences if one.covers(one.index, hour)} | self.plight.away
+        columns = (index, channel[mine], *self.plight.bend(
+            index, channel[mine], (register[mine], pulses[mine], status[mine].astype(np.uint8))
+        ))
         lost = {hole.index: hole for hole in self._holes if hole.covers(hole.index, hour)}
         for gone in sorted(hole.index for hole in lost.values() if hole.kept):
             rows = [one[index == gone] for one in columns]
@@ -234,8 +249,18 @@ class ConcentratorState:
         if deliver.any():
             rows = [one[deliver] for one in columns]
             self._append(self._hour(hour, rows))
+            self._repeat(hour, rows)
         if self.listener is not None:
             self.listener.link_stats(ended)
+
+    def _repeat(self, hour: int, rows: list[NDArray[Any]]) -> None:
+        """A module's clock went back: it delivers this hour once more, as if it were the one before."""
+        mine = np.isin(rows[0], list(self.plight.repeats))
+        self.plight.repeats.clear()
+        if mine.any():
+            again = self._hour(hour - 1, [one[mine] for one in rows])
+            adjusted = again.status | np.uint8(IntervalStatus.CLOCK_ADJUSTED)
+            self._append(attrs.evolve(again, counts=again.counts + 1, status=adjusted))
 
     def _hour(self, hour: int, rows: list[NDArray[np.generic]]) -> Profile:
         return Profile(
@@ -262,6 +287,10 @@ class ConcentratorState:
         self.event(EventCode.MODULE_LOST, False, now, index)
 
     def _append(self, profile: Profile) -> None:
+        if self.plight.clock_lost:
+            self._misdated.append(profile)
+            behind = int(self.plight.clock_lost // HOUR_S)
+            profile = attrs.evolve(profile, first_hour=profile.first_hour - behind, status=profile.status | MISDATED)
         for record in self.archive.append(profile):
             self.outputs.on_record(record)
         if bool(self.archive.lost) is not self._archive_full:
@@ -285,7 +314,8 @@ class ConcentratorState:
     def event(self, code: EventCode, raised: bool, at: float, index: int = 0, channel: int = 255) -> None:
         """Enter an event; it is told until it is acknowledged."""
         self._sequence += 1
-        self.events.append(Event(self._sequence, int(code), raised, int(at), True, index, channel))
+        lost = self.plight.clock_lost
+        self.events.append(Event(self._sequence, int(code), raised, int(at - lost), not lost, index, channel))
         del self.events[:-EVENTS_KEPT]
         if self.listener is not None:
             self.listener.events_added()
@@ -318,7 +348,7 @@ class ConcentratorState:
     def topology(self, now: float) -> tuple[Topology, ...]:
         nodes = [TopologyNode(one.index, one.parent, one.level) for one in self.entries(self.modules)]
         pages = self.pages(nodes)
-        return tuple(Topology(1, number, len(pages), int(now), page) for number, page in enumerate(pages))
+        return tuple(Topology(self._trees, number, len(pages), int(now), page) for number, page in enumerate(pages))
 
     def link_stats(self, now: float) -> tuple[LinkStats, ...]:
         mesh, day_share = self.mesh, now % 86400 / 86400
@@ -329,10 +359,10 @@ class ConcentratorState:
             rssi = float(mesh.rssi[place]) + float(noise[place])
             battery = float(mesh.battery_mv[place])
             nodes.append(LinkStat(
-                index=module.index, level=int(mesh.level[place]), parent=int(mesh.parent[place]),
+                index=module.index, level=int(mesh.level[place]), parent=max(0, int(mesh.parent[place])),
                 rssi_down=round(rssi), rssi_up=round(rssi - 1.5), delivery=round(1000 * float(mesh.delivery[place])),
                 travel_ms=round(1000 * float(mesh.travel_s[place])),
-                relayed=round(26 * int(mesh.below[place]) * day_share),
+                relayed=min(65535, round(int(mesh.relayed_a_day[place]) * day_share)),
                 battery_idle_mv=round(battery), battery_load_mv=round(battery - 110),
                 heard=self._heard(module.index, now),
             ))
@@ -349,19 +379,3 @@ class ConcentratorState:
     def _heard(self, index: int, now: float) -> int:
         waiting = self._waiting.get(index)
         return waiting.first * HOUR_S if waiting else int(now)
-
-
-class Listener:
-    """What a session hears from the state; this one is deaf."""
-
-    def records_added(self) -> None: ...
-
-    def events_added(self) -> None: ...
-
-    def modules_joined(self, modules: tuple[SimModule, ...]) -> None: ...
-
-    def link_stats(self, now: float) -> None: ...
-
-    def sensed(self, samples: tuple[Sample, ...]) -> None: ...
-
-    def reported(self, report: CommandReport) -> None: ...

@@ -1,0 +1,67 @@
+"""The catalogue of faults: what each is called, what it does, what the server must show, and how it is begun."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from scada.simulate.faults.expect import Expectation
+from scada.simulate.faults.rig import Rig, Undo
+
+
+class Kind(StrEnum):
+    """What a fault befalls; also what has to be named as its target."""
+
+    LINK = "link"                       # a concentrator's way to the server
+    CONCENTRATOR = "concentrator"
+    MODULE = "module"                   # a module of a concentrator
+    METER = "meter"                     # the first pulse input of a module
+    ACTUATOR = "actuator"               # the secondary load of a module
+
+
+@attrs.frozen
+class Fault:
+    """One way of going wrong."""
+
+    name: str
+    kind: Kind
+    does: str                           # one sentence
+    shows: str                          # one sentence: the outcome the server must show
+    expect: tuple[Expectation, ...]     # the same for machines
+    begin: Callable[[Rig], Undo]
+    command: str = ""                   # one of `NEEDS`: a group command belongs to it
+    complete: bool = True               # afterwards no reading is missing at the server
+
+    @property
+    def needs(self) -> str:
+        """What people have to do for it, in words; "" if nothing."""
+        return NEEDS[self.command]
+
+    @property
+    def takes_module(self) -> bool:
+        return self.kind in (Kind.MODULE, Kind.METER, Kind.ACTUATOR)
+
+
+NEEDS: Final = {
+    "": "",
+    "during": "Shed a load group while it lasts.",
+    "before": "Shed a load group first.",
+    "twice": "Shed a load group twice at once.",
+}
+CATALOGUE: dict[str, Fault] = {}
+
+
+def fault(
+    name: str, kind: Kind, *, does: str, shows: str, expect: tuple[str, ...], command: str = "", complete: bool = True
+) -> Callable[[Callable[[Rig], Undo]], Callable[[Rig], Undo]]:
+    """Enter a function in the catalogue."""
+
+    def enter(begin: Callable[[Rig], Undo]) -> Callable[[Rig], Undo]:
+        if name in CATALOGUE:
+            raise ValueError(f"two faults are called {name}")
+        wanted = tuple(Expectation.read(one) for one in expect)
+        CATALOGUE[name] = Fault(name, kind, does, shows, wanted, begin, command, complete)
+        return begin
+
+    return enter

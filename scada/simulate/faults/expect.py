@@ -1,0 +1,42 @@
+"""What the server must show, as text that people write and machines check: `dmesh.dropped_replay >= 1`. Pure."""
+
+import operator
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+OPERATORS: Final = {">=": operator.ge, "<=": operator.le, "==": operator.eq}
+_FORM: Final = re.compile(r"\s*([a-z_]+(?:\.[A-Za-z_]+)+)\s*(>=|<=|==)\s*(\d+)\s*")
+FORM: Final = "NAME >= NUMBER (or <=, ==), such as dmesh.dropped_replay >= 1"
+
+
+@attrs.frozen
+class Expectation:
+    """
+    One thing to be seen at the server, as a change since the fault began.
+
+    Names begin with where one looks: `dmesh.` and `historian.` figures of health; `event.CODE` events raised;
+    `member.STATE` and `refused.CODE` members of group commands; `link.ups` sessions; `flagged.STATUS` hours with a status
+    bit; `hours.missing`, `hours.zero`; `pulses.more`, `pulses.fewer` than the meters gave; `tree.moved` parents;
+    `archive.minutes_behind` in which records waited to be acknowledged.
+    """
+
+    name: str
+    operator: str
+    number: int
+
+    @classmethod
+    def read(cls, text: str) -> "Expectation":
+        """Raises `ValueError` with a sentence."""
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r}; expected {FORM}")
+        return cls(found[1], found[2], int(found[3]))
+
+    def holds(self, seen: Mapping[str, float]) -> bool:
+        return bool(OPERATORS[self.operator](seen.get(self.name, 0), self.number))
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.operator} {self.number}"

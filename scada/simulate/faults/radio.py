@@ -1,0 +1,188 @@
+"""Faults of the radio network: modules that vanish, trees that change, names that are taken twice."""
+
+from typing import Final
+
+import attrs
+
+from scada.simulate.faults.catalogue import Kind, fault
+from scada.simulate.faults.rig import Rig, Undo
+
+LATE_S: Final = 400.0                             # later than any command may be executed
+
+
+def _away(rig: Rig, modules: frozenset[int]) -> Undo:
+    """Cut modules off; those that hear nobody any more keep their readings until they do."""
+    rig.state.replant(silent=modules)
+    mesh = rig.state.mesh
+    gone = modules | {int(one) for one in mesh.index[mesh.level == 0]}
+    rig.state.plight.away |= gone
+
+    def end() -> None:
+        rig.state.plight.away -= gone
+        rig.state.replant()
+
+    return end
+
+
+@fault(
+    "node-loss", Kind.MODULE,
+    does="A module is not heard any more.",
+    shows="It is lost, and back later, as a pair of one event; what it kept meanwhile comes then.",
+    expect=("event.MODULE_LOST >= 1", "cleared.MODULE_LOST >= 1"),
+)
+def node_loss(rig: Rig) -> Undo:
+    return _away(rig, frozenset({rig.module}))
+
+
+@fault(
+    "hot-relay-loss", Kind.MODULE,
+    does="The module that most others send through fails, and with it, until they find another way, its whole subtree.",
+    shows="All of them are lost and come back, and the tree is another; nothing is missing.",
+    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.moved >= 1"),
+)
+def hot_relay(rig: Rig) -> Undo:
+    hot = rig.hot
+    family = rig.state.mesh.subtree(hot)
+    end = _away(rig, frozenset({hot}))
+    rig.state.plight.away |= family
+
+    def back() -> None:
+        rig.state.plight.away -= family
+        end()
+
+    return back
+
+
+@fault(
+    "parent-flapping", Kind.MODULE,
+    does="A module changes its parent to and fro.",
+    shows="The tree shows each change as of now; nothing is missing, and no alarm is raised for it.",
+    expect=("tree.told >= 6", "event.MODULE_LOST == 0"),
+)
+def flapping(rig: Rig) -> Undo:
+    mesh = rig.state.mesh
+    parent = int(mesh.parent[mesh.index == rig.module][0])
+    for _ in range(3):
+        rig.state.replant(silent=frozenset({parent}) if parent > 0 else frozenset(), worse_db=3.0)
+        rig.state.replant()
+    return lambda: None
+
+
+@fault(
+    "partition", Kind.MODULE,
+    does="Half of the modules hear nobody but each other.",
+    shows="Each of them is lost and comes back with everything it kept.",
+    expect=("event.MODULE_LOST >= 3", "cleared.MODULE_LOST >= 3"),
+)
+def partition(rig: Rig) -> Undo:
+    indices = sorted(one.index for one in rig.state.modules)
+    apart = frozenset(indices[len(indices) // 2:])
+    rig.state.replant(apart=apart)
+    rig.state.plight.away |= apart
+
+    def end() -> None:
+        rig.state.plight.away -= apart
+        rig.state.replant()
+
+    return end
+
+
+@fault(
+    "interferer", Kind.MODULE,
+    does="Somebody else's transmitter takes 12 dB from every link of the subnet.",
+    shows="Delivery ratios fall and the tree is another; who is not heard any more is lost until it ends.",
+    expect=("tree.told >= 1", "mesh.delivery_fell >= 1"),
+)
+def interferer(rig: Rig) -> Undo:
+    rig.state.replant(worse_db=12.0)
+    mesh = rig.state.mesh
+    gone = {int(one) for one in mesh.index[mesh.level == 0]}
+    rig.state.plight.away |= gone
+
+    def end() -> None:
+        rig.state.plight.away -= gone
+        rig.state.replant()
+
+    return end
+
+
+@fault(
+    "too-deep", Kind.MODULE,
+    does="The radio relays over one level only, as if the subnet had grown deeper than it may.",
+    shows="Who is deeper is lost by name; everybody is back when it ends, and nothing is missing.",
+    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.told >= 2"),
+)
+def too_deep(rig: Rig) -> Undo:
+    rig.state.replant(most_levels=1)
+    mesh = rig.state.mesh
+    gone = {int(one) for one in mesh.index[mesh.level == 0]}
+    rig.state.plight.away |= gone
+
+    def end() -> None:
+        rig.state.plight.away -= gone
+        rig.state.replant()
+
+    return end
+
+
+@fault(
+    "duplicate-eui", Kind.MODULE,
+    does="A module calls itself by the EUI of another one of its subnet.",
+    shows="Its readings clash with the true owner's: the first stays, the other is kept as a conflict.",
+    expect=("historian.conflicts >= 1",),
+    complete=False,
+)
+def duplicate(rig: Rig) -> Undo:
+    other = next(one for one in rig.state.modules if one.index != rig.module)
+    rig.state.plight.twins[rig.module] = other.eui
+    rig.state.relist()
+
+    def end() -> None:
+        rig.state.plight.twins.pop(rig.module, None)
+        rig.state.relist()
+
+    return end
+
+
+@fault(
+    "moved-module", Kind.MODULE,
+    does="A module is taken to the subnet of another concentrator, and stays there.",
+    shows="It is discovered there, its readings go on under the same channel, and none is missing or double.",
+    expect=("joined.elsewhere >= 1", "historian.conflicts == 0"),
+)
+def moved(rig: Rig) -> Undo:
+    if not rig.others:
+        raise LookupError("there is no other concentrator that it could be taken to")
+    there = rig.others[0].state
+    module = rig.state.leave(rig.module)
+    free = next(index for index in range(1, 241) if index not in {one.index for one in there.modules})
+    there.admit(attrs.evolve(module, index=free), rig.now())
+    return lambda: None
+
+
+@fault(
+    "missed-epoch", Kind.MODULE,
+    does="A module did not hear of its group's newest epoch.",
+    shows="It refuses the command with INTERLOCK and is named; the others obey.",
+    expect=("refused.INTERLOCK == 1", "member.EXECUTED >= 1"),
+    command="during",
+)
+def missed_epoch(rig: Rig) -> Undo:
+    rig.state.control.behind.add(rig.module)
+    return lambda: rig.state.control.behind.discard(rig.module)
+
+
+@fault(
+    "late-execution", Kind.MODULE,
+    does="The radio is so slow that every module hears a command after its deadline.",
+    shows="All refuse with EXPIRED, no load is switched off.",
+    expect=("refused.EXPIRED >= 1", "member.EXECUTED == 0", "loads.switched == 0"),
+    command="during",
+)
+def late(rig: Rig) -> Undo:
+    rig.state.mesh.late_s = LATE_S
+
+    def end() -> None:
+        rig.state.mesh.late_s = 0.0
+
+    return end

@@ -1,0 +1,111 @@
+"""Every fault of the catalogue, found through it: the server shows what it must, and no reading is lost or double."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from twisted.internet.defer import Deferred, succeed
+
+from scada.simulate.faults import CATALOGUE, Fault
+from scada.simulate.faults.expect import Expectation
+from tests.simulate.stand import HOUR, LINKS, Stand, eui, play
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Iterator[Stand]:
+    made = Stand(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("fault", CATALOGUE.values(), ids=CATALOGUE)
+def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(stand: Stand, fault: Fault) -> None:
+    """The real driver and the real historian, through the fault and back."""
+    seen = play(stand, fault)
+    lost, doubled = stand.lost_and_doubled()
+
+    unmet = [str(one) for one in fault.expect if not one.holds(seen)]
+    assert not unmet, {name: value for name, value in seen.items() if value}
+    assert len(stand.truth.archived) > 300
+    assert not doubled
+    assert not (lost if fault.complete else [])
+
+
+@pytest.mark.parametrize("command", ["", "during", "before", "twice"])
+def test_what_a_fault_must_show_is_not_shown_without_it(stand: Stand, command: str) -> None:
+    """Otherwise the test above would prove nothing."""
+    faults = [one for one in CATALOGUE.values() if one.command == command]
+    seen = play(stand, faults[0], really=False)
+    vacuous = [one.name for one in faults if all(expected.holds(seen) for expected in one.expect)]
+
+    assert seen["dmesh.readings"] > 0
+    assert vacuous == (["two-operators"] if command == "twice" else [])     # there the second command is the fault
+
+
+def test_the_stand_notices_a_server_that_acknowledges_what_it_does_not_keep(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading that was acknowledged and is not there is found to be lost."""
+    honest = stand.store.commit
+    forgotten: list[int] = []
+
+    def forgetful(block: Any) -> "Deferred[Any]":
+        if not forgotten:
+            forgotten.append(block.first)
+            return succeed(None)
+        return honest(block)
+
+    stand.run(1.5)
+    monkeypatch.setattr(stand.store, "commit", forgetful)
+    stand.run(2.0)
+    stand.look()
+    lost, doubled = stand.lost_and_doubled()
+
+    assert {hour for _, hour in lost} == set(forgotten)
+    assert not doubled
+
+
+def test_the_stand_notices_a_reading_that_was_changed(stand: Stand) -> None:
+    """What is held with another value than was archived first counts as doubled."""
+    stand.run(2.0)
+    stand.look()
+    key = next(iter(stand.truth.archived))
+    stand.truth.archived[key] += 1
+
+    assert stand.lost_and_doubled() == ([], [key])
+
+
+def test_a_register_that_passes_its_end_is_nothing_special(tmp_path: Path) -> None:
+    """All of them wrap at 2**32: no conflict, no quarantine, and every hour is what the meter gave."""
+    stand = Stand(tmp_path, register=2**32 - 100)
+    try:
+        stand.run(5.0)
+        seen = stand.look()
+        found = stand.lost_and_doubled()
+        slots = stand.historian.slots(np.array([eui(LINKS[0], 1)], np.uint64), np.zeros(1, np.uint8))
+        registers = [int(stand.historian.register(slots, HOUR + hour)[0]) for hour in range(5)]
+    finally:
+        stand.close()
+
+    assert registers[0] == 2**32 - 100
+    assert 0 < registers[-1] < 1000
+    assert [seen[f"historian.{one}"] for one in ("conflicts", "quarantined")] == [0, 0]
+    assert [seen[f"pulses.{one}"] for one in ("more", "fewer")] == [0, 0]
+    assert found == ([], [])
+
+
+def test_every_fault_says_what_it_does_and_what_must_be_seen() -> None:
+    """In whole sentences, and with something to look at."""
+    for one in CATALOGUE.values():
+        assert one.does.endswith(".")
+        assert one.shows.endswith(".")
+        assert one.expect
+
+
+@pytest.mark.parametrize("text", ["dmesh.x", "x >= 1", "dmesh.x > 1", "dmesh.x >= -1", ""])
+def test_an_expectation_that_cannot_be_read_says_what_was_expected(text: str) -> None:
+    """With an example."""
+    with pytest.raises(ValueError, match=r"expected NAME >= NUMBER .* such as dmesh\.dropped_replay >= 1"):
+        Expectation.read(text)
