@@ -11,6 +11,7 @@ from scada.commands import Action, CommandState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority
+from scada.reads import ReadPriority, ReadState
 from scada.site import Medium, ModuleState
 from scada.tags import Quality
 
@@ -71,6 +72,14 @@ COMMAND_STATE: Final[dict[CommandState, Any]] = {
     CommandState.ACTIVE: _l("loads are off"),
     CommandState.RESTORING: _l("restoring"), CommandState.CLOSED: _l("finished"), CommandState.FAILED: _l("failed"),
     CommandState.UNKNOWN: _l("not known, the field is being asked"),
+}
+READ_STATE: Final[dict[ReadState, Any]] = {
+    ReadState.NEW: _l("new"), ReadState.QUEUED: _l("waits"), ReadState.SENT: _l("asked"),
+    ReadState.PARTIAL: _l("answers come in"), ReadState.DONE: _l("done"), ReadState.EXPIRED: _l("deadline passed"),
+    ReadState.FAILED: _l("failed"), ReadState.CANCELLED: _l("cancelled"),
+}
+READ_PRIORITY: Final[dict[ReadPriority, Any]] = {
+    ReadPriority.URGENT: _l("urgent"), ReadPriority.NORMAL: _l("normal priority"), ReadPriority.LOW: _l("low priority"),
 }
 ACTION: Final[dict[Action, Any]] = {
     Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),
@@ -139,5 +148,6 @@ def for_browser() -> dict[str, Any]:
         "point": {name: str(text) for name, text in POINT.items()},
         "alarm": {state.value: str(text) for state, text in ALARM_STATE.items()},
         "member": {state.name.lower(): [MEMBER_SYMBOL[state], str(text)] for state, text in MEMBER_STATE.items()},
+        "read": {state.value: str(text) for state, text in READ_STATE.items()},
         "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
     }

@@ -140,6 +140,7 @@ class Field:
             on_supply=self._switch,
             on_record=lambda record: self._recorded(spec.link_id, archive_id, record),
             on_acknowledged=lambda cursor: self._truth.acknowledged(spec.link_id, archive_id, cursor),
+            register=world.register,
         )
         return ConcentratorState(
             spec.link_id, key, modules, started=started, founded=founded, archive_id=archive_id, boot_id=boot_id,

@@ -1,11 +1,11 @@
 """The D-Mesh driver: listens for concentrators and stands for them towards the rest of the server.
 
-Implements the ports FieldGateway, MeshMonitor, EventSource and HealthSource. It wires; what a message means is decided
-in `station` and the modules it uses.
+Implements the ports FieldGateway, FieldReader, MeshMonitor, EventSource and HealthSource. It wires; what a message
+means is decided in `station` and the modules it uses.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -47,6 +47,7 @@ from scada.drivers.dmesh.turns import Port, SerialLine
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
 
@@ -100,6 +101,7 @@ class DmeshService:
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
+            tell_readings=self._tell_readings,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
             key_grace=round(settings.key_grace_hours * 3600),
         )
@@ -111,6 +113,7 @@ class DmeshService:
         self._key_news: Counter[str] = Counter()
         self._event_listeners: list[Callable[[Sequence[DeviceEvent]], Deferred[None]]] = []
         self._report_listeners: list[Callable[[Sequence[MemberReport]], None]] = []
+        self._reading_listeners: list[Callable[[ReadReport], Deferred[None]]] = []
         self._link_listeners: list[Callable[[int, bool], None]] = []
         self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
@@ -202,6 +205,17 @@ class DmeshService:
 
     def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
         return _enter(self._link_listeners, listener)
+
+    # ----------------------------------------------------------- FieldReader
+    def read_now(self, order: ReadOrder) -> "Deferred[ReadAnswer]":
+        station = self._stations.get(order.link_id)
+        return Deferred.fromCoroutine(station.reads.send(order)) if station else fail(self._down(order.link_id))
+
+    def on_readings(self, listener: "Callable[[ReadReport], Deferred[None]]") -> Unsubscribe:
+        return _enter(self._reading_listeners, listener)
+
+    def travel(self, link_id: int) -> Mapping[int, float]:
+        return self._meshes[link_id].travel() if link_id in self._meshes else {}
 
     # ------------------------------------------- MeshMonitor, EventSource, HealthSource
     def views(self) -> tuple[MeshView, ...]:
@@ -355,6 +369,9 @@ class DmeshService:
         if self._audit is not None:
             written = self._audit.append(SYSTEM, f"keys.{what}", name_of(holder), concentrator=name, detail=detail)
             written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
+
+    def _tell_readings(self, report: ReadReport) -> "Deferred[Any]":
+        return gatherResults([listener(report) for listener in tuple(self._reading_listeners)], consumeErrors=True)
 
     def _tell_link(self, link_id: int, *, up: bool) -> None:
         for listener in tuple(self._link_listeners):

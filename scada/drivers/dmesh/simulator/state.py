@@ -15,6 +15,7 @@ from scada.drivers.dmesh.messages import (
     LinkStat,
     LinkStats,
     ModuleEntry,
+    ReadResult,
     Sample,
     Topology,
     TopologyNode,
@@ -25,6 +26,7 @@ from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
+from scada.drivers.dmesh.simulator.reading import Reads
 from scada.events import EventCode
 
 T = TypeVar("T")
@@ -80,6 +82,7 @@ class Outputs:
     on_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
     on_record: Callable[[Record], None] = lambda record: None
     on_acknowledged: Callable[[int], None] = lambda cursor: None
+    register: Callable[[int, int], int] | None = None       # EUI, channel -> pulses now; None: those of the last hour
 
 
 @attrs.define(eq=False)
@@ -145,6 +148,17 @@ class ConcentratorState:
             self._report,
             self.is_reachable,
             out_of_reach,
+        )
+        self._registers: dict[tuple[int, int], int] = {}    # (index, channel) -> pulses at the end of the last hour
+        self.reads = Reads(
+            lambda: {module.index: module.channels for module in self.modules},
+            self.mesh,
+            np.random.default_rng([seed, link_id, 2]),
+            self.is_reachable,
+            self._register,
+            self.control.at,
+            self._read,
+            max_frame - WRAPPING,
         )
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
@@ -222,6 +236,8 @@ class ConcentratorState:
         now_there = {module.index for module in self.modules}
         away = {one.index for one in self._absences if one.covers(one.index, hour)}
         columns = (index, channel[mine], register[mine], pulses[mine], status[mine])
+        ends = (register[mine] + pulses[mine]).tolist()
+        self._registers.update(zip(zip(index.tolist(), channel[mine].tolist(), strict=True), ends, strict=True))
         lost = {hole.index: hole for hole in self._holes if hole.covers(hole.index, hour)}
         for gone in sorted(hole.index for hole in lost.values() if hole.kept):
             rows = [one[index == gone] for one in columns]
@@ -339,6 +355,16 @@ class ConcentratorState:
         pages = self.pages(nodes)
         return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
 
+    def _register(self, index: int, channel: int) -> int | None:
+        """What a channel has counted: up to now where the world says so, else up to the end of the last hour."""
+        if self.outputs.register is not None:
+            return self.outputs.register(self._all[self._place[index]].eui, channel)
+        return self._registers.get((index, channel))
+
+    def _read(self, result: ReadResult) -> None:
+        if self.listener is not None:
+            self.listener.read(result)
+
     def sensed(self, samples: tuple[Sample, ...]) -> None:
         """Sensors have spoken; nobody keeps what no server hears."""
         there = {0, *(module.index for module in self.modules)}
@@ -365,3 +391,5 @@ class Listener:
     def sensed(self, samples: tuple[Sample, ...]) -> None: ...
 
     def reported(self, report: CommandReport) -> None: ...
+
+    def read(self, result: ReadResult) -> None: ...
