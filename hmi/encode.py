@@ -28,6 +28,7 @@ def alarm(one: Alarm, title: str = "") -> dict[str, Any]:
         "raised_ms": milliseconds(one.raised), "changed_ms": milliseconds(one.changed), "value": finite(one.value),
         "limit": finite(one.limit), "unit": one.unit, "area": one.area, "acknowledged_by": one.acknowledged_by,
         "comment": one.comment, "count": one.count, "suppressed_by": one.suppressed_by,
+        "detail": one.detail,
     }
 
 

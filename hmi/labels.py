@@ -46,6 +46,9 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "clock_stepped": _l("clock was wrong"), "module_lost": _l("module lost"), "actuator_fault": _l("actuator fault"),
     "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
     "link_replaced": _l("second connection with the same key"), "hours_given_up": _l("missing hours given up"),
+    "wrong_subnet": _l("heard at another concentrator"), "duplicate_eui": _l("two modules with one EUI"),
+    "unexpected_channel": _l("meter on a channel that is not there"),
+    "module_gone_heard": _l("out of service, and heard"),
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
@@ -96,6 +99,8 @@ MEDIUM: Final[dict[Medium, Any]] = {
     Medium.ELECTRICITY: _l("electricity"), Medium.WATER: _l("water"), Medium.GAS: _l("gas"), Medium.HEAT: _l("heat"),
 }
 MODULE_STATE: Final[dict[ModuleState, Any]] = {
+    ModuleState.PLANNED: _l("planned"), ModuleState.COMMISSIONING: _l("being put into service"),
+    ModuleState.REPLACED: _l("replaced"), ModuleState.RETIRED: _l("out of service"),
     ModuleState.DISCOVERED: _l("discovered"), ModuleState.ACTIVE: _l("active"), ModuleState.LOST: _l("lost"),
 }
 

@@ -22,7 +22,7 @@ from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Qua
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
-from scada.site import Directory, JoinedModule, MeshView, Module
+from scada.site import Directory, JoinedModule, MeshView, Module, Swap
 from scada.tags import Batch, Device, Snapshot
 
 Unsubscribe = Callable[[], None]
@@ -153,6 +153,15 @@ class Registry(Protocol):
 
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
         """An engineer adopts a discovered module. Fails with `CommandRejected`."""
+
+    def commission(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        """A person begins to put a planned or discovered module into service. Fails with `CommandRejected`."""
+
+    def retire(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        """A module without meters leaves service for good. Fails with `CommandRejected`."""
+
+    def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
+        """Another module or meter in the place of one; answers the new module. Fails with `CommandRejected`."""
 
     def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
         """Life-cycle news from the field (lost, back again), by EUI; one change however many they are."""
@@ -408,6 +417,7 @@ class Alarm:
     comment: str = ""
     count: int = 1                      # raises since it was last normal and acknowledged
     suppressed_by: str = ""             # id of the alarm that says more: suppressed by design while that one holds
+    detail: str = ""                    # a sentence more, where the kind does not say it all
 
 
 class AlarmBook(Protocol):

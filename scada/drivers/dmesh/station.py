@@ -26,6 +26,7 @@ from scada.drivers.dmesh.messages import (
     GetTopology,
     LinkStat,
     LinkStats,
+    ModuleEntry,
     ModuleJoined,
     Overheard,
     Packet,
@@ -79,6 +80,7 @@ class Surroundings:
     tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"]
     tell_reports: Callable[[Sequence[MemberReport]], None]
     tell_readings: Callable[[ReadReport], "Deferred[Any]"]
+    tell_list: Callable[["Station", tuple[ModuleEntry, ...], bool], None]
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
@@ -202,10 +204,12 @@ class Station:
             self._around.tell_mesh(self.link.link_id)
             self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
             await self._around.registry.module_joined(joined(self.link.link_id, modules.entries))
+            self._around.tell_list(self, modules.entries, True)
 
     async def _joined(self, news: ModuleJoined, corr: int) -> None:
         await self._around.registry.module_joined(joined(self.link.link_id, news.modules))
         self.link.answer(corr, Result(Code.OK))
+        self._around.tell_list(self, news.modules, False)
         if self.book.current is None or self.book.current.generation != news.generation:
             self.mesh.modules = await self.book.refresh() or self.mesh.modules
 
