@@ -17,6 +17,7 @@ EVERYBODY: Final = frozenset(Role)
 STAFF: Final = frozenset(Role) - {Role.SUBSCRIBER}
 DISPATCH: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 ACKNOWLEDGE: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
+READ_NOW: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 ADOPT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
 

@@ -20,6 +20,7 @@ from hmi.pages import (
     meters,
     outages,
     overview,
+    reads,
     tags,
     transformer,
 )
@@ -46,7 +47,9 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     gate = login.Gate(services, sessions)
     app.register_blueprint(login.make(services, sessions, gate))
     app.register_blueprint(account.make(services, sessions))
-    for page in (overview, transformer, balance, mesh, collection, meters, meter, dispatch, outages, alarms, audit, tags):
+    for page in (
+        overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, outages, alarms, audit, tags,
+    ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))
     return app

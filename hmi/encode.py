@@ -6,6 +6,7 @@ from typing import Any
 
 from scada.commands import CommandStatus, MemberState, Selection
 from scada.ports import Alarm, Health
+from scada.reads import ReadTask
 
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
 NEEDS_EYES = ("unacknowledged", "returned")
@@ -27,6 +28,7 @@ def alarm(one: Alarm, title: str = "") -> dict[str, Any]:
         "raised_ms": milliseconds(one.raised), "changed_ms": milliseconds(one.changed), "value": finite(one.value),
         "limit": finite(one.limit), "unit": one.unit, "area": one.area, "acknowledged_by": one.acknowledged_by,
         "comment": one.comment, "count": one.count, "suppressed_by": one.suppressed_by,
+        "detail": one.detail,
     }
 
 
@@ -75,6 +77,40 @@ def command(one: CommandStatus, *, members: bool = True) -> dict[str, Any]:
                 "state": result.state.name.lower(), "reason": result.reason, "changed_ms": milliseconds(result.changed),
             }
             for result in one.members
+        ]
+    return found
+
+
+def read(one: ReadTask, *, members: bool = True) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": one.id, "state": one.state.value, "asked": one.asked, "actor": one.actor, "origin": one.origin.value,
+        "key": one.key, "priority": one.priority.name.lower(), "made_ms": milliseconds(one.made),
+        "deadline_ms": milliseconds(one.deadline), "expected_ms": milliseconds(one.expected), "total": one.total,
+        "answered": one.answered,
+        "shares": [
+            {
+                "concentrator": share.concentrator, "state": share.state.value, "reason": share.reason,
+                "attempts": share.attempts, "expected_ms": milliseconds(share.expected), "total": len(share.members),
+                "answered": sum(member.answered for member in share.members),
+            }
+            for share in one.shares
+        ],
+    }
+    if members:
+        found["modules"] = [
+            {
+                "eui": f"{member.eui:016x}", "device": member.device, "title": member.title,
+                "concentrator": share.concentrator, "reason": member.reason,
+                "readings": [
+                    {
+                        "channel": reading.channel, "code": reading.code,
+                        "pulses": reading.pulses if reading.code == "OK" else None, "at_ms": milliseconds(reading.at),
+                        "time_good": reading.time_good, "status": reading.status,
+                    }
+                    for reading in member.readings if reading.channel >= 0
+                ],
+            }
+            for share in one.shares for member in share.members
         ]
     return found
 

@@ -67,6 +67,7 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("mesh.page", _("Network")),
         ("collection.page", _("Collection")),
         ("meters.index", _("Meters")),
+        ("reads.page", _("Reads")),
         ("dispatch.page", _("Load shedding")),
         ("outages.page", _("Outages")),
         ("alarms.page", _("Alarms")),

@@ -1,4 +1,4 @@
-"""Brings live values, alarms and command progress to the streams: four times a second, a hundred streams a turn."""
+"""Brings live values, alarms, commands and reads to the streams: four times a second, a hundred streams a turn."""
 
 import json
 import secrets
@@ -43,6 +43,7 @@ class Hub:
             self._services.bus.subscribe(self._on_batches, name="hmi"),
             self._services.alarms.subscribe(self._on_alarm),
             self._services.desk.subscribe(self._on_command),
+            self._services.reading.subscribe(self._on_read),
         ]
         self._flush.start(FLUSH_S, now=False).addErrback(self._failed)
         self._beat.start(BEAT_S, now=False).addErrback(self._failed)
@@ -92,11 +93,16 @@ class Hub:
             if stream.hears_site:
                 stream.command(status)
 
+    def _on_read(self, task: Any) -> None:
+        for stream in self.streams.values():
+            if stream.hears_site:
+                stream.read(task)
+
     # ----------------------------------------------------------------- news out
     def _tell_news(self) -> None:
         ready = [
             stream for stream in self.streams.values()
-            if stream.paused_since is None and (stream.dirty or stream.commands or stream.alarms_changed)
+            if stream.paused_since is None and (stream.dirty or stream.commands or stream.reads or stream.alarms_changed)
         ]
         if not ready:
             return
@@ -135,6 +141,10 @@ class Hub:
                 told, stream.commands = stream.commands, {}
                 for status in told.values():
                     stream.tell("command", encode.command(status))
+            if stream.reads:
+                read, stream.reads = stream.reads, {}
+                for task in read.values():
+                    stream.tell("read", encode.read(task, members=False))
 
     def _tell_time(self) -> None:
         now = self._services.clock.monotonic()

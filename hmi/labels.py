@@ -11,6 +11,7 @@ from scada.commands import Action, CommandState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority
+from scada.reads import ReadPriority, ReadState
 from scada.site import Medium, ModuleState
 from scada.tags import Quality
 
@@ -45,6 +46,9 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "clock_stepped": _l("clock was wrong"), "module_lost": _l("module lost"), "actuator_fault": _l("actuator fault"),
     "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
     "link_replaced": _l("second connection with the same key"), "hours_given_up": _l("missing hours given up"),
+    "wrong_subnet": _l("heard at another concentrator"), "duplicate_eui": _l("two modules with one EUI"),
+    "unexpected_channel": _l("meter on a channel that is not there"),
+    "module_gone_heard": _l("out of service, and heard"),
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
@@ -72,6 +76,14 @@ COMMAND_STATE: Final[dict[CommandState, Any]] = {
     CommandState.RESTORING: _l("restoring"), CommandState.CLOSED: _l("finished"), CommandState.FAILED: _l("failed"),
     CommandState.UNKNOWN: _l("not known, the field is being asked"),
 }
+READ_STATE: Final[dict[ReadState, Any]] = {
+    ReadState.NEW: _l("new"), ReadState.QUEUED: _l("waits"), ReadState.SENT: _l("asked"),
+    ReadState.PARTIAL: _l("answers come in"), ReadState.DONE: _l("done"), ReadState.EXPIRED: _l("deadline passed"),
+    ReadState.FAILED: _l("failed"), ReadState.CANCELLED: _l("cancelled"),
+}
+READ_PRIORITY: Final[dict[ReadPriority, Any]] = {
+    ReadPriority.URGENT: _l("urgent"), ReadPriority.NORMAL: _l("normal priority"), ReadPriority.LOW: _l("low priority"),
+}
 ACTION: Final[dict[Action, Any]] = {
     Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),
     Action.SUPPLY_OFF: _l("supply off"), Action.SUPPLY_ON: _l("supply on"),
@@ -87,6 +99,8 @@ MEDIUM: Final[dict[Medium, Any]] = {
     Medium.ELECTRICITY: _l("electricity"), Medium.WATER: _l("water"), Medium.GAS: _l("gas"), Medium.HEAT: _l("heat"),
 }
 MODULE_STATE: Final[dict[ModuleState, Any]] = {
+    ModuleState.PLANNED: _l("planned"), ModuleState.COMMISSIONING: _l("being put into service"),
+    ModuleState.REPLACED: _l("replaced"), ModuleState.RETIRED: _l("out of service"),
     ModuleState.DISCOVERED: _l("discovered"), ModuleState.ACTIVE: _l("active"), ModuleState.LOST: _l("lost"),
 }
 
@@ -139,5 +153,6 @@ def for_browser() -> dict[str, Any]:
         "point": {name: str(text) for name, text in POINT.items()},
         "alarm": {state.value: str(text) for state, text in ALARM_STATE.items()},
         "member": {state.name.lower(): [MEMBER_SYMBOL[state], str(text)] for state, text in MEMBER_STATE.items()},
+        "read": {state.value: str(text) for state, text in READ_STATE.items()},
         "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
     }

@@ -20,6 +20,7 @@ from scada.ports import (
     Metering,
     NetworkMonitor,
     Outages,
+    Reading,
     Registry,
     TagSource,
     Users,
@@ -54,6 +55,7 @@ class Services:
     live: LiveReader
     alarms: AlarmBook
     desk: Desk
+    reading: Reading
     mesh: MeshMonitor
     collection: CollectionMonitor
     network: NetworkMonitor

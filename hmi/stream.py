@@ -15,6 +15,7 @@ from hmi.sessions import Session
 
 MAX_TAGS: Final = 1000                  # per stream; all tabs of one browser share it
 MAX_COMMANDS: Final = 16
+MAX_READS: Final = 64
 
 
 @implementer(IPushProducer)
@@ -29,6 +30,7 @@ class Stream:
     wants: dict[str, tuple[str, ...]] = attrs.field(factory=dict)      # device -> tags
     dirty: set[str] = attrs.field(factory=set)                         # devices with news
     commands: dict[str, Any] = attrs.field(factory=dict)               # command id -> latest status
+    reads: dict[str, Any] = attrs.field(factory=dict)                  # id of a read -> its latest state
     alarms_changed: bool = False
     paused_since: float | None = None
     sequence: int = 0
@@ -53,6 +55,12 @@ class Stream:
         self.commands[status.id] = status
         while len(self.commands) > MAX_COMMANDS:
             self.commands.pop(next(iter(self.commands)))
+
+    def read(self, task: Any) -> None:
+        self.merged += self.reads.pop(task.id, None) is not None
+        self.reads[task.id] = task
+        while len(self.reads) > MAX_READS:
+            self.reads.pop(next(iter(self.reads)))
 
     def tell(self, event: str, data: Any) -> None:
         """Write one event now; callers look at `paused_since` first."""

@@ -16,6 +16,7 @@ def _l(text: str) -> str:
 
 TITLES: Final = (
     _l("Members"),
+    _l("Register, read on demand"),
     _l("Active power"),
     _l("Apparent power"),
     _l("Frequency"),

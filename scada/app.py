@@ -32,6 +32,7 @@ from scada.opcua_server.service import OpcuaService
 from scada.outages.service import OutageService
 from scada.parts import Parts
 from scada.ports import Health
+from scada.reading.service import ReadingService
 from scada.registry.names import device_clashes
 from scada.registry.service import RegistryService
 from scada.self_monitor import SelfMonitor
@@ -112,6 +113,9 @@ class Server:
         outages = await run(
             OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
         )
+        reading = await run(
+            ReadingService(registry, dmesh, registry.audit, bus.of("reading"), clock, reactor, data, durable)
+        )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
@@ -125,8 +129,8 @@ class Server:
             waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, mesh=dmesh, collection=dmesh, network=network,
-            outages=outages, health=self.health, clock=clock, site=settings.site, hmi=settings.hmi,
+            live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh,
+            network=network, outages=outages, health=self.health, clock=clock, site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)
         registry.on_accounts(hmi.accounts_changed)

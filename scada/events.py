@@ -21,6 +21,10 @@ class EventCode(IntEnum):
     ARCHIVE_FULL = 17
     LINK_REPLACED = 18                  # made by the server: a second connection proved the key of the first
     HOURS_GIVEN_UP = 19                 # made by the server: a day is beyond the archive, with hours missing
+    WRONG_SUBNET = 20                   # made by the server, like the following: heard at another concentrator
+    DUPLICATE_EUI = 21                  # two concentrators list it at once
+    UNEXPECTED_CHANNEL = 22             # a meter hangs on a channel that the module has not
+    MODULE_GONE_HEARD = 23              # replaced or retired, and heard all the same
 
 
 @attrs.frozen
@@ -35,3 +39,4 @@ class DeviceEvent:
     sequence: int                       # the sender's number, for idempotency
     channel: int | None = None
     received: int = 0                   # ns, ours
+    detail: str = ""                    # a sentence that names both sides, where there are two

@@ -21,7 +21,8 @@ from scada.events import DeviceEvent
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
-from scada.site import Directory, JoinedModule, MeshView, Module
+from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
+from scada.site import Directory, JoinedModule, MeshView, Module, Swap
 from scada.tags import Batch, Device, Snapshot
 
 Unsubscribe = Callable[[], None]
@@ -153,6 +154,15 @@ class Registry(Protocol):
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
         """An engineer adopts a discovered module. Fails with `CommandRejected`."""
 
+    def commission(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        """A person begins to put a planned or discovered module into service. Fails with `CommandRejected`."""
+
+    def retire(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        """A module without meters leaves service for good. Fails with `CommandRejected`."""
+
+    def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
+        """Another module or meter in the place of one; answers the new module. Fails with `CommandRejected`."""
+
     def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
         """Life-cycle news from the field (lost, back again), by EUI; one change however many they are."""
 
@@ -252,6 +262,28 @@ class FieldGateway(Protocol):
         """Hear of links going up and down."""
 
 
+class FieldReader(Protocol):
+    """Reading on demand at the concentrators; implemented by the D-Mesh driver (reactor thread)."""
+
+    def read_now(self, order: ReadOrder) -> "Deferred[ReadAnswer]":
+        """Fires with what the concentrator says to it; fails with `LinkError` where that cannot be known.
+
+        Asking again under the same read id starts nothing where it was heard, and repeats what there is so far.
+        """
+
+    def on_readings(self, listener: "Callable[[ReadReport], Deferred[None]]") -> Unsubscribe:
+        """Hear the results; a part is acknowledged to the field when every listener's Deferred has fired."""
+
+    def link_up(self, link_id: int) -> bool:
+        """Memory."""
+
+    def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
+        """Hear of links going up and down."""
+
+    def travel(self, link_id: int) -> Mapping[int, float]:
+        """Mean travel times between the modules of a concentrator and itself, by EUI, as last reported. [s] Memory."""
+
+
 class MeshMonitor(Protocol):
     """The radio network as it reports itself."""
 
@@ -329,6 +361,29 @@ class Desk(Protocol):
         """Hear of every change of a command (reactor thread)."""
 
 
+# ------------------------------------------------------------------------------------------------- reading
+class Reading(Protocol):
+    """Reading on demand (reactor thread)."""
+
+    def request(self, actor: Actor, request: ReadRequest) -> "Deferred[ReadTask]":
+        """Fires when the task is durable; the same key of the same person answers the same task.
+
+        Fails with `CommandRejected` naming every reason.
+        """
+
+    def cancel(self, actor: Actor, task_id: str) -> "Deferred[ReadTask]":
+        """Wait for it no longer; what modules answer to an order that has left is acknowledged and dropped."""
+
+    def task(self, task_id: str) -> ReadTask | None:
+        """Memory."""
+
+    def tasks(self, limit: int = 50) -> tuple[ReadTask, ...]:
+        """Newest first. Memory."""
+
+    def subscribe(self, listener: Callable[[ReadTask], None]) -> Unsubscribe:
+        """Hear of every change of a task (reactor thread)."""
+
+
 # ------------------------------------------------------------------------------------------------- alarms
 class AlarmState(StrEnum):
     """ISA-18.2 states used so far."""
@@ -362,6 +417,7 @@ class Alarm:
     comment: str = ""
     count: int = 1                      # raises since it was last normal and acknowledged
     suppressed_by: str = ""             # id of the alarm that says more: suppressed by design while that one holds
+    detail: str = ""                    # a sentence more, where the kind does not say it all
 
 
 class AlarmBook(Protocol):

@@ -4,8 +4,11 @@ The registry package stores it; everybody else reads this. Names are the keys pe
 they are unique per kind and never contain "/".
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
+from itertools import zip_longest
+from typing import Any
 
 import attrs
 
@@ -23,11 +26,18 @@ UNIT_OF_MEDIUM = {Medium.ELECTRICITY: "kWh", Medium.WATER: "m³", Medium.GAS: "m
 
 
 class ModuleState(StrEnum):
-    """Life cycle of a radio module (a later issue adds planned, replaced and retired)."""
+    """Life cycle of a radio module; what leads from one to the other is a table in `scada.registry.lifecycle`."""
 
+    PLANNED = "planned"                # somebody wrote it down; nobody has heard it
     DISCOVERED = "discovered"          # announced itself; data is stored, nobody has adopted it
+    COMMISSIONING = "commissioning"    # a person is putting it into service
     ACTIVE = "active"
     LOST = "lost"
+    REPLACED = "replaced"              # another module has its place; kept for the hours it measured
+    RETIRED = "retired"
+
+
+IN_SERVICE = frozenset({ModuleState.COMMISSIONING, ModuleState.ACTIVE, ModuleState.LOST})     # these have tags
 
 
 class Adoption(StrEnum):
@@ -106,6 +116,8 @@ class MeterPeriod:
     pulses_per_unit: float              # per kWh or per m³
     valid_from: int                     # h since 1970
     valid_to: int | None = None         # h since 1970, exclusive; None = still there
+    start_register: float | None = None     # what its dial showed at the beginning [kWh or m³]; None = nobody wrote it down
+    final_register: float | None = None     # and at the end
 
 
 @attrs.frozen
@@ -177,6 +189,11 @@ class Directory:
         return {module.eui: module for module in self.site.modules}
 
     @cached_property
+    def module_at(self) -> dict[tuple[str, int], int]:
+        """EUI of the module that has an index of a concentrator."""
+        return {(module.concentrator, module.index): module.eui for module in self.site.modules if module.index}
+
+    @cached_property
     def module_of_name(self) -> dict[str, Module]:
         return {module.name: module for module in self.site.modules}
 
@@ -233,6 +250,77 @@ class Directory:
     @cached_property
     def balance_group(self) -> dict[str, BalanceGroup]:
         return {one.name: one for one in self.site.balance_groups}
+
+
+# What each look-up is made from: where none of it has changed, the look-up of the site before is still good.
+MADE_FROM = {
+    "module_of_eui": ("modules",), "module_at": ("modules",), "module_of_name": ("modules",),
+    "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
+    "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
+    "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
+    "balance_group": ("balance_groups",),
+}
+MOST_PATCHED = 1000                     # changed modules for which a look-up is copied and corrected, not made anew
+
+
+def followed(before: Directory, site: Site) -> Directory:
+    """The directory of a later site, with every look-up of the one before that is still good; any thread."""
+    after = Directory(site)
+    changed = differing(before.site.modules, site.modules)
+    for name, fields in MADE_FROM.items():
+        try:
+            made = object.__getattribute__(before, name)
+        except AttributeError:          # nobody has asked for it yet
+            continue
+        if all(getattr(before.site, field) is getattr(site, field) for field in fields):
+            object.__setattr__(after, name, made)
+        elif fields == ("modules",) and len(changed) <= MOST_PATCHED:
+            object.__setattr__(after, name, _patched(name, made, changed))
+    return after
+
+
+def differing(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[tuple[Any, Any]]:
+    """Pairs (was, is) by position that are not one and the same; None where there is none."""
+    if before is after:
+        return []
+    return [(was, now) for was, now in zip_longest(before, after) if was is not now]
+
+
+def _patched(name: str, made: dict[Any, Any], changed: list[tuple[Module | None, Module | None]]) -> dict[Any, Any]:
+    key_of: dict[str, Callable[[Module], Any]] = {
+        "module_of_eui": lambda one: one.eui, "module_of_name": lambda one: one.name,
+        "module_at": lambda one: (one.concentrator, one.index),
+    }
+    found, key = dict(made), key_of[name]
+    for was, _ in changed:
+        if was is not None:
+            found.pop(key(was), None)
+    for _, now in changed:
+        if now is not None and (name != "module_at" or now.index):
+            found[key(now)] = now.eui if name == "module_at" else now
+    return found
+
+
+@attrs.frozen
+class SwappedMeter:
+    """One meter of a swap; what is left out stays as it was."""
+
+    channel: int                        # of the old module
+    final_register: float | None = None
+    new_channel: int | None = None
+    serial: str = ""
+    pulses_per_unit: float | None = None
+    start_register: float | None = None
+
+
+@attrs.frozen
+class Swap:
+    """A module, its meters, or both are changed at an hour."""
+
+    old_eui: int
+    new_eui: int                        # the old one where only meters are changed
+    hour: int                           # h since 1970: the new periods begin
+    meters: tuple[SwappedMeter, ...] = ()
 
 
 @attrs.frozen

@@ -52,6 +52,9 @@ EDGES = {
     "scada/dr_dispatch/pursuit.py": "the gateway's Deferreds",
     "scada/dr_dispatch/sender.py": "the gateway's Deferreds",
     "scada/dr_dispatch/trail.py": "the audit's Deferreds",
+    # reading on demand
+    "scada/reading/book.py": "the journal, from a thread",
+    "scada/reading/journal.py": "SQLite",
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
     "scada/drivers/dmesh/caller.py": "calls, and the waits between them",

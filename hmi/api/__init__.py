@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, data, dispatch, session
+from hmi.api import alarms, data, dispatch, reads, session
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -12,6 +12,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
     session.add(blueprint, services, sessions, gate)
     dispatch.add(blueprint, services)
+    reads.add(blueprint, services)
     alarms.add(blueprint, services)
     data.add(blueprint, services)
     return blueprint

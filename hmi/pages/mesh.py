@@ -22,6 +22,7 @@ PARTS: Final = ("dmesh", "network")     # whose health stands on this page
 MOST_OVERLAPS: Final = 50
 MOST_PLACES: Final = 40
 OFFERED: Final = frozenset(str(int(one)) for one in Trouble if one)
+MOST_WAITING: Final = 240               # rows of the list of newcomers
 LOW_BATTERY_MV: Final = 3300            # marks the row; the alarm is the module's own judgement
 
 
@@ -35,9 +36,12 @@ def make(services: Services) -> Blueprint:
         shot, now, wish = services.bus.snapshot(), services.clock.now(), _wish()
         held = services.mesh.views()
         chosen = next((view for view in held if view.concentrator == wish["concentrator"]), held[0] if held else None)
-        waiting = [module for module in directory.site.modules if module.state is ModuleState.DISCOVERED]
+        arriving = (ModuleState.DISCOVERED, ModuleState.COMMISSIONING)
+        waiting = [module for module in directory.site.modules if module.state in arriving][:MOST_WAITING]
+        planned = sum(module.state is ModuleState.PLANNED for module in directory.site.modules)
         shown = None if chosen is None else _view(services, directory, chosen, now, shot, wish)
-        return render_template("mesh.html", views=held, one=shown, waiting=waiting, low_battery=LOW_BATTERY_MV, wish=wish,
+        return render_template("mesh.html", views=held, one=shown, waiting=waiting, planned=planned,
+                               low_battery=LOW_BATTERY_MV, wish=wish,
                                health=[one for one in services.health() if one.part in PARTS])
 
     @blueprint.post("/network/adopt")
@@ -72,7 +76,7 @@ def _wish() -> dict[str, Any]:
 def _view(
     services: Services, directory: Directory, view: MeshView, now: int, shot: Snapshot, wish: dict[str, Any]
 ) -> dict[str, Any]:
-    modules = {m.index: m for m in directory.site.modules if m.concentrator == view.concentrator}
+    modules = {m.index: m for m in directory.site.modules if m.concentrator == view.concentrator and m.index}
     moments, past = services.network.moments(view.concentrator), wish["at"] is not None
     figures = services.network.figures(view.concentrator)
     reckoned, since = network.of_modules(figures), network.since(())

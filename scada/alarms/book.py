@@ -30,6 +30,7 @@ class Condition:
     limit: float = float("nan")
     unit: str = ""
     area: str = ""
+    detail: str = ""
 
     @property
     def id(self) -> str:
@@ -78,14 +79,14 @@ class Book:
             alarm = Alarm(
                 condition.id, condition.source, condition.kind, priority, AlarmState.NORMAL,
                 raised=now, changed=now, value=condition.value, limit=condition.limit, unit=condition.unit,
-                area=condition.area, count=0,
+                area=condition.area, count=0, detail=condition.detail,
             )
         state = after(alarm.state, AlarmEvent.RAISE)
         if state is alarm.state:
             return None
         return self._put(attrs.evolve(
             alarm, state=state, raised=now if at is None else at, value=condition.value, limit=condition.limit,
-            acknowledged_by="", comment="", count=alarm.count + 1,
+            detail=condition.detail, acknowledged_by="", comment="", count=alarm.count + 1,
         ), now)
 
     def cleared(self, alarm_id: str, now: int) -> Alarm | None:

@@ -30,6 +30,10 @@ PRIORITY: Final[dict[str, Priority]] = {
     "outage_building": Priority.HIGH,
     "outage_concentrator": Priority.HIGH,
     "outage_backhaul": Priority.HIGH,
+    "wrong_subnet": Priority.MEDIUM,
+    "duplicate_eui": Priority.HIGH,
+    "unexpected_channel": Priority.MEDIUM,
+    "module_gone_heard": Priority.LOW,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 

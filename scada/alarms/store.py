@@ -16,7 +16,7 @@ from scada.ports import Alarm, AlarmState, Priority
 FIELDS: Final = tuple(field.name for field in attrs.fields(Alarm))
 COLUMNS: Final = ", ".join(f'"{name}"' for name in FIELDS)  # quoted: "limit" is a word of SQL
 MARKS: Final = ", ".join("?" * len(FIELDS))
-VERSION: Final = 2                      # of the tables; raised with every change of `Alarm`
+VERSION: Final = 3                      # of the tables; raised with every change of `Alarm`
 MOST_JOURNAL: Final = 500_000           # changes kept; the oldest go
 MOST_EVENTS: Final = 500_000            # events remembered against repetition; the oldest go
 PRUNE_EVERY: Final = 1_000              # writes between two prunings

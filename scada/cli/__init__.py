@@ -17,6 +17,7 @@ COMMANDS = {
     "dispatch": "scada.cli.dispatch:dispatch",
     "keys": "scada.cli.keys:keys",
     "read": "scada.cli.read:read",
+    "read-now": "scada.cli.read_now:read_now",
     "run": "scada.cli.run:run",
     "simulate": "scada.simulate.cli:simulate",
     "site": "scada.cli.site:site",

@@ -9,7 +9,7 @@ from rich.progress import track
 from scada.cli.output import print_json, print_table
 
 AREAS: Final = {
-    "server": {"bus": "scada.bench.bus", "demo": "scada.bench.demo"},
+    "server": {"bus": "scada.bench.bus", "demo": "scada.bench.demo", "registry": "scada.bench.registry"},
     "dmesh": {
         "decode": "scada.bench.decode",
         "fuzz": "scada.bench.fuzz",
@@ -30,7 +30,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     Measure NAMES, or all of an area.
 
     Area dmesh: decode, fuzz (a million mutated inputs at the DMLP receiver), commit (TCP to durable, whole server), ingest
-    (a city of 1,400 concentrators), sessions (14,000 of them). Area server: bus, demo (memory and loop of the processes).
+    (a city of 1,400 concentrators), sessions (14,000 of them). Area server: bus, registry (100,000
+    meters), demo (memory and loop of the processes).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = [one for name in names or USUAL for one in AREAS.get(name, (name,))]

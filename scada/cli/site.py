@@ -9,20 +9,22 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from scada import settings as configuration
 from scada.cli.fit import misfits
 from scada.cli.output import tell
+from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role
 from scada.errors import ConfigError, Problem, ScadaError
 from scada.lock import private_directory
 from scada.registry import exchange
 from scada.registry.database import RegistryDatabase, open_registry, url_of
 from scada.registry.draft import Outcome
-from scada.registry.kinds import KINDS
+from scada.registry.kinds import EUI, HOUR, KINDS
 from scada.registry.names import device_clashes
-from scada.site import Site
+from scada.site import Directory, Site, Swap, SwappedMeter
 
 CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -73,6 +75,10 @@ def import_(config: Path, file: Path, replace: bool, dry_run: bool, as_json: boo
             database.put(draft, person(), str(file), replace=replace)
         )
     warnings: list[Problem] = [*outcome.warnings, *misfits(config, loaded, outcome.site)]
+    _tell_outcome(outcome, warnings, dry_run=dry_run, as_json=as_json)
+
+
+def _tell_outcome(outcome: Outcome, warnings: list[Problem], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         counts = {what: getattr(outcome, what) for what in ("added", "changed", "removed")}
         click.echo(json.dumps({**counts, "dry_run": dry_run, "warnings": [str(one) for one in warnings]}))
@@ -84,6 +90,79 @@ def import_(config: Path, file: Path, replace: bool, dry_run: bool, as_json: boo
         console.print(_changes(outcome, "Would change" if dry_run else "Changed"))
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+
+
+@site.command("plan")
+@CONFIG
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check only, and say what would change.")
+@AS_JSON
+def plan(config: Path, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Put FILE, a CSV plan with a line for each meter, into the registry of CONFIG: its modules are planned until heard."""
+    with (
+        registry_of(config) as database,
+        Progress(*Progress.get_default_columns(), console=Console(stderr=True), disable=as_json, transient=True) as bar,
+    ):
+        lines = bar.add_task("reading", total=None)
+
+        def progress(done: int, of: int) -> None:
+            bar.update(lines, completed=done, total=of, description="reading" if done < of else "checking and storing")
+
+        outcome = database.plan(file, person(), SiteClock().hour(), progress, dry_run=dry_run)
+    _tell_outcome(outcome, list(outcome.warnings), dry_run=dry_run, as_json=as_json)
+
+
+@site.command("swap")
+@CONFIG
+@click.argument("old")
+@click.argument("new")
+@click.option("--at", default="", help="Full hour in UTC, such as 2026-01-01T00:00Z; now without it.")
+@click.option("--meter", "meters", multiple=True, metavar="CHANNEL:KEY=VALUE,…",
+              help="What is known of a channel: final, start (registers), serial, constant, channel (of the new module).")
+@AS_JSON
+def swap(config: Path, old: str, new: str, at: str, meters: tuple[str, ...], as_json: bool) -> None:
+    """
+    Put module NEW (its EUI) in the place of OLD (name or EUI): meters' periods end and go on at the same points.
+
+    With the same module twice only the meters that are named are changed.
+    """
+    with registry_of(config) as database:
+        directory = database.directory(database.load())
+        module = directory.module_of_name.get(old)
+        try:
+            hour = HOUR.read(at) if at else SiteClock().hour()
+            euis = module.eui if module else EUI.read(old), _eui(directory, new)
+            change = Swap(*euis, hour, tuple(_swapped(one) for one in meters))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        after = database.swap(person(), change)
+    heir = next(one for one in after.modules if one.eui == change.new_eui)
+    opened = [one for one in after.meters if one.eui == heir.eui and one.valid_from == hour]
+    if as_json:
+        click.echo(json.dumps({"module": heir.name, "state": heir.state, "meters": [one.serial for one in opened]}))
+        return
+    serials = ", ".join(one.serial for one in opened) or "-"
+    click.echo(f"{heir.name} ({heir.state}) has the place; from this hour on: {serials}")
+
+
+def _eui(directory: Directory, text: str) -> int:
+    module = directory.module_of_name.get(text)
+    return int(module.eui if module else EUI.read(text))
+
+
+def _swapped(text: str) -> SwappedMeter:
+    """`0:final=123.4,serial=N77,start=0,constant=1000`."""
+    channel, _, rest = text.partition(":")
+    said = dict(part.partition("=")[::2] for part in rest.split(",") if part)
+    names = {"final": "final_register", "start": "start_register", "serial": "serial", "constant": "pulses_per_unit",
+             "channel": "new_channel"}
+    if unknown := set(said) - set(names):
+        raise ValueError(f"--meter {text}: unknown {', '.join(sorted(unknown))}; expected {', '.join(names)}")
+    try:
+        values = {names[k]: v if k == "serial" else int(v) if k == "channel" else float(v) for k, v in said.items()}
+        return SwappedMeter(int(channel), **values)  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError(f"--meter {text}: expected a channel, a colon and numbers, as 0:final=123.4,start=0") from None
 
 
 def refuse_shared_names(loaded: configuration.Settings, content: Site) -> None:

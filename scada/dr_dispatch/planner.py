@@ -8,7 +8,7 @@ from typing import Final
 from scada.clock import NS
 from scada.commands import Action, GroupOrder, LoadClass, Member, MemberState, ShedRequest
 from scada.dr_dispatch.command import Command, Progress
-from scada.site import Directory, LoadGroup, ModuleState
+from scada.site import IN_SERVICE, Directory, LoadGroup, ModuleState
 
 UNKNOWN_MEMBER: Final = "not in the registry"
 
@@ -27,6 +27,8 @@ def freeze(directory: Directory, group: LoadGroup, link_up: Callable[[int], bool
             obstacle = UNKNOWN_MEMBER
         elif module.state is ModuleState.LOST:
             obstacle = "module lost"
+        elif module.state not in IN_SERVICE:
+            obstacle = f"module not in service: {module.state}"
         elif not link_up(concentrator.link_id):
             obstacle = f"{concentrator.name} not connected"
         else:

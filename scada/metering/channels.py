@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.metering.quantities import END_OF_TIME
-from scada.site import UNIT_OF_MEDIUM, Directory, Medium, MeterPeriod, Module, ModuleState
+from scada.site import IN_SERVICE, UNIT_OF_MEDIUM, Directory, Medium, MeterPeriod, Module
 from scada.tags import Device, TagDef
 
 STALE_AFTER: Final = 26 * HOUR_S * NS   # a day's archive, and two hours for the radio to bring it
@@ -36,7 +36,7 @@ def channels(directory: Directory, hour: int) -> Channels:
         edges = (period.valid_from, END_OF_TIME if period.valid_to is None else period.valid_to)
         until = min([until, *(edge for edge in edges if edge > hour)])
         module, point = directory.module_of_eui.get(period.eui), directory.point.get(period.point)
-        if not edges[0] <= hour < edges[1] or module is None or point is None or module.state is ModuleState.DISCOVERED:
+        if not edges[0] <= hour < edges[1] or module is None or point is None or module.state not in IN_SERVICE:
             continue
         rows.append((_device(directory, module, period, point.medium), period, point.medium))
     rows.sort(key=lambda row: row[0].name)

@@ -7,7 +7,7 @@ from scada.clock import HOUR_S, NS
 from scada.events import EventCode
 from scada.intervals import IntervalStatus
 from scada.outages.evidence import Witness
-from scada.site import Directory, MeshView, Module, ModuleState
+from scada.site import IN_SERVICE, Directory, MeshView, Module
 from scada.tags import Snapshot
 
 HOUR_STATUS: Final = "/hour_status"     # the tag of a channel with the status bits of its last delivered hour
@@ -65,7 +65,7 @@ def witnesses(
     for view in views:
         adopted = {
             node.index: module for node in view.nodes
-            if (module := directory.module_of_eui.get(node.eui)) is not None and module.state is not ModuleState.DISCOVERED
+            if (module := directory.module_of_eui.get(node.eui)) is not None and module.state in IN_SERVICE
         }
         for node in view.nodes:
             if (module := adopted.get(node.index)) is None:

@@ -1,5 +1,6 @@
 """The registry of one database, without a reactor: what the command line opens, and what the service runs in its thread."""
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -11,15 +12,17 @@ from sqlalchemy import Connection, Engine, Select, make_url, select, update
 from scada.clock import SiteClock
 from scada.commands import Actor, Role
 from scada.errors import CommandRejected, StartError, StorageError
-from scada.registry import draft, exchange, rows
+from scada.registry import draft, exchange, plan, rows
 from scada.registry.audit import AuditTrail, Note, append
 from scada.registry.checks import check
 from scada.registry.joining import Joined, join
+from scada.registry.lifecycle import Happening, after
 from scada.registry.models import Base, RevisionRow
 from scada.registry.schema import make_engine, migrate, reading, writing
+from scada.registry.swapping import swapped
 from scada.registry.users import UserBook
 from scada.settings import RegistrySettings
-from scada.site import Directory, JoinedModule, Module, ModuleState, Site
+from scada.site import MADE_FROM, Directory, JoinedModule, Module, ModuleState, Site, Swap, followed
 
 _revisions = Base.metadata.tables[RevisionRow.__tablename__]
 _SITE_REVISION = update(_revisions).where(_revisions.c.kind == "site")
@@ -63,6 +66,7 @@ class RegistryDatabase:
         self.users = UserBook(self.engine, self.audit, clock.monotonic)
         self._lock = Lock()
         self._site: Site | None = None      # as last read or written; good while the revision has not moved
+        self._directory = Directory(Site())
 
     def engine(self) -> Engine:
         """The open database."""
@@ -85,6 +89,15 @@ class RegistryDatabase:
         if engine is not None:
             engine.dispose()
 
+    def directory(self, site: Site) -> Directory:
+        """The look-ups of a site, made once and corrected as it changes; those that joining needs are there already."""
+        if self._directory.site is not site:
+            made = followed(self._directory, site)
+            for name in MADE_FROM:                          # in this thread: with 100,000 modules the loop would feel it
+                getattr(made, name)
+            self._directory = made
+        return self._directory
+
     def revisions(self) -> dict[str, int]:
         """How often `site`, `users` and `audit` were changed; by it a process sees what another one did."""
         with reading(self.engine()) as connection:
@@ -94,6 +107,7 @@ class RegistryDatabase:
         """The site as it is now; cheap when nothing changed."""
         with self._lock, reading(self.engine()) as connection:
             self._site = self._current(connection, select(_revisions.c.number))
+            self.directory(self._site)
             return self._site
 
     def change(self, make: Callable[[Site], Site], said: Callable[[], Note] | None = None) -> Site:
@@ -101,14 +115,16 @@ class RegistryDatabase:
         with self._lock:
             with writing(self.engine()) as connection:
                 old = self._current(connection, select(_revisions.c.number).with_for_update())
-                new = attrs.evolve(make(old), generation=old.generation)
-                if new != old:
+                made = make(old)
+                new = old if made is old else attrs.evolve(made, generation=old.generation)
+                if new is not old and new != old:
                     new = attrs.evolve(new, generation=old.generation + 1)
                     rows.save(connection, old, new)
                     connection.execute(_SITE_REVISION.values(number=new.generation))
                     if said is not None:
                         append(connection, [said()])
             self._site = new                # only now: the commit has happened
+            self.directory(new)
             return new
 
     def _current(self, connection: Connection, revision: Select[Any]) -> Site:
@@ -144,6 +160,20 @@ class RegistryDatabase:
         """Import a YAML file, a folder of CSV files or one CSV file."""
         return self.put(exchange.read(path), actor, str(path), replace=replace)
 
+    def plan(
+        self, path: Path, actor: Actor, hour: int, progress: Callable[[int, int], None] = lambda done, of: None, *,
+        dry_run: bool = False,
+    ) -> draft.Outcome:
+        """Put a plan of meters into the site; raises `ConfigError` with every problem, and then nothing has changed."""
+        collecting = gc.isenabled()
+        gc.disable()                        # a million new values without circles: it would walk them for nothing
+        try:
+            drafted = plan.read(path, self.directory(self.load()).module_of_eui, hour, progress)
+            return self.try_out(drafted) if dry_run else self.put(drafted, actor, str(path))
+        finally:
+            if collecting:
+                gc.enable()
+
     def replace(self, site: Site, actor: Actor, source: str = "") -> Site:
         """Make `site` the whole registry; raises `ConfigError`."""
         findings = [finding for finding in check(site) if not finding.warning]
@@ -158,7 +188,7 @@ class RegistryDatabase:
 
         def make(site: Site) -> Site:
             nonlocal result
-            result = join(site, announced)
+            result = join(site, announced, self.directory(site))
             return result.site
 
         site = self.change(make)
@@ -167,24 +197,53 @@ class RegistryDatabase:
 
     def adopt(self, actor: Actor, eui: int) -> Site:
         """Make a discovered module active; raises `CommandRejected`."""
+        return self._happen(actor, eui, Happening.ADOPTED, "only a discovered module can be adopted", "module.adopt")
 
+    def commission(self, actor: Actor, eui: int) -> Site:
+        """A person begins to put a module into service; raises `CommandRejected`."""
+        return self._happen(actor, eui, Happening.BEGUN, "only a planned or discovered module can be", "module.commission")
+
+    def retire(self, actor: Actor, eui: int) -> Site:
+        """Take a module out of service for good; raises `CommandRejected`."""
+        return self._happen(actor, eui, Happening.RETIRED, "it is out of service already", "module.retire")
+
+    def _happen(self, actor: Actor, eui: int, happening: Happening, otherwise: str, action: str) -> Site:
         def make(site: Site) -> Site:
-            directory = Directory(site)
+            directory = self.directory(site)
             module = directory.module_of_eui.get(eui)
             if module is None:
                 raise CommandRejected([f"no module {eui:016X} has announced itself"])
-            reasons = []
-            if actor.role not in ADOPTERS:
-                reasons.append(f"a {actor.role} may not adopt modules; an engineer may")
-            if not actor.covers(directory.concentrator[module.concentrator].area):
-                reasons.append(f"{module.name} is outside the areas of {actor.name}")
-            if module.state is not ModuleState.DISCOVERED:
-                reasons.append(f"{module.name} is {module.state}; only a discovered module can be adopted")
+            reasons = _not_allowed(actor, directory, module)
+            state = after(module.state, happening)
+            if state is None:
+                reasons.append(f"{module.name} is {module.state}; {otherwise}")
+            if happening is Happening.RETIRED and any(
+                one.valid_to is None for one in directory.meters_of_eui.get(eui, ())
+            ):
+                reasons.append(f"{module.name} has meters; close their periods, or put another module in its place")
+            if reasons or state is None:
+                raise CommandRejected(reasons)
+            return with_state(site, eui, state)
+
+        return self.change(make, lambda: self.audit.note(actor, action, f"{eui:016X}"))
+
+    def swap(self, actor: Actor, swap: Swap) -> Site:
+        """Put another module or meter in the place of one; raises `CommandRejected` with every reason."""
+
+        def make(site: Site) -> Site:
+            directory = self.directory(site)
+            made, reasons = swapped(site, directory, swap)
+            module = directory.module_of_eui.get(swap.old_eui)
+            if module is not None:
+                reasons = [*_not_allowed(actor, directory, module), *reasons]
             if reasons:
                 raise CommandRejected(reasons)
-            return with_state(site, eui, ModuleState.ACTIVE)
+            return made
 
-        return self.change(make, lambda: self.audit.note(actor, "module.adopt", f"{eui:016X}"))
+        return self.change(make, lambda: self.audit.note(
+            actor, "module.swap", f"{swap.old_eui:016X}", new=f"{swap.new_eui:016X}", hour=swap.hour,
+            meters=[attrs.asdict(one) for one in swap.meters],
+        ))
 
     def set_module_state(self, eui: int, state: ModuleState) -> Site:
         """One of them."""
@@ -195,19 +254,30 @@ class RegistryDatabase:
 
         A module nobody adopted stays discovered; an unknown one is no news.
         """
-        between = (ModuleState.ACTIVE, ModuleState.LOST)
-
-        def moved(module: Module) -> Module:
-            state = states.get(module.eui)
-            if state not in between or module.state not in between or state is module.state:
-                return module
-            return attrs.evolve(module, state=state)
+        happenings = {ModuleState.LOST: Happening.SILENT, ModuleState.ACTIVE: Happening.BACK}
 
         def make(site: Site) -> Site:
-            modules = tuple(moved(module) for module in site.modules)
-            return site if modules == site.modules else attrs.evolve(site, modules=modules)
+            known = self.directory(site).module_of_eui
+            moved: dict[int, Module] = {}
+            for eui, state in states.items():
+                module = known.get(eui)
+                to = after(module.state, happenings[state]) if module is not None and state in happenings else None
+                if module is not None and to is not None and to is not module.state:
+                    moved[eui] = attrs.evolve(module, state=to)
+            if not moved:
+                return site
+            return attrs.evolve(site, modules=tuple(moved.get(one.eui, one) for one in site.modules))
 
         return self.change(make)
+
+
+def _not_allowed(actor: Actor, directory: Directory, module: Module) -> list[str]:
+    reasons = []
+    if actor.role not in ADOPTERS:
+        reasons.append(f"a {actor.role} may not adopt modules; an engineer may")
+    if not actor.covers(directory.concentrator[module.concentrator].area):
+        reasons.append(f"{module.name} is outside the areas of {actor.name}")
+    return reasons
 
 
 def with_state(site: Site, eui: int, state: ModuleState) -> Site:

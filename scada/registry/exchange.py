@@ -65,7 +65,7 @@ def _replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def _nested_too_deep(text: str) -> bool:
 
 
 def _read_yaml(path: Path) -> Draft:
-    text = _text_of(path)
+    text = text_of(path)
     if _nested_too_deep(text):
         raise ConfigError([Problem(str(path), "", "nested too deeply; expected lists of mappings")])
     try:
@@ -199,14 +199,14 @@ def _read_csv(path: Path) -> Draft:
     kind = KIND.get(path.stem)
     if kind is None:
         return Draft((), (Problem(str(path), "", f"expected the name of a kind: one of {', '.join(KIND)}"),))
-    text = _text_of(path)
+    text = text_of(path)
     header, _, _ = text.partition("\n")
     # Spreadsheets write semicolons where the comma is the decimal sign; field names hold neither.
     delimiter = ";" if ";" in header and "," not in header else ","
     problems: list[Problem] = []
     rows: list[tuple[int, list[str]]] = []
     try:
-        rows.extend(_rows(text, delimiter))
+        rows.extend(csv_rows(text, delimiter))
     except csv.Error as error:          # the row that was begun last; a quote that never closes takes the rest of the file
         return Draft((), (Problem(str(path), "", f"not valid CSV: {error}", rows[-1][0] + 1 if rows else 1),))
     if not rows:
@@ -221,7 +221,7 @@ def _read_csv(path: Path) -> Draft:
     return Draft(tuple(entries), tuple(problems))
 
 
-def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not empty, with the line each begins on."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1

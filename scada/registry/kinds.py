@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -120,12 +121,12 @@ class Kind:
     key: tuple[str, ...]
     forms: dict[str, Form]
     defaults: dict[str, Any]            # fields without an entry here must be given
+    take_key: Callable[[Any], Any]      # one value, or a tuple of them
     kept: tuple[str, ...] = ()          # fields the registry knows better than a file that does not name them
 
     def key_of(self, thing: Any) -> Any:
         """What identifies a thing: one value, or a tuple of them."""
-        values = tuple(getattr(thing, field) for field in self.key)
-        return values[0] if len(values) == 1 else values
+        return self.take_key(thing)
 
     def label(self, thing: Any) -> str:
         """A thing's key as people write it."""
@@ -136,7 +137,7 @@ def _kind(name: str, cls: type[Any], *key: str, kept: tuple[str, ...] = ()) -> K
     fields = attrs.fields(attrs.resolve_types(cls))
     forms = {field.name: _BY_NAME.get(field.name) or _BY_TYPE[field.type] for field in fields}
     defaults = {field.name: field.default for field in fields if field.default is not attrs.NOTHING}
-    return Kind(name, cls, key, forms, defaults, kept)
+    return Kind(name, cls, key, forms, defaults, attrgetter(*key), kept)
 
 
 # In the order in which things may refer to each other.

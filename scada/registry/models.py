@@ -141,6 +141,8 @@ class MeterRow(Base):
     pulses_per_unit: Mapped[float] = mapped_column(Double)
     valid_from: Mapped[int] = mapped_column(Integer)
     valid_to: Mapped[int | None] = mapped_column(Integer)
+    start_register: Mapped[float | None] = mapped_column(Double)
+    final_register: Mapped[float | None] = mapped_column(Double)
 
 
 class LoadRow(Base):

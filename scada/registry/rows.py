@@ -1,12 +1,15 @@
 """Values ↔ rows: reads a whole `Site`, and writes only what differs between two of them."""
 
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
 
 from scada.registry import models
 from scada.registry.kinds import KINDS, Kind
-from scada.site import Site
+from scada.site import Site, differing
+
+FEW = 500                               # things whose rows are looked up one by one; beyond it the table is read
 
 TABLES: dict[str, Table] = {
     row.__tablename__: row.metadata.tables[row.__tablename__]
@@ -50,11 +53,12 @@ def save(connection: Connection, old: Site, new: Site) -> None:
 
 
 def _save_kind(connection: Connection, kind: Kind, before: tuple[Any, ...], after: tuple[Any, ...]) -> None:
-    known = {kind.key_of(thing): thing for thing in before}
-    wanted = {kind.key_of(thing): thing for thing in after}
+    pairs = differing(before, after)                        # what stands where it stood need not be looked at
+    known = {kind.key_of(was): was for was, _ in pairs if was is not None}
+    wanted = {kind.key_of(now): now for _, now in pairs if now is not None}
     leaving = [thing for key, thing in known.items() if wanted.get(key) != thing]
     coming = [thing for key, thing in wanted.items() if known.get(key) != thing]
-    ids = _ids(connection, kind) if leaving else {}
+    ids = _ids(connection, kind, leaving) if leaving else {}
     if leaving:
         _delete(connection, kind, leaving)
     if coming:
@@ -63,9 +67,13 @@ def _save_kind(connection: Connection, kind: Kind, before: tuple[Any, ...], afte
         _insert(connection, kind, [(ids.get(kind.key_of(thing)) or next(free), thing) for thing in coming])
 
 
-def _ids(connection: Connection, kind: Kind) -> dict[Any, int]:
+def _ids(connection: Connection, kind: Kind, things: list[Any]) -> dict[Any, int]:
+    """Row ids by key, of some things at least."""
     table = TABLES[kind.name]
-    rows = connection.execute(select(table.c.id, *(table.c[field] for field in kind.key)))
+    wanted = select(table.c.id, *(table.c[field] for field in kind.key))
+    if len(things) <= FEW:
+        wanted = wanted.where(table.c[kind.key[0]].in_([getattr(thing, kind.key[0]) for thing in things]))
+    rows = connection.execute(wanted)
     return {row[1] if len(kind.key) == 1 else tuple(row[1:]): row[0] for row in rows}
 
 
@@ -82,7 +90,8 @@ def _delete(connection: Connection, kind: Kind, things: list[Any]) -> None:
 def _insert(connection: Connection, kind: Kind, things: list[tuple[int, Any]]) -> None:
     table = TABLES[kind.name]
     fields = [field for field in kind.forms if field in table.c]
-    rows = [{"id": number, **{field: getattr(thing, field) for field in fields}} for number, thing in things]
+    values, names = attrgetter(*fields), ("id", *fields)     # every kind has more than one field
+    rows = [dict(zip(names, (number, *values(thing)), strict=True)) for number, thing in things]
     connection.execute(insert(table), rows)
     if (own := MEMBERS.get(kind.name)) is not None:
         members = [

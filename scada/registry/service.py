@@ -19,7 +19,7 @@ from scada.registry.database import RegistryDatabase, open_registry, url_of
 from scada.registry.joining import Joined
 from scada.registry.users import SYSTEM, UserBook
 from scada.settings import RegistrySettings
-from scada.site import Directory, JoinedModule, Module, ModuleState, Site
+from scada.site import Directory, JoinedModule, Module, ModuleState, Site, Swap
 
 __all__ = ["AuditService", "RegistryDatabase", "RegistryService", "open_registry", "url_of"]
 
@@ -180,12 +180,24 @@ class RegistryService:
         return joined.modules
 
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
-        return Deferred.fromCoroutine(self._adopt(actor, eui))
+        return Deferred.fromCoroutine(self._moved(self._database.adopt, actor, eui))
 
-    async def _adopt(self, actor: Actor, eui: int) -> Module:
-        site: Site = await self._run(self._database.adopt, actor, eui)
-        self._replace(site)
+    def commission(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        return Deferred.fromCoroutine(self._moved(self._database.commission, actor, eui))
+
+    def retire(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        return Deferred.fromCoroutine(self._moved(self._database.retire, actor, eui))
+
+    def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
+        return Deferred.fromCoroutine(self._swap(actor, swap))
+
+    async def _moved(self, work: Callable[[Actor, int], Site], actor: Actor, eui: int) -> Module:
+        self._replace(await self._run(work, actor, eui))
         return self._directory.module_of_eui[eui]
+
+    async def _swap(self, actor: Actor, swap: Swap) -> Module:
+        self._replace(await self._run(self._database.swap, actor, swap))
+        return self._directory.module_of_eui[swap.new_eui]
 
     def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._set_states({eui: ModuleState(state) for eui, state in states.items()}))
@@ -213,7 +225,7 @@ class RegistryService:
     def _replace(self, site: Site) -> None:
         if site.generation <= self._directory.site.generation:
             return
-        self._directory = Directory(site)
+        self._directory = self._database.directory(site)        # made in its thread, and good look-ups kept
         _tell(self._listeners, self._directory)
 
     def _run(self, work: Callable[Given, Got], *args: Given.args, **kwargs: Given.kwargs) -> "Deferred[Got]":

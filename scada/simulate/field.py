@@ -139,6 +139,7 @@ class Field:
             on_acknowledged=lambda cursor: self._truth.acknowledged(
                 spec.link_id, self._state(spec.link_id).archive.id, cursor
             ),
+            register=world.register,
         )
         return ConcentratorState(
             spec.link_id, key, modules, started=started, founded=founded, archive_id=archive_id, boot_id=boot_id,

@@ -107,6 +107,9 @@ class World:
         self.registers: Ints = (age * mean * constant).astype(np.int64) + rng.integers(0, 1000, len(channels))
         self._remainder = np.zeros(len(channels), dtype=np.int64)
         self._hour_registers = self.registers.copy()
+        self._row_of = {
+            (int(eui), int(channel)): row for row, (eui, channel) in enumerate(zip(self.eui, self.channel, strict=True))
+        }
         self._transformer_uj = [round(age * 0.35 * len(self._electric) / 3 * UJ_PER_KWH)] * 3
         self.used_uj = np.zeros(len(self._consumers), dtype=np.int64)   # what each consumer really used since the start
         self.lost_uj = 0                                                # technical losses since the start
@@ -148,6 +151,10 @@ class World:
         """A module's actuator switched its secondary load; takes effect at `at`."""
         self.supplied[self._load_of[eui]] = supplied
         self._refresh(step=False)
+
+    def register(self, eui: int, channel: int) -> int:
+        """Pulses that a channel has counted up to now."""
+        return int(self.registers[self._row_of[eui, channel]])
 
     def status(self, hour: int) -> NDArray[np.uint8]:
         """What the modules notice in an hour, (channels,)."""

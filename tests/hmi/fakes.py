@@ -43,6 +43,8 @@ from scada.ports import (
     ResultTable,
     TagHistory,
 )
+from scada.reading import wish
+from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
 from scada.settings import HmiSettings, SiteSettings
 from scada.site import (
     BalanceGroup,
@@ -502,6 +504,68 @@ class FakeDesk(Listeners):
         return status
 
 
+class FakeReading(Listeners):
+    """One module of every open read answers with every `step`; the fifth has no route."""
+
+    def __init__(self, clock: SiteClock, registry: FakeRegistry, audit: FakeAudit) -> None:
+        super().__init__()
+        self._clock, self._registry, self._audit = clock, registry, audit
+        self.by_id: dict[str, ReadTask] = {}
+
+    def request(self, actor: Actor, request: ReadRequest) -> "Deferred[ReadTask]":
+        directory = self._registry.directory
+        found, reasons = wish.resolve(directory, actor, request, self._clock.hour())
+        if reasons:
+            return fail(CommandRejected(reasons))
+        now = self._clock.now()
+        shares = tuple(
+            ReadShare(f"{name:16}".encode(), name, directory.concentrator[name].link_id, ReadState.SENT, members,
+                      attempts=1, sent=now, reason="asked; the answers come by radio", expected=now + 240 * NS)
+            for name, members in found.items()
+        )
+        asked = ", ".join((*request.points, *request.modules, *request.groups))
+        task = ReadTask(f"{len(self.by_id) + 1:032x}", request.key, actor.name, actor.origin, asked, request.priority, now,
+                        now + request.within_s * NS, shares)
+        self._audit.append_now(actor, "read.request", asked[:64], task=task.id)
+        return succeed(self._put(task))
+
+    def cancel(self, actor: Actor, task_id: str) -> "Deferred[ReadTask]":
+        task = self.by_id.get(task_id)
+        if task is None or task.state in OVER:
+            return fail(CommandRejected(["the read is over already"]))
+        self._audit.append_now(actor, "read.cancel", task_id)
+        why = f"cancelled by {actor.name}"
+        shares = tuple(attrs.evolve(one, state=ReadState.CANCELLED, reason=why) for one in task.shares)
+        return succeed(self._put(attrs.evolve(task, shares=shares)))
+
+    def task(self, task_id: str) -> ReadTask | None:
+        return self.by_id.get(task_id)
+
+    def tasks(self, limit: int = 50) -> tuple[ReadTask, ...]:
+        return tuple(reversed(self.by_id.values()))[:limit]
+
+    def step(self) -> None:
+        for task in tuple(self.by_id.values()):
+            if task.state not in OVER:
+                self._put(attrs.evolve(task, shares=tuple(self._further(share) for share in task.shares)))
+
+    def _further(self, share: ReadShare) -> ReadShare:
+        members = list(share.members)
+        open_ = [n for n, one in enumerate(members) if not one.readings and not one.reason]
+        if not open_:
+            return attrs.evolve(share, state=ReadState.DONE, reason="", expected=0)
+        n = open_[0]
+        reading = ChannelReading(0, "OK", 4_711_000 + n, self._clock.now())
+        said: dict[str, Any] = {"reason": "NO_ROUTE"} if n % 5 == 4 else {"readings": (reading,)}
+        members[n] = attrs.evolve(members[n], **said)
+        return attrs.evolve(share, state=ReadState.PARTIAL, members=tuple(members))
+
+    def _put(self, task: ReadTask) -> ReadTask:
+        self.by_id[task.id] = task
+        self.tell(task)
+        return task
+
+
 class FakeMesh(Listeners):
     def __init__(self, clock: SiteClock) -> None:
         super().__init__()
@@ -628,6 +692,7 @@ class World:
         self.registry, self.users, self.audit = FakeRegistry(district()), FakeUsers(), FakeAudit(clock)
         self.alarms = FakeAlarms(clock, self.audit)
         self.desk = FakeDesk(clock, self.registry, self.audit)
+        self.reading = FakeReading(clock, self.registry, self.audit)
         self.mesh = FakeMesh(clock)
         self.network = FakeNetwork(clock, self.mesh)
         self.outages = FakeOutages(clock)
@@ -661,6 +726,7 @@ class World:
             live=FakeLive(clock),
             alarms=self.alarms,
             desk=self.desk,
+            reading=self.reading,
             mesh=self.mesh,
             collection=FakeCollection(clock),
             network=self.network,
@@ -713,3 +779,4 @@ class World:
         self.meter("T01-meter", 1.0)
         self.bus.sweep()
         self.desk.step()
+        self.reading.step()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, PUBLIC, STAFF, roles_of
+from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, PUBLIC, READ_NOW, STAFF, roles_of
 from scada.commands import Role
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
@@ -25,6 +25,10 @@ EXPECTED = {
     "mesh.adopt": ADOPT,
     "meters.index": STAFF,
     "meter.page": STAFF,
+    "reads.page": STAFF,
+    "reads.read": READ_NOW,
+    "reads.task": STAFF,
+    "reads.cancel": READ_NOW,
     "dispatch.page": STAFF,
     "dispatch.select": DISPATCH,
     "dispatch.review": DISPATCH,
@@ -48,6 +52,10 @@ EXPECTED = {
     "api.commands": STAFF,
     "api.command": STAFF,
     "api.groups": STAFF,
+    "api.read": READ_NOW,
+    "api.reads": STAFF,
+    "api.task": STAFF,
+    "api.cancel": READ_NOW,
     "api.alarms": STAFF,
     "api.acknowledge": ACKNOWLEDGE,
     "api.tags": STAFF,
@@ -55,7 +63,7 @@ EXPECTED = {
     "api.hourly": STAFF,
     "api.balance": STAFF,
 }
-FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00"}
+FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:

@@ -12,6 +12,7 @@ from hmi.sessions import Sessions
 from hmi.stream import MAX_COMMANDS, MAX_TAGS, Stream
 from scada.commands import Origin, Role, ShedRequest
 from scada.ports import Account, Priority
+from scada.reads import ReadRequest
 from tests.hmi.fakes import World
 
 
@@ -147,6 +148,24 @@ def test_a_slow_browser_loses_no_alarm_and_no_commands_end(setup: Setup) -> None
 
     assert request.told("alarms")[-1]["counts"]["low"] == [101, 101]
     assert [command["state"] for command in request.told("command")] == ["active"]
+
+
+def test_a_read_is_told_in_its_latest_state_and_not_to_subscribers(setup: Setup) -> None:
+    """However many modules answered between two looks, the browser gets one line; the end is never lost."""
+    request, _ = setup.open()
+    outside, _ = setup.open(role=Role.SUBSCRIBER)
+    actor = setup.session(Role.ENGINEER).actor()
+    setup.world.reading.request(actor, ReadRequest(groups=("BG-house",)))
+    for _ in range(40):
+        setup.world.reading.step()
+    setup.seconds(0.5)
+    told = request.told("read")
+
+    assert len(told) == 1
+    assert told[0]["state"] == "done"
+    assert told[0]["answered"] == sum(share["answered"] for share in told[0]["shares"]) > 0
+    assert "modules" not in told[0]
+    assert outside.told("read") == []
 
 
 def test_a_browser_that_reads_nothing_for_a_minute_is_cut_off(setup: Setup) -> None:

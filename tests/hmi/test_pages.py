@@ -38,6 +38,8 @@ PAGES = [
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
     "/meters/W-01-005?span=month",
+    "/reads",
+    "/reads?open=1&page=2",
     "/dispatch",
     "/alarms",
     "/alarms/journal",

@@ -5,6 +5,7 @@ import * as frame from "./frame";
 import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
+import * as reads from "./reads";
 import * as values from "./values";
 
 if (page.live) {
@@ -12,6 +13,7 @@ if (page.live) {
   values.start();
   alarms.start();
   command.start();
+  reads.start();
   keys.start();
   live.start();
 } else {

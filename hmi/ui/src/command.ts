@@ -9,7 +9,7 @@ interface Command { id: string; state: string; counts: Record<string, number>; t
 const RESTORABLE = new Set(["collecting", "active", "unknown"]);
 
 /** A result of a module in the page's language; what is not known is shown as it came. */
-function inWords(reason: string): string {
+export function inWords(reason: string): string {
   const plain = page.labels.reason.plain[reason];
   if (plain) return plain;
   for (const [pattern, said] of page.labels.reason.patterns) {

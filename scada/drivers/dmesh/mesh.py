@@ -119,6 +119,12 @@ class Mesh:
         )
         return MeshView(concentrator, link_up, self.generation, nodes, self.as_of, heard, self.overheard_as_of)
 
+    def travel(self) -> dict[int, float]:
+        """Mean travel times to the concentrator by EUI, of modules that have reported. [s]"""
+        if self.modules is None:
+            return {}
+        return {one.eui: self.stats[one.index].travel_ms / 1000 for one in self.modules.entries if one.index in self.stats}
+
     def _node(self, index: int, eui: int) -> MeshNode:
         stat = self.stats.get(index)
         parent, level = self.places.get(index, (stat.parent, stat.level) if stat else (0, 0))

@@ -1,11 +1,11 @@
 """The D-Mesh driver: listens for concentrators and stands for them towards the rest of the server.
 
-Implements the ports FieldGateway, MeshMonitor, EventSource and HealthSource. It wires; what a message means is decided
-in `station` and the modules it uses.
+Implements the ports FieldGateway, FieldReader, MeshMonitor, EventSource and HealthSource. It wires; what a message
+means is decided in `station` and the modules it uses.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +25,7 @@ from scada.commands import Actor, GroupOrder, MemberReport, Origin, Role
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
 from scada.drivers.dmesh.collector import Collector
+from scada.drivers.dmesh.conflicts import Conflict, conflicts
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
@@ -32,7 +33,7 @@ from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
 from scada.drivers.dmesh.mesh import Mesh
-from scada.drivers.dmesh.messages import Hello
+from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
 from scada.drivers.dmesh.refusals import RefusalBook
@@ -47,6 +48,7 @@ from scada.drivers.dmesh.turns import Port, SerialLine
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
 
@@ -100,6 +102,7 @@ class DmeshService:
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
+            tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
             key_grace=round(settings.key_grace_hours * 3600),
         )
@@ -109,8 +112,10 @@ class DmeshService:
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = self._repeated = 0
         self._key_news: Counter[str] = Counter()
+        self._conflicts: dict[int, dict[tuple[EventCode, str], Conflict]] = {}  # by the link that lists the modules
         self._event_listeners: list[Callable[[Sequence[DeviceEvent]], Deferred[None]]] = []
         self._report_listeners: list[Callable[[Sequence[MemberReport]], None]] = []
+        self._reading_listeners: list[Callable[[ReadReport], Deferred[None]]] = []
         self._link_listeners: list[Callable[[int, bool], None]] = []
         self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
@@ -202,6 +207,17 @@ class DmeshService:
 
     def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
         return _enter(self._link_listeners, listener)
+
+    # ----------------------------------------------------------- FieldReader
+    def read_now(self, order: ReadOrder) -> "Deferred[ReadAnswer]":
+        station = self._stations.get(order.link_id)
+        return Deferred.fromCoroutine(station.reads.send(order)) if station else fail(self._down(order.link_id))
+
+    def on_readings(self, listener: "Callable[[ReadReport], Deferred[None]]") -> Unsubscribe:
+        return _enter(self._reading_listeners, listener)
+
+    def travel(self, link_id: int) -> Mapping[int, float]:
+        return self._meshes[link_id].travel() if link_id in self._meshes else {}
 
     # ------------------------------------------- MeshMonitor, EventSource, HealthSource
     def views(self) -> tuple[MeshView, ...]:
@@ -341,9 +357,35 @@ class DmeshService:
         self._events += len(events)
         return gatherResults([listener(events) for listener in tuple(self._event_listeners)], consumeErrors=True)
 
+    def _compare(self, station: Station, entries: tuple[ModuleEntry, ...], whole: bool) -> None:
+        """What a list says against the registry is told once, and its end when a whole list no longer says it."""
+        name, link_id = station.link.name, station.link.link_id
+        hour = self._clock.hour()
+        found = conflicts(self._registry.directory, name, entries, self._lists, hour)
+        known = self._conflicts.setdefault(link_id, {})
+        now = {(one.code, one.device): one for one in found}
+        news = [(one, True) for key, one in now.items() if key not in known]
+        news += [(one, False) for key, one in known.items() if whole and key not in now]
+        self._conflicts[link_id] = now if whole else known | now
+        at, good = self._clock.now(), self._clock.trusted()
+        events = [
+            DeviceEvent(one.device, one.code, raised, at, good, at + number, None, at, one.detail)
+            for number, (one, raised) in enumerate(news)
+        ]
+        for one, raised in news:
+            log.warn("{what} {detail}", what="conflict:" if raised else "no longer:", detail=one.detail)
+        if events:
+            self._tell_events(events).addErrback(self._event_lost, name)
+
+    def _lists(self, concentrator: str, eui: int) -> bool:
+        """Whether a concentrator is connected and has a module in its present list."""
+        known = self._registry.directory.concentrator.get(concentrator)
+        station = self._stations.get(known.link_id) if known else None
+        return station is not None and station.mesh.modules is not None and bool((station.mesh.modules.euis == eui).any())
+
     def _event_lost(self, failure: Failure, name: str) -> None:
         """An event of our own that could not be stored is in the log at least; the field has nothing to repeat."""
-        log.warn("{name}: its replaced link could not be told: {why}", name=name, why=failure.getErrorMessage())
+        log.warn("{name}: an event of its link could not be told: {why}", name=name, why=failure.getErrorMessage())
 
     def _tell_reports(self, reports: Sequence[MemberReport]) -> None:
         for listener in tuple(self._report_listeners):
@@ -355,6 +397,9 @@ class DmeshService:
         if self._audit is not None:
             written = self._audit.append(SYSTEM, f"keys.{what}", name_of(holder), concentrator=name, detail=detail)
             written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
+
+    def _tell_readings(self, report: ReadReport) -> "Deferred[Any]":
+        return gatherResults([listener(report) for listener in tuple(self._reading_listeners)], consumeErrors=True)
 
     def _tell_link(self, link_id: int, *, up: bool) -> None:
         for listener in tuple(self._link_listeners):

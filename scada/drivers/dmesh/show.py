@@ -12,7 +12,7 @@ from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import LinkStat, Samples
 from scada.drivers.dmesh.numbers import UNIT_OF_SENSOR, Sensor
 from scada.ports import Registry, TagSink
-from scada.site import Directory, ModuleState
+from scada.site import IN_SERVICE, Directory, Site, differing
 from scada.tags import Batch, Device, Quality, TagDef
 
 SENSORS: Final = tuple(Sensor)
@@ -30,13 +30,17 @@ class Display:
     ) -> None:
         self._sink, self._registry, self._clock, self._meshes, self._link_up = sink, registry, clock, meshes, link_up
         self._devices: dict[str, Device] = {}
+        self._site = Site()                                 # as it was last shown
         self._sensed: dict[str, tuple[NDArray[np.float64], NDArray[np.uint8]]] = {}  # last values and qualities
 
     def registry_changed(self, directory: Directory) -> None:
         """What is new comes onto the bus, with what its concentrator has already said about it."""
-        site = directory.site
-        devices = [mesh.concentrator_device(one) for one in site.concentrators]
-        devices += [mesh.module_device(one) for one in site.modules if one.state is not ModuleState.DISCOVERED]
+        site, before = directory.site, self._site
+        self._site = site                                   # with 100,000 modules only what changed is looked at
+        devices = [mesh.concentrator_device(one) for _, one in differing(before.concentrators, site.concentrators) if one]
+        devices += [
+            mesh.module_device(one) for _, one in differing(before.modules, site.modules) if one and one.state in IN_SERVICE
+        ]
         new = {device.name for device in devices if self._add(device)}
         for view in self._meshes.values() if new else ():
             self.stats(view, view.stats.values(), new)

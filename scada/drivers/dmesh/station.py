@@ -26,12 +26,14 @@ from scada.drivers.dmesh.messages import (
     GetTopology,
     LinkStat,
     LinkStats,
+    ModuleEntry,
     ModuleJoined,
     Overheard,
     Packet,
     Ping,
     Pong,
     ProfileMessage,
+    ReadResult,
     Result,
     Samples,
     TimeSet,
@@ -41,12 +43,14 @@ from scada.drivers.dmesh.messages import (
 from scada.drivers.dmesh.modules import ModuleBook, joined
 from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, ClockMode, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
+from scada.drivers.dmesh.reads import ReadSender, report_of
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import IntervalBlock, Mark
 from scada.ports import IntervalStore, Registry
+from scada.reads import ReadReport
 from scada.site import ModuleState
 from scada.timers import cancel
 
@@ -75,6 +79,8 @@ class Surroundings:
     figures: Figures
     tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"]
     tell_reports: Callable[[Sequence[MemberReport]], None]
+    tell_readings: Callable[[ReadReport], "Deferred[Any]"]
+    tell_list: Callable[["Station", tuple[ModuleEntry, ...], bool], None]
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
@@ -104,6 +110,7 @@ class Station:
             link, around.keys, around.clock, around.run_blocking, around.reactor.seconds, around.key_grace,
             lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
         )
+        self.reads = ReadSender(link, self.book)
         self._events_turn = DeferredLock()
         self._under_way = 0
         self._asking = False            # for the whole tree, after a delta that does not fit
@@ -150,6 +157,8 @@ class Station:
                 self._go(self._joined(news, packet.corr))
             case CommandReport() as report:
                 self._go(self._reported(report, packet.corr))
+            case ReadResult() as result:
+                self._go(self._read(result, packet.corr))
             case Topology() as page:
                 if self.mesh.take_topology(page):
                     self._around.tell_mesh(self.link.link_id)
@@ -195,10 +204,12 @@ class Station:
             self._around.tell_mesh(self.link.link_id)
             self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
             await self._around.registry.module_joined(joined(self.link.link_id, modules.entries))
+            self._around.tell_list(self, modules.entries, True)
 
     async def _joined(self, news: ModuleJoined, corr: int) -> None:
         await self._around.registry.module_joined(joined(self.link.link_id, news.modules))
         self.link.answer(corr, Result(Code.OK))
+        self._around.tell_list(self, news.modules, False)
         if self.book.current is None or self.book.current.generation != news.generation:
             self.mesh.modules = await self.book.refresh() or self.mesh.modules
 
@@ -279,6 +290,12 @@ class Station:
         if news := self._commands.news(report, self.link.link_id, self._around.clock.now()):
             self._around.tell_reports(news)
 
+    async def _read(self, result: ReadResult, corr: int) -> None:
+        """Registers that were asked for; acknowledged when they are on disk, and until then the field keeps them."""
+        modules = await self.book.of(0)
+        await self._around.tell_readings(report_of(result, self.link.link_id, modules))
+        self.link.answer(corr, Result(Code.OK))
+
     # --------------------------------------------------------------------- time
     async def _set_clock(self) -> None:
         """The best of several round trips decides; an untrusted clock sets nothing."""
@@ -325,6 +342,7 @@ class Station:
             return outcome
 
         def failed(failure: Failure) -> None:
+            failure = _innermost(failure)
             if failure.check(LinkError, DataRejected, StorageError):
                 log.warn("{problem}", problem=failure.getErrorMessage())
             else:

@@ -22,6 +22,7 @@ from scada.drivers.dmesh.messages import (
     Ping,
     Pong,
     ProfileMessage,
+    ReadNow,
     Result,
     TimeSet,
 )
@@ -50,6 +51,9 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             return (trees[page],) if page < len(trees) else (_result(Code.UNKNOWN),)
         case ArchRead():
             return _read(state, message)
+        case ReadNow():
+            code, retry_after = state.reads.take(message, now)
+            return (Result(int(code), retry_after),)
         case GroupSet():
             return (_result(state.control.set_group(message)),)
         case GroupCommand():

@@ -153,6 +153,10 @@ class Control:
             due, _, happen = heapq.heappop(self._queue)
             happen(due)
 
+    def at(self, due: float, happen: Callable[[float], None]) -> None:
+        """Let something else of this subnet happen at its time, in order with the commands."""
+        self._at(due, happen)
+
     def _at(self, due: float, happen: Callable[[float], None]) -> None:
         self._number += 1
         heapq.heappush(self._queue, (due, self._number, happen))

@@ -37,6 +37,7 @@ from scada.drivers.dmesh.messages import (
     Packet,
     Ping,
     ProfileMessage,
+    ReadResult,
     Ready,
     Result,
     Sample,
@@ -52,6 +53,10 @@ from scada.drivers.dmesh.simulator.state import ConcentratorState, Listener, Sim
 ANSWERS_KEPT: Final = 64
 EVENTS_A_MESSAGE: Final = 32
 TRIES: Final = 3                                # of a request on a serial line
+CAPABILITIES: Final = (
+    Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
+    | Capability.READ_NOW
+)
 
 
 class Phase(Enum):
@@ -113,6 +118,7 @@ class ConcentratorSession(Listener):
         self._answers: OrderedDict[int, list[bytes]] = OrderedDict()
         self._corr = 0                          # of our own requests
         self._reports: dict[int, CommandReport] = {}        # corr -> final report that is to be answered
+        self._results: dict[int, ReadResult] = {}           # corr -> final part of a read that is to be answered
 
     # --------------------------------------------------------------------------------------------- connection
     def start(self) -> None:
@@ -122,9 +128,7 @@ class ConcentratorSession(Listener):
             min_version=VERSION, max_version=VERSION, link_id=state.link_id,
             boot_id=state.boot_id, archive_id=state.archive.id,
             max_frame=state.max_frame, nonce=self._nonce, model=MODEL, firmware=FIRMWARE,
-            capabilities=int(
-                Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
-            ),
+            capabilities=int(CAPABILITIES),
             oldest=state.archive.oldest, newest=state.archive.newest,
             newest_event=state.events[-1].sequence if state.events else 0,
         ))
@@ -240,6 +244,8 @@ class ConcentratorSession(Listener):
         self._send(ArchStatus(state.archive.oldest, state.archive.newest))
         for report in state.owed_reports:
             self.reported(report)
+        for result in state.reads.owed():
+            self.read(result)
         self.events_added()
         self.records_added()
 
@@ -285,6 +291,14 @@ class ConcentratorSession(Listener):
             self._send(report)
             self._state.taken(report)
 
+    def read(self, result: ReadResult) -> None:
+        """A part of a read; the final one is owed until the server has answered it."""
+        if result.final:
+            self._results[self._corr + 1] = result          # before it leaves: over memory the answer is there at once
+            self._ask(result)
+        else:
+            self._send(result)
+
     # ------------------------------------------------------------------------------------------ from the server
     def _serve(self, message: Message, corr: int) -> None:
         """Answer a request; one that was answered before gets the same answer and is not executed twice."""
@@ -292,6 +306,9 @@ class ConcentratorSession(Listener):
             self._unanswered.pop(corr, None)
         if isinstance(message, Result) and corr in self._reports:
             self._state.taken(self._reports.pop(corr))
+            return
+        if isinstance(message, Result) and corr in self._results:
+            self._state.reads.taken(self._results.pop(corr))
             return
         if isinstance(message, ArchAck) and corr:
             return                              # for the answer to an ARCH_READ: moves no cursor

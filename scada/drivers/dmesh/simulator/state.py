@@ -15,6 +15,7 @@ from scada.drivers.dmesh.messages import (
     LinkStat,
     LinkStats,
     ModuleEntry,
+    ReadResult,
     Sample,
     Topology,
     TopologyNode,
@@ -26,6 +27,7 @@ from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
+from scada.drivers.dmesh.simulator.reading import Reads
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
 from scada.events import EventCode
 from scada.intervals import IntervalStatus
@@ -71,6 +73,7 @@ class Outputs:
     on_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
     on_record: Callable[[Record], None] = lambda record: None
     on_acknowledged: Callable[[int], None] = lambda cursor: None
+    register: Callable[[int, int], int] | None = None       # EUI, channel -> pulses now; None: those of the last hour
 
 
 @attrs.define(eq=False)
@@ -132,6 +135,17 @@ class ConcentratorState(Fate):
         self._owed: dict[bytes, CommandReport] = {}
         self._out_of_reach = out_of_reach
         self.control = self._make_control()
+        self._registers: dict[tuple[int, int], int] = {}    # (index, channel) -> pulses at the end of the last hour
+        self.reads = Reads(
+            lambda: {module.index: module.channels for module in self.modules},
+            self.mesh,
+            np.random.default_rng([seed, link_id, 2]),
+            self.is_reachable,
+            self._register,
+            lambda *when: self.control.at(*when),           # another one after a restart
+            self._read,
+            max_frame - WRAPPING,
+        )
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
     def _make_control(self) -> Control:
@@ -234,9 +248,12 @@ class ConcentratorState(Fate):
         index = np.array([self._by_eui[int(one)].index for one in eui[mine]], dtype=np.int64)
         now_there = {module.index for module in self.modules}
         away = {one.index for one in self._absences if one.covers(one.index, hour)} | self.plight.away
-        columns = (index, channel[mine], *self.plight.bend(
+        bent = self.plight.bend(
             index, channel[mine], (register[mine], pulses[mine], status[mine].astype(np.uint8))
-        ))
+        )
+        columns = (index, channel[mine], *bent)
+        ends = (bent[0] + bent[1]).tolist()
+        self._registers.update(zip(zip(index.tolist(), channel[mine].tolist(), strict=True), ends, strict=True))
         lost = {hole.index: hole for hole in self._holes if hole.covers(hole.index, hour)}
         for gone in sorted(hole.index for hole in lost.values() if hole.kept):
             rows = [one[index == gone] for one in columns]
@@ -368,6 +385,16 @@ class ConcentratorState(Fate):
             ))
         pages = self.pages(nodes)
         return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
+
+    def _register(self, index: int, channel: int) -> int | None:
+        """What a channel has counted: up to now where the world says so, else up to the end of the last hour."""
+        if self.outputs.register is not None:
+            return self.outputs.register(self._all[self._place[index]].eui, channel)
+        return self._registers.get((index, channel))
+
+    def _read(self, result: ReadResult) -> None:
+        if self.listener is not None:
+            self.listener.read(result)
 
     def sensed(self, samples: tuple[Sample, ...]) -> None:
         """Sensors have spoken; nobody keeps what no server hears."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from scada.drivers.dmesh.messages import CommandReport, Sample
+from scada.drivers.dmesh.messages import CommandReport, ReadResult, Sample
 from scada.drivers.dmesh.simulator.actuator import Actuator
 
 WRAPPING: Final = 160                       # bytes of a frame that are not the block
@@ -38,3 +38,5 @@ class Listener:
     def sensed(self, samples: tuple[Sample, ...]) -> None: ...
 
     def reported(self, report: CommandReport) -> None: ...
+
+    def read(self, result: ReadResult) -> None: ...

@@ -224,6 +224,8 @@ def upgrade() -> None:
         Column("pulses_per_unit", sa.Double(), nullable=False),
         Column("valid_from", sa.Integer(), nullable=False),
         Column("valid_to", sa.Integer(), nullable=True),
+        Column("start_register", sa.Double(), nullable=True),
+        Column("final_register", sa.Double(), nullable=True),
         sa.CheckConstraint("pulses_per_unit > 0", name=op.f("ck_meters_constant")),
         sa.CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name=op.f("ck_meters_period")),
         _to(["eui"], ["modules.eui"], "fk_meters_eui"),

@@ -1,0 +1,74 @@
+"""What a concentrator's module list says against the registry: named with both sides, for people to decide. Pure."""
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from scada.drivers.dmesh.messages import ModuleEntry
+from scada.events import EventCode
+from scada.site import IN_SERVICE, Directory, Module, ModuleState
+
+
+@attrs.frozen
+class Conflict:
+    """One of them; `device` is the registered side."""
+
+    code: EventCode
+    device: str
+    detail: str
+
+
+def conflicts(
+    directory: Directory, name: str, entries: Iterable[ModuleEntry], lists: Callable[[str, int], bool], hour: int
+) -> tuple[Conflict, ...]:
+    """
+    Return what cannot be of the modules that a concentrator lists.
+
+    Parameters
+    ----------
+    directory : Directory
+        The registry.
+    name : str
+        The concentrator that lists them.
+    entries : iterable of ModuleEntry
+        Its list, or a part of it.
+    lists : callable
+        Whether another concentrator, by name, is connected and lists an EUI too.
+    hour : int
+        Whose meters count. [h since 1970]
+    """
+    found = []
+    for entry in entries:
+        module = directory.module_of_eui.get(entry.eui)
+        if module is None:
+            continue
+        if module.concentrator != name:
+            found.append(_elsewhere(module, name, twice=lists(module.concentrator, entry.eui)))
+        elif module.state in (ModuleState.REPLACED, ModuleState.RETIRED):
+            said = f"{module.name}: {module.state} in the registry, heard at {name}"
+            found.append(Conflict(EventCode.MODULE_GONE_HEARD, module.name, said))
+        elif module.state in IN_SERVICE:
+            found += _channels(directory, module, entry, hour)
+    return tuple(found)
+
+
+def _elsewhere(module: Module, name: str, *, twice: bool) -> Conflict:
+    if twice:
+        said = f"{module.name}: heard at {module.concentrator} and at {name} with the same EUI {module.eui:016X}"
+        return Conflict(EventCode.DUPLICATE_EUI, module.name, said)
+    said = f"{module.name}: registered at {module.concentrator}, heard at {name}"
+    return Conflict(EventCode.WRONG_SUBNET, module.name, said)
+
+
+def _channels(directory: Directory, module: Module, entry: ModuleEntry, hour: int) -> list[Conflict]:
+    hanging = [
+        one for one in directory.meters_of_eui.get(module.eui, ())
+        if one.channel >= entry.channels and one.valid_from <= hour and (one.valid_to is None or hour < one.valid_to)
+    ]
+    return [
+        Conflict(
+            EventCode.UNEXPECTED_CHANNEL, module.name,
+            f"{module.name}: meter {one.serial} hangs on channel {one.channel}, the module has {entry.channels} channels",
+        )
+        for one in hanging[:1]
+    ]
