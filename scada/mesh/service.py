@@ -165,6 +165,10 @@ class NetworkService:
 
     def _failed(self, failure: Failure) -> None:
         self._failures += 1
-        if not self._failing:                               # said once: it is tried again
-            self._failing = True
+        was_failing, self._failing = self._failing, True
+        if was_failing:                                     # said once: it is tried again
+            return
+        if failure.check(StorageError) is None:
             self.log.failure("the networks could not be followed", failure)
+        else:
+            self.log.error("{reason}", reason=failure.getErrorMessage())

@@ -237,6 +237,10 @@ class OutageService:
 
     def _failed(self, failure: Failure) -> None:
         self._failures += 1
-        if not self._failing:                               # said once: the next look comes in a few seconds
-            self._failing = True
+        was_failing, self._failing = self._failing, True
+        if was_failing:                                     # said once: the next look comes in a few seconds
+            return
+        if failure.check(StorageError) is None:
             self.log.failure("a look for outages failed", failure)
+        else:
+            self.log.error("{reason}", reason=failure.getErrorMessage())
