@@ -13,6 +13,7 @@ button, select, input { font: inherit; padding: .3rem .6rem }
 .on { background: #fff3d6 }
 form { display: flex; gap: .6rem; flex-wrap: wrap; align-items: end }
 label { display: grid; font-size: .85rem }
+[hidden] { display: none !important }
 #said { min-height: 1.5rem; color: #a11 }
 </style>
 <h1>Fault panel of the simulated field</h1>
@@ -25,9 +26,10 @@ label { display: grid; font-size: .85rem }
 <button>Begin</button></form>
 <p id="does"></p>
 <h2>On now</h2>
-<table><thead><tr><th>Fault<th>Target<th>Since<th>The server must show<th></tr><tbody id="running"></tbody></table>
+<table><thead><tr><th>Fault<th>Target<th>Since (UTC)<th>The server must show<th></tr><tbody id="running"></tbody></table>
 <h2>Over</h2>
-<table><thead><tr><th>Fault<th>Target<th>From<th>To<th>The server must show</tr><tbody id="over"></tbody></table>
+<table><thead><tr><th>Fault<th>Target<th>From (UTC)<th>To (UTC)<th>The server must show</tr>
+<tbody id="over"></tbody></table>
 </main>
 <p id="said" role="status"></p><script src="/panel.js"></script></html>
 """
