@@ -90,13 +90,18 @@ def enter(
 def enter_registers(
     block: Dense, rows: NDArray[np.int64], column: int, registers: NDArray[np.int64]
 ) -> list[Conflict]:
-    """Enter the registers of n different rows at the start of interval `column`."""
+    """
+    Enter the registers of n different rows at the start of interval `column`.
+
+    One that contradicts what follows from an earlier base (which was thinned out) is a conflict, and the base from there on
+    all the same: a register that was reset contradicts once, and what comes after it agrees again.
+    """
     held = block.registers[rows, column]
-    unheld = np.flatnonzero((held == MISSING) & (registers != MISSING))
-    if column and len(unheld):                      # a base that follows from an earlier one was thinned out
+    fresh = (held == MISSING) & (registers != MISSING)
+    unheld = np.flatnonzero(fresh)
+    if column and len(unheld):
         held = held.copy()
         held[unheld] = register_at(block, rows[unheld], column)[0]
-    fresh = (held == MISSING) & (registers != MISSING)
     clash = (held != MISSING) & (registers != MISSING) & (held != registers)
     if fresh.any():
         block.registers[rows[fresh], column] = registers[fresh]

@@ -214,7 +214,17 @@ def test_a_register_that_contradicts_what_follows_from_an_earlier_one_is_a_confl
     opened.merged()
 
     assert opened.store.health().figures["conflicts"] == 1
-    assert opened.store.register(mark.slots, FIRST_HOUR + 4).tolist() == [110]
+    assert opened.store.register(mark.slots, FIRST_HOUR + 4).tolist() == [210]
+
+
+def test_a_register_that_was_reset_contradicts_once(opened: Opened) -> None:
+    """Hour by hour, as the field delivers: 100, 105, then anew from 0; the hours after it agree with the new base."""
+    for hour, register in enumerate([100, 105, 0, 5, 10]):
+        mark = opened.commit(block([[5]], record=hour + 1, first=FIRST_HOUR + hour, register=[register]))
+        opened.merged()
+
+    assert opened.store.health().figures["conflicts"] == 1
+    assert opened.store.register(mark.slots, FIRST_HOUR + 5).tolist() == [15]
 
 
 def test_a_quarantine_keeps_bodies_up_to_a_bound_for_each_concentrator(
