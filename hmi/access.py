@@ -19,14 +19,18 @@ DISPATCH: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 ACKNOWLEDGE: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 READ_NOW: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 ADOPT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
+IMPORT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
 
 
-def allow(roles: frozenset[Any]) -> Callable[[View], View]:
-    """Classify a view. The same table serves the guard and the test that walks all routes."""
+def allow(roles: frozenset[Any], *, takes: int = 0) -> Callable[[View], View]:
+    """Classify a view. The same table serves the guard and the test that walks all routes.
+
+    `takes` bytes of body may come where that is more than a form has.
+    """
 
     def mark(view: View) -> View:
-        view.__dict__["roles"] = roles
+        view.__dict__.update(roles=roles, takes=takes)
         return view
 
     return mark
@@ -36,3 +40,9 @@ def roles_of(app: Flask, endpoint: str | None) -> frozenset[Any] | None:
     """The roles that may call an endpoint; None if nobody classified it."""
     view = app.view_functions.get(endpoint or "")
     return getattr(view, "roles", None)
+
+
+def taken_by(app: Flask, endpoint: str | None) -> int:
+    """The bytes of body that an endpoint takes beyond those of a form; 0 if it is one."""
+    view = app.view_functions.get(endpoint or "")
+    return int(getattr(view, "takes", 0))

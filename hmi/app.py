@@ -23,6 +23,7 @@ from hmi.pages import (
     reads,
     tags,
     transformer,
+    walkby,
 )
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -49,6 +50,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, outages, alarms, audit, tags,
+        walkby,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from scada.clock import HOUR_S
 from scada.commands import CommandStatus, MemberState, Selection
-from scada.ports import Alarm, Health
+from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
 
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
@@ -117,3 +118,19 @@ def read(one: ReadTask, *, members: bool = True) -> dict[str, Any]:
 
 def health(one: Health) -> dict[str, Any]:
     return {"part": one.part, "ok": one.ok, "text": one.text, "figures": {k: finite(v) for k, v in one.figures.items()}}
+
+
+def walkby(report: WalkbyReport) -> dict[str, Any]:
+    return {
+        "files": list(report.files), "stored": report.stored, "modules": report.modules, "hours": report.hours,
+        "new": report.new, "known": report.known, "conflicting": report.conflicting,
+        "conflicts": [
+            {
+                "file": one.file, "eui": f"{one.eui:016x}", "module": one.module, "channel": one.channel,
+                "start_s": one.hour * HOUR_S, "kind": one.kind, "held": one.held, "given": one.given,
+            }
+            for one in report.conflicts
+        ],
+        "unknown_euis": [f"{eui:016x}" for eui in report.unknown],
+        "problems": [str(one) for one in report.problems],
+    }

@@ -21,13 +21,21 @@ from hmi.sessions import Session, Sessions
 from hmi.stream import MAX_TAGS
 
 MAX_BODY: Final = 64 * 1024
+MAX_UPLOAD: Final = 9 << 20             # bytes, of somebody who is logged in, to a page that takes files
+UPLOADS: Final = (b"/api/v1/walkby", b"/walkby")
 MAX_IN_FLIGHT: Final = 200
 SEND_BUFFER: Final = 64 * 1024
 TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 
 
 class BoundedRequest(Request):
-    """A request whose body cannot fill the memory: beyond the limit it is refused while it comes in."""
+    """A request whose body cannot fill the memory: beyond the limit it is refused while it comes in.
+
+    Files may be larger than forms, of people who are logged in; what is larger than a form goes to a temporary file.
+    """
+
+    largest = MAX_BODY
+    sessions: Sessions | None = None
 
     def process(self) -> None:
         """The request is complete: its connection is in use until it is answered."""
@@ -42,20 +50,35 @@ class BoundedRequest(Request):
         super().process()
 
     def gotLength(self, length: int | None) -> None:
+        if getattr(self.channel, "_path", b"").partition(b"?")[0] in UPLOADS and self._logged_in():
+            self.largest = MAX_UPLOAD
         super().gotLength(length)
-        if length is not None and length > MAX_BODY:
+        if length is not None and length > self.largest:
             self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:
-        if self.content is not None and self.content.tell() + len(data) > MAX_BODY:
+        if self.content is not None and self.content.tell() + len(data) > self.largest:
             self._refuse()
         else:
             super().handleContentChunk(data)
+
+    def _logged_in(self) -> bool:
+        return self.sessions is not None and session_of(self, self.sessions) is not None
 
     def _refuse(self) -> None:
         connection: Any = self.channel
         connection.transport.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         connection.loseConnection()
+
+
+def session_of(request: Any, sessions: Sessions) -> Session | None:
+    """Who asks; a look does not count as use."""
+    token = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
+    header = request.getHeader("Authorization") or ""
+    if header.lower().startswith("bearer "):
+        token = header[7:].strip()
+    session = sessions.find(token, touch=False)
+    return None if session is None or session.account.must_change else session
 
 
 def answer(request: Any, body: Any, status: int = 200) -> bytes:
@@ -112,12 +135,7 @@ class Live(Resource):
         return answer(request, {"tags": len(tags)})
 
     def _session(self, request: Any) -> Session | None:
-        token = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
-        header = request.getHeader("Authorization") or ""
-        if header.lower().startswith("bearer "):
-            token = header[7:].strip()
-        session = self._sessions.find(token, touch=False)
-        return None if session is None or session.account.must_change else session
+        return session_of(request, self._sessions)
 
 
 class Healthz(Resource):
@@ -270,8 +288,9 @@ class BoundedFactory(WrappingFactory):
         self.protocols.pop(p, None)
 
 
-def site(root: Root) -> Site:
+def site(root: Root, sessions: Sessions | None = None) -> Site:
     """The HTTP factory: bounded bodies, idle connections closed, no version in the headers."""
-    factory = Site(root, requestFactory=BoundedRequest, timeout=60)
+    bounded = type("BoundedRequest", (BoundedRequest,), {"sessions": sessions})
+    factory = Site(root, requestFactory=bounded, timeout=60)
     factory.displayTracebacks = False
     return factory

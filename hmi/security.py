@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import Flask, Response, abort, g, redirect, request, url_for
 from werkzeug.exceptions import BadRequest, Forbidden
 
-from hmi.access import PUBLIC, roles_of
+from hmi.access import PUBLIC, roles_of, taken_by
 from hmi.i18n import LANGUAGES
 from hmi.services import Services
 from hmi.sessions import Session, Sessions
@@ -54,6 +54,8 @@ def install(app: Flask, services: Services, sessions: Sessions) -> None:
 
     @app.before_request
     def identify() -> None:
+        if largest := taken_by(app, request.endpoint):
+            request.max_content_length = largest
         token = bearer()
         g.by_bearer = bool(token)                           # an empty one leaves the cookie to decide, with its form token
         # Asking for the time does not count as use: a page left open must still time out.

@@ -61,7 +61,7 @@ class HmiService:
         root = Root(
             self._pages, live=Live(self._hub, self._sessions), healthz=Healthz(self._services), ui=Bundle(self._assets.dist)
         )
-        self._factory = BoundedFactory(site(root), MAX_CONNECTIONS)
+        self._factory = BoundedFactory(site(root, self._sessions), MAX_CONNECTIONS)
         try:
             self._listener = self._reactor.listenTCP(
                 self._settings.port, self._factory, backlog=BACKLOG, interface=self._settings.host

@@ -24,6 +24,7 @@ from scada.ports import (
     Registry,
     TagSource,
     Users,
+    WalkbyImport,
 )
 from scada.settings import HmiSettings, SiteSettings
 
@@ -60,6 +61,7 @@ class Services:
     collection: CollectionMonitor
     network: NetworkMonitor
     outages: Outages
+    walkby: WalkbyImport
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

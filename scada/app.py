@@ -21,6 +21,7 @@ from scada.dr_dispatch.desk import CommandDesk
 from scada.drivers.dmesh.event_cursors import FILE
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.service import DmeshService
+from scada.drivers.dmesh.walkby.service import WalkbyService
 from scada.drivers.modbus.service import ModbusService
 from scada.errors import ConfigError, Problem
 from scada.historian.service import Historian
@@ -127,10 +128,14 @@ class Server:
                 bus, registry, desk, registry.users, registry.audit, durable,
             )
             waiting.append(Deferred.fromCoroutine(run(opcua)))      # takes seconds: beside the rest
+        walkby = WalkbyService(
+            historian.intervals, historian.intervals, registry, registry.audit, clock, dmesh.durable
+        )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh,
-            network=network, outages=outages, health=self.health, clock=clock, site=settings.site, hmi=settings.hmi,
+            walkby=walkby, network=network, outages=outages, health=self.health, clock=clock, site=settings.site,
+            hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)
         registry.on_accounts(hmi.accounts_changed)

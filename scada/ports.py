@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Role, Selection, ShedRequest
+from scada.errors import Problem
 from scada.events import DeviceEvent
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
@@ -327,6 +328,53 @@ class CollectionView:
 class CollectionMonitor(Protocol):
     def collection(self, concentrator: str) -> CollectionView | None:
         """None where nothing is known yet. Memory."""
+
+
+# --------------------------------------------------------------------------------------- walk-by collection
+@attrs.frozen
+class WalkbyConflict:
+    """Two different values for one thing; the one that was here first stays."""
+
+    file: str
+    eui: int
+    module: str                         # "" where the registry does not know the EUI
+    channel: int
+    hour: int                           # h since 1970
+    kind: str                           # "pulses" or "register"
+    held: int
+    given: int
+
+
+@attrs.frozen
+class WalkbyReport:
+    """What files of the hand-held collector hold, against what is here."""
+
+    files: tuple[str, ...]
+    modules: int                        # different EUIs
+    hours: int                          # channel-hours given
+    new: int                            # of them not held so far
+    known: int                          # held with the same value
+    conflicting: int                    # held with another value, and registers likewise
+    conflicts: tuple[WalkbyConflict, ...]   # the first of them
+    unknown: tuple[int, ...]            # EUIs that the registry does not know; their data are kept too
+    problems: tuple[Problem, ...]       # rows and records that cannot be used
+    stored: bool = False
+
+
+@attrs.frozen(eq=False)
+class WalkbyExamination:
+    """Read and compared, not stored yet."""
+
+    report: WalkbyReport
+    blocks: tuple[IntervalBlock, ...]   # what has news for the store
+
+
+class WalkbyImport(Protocol):
+    def examine(self, files: Sequence[tuple[str, bytes]]) -> WalkbyExamination:
+        """Read files (name, content) and compare them with what is held. Blocking."""
+
+    def store(self, actor: Actor, examined: WalkbyExamination) -> "Deferred[WalkbyReport]":
+        """Audit it and make it durable; fails with `StorageError`, and may then be repeated."""
 
 
 class EventSource(Protocol):

@@ -89,6 +89,7 @@ EDGES = {
     "scada/historian/livefiles.py": "SQLite",
     "scada/historian/merge_thread.py": "a thread",
     "scada/historian/months.py": "SQLite",
+    "scada/historian/offline.py": "SQLite, and the lock of the folder",
     "scada/historian/packing.py": "a compressor for each thread",
     "scada/historian/reader.py": "a lock: readers are in any thread",
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",

@@ -23,6 +23,7 @@ COMMANDS = {
     "site": "scada.cli.site:site",
     "status": "scada.cli.status:status",
     "users": "scada.cli.users:users",
+    "walkby": "scada.cli.walkby:walkby",
 }
 
 

@@ -20,6 +20,7 @@ from scada.errors import CommandRejected, LinkError, ScadaError
 from scada.settings import load
 
 TIMEOUT_S = 15.0
+UPLOAD_TIMEOUT_S = 300.0                # a large file is read and compared while the request waits
 DIRECT = build_opener(ProxyHandler({}))     # never through http_proxy: it would see the password
 
 
@@ -46,15 +47,21 @@ class Api:
     def post(self, path: str, **body: Any) -> Any:
         return self._ask("POST", path, json.dumps(body).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+    def send(self, path: str, body: bytes, **query: Any) -> Any:
+        """A file as it is."""
+        return self._ask("POST", f"{path}?{urlencode(query)}", body, "application/octet-stream", UPLOAD_TIMEOUT_S)
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, kind: str = "application/json", timeout: float = TIMEOUT_S
+    ) -> Any:
         request = Request(self.base + quote(path, safe="/?&=%:.-_"), data=body, method=method)
         request.add_header("Accept", "application/json")
         if body is not None:
-            request.add_header("Content-Type", "application/json")
+            request.add_header("Content-Type", kind)
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
-            with DIRECT.open(request, timeout=TIMEOUT_S) as answer:
+            with DIRECT.open(request, timeout=timeout) as answer:
                 return json.load(answer)
         except HTTPError as error:
             raise _refusal(self.base, error) from None

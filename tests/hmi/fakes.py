@@ -26,7 +26,10 @@ from scada.commands import (
     Selection,
     ShedRequest,
 )
+from scada.drivers.dmesh.walkby import merge
+from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
+from scada.intervals import MISSING, IntervalSeries
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage, Scope
@@ -42,6 +45,8 @@ from scada.ports import (
     Priority,
     ResultTable,
     TagHistory,
+    WalkbyExamination,
+    WalkbyReport,
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
@@ -271,6 +276,34 @@ class FakeMetering:
 
     def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
         return np.full(len(points), 4711.25)
+
+
+class FakeWalkby:
+    """Reads files as the real one does; nothing is held before."""
+
+    def __init__(self, registry: FakeRegistry, audit: "FakeAudit") -> None:
+        self._registry, self._audit = registry, audit
+        self._pending = Pending()
+        self.stored: list[WalkbyReport] = []
+
+    def slots(self, eui: Any, channel: Any) -> Any:
+        return np.full(len(eui), -1)
+
+    def read(self, slots: Any, first: int, hours: int) -> Any:
+        shape = (len(slots), hours)
+        return IntervalSeries(first, 3600, np.full(shape, MISSING), np.zeros(shape, np.uint8))
+
+    def register(self, slots: Any, hour: int) -> Any:
+        return np.full(len(slots), MISSING)
+
+    def examine(self, files: Sequence[tuple[str, bytes]]) -> WalkbyExamination:
+        reader: Any = self
+        return merge.examine(files, reader, self._registry.directory, self._pending, None, 1)
+
+    def store(self, actor: Actor, examined: WalkbyExamination) -> "Deferred[WalkbyReport]":
+        self._audit.append_now(actor, "walkby.import", ", ".join(examined.report.files))
+        self.stored.append(attrs.evolve(examined.report, stored=True))
+        return succeed(self.stored[-1])
 
 
 class FakeBalances:
@@ -716,6 +749,7 @@ class World:
                     (module.concentrator,),
                 )
             )
+        self.walkby = FakeWalkby(self.registry, self.audit)
         self.services = Services(
             bus=self.bus,
             registry=self.registry,
@@ -731,6 +765,7 @@ class World:
             collection=FakeCollection(clock),
             network=self.network,
             outages=self.outages,
+            walkby=self.walkby,
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),

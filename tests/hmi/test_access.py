@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, PUBLIC, READ_NOW, STAFF, roles_of
+from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, IMPORT, PUBLIC, READ_NOW, STAFF, roles_of
 from scada.commands import Role
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
@@ -62,6 +62,9 @@ EXPECTED = {
     "api.history": STAFF,
     "api.hourly": STAFF,
     "api.balance": STAFF,
+    "walkby.page": IMPORT,
+    "walkby.upload": IMPORT,
+    "api.walkby": IMPORT,
 }
 FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
 

@@ -47,6 +47,7 @@ from scada.drivers.dmesh.transport import Connection
 from scada.drivers.dmesh.turns import Port, SerialLine
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
+from scada.intervals import IntervalBlock, Mark
 from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
@@ -238,6 +239,11 @@ class DmeshService:
 
     def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
         return _enter(self._mesh_listeners, listener)
+
+    def durable(self, mark: Mark, block: IntervalBlock) -> None:
+        """A block is on the disk that no link delivered: the gap engine need not ask for its hours."""
+        if self.collector:
+            self.collector.durable(mark, block)
 
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         return _enter(self._event_listeners, listener)

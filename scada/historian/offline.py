@@ -1,0 +1,79 @@
+"""Puts blocks into the journal of a historian that is not running; its next start merges them and tells everybody.
+
+Merging is left to that start on purpose: only then somebody listens, so balances and replicas hear of late hours as
+they hear of those that a crash left in the journal.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from scada.errors import StartError, StorageError
+from scada.historian.blocks import BlockStore
+from scada.historian.database import ReadPool
+from scada.historian.journal import Journal
+from scada.historian.reader import BlockReader
+from scada.historian.records import BlockRecord, decode, encode
+from scada.historian.refusals import sentence, sqlite_sentence
+from scada.intervals import IntervalBlock
+from scada.lock import lock_directory
+
+
+class ClosedHistory:
+    """A historian's folder while no server writes it. `pending` is what its journal holds and its blocks do not."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock: IO[str] | None = None
+        self._pool = ReadPool()
+        self._journal = Journal(directory / "journal")
+        self.pending: list[IntervalBlock] = []
+
+    def __enter__(self) -> "ClosedHistory":
+        """Raises `StartError` where a server has the folder, or where it cannot be used."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_directory(self._directory)
+            self._blocks = BlockStore(self._directory)
+            self._blocks.open()
+            self._journal.open(self._blocks.state.merged)
+            self._read_journal()
+        except BlockingIOError:
+            raise StartError("historian", f"another process writes {self._directory}") from None
+        except OSError as error:
+            self.__exit__()
+            raise StartError("historian", sentence("the store", self._directory, error)) from error
+        except sqlite3.Error as error:
+            self.__exit__()
+            raise StartError("historian", sqlite_sentence("the store", self._directory, error)) from error
+        self.reader = BlockReader(self._directory, self._pool, lambda: self._blocks.book)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+        if hasattr(self, "_blocks"):
+            self._blocks.close()
+        self._pool.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def append(self, blocks: Sequence[IntervalBlock]) -> None:
+        """Durable when it returns; raises `StorageError`."""
+        if not blocks:
+            return
+        slots = self._blocks.book.allot_many([(one.provenance.link_id, one.eui, one.channel) for one in blocks])
+        self._journal.append([encode(BlockRecord(one, two)) for one, two in zip(blocks, slots, strict=True)])
+        self.pending += blocks
+
+    def _read_journal(self) -> None:
+        for _, body in self._journal.read(self._blocks.state.merged):
+            try:
+                record = decode(body)
+            except ValueError as error:
+                raise StorageError(f"the journal in {self._directory} has a damaged record: {error}") from None
+            if isinstance(record, BlockRecord):
+                block = record.block
+                self._blocks.book.adopt(block.provenance.link_id, block.eui, block.channel, record.slots)
+                self.pending.append(block)
