@@ -43,7 +43,7 @@ def open_writer(path: Path, schema: str) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
-        database.executescript(schema)
+        database.executescript(f"BEGIN;{schema}COMMIT;")     # all tables or none: somebody may read it already
     except sqlite3.Error:
         database.close()
         raise
@@ -73,7 +73,10 @@ class ReadPool:
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[sqlite3.Connection | None]:
-        """A connection for one read, in one instant of the file; None if there is no such file yet."""
+        """A connection for one read, in one instant of the file; None if there is no such file yet, or nothing in it.
+
+        Whoever makes a file makes its tables a moment later: until then it is none.
+        """
         taken = self._take(path)
         if taken is None:
             yield None
@@ -82,7 +85,8 @@ class ReadPool:
         try:
             with naming(path):
                 database.execute("BEGIN")
-                yield database
+                made = database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+                yield database if made else None
                 database.execute("ROLLBACK")
         except sqlite3.Error as error:
             database.close()

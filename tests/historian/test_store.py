@@ -13,6 +13,7 @@ from scada.errors import DataRejected, StartError, StorageError
 from scada.historian import batches
 from scada.historian.blocks import BlockStore
 from scada.historian.journal import Journal, Position
+from scada.historian.months import month_path
 from scada.historian.records import BlockRecord, Record, encode
 from scada.historian.store import EmbeddedIntervals
 from scada.intervals import MISSING, IntervalBlock, Mark, Provenance, Quarantined
@@ -463,3 +464,16 @@ def test_one_transaction_holds_a_bounded_number_of_days_in_memory_whatever_was_d
     assert int(counts.sum()) == 24 * 19
     assert max(held) <= 2
     assert sum(held) == 10
+
+
+def test_a_month_file_that_is_just_being_made_holds_nothing_yet(opened: Opened, tmp_path: Path) -> None:
+    """Between a file and its tables somebody may read: that is no error, there is just nothing."""
+    opened.commit(block([[1]], record=1))
+    opened.merged()
+    path = month_path(tmp_path, FIRST_HOUR // 24 + 31)
+    empty = sqlite3.connect(path)
+    empty.execute("PRAGMA journal_mode=WAL")
+    empty.close()
+
+    assert path.exists()
+    assert opened.store.read(np.array([0]), FIRST_HOUR + 31 * 24, 1).counts.tolist() == [[MISSING]]

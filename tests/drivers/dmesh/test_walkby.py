@@ -76,7 +76,7 @@ class Server:
         self.settle()
 
     def settle(self) -> None:
-        self.reactor.pump(lambda: not len(self.store.merging))
+        self.reactor.pump(lambda: self.store.merging.records == self.store.records and not len(self.store.merging))
 
     def held(self, hours: int, eui: int = EUI, channel: int = 0, first: int = FIRST_HOUR) -> list[int]:
         self.settle()
