@@ -24,6 +24,7 @@ from scada.lock import DataDirLock
 from scada.settings import Settings, load
 
 WRONG: Final = 2                        # exit status: some rows could not be used
+MOST_NAMED: Final = 20                  # modules that the registry does not know, at a terminal
 PARTLY: Final = ("conflicts", "problems", "unknown_euis", "files")
 
 
@@ -172,6 +173,8 @@ def _show(total: dict[str, Any], dry_run: bool) -> None:
             numbers=(1, 4, 5),
         )
     if total["unknown_euis"]:
-        click.echo(f"kept, but not in the registry: {', '.join(total['unknown_euis'])}")
+        more = len(total["unknown_euis"]) - MOST_NAMED
+        named = ", ".join(total["unknown_euis"][:MOST_NAMED])
+        click.echo(f"kept, but not in the registry: {named}" + (f" and {more} more; --json names all" if more > 0 else ""))
     for problem in total["problems"]:
         click.echo(f"error: {problem}", err=True)
