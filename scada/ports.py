@@ -23,6 +23,7 @@ from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Qua
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
+from scada.rollout import CampaignRequest, CampaignStatus, DeviceReport, Image, Lack, StoredImage
 from scada.site import Directory, JoinedModule, MeshView, Module, Swap
 from scada.tags import Batch, Device, Snapshot
 
@@ -380,6 +381,70 @@ class WalkbyImport(Protocol):
 class EventSource(Protocol):
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         """Events are acknowledged to the field when every listener's Deferred has fired."""
+
+
+class FirmwareGateway(Protocol):
+    """Firmware on its way to the modules of one concentrator; implemented by the D-Mesh driver (reactor thread).
+
+    Modules are named by EUI: the driver knows which index each has now. Those that are not in the subnet are left out.
+    What is asked or sent answers with the name of a result code ("OK", "ACCEPTED", "DUPLICATE", "CRYPTO" …), or fails with
+    `LinkError`; nothing is repeated by itself.
+    """
+
+    def read_manifest(self, manifest: bytes) -> Image:
+        """What a manifest says, whoever signed it; raises `CommandRejected` where it cannot be read. Any thread."""
+
+    def obstacle(self, link_id: int) -> str | None:
+        """Why nothing may be sent now ("" = the link is free): down, or more urgent work is under way. Memory.
+
+        None: this concentrator cannot take firmware at all.
+        """
+
+    def ask(self, link_id: int) -> "Deferred[None]":
+        """How its devices stand; fires when all reports were told to the listeners."""
+
+    def offer(self, link_id: int, manifest: bytes, signature: bytes, modules: Iterable[int]) -> "Deferred[str]":
+        """A `Lack` follows."""
+
+    def block(self, link_id: int, image: bytes, number: int, data: bytes) -> "Deferred[str]": ...
+
+    def verify(self, link_id: int, image: bytes, modules: Iterable[int]) -> "Deferred[str]": ...
+
+    def activate(self, link_id: int, image: bytes, modules: Iterable[int]) -> "Deferred[str]": ...
+
+    def on_firmware(self, listener: Callable[[Sequence[DeviceReport] | Lack], None]) -> Unsubscribe:
+        """Hear what devices say."""
+
+    def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
+        """Hear of links going up and down."""
+
+
+class Firmware(Protocol):
+    """Campaigns (reactor thread, but where it says otherwise). What is refused fails with `CommandRejected`."""
+
+    def images(self) -> tuple[StoredImage, ...]:
+        """Newest first. Blocking."""
+
+    def campaigns(self) -> tuple[CampaignStatus, ...]:
+        """Newest first."""
+
+    def campaign(self, number: int) -> CampaignStatus | None: ...
+
+    def draft(self, actor: Actor, request: CampaignRequest) -> "Deferred[CampaignStatus]":
+        """Freeze a selection of modules; nothing is sent."""
+
+    def start_canary(self, actor: Actor, number: int) -> "Deferred[CampaignStatus]":
+        """Persisted and audited before anything leaves."""
+
+    def approve(self, actor: Actor, number: int) -> "Deferred[CampaignStatus]":
+        """A second person opens the way beyond the canary."""
+
+    def pause(self, actor: Actor, number: int, why: str) -> "Deferred[CampaignStatus]": ...
+
+    def resume(self, actor: Actor, number: int, *, retry: bool) -> "Deferred[CampaignStatus]":
+        """Go on; the failures so far are forgiven, and with `retry` those modules try again."""
+
+    def abort(self, actor: Actor, number: int, why: str) -> "Deferred[CampaignStatus]": ...
 
 
 # -------------------------------------------------------------------------------------------------- desk

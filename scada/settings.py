@@ -223,6 +223,13 @@ class DispatchSettings(Section):
     repeat: int = Field(3, ge=1, le=5, description="Times the concentrator repeats the broadcast.")
 
 
+class FirmwareSettings(Section):
+    block_pause_seconds: float = Field(
+        0.25, ge=0, description="Real time between two blocks of firmware on one link; a block is 1 kB at most."
+    )
+    links_under_way: int = Field(16, ge=1, description="Concentrators that are sent blocks at the same time, at most.")
+
+
 class Settings(Section):
     """The whole file."""
 

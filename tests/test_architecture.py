@@ -72,10 +72,14 @@ EDGES = {
     "scada/drivers/dmesh/turns.py": "twisted's protocol of a shared line, and its timers",
     "scada/drivers/dmesh/vault.py": "the key file",
     "scada/drivers/dmesh/simulator/client.py": "the simulated concentrator's socket",
+    "scada/drivers/dmesh/updates.py": "answers of the concentrator are Deferreds",
     # radio networks
     "scada/mesh/store.py": "SQLite",
     # outages
     "scada/outages/store.py": "SQLite",
+    # firmware
+    "scada/firmware/runner.py": "the gateway's Deferreds",
+    "scada/firmware/store.py": "SQLite",
     # Modbus
     "scada/drivers/modbus/poller.py": "the poll loop",
     "scada/drivers/modbus/simulator.py": "the simulated meter's socket",

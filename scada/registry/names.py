@@ -7,7 +7,10 @@ from typing import Final
 from scada.site import Site
 
 WITH_TAGS: Final = ("transformers", "concentrators", "modules", "load_groups", "balance_groups")
-RESERVED: Final = {"Dispatch": "the desk's own tags", "Alarms": "the alarms' own tags", "Outages": "the outages' own tags"}
+RESERVED: Final = {
+    "Dispatch": "the desk's own tags", "Alarms": "the alarms' own tags",
+    "Outages": "the outages' own tags", "Firmware": "the tags of the firmware campaigns",
+}
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
 # Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, and a
 # concentrator's collection and network.

@@ -51,6 +51,7 @@ class Field:
             self._advance(round(due * NS))
             for one in self.concentrators:
                 one.control.run(due)
+                one.firmware.run(due)
             if due >= self._sense_at:
                 self._sense()
         self._advance(to)
@@ -79,7 +80,8 @@ class Field:
 
     def _next_due(self) -> float:
         switching = (due for one in self.concentrators if (due := one.control.next_due) is not None)
-        return min([self._sense_at, *switching])
+        updating = (due for one in self.concentrators if (due := one.firmware.next_due) is not None)
+        return min([self._sense_at, *switching, *updating])
 
     def _advance(self, to: int) -> None:
         self.world.advance(to)

@@ -23,6 +23,7 @@ APART: Final = {
     "registry/names.py": "files checked before anything runs", "drivers/dmesh/messages/": "faults of frames, for the log",
     "drivers/modbus/template.py": "files checked before anything runs",
     "drivers/dmesh/keyring.py": "the terminal",
+    "drivers/dmesh/updates.py": "firmware: no page shows it yet", "firmware/": "no page shows it yet",
     "drivers/dmesh/event_cursors.py": "the terminal at the start, and the log",
     "drivers/dmesh/archive.py": "quarantine and log", "historian/admission.py": "quarantine and log",
     "historian/segment.py": "quarantine and log", "historian/lines.py": "line protocol",

@@ -139,6 +139,10 @@ class Collector:
     def under_way(self) -> int:
         return len(self._asked)
 
+    def reading(self, link_id: int) -> bool:
+        """Whether hours of this concentrator's modules are being fetched by radio."""
+        return link_id in self._asked
+
     # ------------------------------------------------------------------ the picture from the disk
     async def _rebuild(self) -> None:
         """Newest day first; what comes meanwhile is entered beside it."""

@@ -45,6 +45,7 @@ from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.tls import Files, TlsProtocol, context, valid_until
 from scada.drivers.dmesh.transport import Connection
 from scada.drivers.dmesh.turns import Port, SerialLine
+from scada.drivers.dmesh.updates import Updates
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import IntervalBlock, Mark
@@ -109,6 +110,11 @@ class DmeshService:
         )
         if self.collector:
             self._around = attrs.evolve(self._around, durable=self.collector.durable, answered=self.collector.heard)
+        collector = self.collector
+        self.updates = Updates(
+            self._stations, collector.reading if collector else lambda link_id: False, self._name, self.on_link
+        )
+        self._around = attrs.evolve(self._around, tell_firmware=self.updates.heard)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = self._repeated = 0

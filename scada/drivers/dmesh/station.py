@@ -23,6 +23,8 @@ from scada.drivers.dmesh.messages import (
     Event,
     EventAck,
     Events,
+    FwMissing,
+    FwStatus,
     GetTopology,
     LinkStat,
     LinkStats,
@@ -88,6 +90,7 @@ class Surroundings:
     tell_mesh: Callable[[int], None]
     durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
     answered: Callable[[int, Packet], None] = lambda link_id, packet: None
+    tell_firmware: "Callable[[Station, FwMissing | FwStatus], Coroutine[Any, Any, None]] | None" = None
 
 
 class Station:
@@ -175,6 +178,8 @@ class Station:
                 self.mesh.take_stats(stats)
                 self._around.tell_stats(self.mesh, stats.nodes)
                 self._around.tell_mesh(self.link.link_id)
+            case FwMissing() | FwStatus() as news if self._around.tell_firmware:
+                self._go(self._around.tell_firmware(self, news))
             case _:
                 self._unexpected(packet)
 

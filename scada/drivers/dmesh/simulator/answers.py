@@ -11,6 +11,11 @@ from scada.drivers.dmesh.messages import (
     CommandCancel,
     CommandStatus,
     Error,
+    FwActivate,
+    FwBlock,
+    FwOffer,
+    FwVerify,
+    GetFwStatus,
     GetInfo,
     GetModules,
     GetTopology,
@@ -62,6 +67,8 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             return (_result(state.control.cancel(command_id)),)
         case CommandStatus(command_id=command_id):
             return (_result(Code.UNKNOWN if state.control.known(command_id) is None else Code.OK),)
+        case FwOffer() | FwBlock() | FwVerify() | FwActivate() | GetFwStatus():
+            return state.firmware.handle(message, now)
         case Pong() | Result() | Error():
             pass
         case _:

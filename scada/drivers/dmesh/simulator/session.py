@@ -55,7 +55,7 @@ EVENTS_A_MESSAGE: Final = 32
 TRIES: Final = 3                                # of a request on a serial line
 CAPABILITIES: Final = (
     Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
-    | Capability.READ_NOW
+    | Capability.READ_NOW | Capability.FIRMWARE
 )
 
 
@@ -282,6 +282,9 @@ class ConcentratorSession(Listener):
 
     def sensed(self, samples: tuple[Sample, ...]) -> None:
         self._send(Samples(0, samples))
+
+    def told(self, message: Message) -> None:
+        self._send(message)
 
     def reported(self, report: CommandReport) -> None:
         """A report on the way is told once; the final one is owed until the server has answered it."""

@@ -14,6 +14,7 @@ from scada.drivers.dmesh.messages import (
     Event,
     LinkStat,
     LinkStats,
+    Message,
     ModuleEntry,
     ReadResult,
     Sample,
@@ -24,6 +25,7 @@ from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.fate import Fate
+from scada.drivers.dmesh.simulator.firmware import Firmware
 from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
@@ -145,6 +147,10 @@ class ConcentratorState(Fate):
             lambda *when: self.control.at(*when),           # another one after a restart
             self._read,
             max_frame - WRAPPING,
+        )
+        self.firmware = Firmware(
+            (module.index for module in modules), self.mesh, np.random.default_rng([seed, link_id, 3]),
+            lambda: {module.index for module in self.modules}, self.is_reachable, self._tell,
         )
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
@@ -336,6 +342,11 @@ class ConcentratorState(Fate):
         del self.events[:-EVENTS_KEPT]
         if self.listener is not None:
             self.listener.events_added()
+
+    def _tell(self, message: Message) -> None:
+        """News that are lost without a session: the server asks when it is back."""
+        if self.listener is not None:
+            self.listener.told(message)
 
     def has_module(self, eui: int) -> bool:
         return any(module.eui == eui for module in self.modules)

@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from scada.drivers.dmesh.messages import CommandReport, ReadResult, Sample
+from scada.drivers.dmesh.messages import CommandReport, Message, ReadResult, Sample
 from scada.drivers.dmesh.simulator.actuator import Actuator
 
 WRAPPING: Final = 160                       # bytes of a frame that are not the block
@@ -40,3 +40,5 @@ class Listener:
     def reported(self, report: CommandReport) -> None: ...
 
     def read(self, result: ReadResult) -> None: ...
+
+    def told(self, message: Message) -> None: ...

@@ -1,0 +1,246 @@
+"""Trusted keys, images, what devices run, and campaigns, in SQLite: written before anything of it is sent.
+
+The command line imports and trusts here too, beside a running server. All methods block; any thread may call them.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from scada.errors import StorageError
+from scada.firmware.campaign import Campaign, Member, Progress
+from scada.firmware.trust import TrustedKey
+from scada.rollout import CampaignRequest, CampaignState, DeviceReport, Image, UpdateState
+
+FILE: Final = "firmware.sqlite"
+VERSION: Final = 1
+KEPT: Final = 100                       # campaigns read back at start; the file keeps all
+BUSY_S: Final = 10.0                    # wait for the command line, or for the server
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS trusted (
+    key BLOB PRIMARY KEY, vendor TEXT NOT NULL, added INTEGER NOT NULL, "by" TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS image (
+    id BLOB PRIMARY KEY, manifest BLOB NOT NULL, signature BLOB NOT NULL, imported INTEGER NOT NULL, "by" TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS content (id BLOB PRIMARY KEY REFERENCES image (id), bytes BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS device (
+    eui TEXT PRIMARY KEY, running TEXT NOT NULL, hardware TEXT NOT NULL, rollback INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS campaign (
+    number INTEGER PRIMARY KEY, image BLOB NOT NULL REFERENCES image (id), request TEXT NOT NULL, drafter TEXT NOT NULL,
+    made INTEGER NOT NULL, left_out TEXT NOT NULL, state TEXT NOT NULL, stage INTEGER NOT NULL, approver TEXT NOT NULL,
+    began INTEGER NOT NULL, soak_ends INTEGER NOT NULL, forgiven INTEGER NOT NULL, why TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS member (
+    campaign INTEGER NOT NULL REFERENCES campaign (number), eui TEXT NOT NULL, place INTEGER NOT NULL, device TEXT NOT NULL,
+    concentrator TEXT NOT NULL, link_id INTEGER NOT NULL, stage INTEGER NOT NULL,
+    state INTEGER NOT NULL, reason TEXT NOT NULL, missing INTEGER NOT NULL, changed INTEGER NOT NULL,
+    PRIMARY KEY (campaign, eui)
+) WITHOUT ROWID;
+"""
+COURSE: Final = ("state", "stage", "approver", "began", "soak_ends", "forgiven", "why")     # what changes of a campaign
+
+
+@attrs.frozen
+class Package:
+    """An image as it came from its maker; `content` is read only where it is needed."""
+
+    id: bytes
+    manifest: bytes
+    signature: bytes
+    imported: int                       # ns, real time
+    by: str
+
+
+@attrs.frozen
+class Course:
+    """The changing part of a campaign, copied in the reactor's thread for the thread that writes it."""
+
+    number: int
+    values: tuple[Any, ...]
+    members: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, campaign: Campaign, euis: Iterable[int]) -> "Course":
+        values = tuple(getattr(campaign, name) for name in COURSE)
+        rows = []
+        for eui in euis:
+            one = campaign.progress[eui]
+            rows.append((int(one.state), one.reason, one.missing, one.changed, campaign.number, _hex(eui)))
+        return cls(campaign.number, values, tuple(rows))
+
+
+class FirmwareStore:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Raises `StorageError`."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(self._path, BUSY_S, check_same_thread=False, isolation_level=None)
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute("PRAGMA foreign_keys=ON")
+            found = database.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, VERSION):
+                raise StorageError(f"{self._path} was written by another version (tables {found}, expected {VERSION})")
+            database.executescript(SCHEMA)
+            database.execute(f"PRAGMA user_version={VERSION}")
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(f"{self._path} could not be opened: {error}") from None
+        self._database = database
+
+    def close(self) -> None:
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    # ----------------------------------------------------------------------- trust
+    def trust(self, key: TrustedKey) -> bool:
+        """False where it is trusted already."""
+        with self._transaction() as database:
+            done = database.execute(
+                'INSERT OR IGNORE INTO trusted (key, vendor, added, "by") VALUES (?, ?, ?, ?)',
+                (key.key, key.vendor, key.added, key.by),
+            )
+            return done.rowcount == 1
+
+    def distrust(self, key: bytes) -> bool:
+        """False where it was not trusted."""
+        with self._transaction() as database:
+            return database.execute("DELETE FROM trusted WHERE key = ?", (key,)).rowcount == 1
+
+    def trusted(self) -> tuple[TrustedKey, ...]:
+        with self._transaction() as database:
+            rows = database.execute('SELECT vendor, key, added, "by" FROM trusted ORDER BY vendor, added').fetchall()
+            return tuple(TrustedKey(*row) for row in rows)
+
+    # ---------------------------------------------------------------------- images
+    def add_image(self, package: Package, content: bytes) -> bool:
+        """False where it is here already."""
+        with self._transaction() as database:
+            done = database.execute(
+                'INSERT OR IGNORE INTO image (id, manifest, signature, imported, "by") VALUES (?, ?, ?, ?, ?)',
+                (package.id, package.manifest, package.signature, package.imported, package.by),
+            )
+            if done.rowcount == 1:
+                database.execute("INSERT INTO content VALUES (?, ?)", (package.id, content))
+            return done.rowcount == 1
+
+    def packages(self) -> tuple[Package, ...]:
+        """Newest first."""
+        with self._transaction() as database:
+            rows = database.execute('SELECT id, manifest, signature, imported, "by" FROM image ORDER BY imported DESC')
+            return tuple(Package(*row) for row in rows.fetchall())
+
+    def content(self, image: bytes) -> bytes:
+        with self._transaction() as database:
+            row = database.execute("SELECT bytes FROM content WHERE id = ?", (image,)).fetchone()
+            if row is None:
+                raise StorageError(f"{self._path} holds no image {image.hex()}")
+            return bytes(row[0])
+
+    # --------------------------------------------------------------------- devices
+    def note_devices(self, reports: Iterable[DeviceReport]) -> None:
+        rows = [(_hex(one.eui), one.running, one.hardware, one.rollback) for one in reports]
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?)", rows)
+
+    def devices(self) -> dict[int, tuple[str, str, int]]:
+        """EUI → (running version, hardware class, highest anti-rollback number)."""
+        with self._transaction() as database:
+            rows = database.execute("SELECT eui, running, hardware, rollback FROM device").fetchall()
+            return {int(eui, 16): (running, hardware, rollback) for eui, running, hardware, rollback in rows}
+
+    # ------------------------------------------------------------------- campaigns
+    def add_campaign(self, campaign: Campaign) -> None:
+        with self._transaction() as database:
+            request = json.dumps(attrs.asdict(campaign.request), ensure_ascii=False)
+            fixed = (
+                campaign.number, campaign.image.id, request, campaign.drafter, campaign.made,
+                json.dumps(campaign.left_out, ensure_ascii=False),
+            )
+            columns = ("number", "image", "request", "drafter", "made", "left_out", *COURSE)
+            database.execute(
+                f"INSERT INTO campaign ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                (*fixed, *(getattr(campaign, name) for name in COURSE)),
+            )
+            database.executemany(
+                "INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)",
+                [
+                    (
+                        campaign.number, _hex(one.eui), place, one.device, one.concentrator, one.link_id, one.stage,
+                        campaign.made,
+                    )
+                    for place, one in enumerate(campaign.members.values())
+                ],
+            )
+
+    def save(self, course: Course) -> None:
+        with self._transaction() as database:
+            database.execute(
+                f"UPDATE campaign SET {', '.join(f'{name} = ?' for name in COURSE)} WHERE number = ?",
+                (*course.values, course.number),
+            )
+            database.executemany(
+                "UPDATE member SET state = ?, reason = ?, missing = ?, changed = ? WHERE campaign = ? AND eui = ?",
+                course.members,
+            )
+
+    def campaigns(self, images: dict[bytes, Image]) -> list[Campaign]:
+        """Oldest first: the newest ones, and every one that is not over."""
+        with self._transaction() as database:
+            columns = ("number", "image", "request", "drafter", "made", "left_out", *COURSE)
+            rows = database.execute(
+                f"SELECT {', '.join(columns)} FROM campaign WHERE state NOT IN (?, ?)"
+                " OR number IN (SELECT number FROM campaign ORDER BY number DESC LIMIT ?) ORDER BY number",
+                (CampaignState.DONE, CampaignState.ABORTED, KEPT),
+            ).fetchall()
+            return [self._campaign(database, dict(zip(columns, row, strict=True)), images) for row in rows]
+
+    def _campaign(self, database: sqlite3.Connection, row: dict[str, Any], images: dict[bytes, Image]) -> Campaign:
+        members, progress = {}, {}
+        for eui_, device, concentrator, link_id, stage, state, reason, missing, changed in database.execute(
+            "SELECT eui, device, concentrator, link_id, stage, state, reason, missing, changed FROM member"
+            " WHERE campaign = ? ORDER BY place", (row["number"],),
+        ):
+            eui = int(eui_, 16)
+            members[eui] = Member(eui, device, concentrator, link_id, stage)
+            progress[eui] = Progress(UpdateState(state), reason, missing, changed)
+        request = json.loads(row["request"])
+        request |= {name: tuple(request[name]) for name in ("concentrators", "groups")}
+        return Campaign(
+            row["number"], images[row["image"]], CampaignRequest(**request), row["drafter"], row["made"], members, progress,
+            tuple(json.loads(row["left_out"])), CampaignState(row["state"]), *(row[name] for name in COURSE[1:]),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._database is None:
+                raise StorageError(f"{self._path} is closed")
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield self._database
+                self._database.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise StorageError(f"{self._path} could not be written: {error}") from None
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+
+def _hex(eui: int) -> str:
+    """EUIs as text: SQLite's integers are signed."""
+    return f"{eui:016x}"
