@@ -91,7 +91,8 @@ class Server:
         )
         desk = await run(
             CommandDesk(
-                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch")
+                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
+                historian.live,
             )
         )
         # The field comes in only now: whoever hears of it is already listening.

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
-from scada.commands import GroupOrder, MemberReport
+from scada.commands import GroupOrder, MemberReport, RetryOrder
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
@@ -119,6 +119,10 @@ class DmeshService:
     def send(self, order: GroupOrder) -> "Deferred[None]":
         station = self._stations.get(order.link_id)
         return station.groups.send(order) if station else fail(self._down(order.link_id))
+
+    def retry(self, order: RetryOrder) -> "Deferred[bool]":
+        station = self._stations.get(order.link_id)
+        return station.groups.retry(order) if station else fail(self._down(order.link_id))
 
     def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
         station = self._stations.get(link_id)
