@@ -70,6 +70,19 @@ def command(one: CommandStatus, *, members: bool = True) -> dict[str, Any]:
         "monitor_only": one.monitor_only, "reason": one.reason, "total": len(one.members),
         "counts": {state.name.lower(): n for state in MemberState if (n := one.count(state))},
     }
+    if one.confirmation is not None:
+        shed, uncertainty = one.measured_w
+        found["confirmation"] = one.confirmation.value
+        found["shed_w"], found["shed_uncertainty_w"] = finite(shed), finite(uncertainty)
+        found["effects"] = [
+            {
+                "transformer": seen.transformer, "state": seen.state.value, "shed_w": finite(seen.shed_w),
+                "uncertainty_w": finite(seen.uncertainty_w), "expected_w": finite(seen.expected_w),
+                "before_w": finite(seen.before_w), "after_w": finite(seen.after_w), "at_ms": milliseconds(seen.at),
+                "reason": seen.reason,
+            }
+            for seen in one.effects
+        ]
     if members:
         found["members"] = [
             {

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask_babel import lazy_gettext as _l
 
-from scada.commands import Action, CommandState, LoadClass, MemberState, Role
+from scada.commands import Action, CommandState, EffectState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority
@@ -69,6 +69,10 @@ MEMBER_SYMBOL: Final = {
     MemberState.SELECTED: "○", MemberState.SENT: "→", MemberState.ACCEPTED: "◔", MemberState.RECEIVED: "◑",
     MemberState.EXECUTED: "●", MemberState.REFUSED: "✖", MemberState.NO_ANSWER: "?", MemberState.NOT_SENT: "⊘",
     MemberState.RESTORED: "✓",
+}
+EFFECT_STATE: Final[dict[EffectState, Any]] = {
+    EffectState.CONFIRMED: _l("confirmed"), EffectState.NOT_CONFIRMED: _l("not confirmed"),
+    EffectState.CANNOT_TELL: _l("cannot be told"),
 }
 COMMAND_STATE: Final[dict[CommandState, Any]] = {
     CommandState.SENDING: _l("sending"), CommandState.COLLECTING: _l("results come in"),

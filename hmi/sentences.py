@@ -54,6 +54,15 @@ SENTENCES: Final = (
     _l("expired before it could leave"),
     _l("restored by %(who)s"),
     _l("never reached the concentrator"),
+    _l("repeats to this module: %(n)s"),
+    # what the transformer showed
+    _l("the transformer has no meter"),
+    _l("too few measurements"),
+    _l("too few measurements before the command"),
+    _l("off for too short a time to measure"),
+    _l("no load has executed the command"),
+    _l("another command at the same transformer at the same time"),
+    _l("the expected effect is smaller than what the load does by itself"),
     # commands
     _l("executed by %(who)s already"),
     _l("selected by %(who)s; only %(whose)s may execute it"),
@@ -304,6 +313,7 @@ MEMBER: Final = (                       # results of single modules: these arriv
     "expired before it could leave",
     "restored by %(who)s",
     "never reached the concentrator",
+    "repeats to this module: %(n)s",
     "server restarted while sending; the concentrator is asked",
     "no result reported",
     "the concentrator has started anew and does not remember it",

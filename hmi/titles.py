@@ -39,6 +39,8 @@ TITLES: Final = (
     _l("Members that executed the last shed"),
     _l("Members that refused the last shed"),
     _l("Members without an answer to the last shed"),
+    _l("Power the last shed took off, as measured"),
+    _l("Uncertainty of that power"),
     _l("Longest turn of the main loop in the last second"),
     _l("Processor time of that turn"),
     _l("Turns over %(limit)s ms since start"),

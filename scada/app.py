@@ -105,7 +105,8 @@ class Server:
         )
         desk = await run(
             CommandDesk(
-                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch")
+                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
+                historian.live,
             )
         )
         network = await run(

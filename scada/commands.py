@@ -1,5 +1,6 @@
 """Commands to the field: who, what, until when; and what became of it, member by member."""
 
+import math
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -143,6 +144,16 @@ class GroupOrder:
 
 
 @attrs.frozen
+class RetryOrder:
+    """The same command once more, for those members of one concentrator who are silent."""
+
+    command_id: bytes
+    link_id: int
+    not_after: int                      # s since 1970, site time; that of the command
+    members: tuple[tuple[int, int], ...]    # (subnet index, EUI)
+
+
+@attrs.frozen
 class MemberReport:
     """One step of one member, as the field reported it."""
 
@@ -162,6 +173,29 @@ class MemberResult:
     changed: int                        # ns, site time
 
 
+class EffectState(StrEnum):
+    """The third acknowledgement: what the transformer's meter says of a shed."""
+
+    CONFIRMED = "confirmed"             # the load fell, beyond what it does by itself
+    NOT_CONFIRMED = "not_confirmed"     # the fall that was expected would have been seen, and was not
+    CANNOT_TELL = "cannot_tell"
+
+
+@attrs.frozen
+class Effect:
+    """What one transformer's meter showed of a command. Powers in W; NaN where nothing could be measured."""
+
+    transformer: str
+    state: EffectState
+    shed_w: float
+    uncertainty_w: float                # half-width, about 95 %
+    expected_w: float                   # rated power of the loads that had executed: a load may have been idle
+    before_w: float
+    after_w: float
+    at: int                             # ns, site time: end of the window that was measured
+    reason: str = ""                    # why it cannot be told
+
+
 @attrs.frozen
 class CommandStatus:
     """A command as the desk knows it now; replaced as a whole when anything changes."""
@@ -179,6 +213,22 @@ class CommandStatus:
     monitor_only: bool
     reason: str
     members: tuple[MemberResult, ...]
+    effects: tuple[Effect, ...] = ()    # by transformer; empty until measured
 
     def count(self, state: MemberState) -> int:
         return sum(result.state is state for result in self.members)
+
+    @property
+    def confirmation(self) -> EffectState | None:
+        """Of the whole command: what is seen nowhere is not seen; None = not measured yet."""
+        states = {effect.state for effect in self.effects}
+        wanted = (EffectState.NOT_CONFIRMED, EffectState.CONFIRMED, EffectState.CANNOT_TELL)
+        return next((state for state in wanted if state in states), None)
+
+    @property
+    def measured_w(self) -> tuple[float, float]:
+        """Power shed and its uncertainty, over the transformers where it could be measured; NaN if nowhere. [W]"""
+        seen = [effect for effect in self.effects if effect.state is not EffectState.CANNOT_TELL]
+        if not seen:
+            return math.nan, math.nan
+        return sum(one.shed_w for one in seen), math.hypot(*(one.uncertainty_w for one in seen))

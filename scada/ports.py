@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
-from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Role, Selection, ShedRequest
+from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.errors import Problem
 from scada.events import DeviceEvent
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
@@ -246,6 +246,12 @@ class FieldGateway(Protocol):
         """Ask a concentrator what became of a command; True if it knows it (reports follow), False if it never came.
 
         Fails with `LinkError` while the link is down: ask again when it is up.
+        """
+
+    def retry(self, order: RetryOrder) -> "Deferred[bool]":
+        """Have a command that the concentrator holds repeated to its silent members; False if it does not know it.
+
+        Fails with `LinkError` or `CommandRejected`; then nothing is known to have been said again.
         """
 
     def link_up(self, link_id: int) -> bool:

@@ -221,6 +221,11 @@ class DispatchSettings(Section):
     )
     restore_jitter_s: int = Field(60, ge=0, description="Members come back spread over this long, inside off_for.")
     repeat: int = Field(3, ge=1, le=5, description="Times the concentrator repeats the broadcast.")
+    collect_seconds: int = Field(
+        120, ge=30, description="Site time answers to the broadcast are collected before the silent members are told again."
+    )
+    retry_seconds: int = Field(60, ge=15, description="Site time between two retries to the same silent members.")
+    journal_days: int = Field(730, ge=7, description="Days for which finished commands stay in the command journal.")
 
 
 class FirmwareSettings(Section):

@@ -50,6 +50,9 @@ EDGES = {
     "scada/dr_dispatch/journal.py": "SQLite",
     "scada/dr_dispatch/news.py": "logs a listener's bug",
     "scada/dr_dispatch/pursuit.py": "the gateway's Deferreds",
+    "scada/dr_dispatch/confirming.py": "reads the history in a thread",
+    "scada/dr_dispatch/pace.py": "waits for the loop's next turn",
+    "scada/dr_dispatch/retrier.py": "the journal's Deferreds",
     "scada/dr_dispatch/sender.py": "the gateway's Deferreds",
     "scada/dr_dispatch/trail.py": "the audit's Deferreds",
     # reading on demand

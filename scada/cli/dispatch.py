@@ -163,5 +163,16 @@ def show_command(command: dict[str, Any]) -> None:
         ("module", "load", "state", "reason"),
         [(m["device"], m["title"], m["state"], m["reason"]) for m in command["members"]],
     )
+    for seen in command.get("effects", ()):
+        click.echo(measured(seen))
     if command["monitor_only"]:
         click.echo("MONITOR ONLY: nothing was sent to the field")
+
+
+def measured(seen: dict[str, Any]) -> str:
+    """What one transformer's meter showed, as a line."""
+    said = f"{seen['transformer']}: {seen['state'].replace('_', ' ').upper()}"
+    if seen["shed_w"] is not None:
+        shed, uncertainty, rated = (seen[name] / 1000 for name in ("shed_w", "uncertainty_w", "expected_w"))
+        said += f", {shed:.1f} ± {uncertainty:.1f} kW shed of {rated:.1f} kW rated"
+    return f"{said} ({seen['reason']})" if seen["reason"] else said

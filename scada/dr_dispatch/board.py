@@ -12,6 +12,7 @@ from scada.dr_dispatch import planner
 from scada.dr_dispatch.book import Book
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.status import status_of
 from scada.ports import TagSink
 from scada.site import Directory, LoadGroup
 from scada.tags import Batch, Device, Quality, TagDef
@@ -33,6 +34,8 @@ GROUP_TAGS: Final = (
     TagDef("last_executed", title="Members that executed the last shed", digits=0),
     TagDef("last_refused", title="Members that refused the last shed", digits=0),
     TagDef("last_no_answer", title="Members without an answer to the last shed", digits=0),
+    TagDef("last_shed_w", unit="W", title="Power the last shed took off, as measured", digits=0),
+    TagDef("last_shed_uncertainty_w", unit="W", title="Uncertainty of that power", digits=0),
 )
 
 
@@ -101,10 +104,11 @@ def group_values(
     """
     states = [progress.state for progress in last.members] if last else []
     executed = sum(state in (MemberState.EXECUTED, MemberState.RESTORED) for state in states)
-    results = (executed, states.count(MemberState.REFUSED), states.count(MemberState.NO_ANSWER))
+    answers = (executed, states.count(MemberState.REFUSED), states.count(MemberState.NO_ANSWER))
+    results = (*(answers if last else (np.nan,) * 3), *(status_of(last).measured_w if last else (np.nan,) * 2))
     able = np.array(eligible, dtype=bool)
     power = np.array(rated_w, dtype=np.float64)[able].sum()
-    return np.array([len(rated_w), able.sum(), len(off), power, *(results if last else (np.nan,) * 3)], dtype=np.float64)
+    return np.array([len(rated_w), able.sum(), len(off), power, *results], dtype=np.float64)
 
 
 def last_shed(commands: Sequence[Command], group: str) -> Command | None:

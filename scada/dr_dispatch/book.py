@@ -72,6 +72,23 @@ class Book:
         self._remember(command)
         self.write()                                        # what came while the disk was ours
 
+    async def keep(self, identity: bytes) -> None:
+        """Make a command durable as it is now, before going on. Raises `StorageError`."""
+        try:
+            await self._disk.run(lambda: self._in_thread(partial(self._journal.save, self._commands[identity])))
+        except StorageError as error:
+            self._dirty[identity] = None
+            self._failed(error)
+            raise
+        self.trouble = ""
+        self.write()
+
+    async def prune(self, before: int) -> int:
+        """Delete a few commands from disk that are over and older than a time [ns]. Raises `StorageError`."""
+        gone = await self._disk.run(self._in_thread, partial(self._journal.prune, before))
+        self.write()
+        return gone
+
     async def of_selection(self, selection: str) -> Command | None:
         """The command a selection has become, however long ago."""
         identity = self._of_selection.get(selection)

@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from scada.commands import Action, CommandState, LoadClass, Member, MemberState, Origin
+from scada.commands import Action, CommandState, Effect, LoadClass, Member, MemberState, Origin
 
 TERMINAL: Final = frozenset({CommandState.CLOSED, CommandState.FAILED})
 
@@ -19,6 +19,8 @@ class Progress:
     changed: int = 0                    # ns, site time
     executed: int = 0                   # ns, site time its load went off; 0 = nobody said so
     manual: bool = False                # the load must be switched on by hand
+    tries: int = 0                      # times the concentrator was asked to repeat it to this member
+    tried: int = 0                      # ns, site time of the last of them
     boot: int = 0                       # the concentrator's start when the command was made; 0 = it was not connected
 
 
@@ -46,6 +48,7 @@ class Command:
     state: CommandState
     members: tuple[Progress, ...]
     restores: bytes = b""               # the shed that this restore ends
+    effects: tuple[Effect, ...] = ()    # what the transformers' meters showed, once measured
 
     @property
     def live(self) -> bool:

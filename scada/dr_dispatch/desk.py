@@ -19,21 +19,24 @@ from scada.commands import Actor, CommandStatus, Selection, ShedRequest
 from scada.dr_dispatch import guards, lifecycle
 from scada.dr_dispatch.board import Board
 from scada.dr_dispatch.book import Book, Reactor
+from scada.dr_dispatch.confirming import Confirming
 from scada.dr_dispatch.course import Course
 from scada.dr_dispatch.images import Images
 from scada.dr_dispatch.news import News
 from scada.dr_dispatch.procedure import Procedure
 from scada.dr_dispatch.pursuit import Counters, Pursuit
+from scada.dr_dispatch.retrier import Retrier
 from scada.dr_dispatch.sender import Sender
 from scada.dr_dispatch.status import status_of
 from scada.dr_dispatch.trail import Trail
 from scada.errors import StartError, StorageError
-from scada.ports import Audit, FieldGateway, Health, Registry, TagSink, TagSource, Unsubscribe
+from scada.ports import Audit, FieldGateway, Health, LiveReader, Registry, TagSink, TagSource, Unsubscribe
 from scada.settings import DispatchSettings
 from scada.site import Directory
 from scada.timers import cancel
 
 REMEMBERED_S: Final = 24 * 3600         # site time for which finished commands are kept in memory, beyond the limits
+PRUNE_S: Final = 3600.0                 # real time between two looks for commands too old for the journal
 TICK_S: Final = 5.0                     # real time: tags are refreshed and open questions asked again
 
 
@@ -52,10 +55,12 @@ class CommandDesk:
         data_dir: Path,
         pool: ThreadPool,
         sink: TagSink,
+        live: LiveReader | None = None,
     ) -> None:
         self._settings, self._registry, self._gateway = settings, registry, gateway
         self._clock, self._reactor = clock, reactor
         self._running = False
+        self._pruned = -PRUNE_S                             # real, monotonic [s]
         self._door = DeferredLock()                         # one command goes through at a time
         self._barred: set[str] = set()                      # groups that a member bars for ever
         self._unsubscribe: list[Unsubscribe] = []
@@ -67,8 +72,10 @@ class CommandDesk:
         self._news = News(book, reactor, self._is_running, self._show)
         trail = Trail(audit, counters, self._is_running)
         self._course = course = Course(book, clock, reactor, self._is_running, self._news.changed, trail.ended)
-        self._pursuit = Pursuit(book, gateway, course.change, counters)
-        sender = Sender(settings, gateway, clock, book, course, self._pursuit, counters, self._is_running)
+        self._pursuit = pursuit = Pursuit(book, gateway, course.change, counters, reactor)
+        sender = Sender(settings, gateway, clock, book, course, pursuit, counters, self._is_running, reactor)
+        self._retrier = Retrier(settings, clock, book, self._images, course, pursuit, sender, self._is_running)
+        self._confirming = Confirming(live, bus, clock, book, self._images, course, reactor, pool, self._is_running)
         self._procedure = Procedure(settings, clock, book, self._images, trail, course, sender, counters)
 
     # ------------------------------------------------------------------- service
@@ -96,6 +103,7 @@ class CommandDesk:
         self._tick()
 
     def stop(self) -> "Deferred[None]":
+        self._pursuit.take_all()
         self._running = False
         for unsubscribe in self._unsubscribe:
             unsubscribe()
@@ -155,10 +163,27 @@ class CommandDesk:
         self._procedure.forget_expired()
         self._book.forget(self._clock.now() - self._kept())
         self._book.write()
+        self._retrier.look()                # before asking: the answers to questions come first
         self._pursuit.ask()
         self._course.wake()
+        self._confirming.look()
+        self._prune()
         self._news.announce()
         self._ticker = self._reactor.callLater(TICK_S, self._tick)
+
+    def _prune(self) -> None:
+        """Delete what is too old from disk, a little at a time; what is left over goes at the next tick."""
+        now = self._clock.monotonic()
+        if now - self._pruned < PRUNE_S:
+            return
+        self._pruned = now
+        pruning = Deferred.fromCoroutine(self._book.prune(self._clock.now() - self._settings.journal_days * 86400 * NS))
+        pruning.addCallbacks(self._pruned_some, lambda _: None)     # a disk that fails says so when something is written
+
+    def _pruned_some(self, gone: int) -> None:
+        self.counters.pruned += gone
+        if gone:
+            self._pruned = -PRUNE_S                         # there may be more
 
     def _link_changed(self, link_id: int, up: bool) -> None:
         self._pursuit.link_changed(link_id, up)

@@ -4,6 +4,7 @@ SQLite with synchronous=FULL; called in worker threads only, one call at a time.
 for ever: the database says so too (a unique column), not only the desk.
 """
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from typing import Any, Final
 
 import attrs
 
-from scada.commands import Action, CommandState, LoadClass, Member, MemberState, Origin
+from scada.commands import Action, CommandState, Effect, EffectState, LoadClass, Member, MemberState, Origin
 from scada.dr_dispatch.command import Command, Progress
 from scada.errors import StartError, StorageError
 
-VERSION: Final = 1
+VERSION: Final = 2
+PRUNED_AT_ONCE: Final = 50              # commands deleted in one transaction: others wait for the disk too
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS command (
     id BLOB PRIMARY KEY, selection TEXT NOT NULL UNIQUE, action INTEGER NOT NULL, "group" TEXT NOT NULL,
@@ -32,12 +34,23 @@ CREATE TABLE IF NOT EXISTS member (
     device TEXT NOT NULL, concentrator TEXT NOT NULL, link_id INTEGER NOT NULL, "index" INTEGER NOT NULL,
     title TEXT NOT NULL, load_class INTEGER NOT NULL, rated_w REAL NOT NULL, obstacle TEXT NOT NULL,
     state INTEGER NOT NULL, reason TEXT NOT NULL, changed INTEGER NOT NULL, executed INTEGER NOT NULL,
-    manual INTEGER NOT NULL, boot INTEGER NOT NULL, PRIMARY KEY (command, eui)
+    manual INTEGER NOT NULL, boot INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, tried INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (command, eui)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS effect (
+    command BLOB NOT NULL REFERENCES command (id), transformer TEXT NOT NULL, state TEXT NOT NULL, shed_w REAL,
+    uncertainty_w REAL, expected_w REAL, before_w REAL, after_w REAL, at INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (command, transformer)
 ) WITHOUT ROWID;
 """
-COMMAND_COLUMNS: Final = tuple(field.name for field in attrs.fields(Command) if field.name != "members")
+MIGRATION_2: Final = """
+ALTER TABLE member ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;
+"""
+COMMAND_COLUMNS: Final = tuple(field.name for field in attrs.fields(Command) if field.name not in ("members", "effects"))
 MEMBER_COLUMNS: Final = tuple(field.name for field in attrs.fields(Member))
 PROGRESS_COLUMNS: Final = tuple(field.name for field in attrs.fields(Progress) if field.name != "member")
+EFFECT_COLUMNS: Final = tuple(field.name for field in attrs.fields(Effect))
 
 
 class Journal:
@@ -56,10 +69,10 @@ class Journal:
             database.execute("PRAGMA synchronous=FULL")
             database.execute("PRAGMA foreign_keys=ON")
             version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
+            if version not in (0, 1, VERSION):
                 raise StartError("dispatch", f"{self._path} was written by another version ({version})", "use that version")
-            database.executescript(SCHEMA)
-            database.execute(f"PRAGMA user_version={VERSION}")
+            steps = MIGRATION_2 if version == 1 else ""
+            database.executescript(f"BEGIN; {SCHEMA} {steps} PRAGMA user_version={VERSION}; COMMIT;")
         except (OSError, sqlite3.Error) as error:
             remedy = "check the disk and its rights"
             raise StartError("dispatch", f"{self._path} cannot be opened: {error}", remedy) from None
@@ -88,9 +101,31 @@ class Journal:
             database.executemany(
                 f"INSERT INTO member ({_names(columns)}) VALUES ({_marks(len(columns))}) ON CONFLICT (command, eui) DO"
                 " UPDATE SET state = excluded.state, reason = excluded.reason, changed = excluded.changed,"
-                " executed = excluded.executed",
+                " executed = excluded.executed, tries = excluded.tries, tried = excluded.tried",
                 members,
             )
+            database.executemany(
+                f"INSERT OR REPLACE INTO effect (command, {_names(EFFECT_COLUMNS)})"
+                f" VALUES ({_marks(1 + len(EFFECT_COLUMNS))})",
+                [(command.id, *_row(one, EFFECT_COLUMNS)) for one in command.effects],  # SQLite keeps NaN as NULL
+            )
+
+    def prune(self, before: int) -> int:
+        """Delete a few commands that are over and were made before a time [ns]; how many went.
+
+        What is live stays, and so does a shed whose restore is live: its members are still followed.
+        """
+        over = (CommandState.CLOSED, CommandState.FAILED)
+        with self._transaction() as database:
+            old = database.execute(
+                "SELECT id FROM command WHERE made < ? AND state IN (?, ?) AND id NOT IN"
+                " (SELECT restores FROM command WHERE state NOT IN (?, ?)) ORDER BY made LIMIT ?",
+                (before, *over, *over, PRUNED_AT_ONCE),
+            ).fetchall()
+            for table in ("effect", "member"):
+                database.executemany(f"DELETE FROM {table} WHERE command = ?", old)
+            database.executemany("DELETE FROM command WHERE id = ?", old)
+        return len(old)
 
     def load(self, since: int, at_least: int) -> tuple[Command, ...]:
         """Commands made since `since` [ns], the newest `at_least` in any case, and all that are not over; oldest first."""
@@ -132,6 +167,7 @@ class Journal:
                 "state": CommandState(values["state"]),
                 "monitor_only": bool(values["monitor_only"]),
                 "members": tuple(members),
+                "effects": _effects(database, values["id"]),
             }
         )
 
@@ -149,6 +185,17 @@ class Journal:
             finally:
                 if self._database.in_transaction:       # something above failed, a COMMIT on a full disk included
                     self._database.execute("ROLLBACK")
+
+
+def _effects(database: sqlite3.Connection, identity: bytes) -> tuple[Effect, ...]:
+    found = []
+    for row in database.execute(
+        f"SELECT {_names(EFFECT_COLUMNS)} FROM effect WHERE command = ? ORDER BY transformer", (identity,)
+    ):
+        known = (math.nan if value is None else value for value in row)
+        values: dict[str, Any] = dict(zip(EFFECT_COLUMNS, known, strict=True))
+        found.append(Effect(**values | {"state": EffectState(values["state"])}))
+    return tuple(found)
 
 
 def _hex(eui: int) -> str:

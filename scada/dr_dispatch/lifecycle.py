@@ -8,7 +8,7 @@ Time only ever ends things here: an unanswered member becomes NO_ANSWER, a load 
 nobody heard of is presumed off for as long as it could be, because the limits of a load are kept on the safe side.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import Final
 
@@ -109,9 +109,14 @@ def fold(command: Command, reports: Iterable[MemberReport], now: int) -> Command
 
 def mark(command: Command, link_id: int, state: MemberState, reason: str, now: int) -> Command:
     """The command after news about a whole concentrator; members that already have an answer keep it."""
+    return mark_links(command, {link_id: (state, reason)}, now)
+
+
+def mark_links(command: Command, news: Mapping[int, tuple[MemberState, str]], now: int) -> Command:
+    """The same about many concentrators at once: a command may have thousands, and this walks over it once."""
     members = tuple(
-        move(progress, state, reason, now)
-        if progress.member.link_id == link_id and progress.state not in _ANSWERS
+        move(progress, *news[progress.member.link_id], now)
+        if progress.member.link_id in news and progress.state not in _ANSWERS
         else progress
         for progress in command.members
     )

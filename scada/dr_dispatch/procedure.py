@@ -82,7 +82,7 @@ class Procedure:
             self._course.put(lifecycle.give_up(command, "; ".join(reasons), self._clock.now()))
             await self._trail.refuse(actor, "shed.execute", request.group, reasons, selection=selection_id)
         self._counters.executed += 1
-        return self._sender.send(command)
+        return await self._sender.send(command)
 
     async def restore(self, actor: Actor, command_id: str) -> CommandStatus:
         shed = self._book.named(command_id)
@@ -94,7 +94,7 @@ class Procedure:
         restore = self._sender.addressed(draft)
         await self._commit(actor, "shed.restore", restore, restores=shed.id.hex())
         self._counters.restored += 1
-        sent = self._sender.send(restore)
+        sent = await self._sender.send(restore)
         if any(one.state is not MemberState.NOT_SENT for one in sent.members):
             self._course.change(shed.id, lambda one, now: lifecycle.step(one, lifecycle.Event.RESTORE))
         return status_of(self._book.get(shed.id) or shed)

@@ -1,19 +1,23 @@
 """What became of what was sent: answers, reports, and questions where neither came. Only questions leave from here."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from scada.commands import GroupOrder, MemberReport, MemberState
+from scada.commands import GroupOrder, MemberReport, MemberState, RetryOrder
 from scada.dr_dispatch import lifecycle
-from scada.dr_dispatch.book import Book
+from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
 from scada.errors import CommandRejected, LinkError
 from scada.ports import FieldGateway
+from scada.timers import cancel
+
+LARGE: Final = 1000                     # members: news of a command that has more is taken together
+TOGETHER_S: Final = 0.5                 # real time between two such takings
 
 Change = Callable[[Command, int], Command]              # of a command at a site time [ns]
 
@@ -28,9 +32,12 @@ class Counters:
     refused: int = 0                    # requests, by guards
     orders_sent: int = 0
     orders_failed: int = 0
+    retries_sent: int = 0
+    retries_failed: int = 0
     inquiries: int = 0
     stray_reports: int = 0              # about commands nobody knows, or that are over
     audit_failures: int = 0
+    pruned: int = 0                     # commands that were too old for the journal
 
 
 class Pursuit:
@@ -39,8 +46,13 @@ class Pursuit:
     log = Logger()
 
     def __init__(
-        self, book: Book, gateway: FieldGateway, change: Callable[[bytes, Change], None], counters: Counters
+        self, book: Book, gateway: FieldGateway, change: Callable[[bytes, Change], None], counters: Counters,
+        reactor: Reactor,
     ) -> None:
+        self._reactor = reactor
+        self._marks: dict[bytes, dict[int, tuple[MemberState, str]]] = {}      # news of large commands, by link
+        self._reports: dict[bytes, list[MemberReport]] = {}
+        self._taking: Any = None
         self._book, self._gateway, self._change, self._counters = book, gateway, change, counters
         self._unsure: set[tuple[bytes, int]] = set()        # (command, link) that must be asked about
         self._asking: set[tuple[bytes, int]] = set()        # those that are being asked about
@@ -49,6 +61,17 @@ class Pursuit:
         """Take the concentrator's answer to an order that has just been handed over."""
         key = (order.command_id, order.link_id)
         answer.addCallbacks(lambda _: self._mark(key, MemberState.ACCEPTED), lambda failure: self._failed(key, failure))
+
+    def follow_retry(self, order: RetryOrder, answer: "Deferred[bool]") -> None:
+        """Take the answer to a retry: one that is lost is in doubt again, and is asked about before the next."""
+        key = (order.command_id, order.link_id)
+        answer.addCallbacks(
+            lambda knows: None if knows else self._told(key, False), lambda failure: self._retry_failed(key, failure)
+        )
+
+    def certain(self, identity: bytes, link_id: int) -> bool:
+        """Whether nothing has to be asked before a concentrator may be told of a command again."""
+        return self._gateway.link_up(link_id) and (identity, link_id) not in self._unsure | self._asking
 
     def doubt(self, command: Command) -> None:
         """This server has restarted: whatever it knows of a command may be old."""
@@ -111,8 +134,42 @@ class Pursuit:
             self.log.failure("sending command {command} failed", failure, command=key[0].hex())
         self._unsure.add(key)                               # it may have arrived: asked about, never sent again
 
+    def _retry_failed(self, key: tuple[bytes, int], failure: Failure) -> None:
+        self._counters.retries_failed += 1
+        if failure.check(CommandRejected):
+            return                                          # the members stay silent; time decides
+        if not failure.check(LinkError):
+            self.log.failure("telling command {command} again failed", failure, command=key[0].hex())
+        self._unsure.add(key)
+
     def _mark(self, key: tuple[bytes, int], state: MemberState, reason: str = "") -> None:
-        self._change(key[0], lambda command, now: lifecycle.mark(command, key[1], state, reason, now))
+        self._marks.setdefault(key[0], {})[key[1]] = (state, reason)
+        self._take_soon(key[0])
 
     def _fold(self, identity: bytes, reports: Sequence[MemberReport]) -> None:
-        self._change(identity, lambda command, now: lifecycle.fold(command, reports, now))
+        self._reports.setdefault(identity, []).extend(reports)
+        self._take_soon(identity)
+
+    def _take_soon(self, identity: bytes) -> None:
+        """At once, but for a large command: each taking walks over all its members."""
+        command = self._book.get(identity)
+        if command is None or len(command.members) <= LARGE:
+            self._take(identity)
+        elif self._taking is None:
+            self._taking = self._reactor.callLater(TOGETHER_S, self.take_all)
+
+    def take_all(self) -> None:
+        """Let the news that is held together happen now."""
+        cancel(self._taking)
+        self._taking = None
+        for identity in dict.fromkeys([*self._marks, *self._reports]):
+            self._take(identity)
+
+    def _take(self, identity: bytes) -> None:
+        marks, reports = self._marks.pop(identity, {}), self._reports.pop(identity, [])
+
+        def taken(command: Command, now: int) -> Command:
+            command = lifecycle.mark_links(command, marks, now) if marks else command
+            return lifecycle.fold(command, reports, now) if reports else command
+
+        self._change(identity, taken)

@@ -1,17 +1,17 @@
-"""Hands the orders of a command to the field, each once: the only place that calls `FieldGateway.send`."""
+"""Hands the orders of a command to the field, each once: the only place that calls `FieldGateway.send` and `retry`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 from twisted.internet.defer import maybeDeferred
 
 from scada.clock import SiteClock
-from scada.commands import CommandStatus, GroupOrder, MemberState
-from scada.dr_dispatch import guards, lifecycle, planner
-from scada.dr_dispatch.book import Book
+from scada.commands import CommandStatus, GroupOrder, MemberState, RetryOrder
+from scada.dr_dispatch import guards, lifecycle, pace, planner
+from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.course import Course
-from scada.dr_dispatch.pursuit import Counters, Pursuit
+from scada.dr_dispatch.pursuit import LARGE, Counters, Pursuit
 from scada.dr_dispatch.status import status_of
 from scada.ports import FieldGateway
 from scada.settings import DispatchSettings
@@ -28,9 +28,11 @@ class Sender:
         pursuit: Pursuit,
         counters: Counters,
         running: Callable[[], bool],
+        reactor: Reactor,
     ) -> None:
         self._settings, self._gateway, self._clock, self._book = settings, gateway, clock, book
         self._course, self._pursuit, self._counters, self._running = course, pursuit, counters, running
+        self._reactor = reactor
 
     def addressed(self, command: Command) -> Command:
         """A new command with the present start of every concentrator it goes to: it must be in the journal with them."""
@@ -38,20 +40,48 @@ class Sender:
         members = tuple(attrs.evolve(one, boot=boots[one.member.link_id]) for one in command.members)
         return attrs.evolve(command, members=members)
 
-    def send(self, command: Command) -> CommandStatus:
-        """Hand every order of a new command over; what the field says to them is the pursuit's."""
+    async def send(self, command: Command) -> CommandStatus:
+        """Hand every order of a new command over, some a turn; what the field says to them is the pursuit's."""
         self._course.put(lifecycle.unaddressed(command, planner.UNKNOWN_MEMBER, self._clock.now()))
-        for order in planner.orders(command):
-            self._hand_over(command, order)
+        news: dict[int, tuple[MemberState, str]] = {}
+        orders = planner.orders(command)
+        large = len(command.members) > LARGE                # then marked at the end: each mark walks over all members
+        for number, batch in enumerate(pace.batches(orders)):
+            if number:
+                await pace.next_turn(self._reactor)
+            sent = self._judge(command, batch, news)
+            if not large:
+                self._mark(command, news)
+            for order in sent:
+                self._counters.orders_sent += 1
+                self._pursuit.follow(order, maybeDeferred(self._gateway.send, order))
+        self._mark(command, news)
         return status_of(self._book.get(command.id) or command)
 
-    def _hand_over(self, command: Command, order: GroupOrder) -> None:
-        obstacle = self._obstacle(command, order.link_id)
-        state = MemberState.NOT_SENT if obstacle else MemberState.SENT
-        self._course.change(command.id, lambda one, now: lifecycle.mark(one, order.link_id, state, obstacle, now))
-        if not obstacle:
-            self._counters.orders_sent += 1
-            self._pursuit.follow(order, maybeDeferred(self._gateway.send, order))
+    async def retry(self, command: Command, orders: Sequence[RetryOrder]) -> None:
+        """Have orders repeated that are written down already."""
+        for number, batch in enumerate(pace.batches(orders)):
+            if number:
+                await pace.next_turn(self._reactor)
+            for order in batch:
+                # A restore may have been asked for meanwhile: nobody is to hear of the shed after it.
+                if not self._obstacle(command, order.link_id) and not self._book.restores(command.id):
+                    self._counters.retries_sent += 1
+                    self._pursuit.follow_retry(order, maybeDeferred(self._gateway.retry, order))
+
+    def _judge(
+        self, command: Command, orders: Sequence[GroupOrder], news: dict[int, tuple[MemberState, str]]
+    ) -> list[GroupOrder]:
+        """Those that may leave in this very turn; into `news` what that makes of every order's members."""
+        obstacles = {order.link_id: self._obstacle(command, order.link_id) for order in orders}
+        for link_id, obstacle in obstacles.items():
+            news[link_id] = (MemberState.NOT_SENT if obstacle else MemberState.SENT, obstacle)
+        return [order for order in orders if not obstacles[order.link_id]]
+
+    def _mark(self, command: Command, news: dict[int, tuple[MemberState, str]]) -> None:
+        told = dict(news)
+        news.clear()
+        self._course.change(command.id, lambda one, now: lifecycle.mark_links(one, told, now))
 
     def _obstacle(self, command: Command, link_id: int) -> str:
         """What keeps the frame from leaving at this very moment, "" = nothing."""

@@ -25,6 +25,7 @@ def status_of(command: Command) -> CommandStatus:
         members=tuple(
             MemberResult(progress.member, progress.state, progress.reason, progress.changed) for progress in command.members
         ),
+        effects=command.effects,
     )
 
 

@@ -60,7 +60,8 @@ class DeskCalls:
                 if found is None:
                     return Answer("BadNotFound", (), f"no command {command}")
                 counts = (MemberState.EXECUTED, MemberState.REFUSED, MemberState.NO_ANSWER)
-                return Answer("Good", (found.state.value, *(found.count(state) for state in counts)))
+                measured = (found.confirmation.value if found.confirmation else "", *found.measured_w)
+                return Answer("Good", (found.state.value, *(found.count(state) for state in counts), *measured))
         return Answer("BadInvalidArgument", (), f"{method} does not take these arguments")
 
 

@@ -75,6 +75,9 @@ SIGNATURES: Final = (
             ("executed", _UINT32, "Members whose load is off"),
             ("refused", _UINT32, "Members that refused"),
             ("noAnswer", _UINT32, "Members that did not answer"),
+            ("confirmation", _STRING, "confirmed, not_confirmed or cannot_tell by the transformers; empty until measured"),
+            ("shedPower", _DOUBLE, "Power shed as measured, NaN where it was not [W]"),
+            ("shedUncertainty", _DOUBLE, "Its uncertainty, about 95 % [W]"),
         ),
     ),
     Signature(

@@ -19,6 +19,7 @@ from scada.commands import (
     LoadClass,
     MemberReport,
     MemberState,
+    RetryOrder,
     Role,
     Selection,
     ShedRequest,
@@ -161,6 +162,8 @@ class FakeGateway:
         self.boots = dict.fromkeys(LINKS, 7)
         self.orders: list[GroupOrder] = []
         self.pending: list[tuple[GroupOrder, Deferred[None]]] = []
+        self.retries: list[RetryOrder] = []
+        self.told: bool | Exception = True      # the answer to a retry
         self.asked: list[tuple[bytes, int]] = []
         self.knows: bool | None = True          # None: the question fails
         self.reports: list[Callable[[Sequence[MemberReport]], None]] = []
@@ -186,6 +189,10 @@ class FakeGateway:
         pending, self.pending = self.pending, []
         for _, answer in pending:
             answer.errback(CommandRejected([reason]))
+
+    def retry(self, order: RetryOrder) -> "Deferred[bool]":
+        self.retries.append(order)
+        return fail(self.told) if isinstance(self.told, Exception) else succeed(self.told)
 
     def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
         self.asked.append((command_id, link_id))
@@ -229,6 +236,7 @@ class Bench:
         self.bus.add_device(METER)
         self.measure()
         self.heard: list[CommandStatus] = []
+        self.live: Any = None               # the history of live tags
         self.desk = self._desk()
         if start:
             done(self.desk.start())
@@ -236,7 +244,7 @@ class Bench:
     def _desk(self) -> CommandDesk:
         desk = CommandDesk(
             self.settings, self.registry, self.bus, self.gateway, self.audit, self.clock, self.time, self.path,
-            self.pool, self.bus,        # type: ignore[arg-type]
+            self.pool, self.bus, self.live,     # type: ignore[arg-type]
         )
         desk.subscribe(self.heard.append)
         return desk

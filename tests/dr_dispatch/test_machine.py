@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from twisted.internet.defer import Deferred
 
 from scada.clock import NS
-from scada.commands import Action, CommandState, GroupOrder, LoadClass, MemberReport, MemberState, ShedRequest
+from scada.commands import Action, CommandState, GroupOrder, LoadClass, MemberReport, MemberState, RetryOrder, ShedRequest
 from scada.errors import CommandRejected
 from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, FakeGateway, done, link_of, site
 
@@ -40,6 +40,8 @@ class Field(FakeGateway):
         self.executed: dict[tuple[bytes, int], int] = {}        # (command, module) -> when
         self.refused: set[tuple[bytes, int]] = set()
         self.off: dict[int, list[list[int]]] = {eui: [] for eui in EVERYBODY}      # [begin, end) in ns
+        self.retried: list[tuple[int, RetryOrder, bool, bool, set[int]]] = []
+        self.told_executed: set[tuple[bytes, int]] = set()
         self.sent: list[tuple[int, GroupOrder, tuple[str, ...]]] = []
 
     def send(self, order: GroupOrder):  # type: ignore[no-untyped-def]
@@ -56,6 +58,19 @@ class Field(FakeGateway):
             self.delivered[key] = order
             self.sequence[key] = len(self.sent)
         return super().send(order)
+
+    def retry(self, order: RetryOrder):  # type: ignore[no-untyped-def]
+        whole = self.bench.registry.directory.site
+        protected = {load.eui for load in whole.loads if self.bench.registry.directory.consumer[load.consumer].protected}
+        never = {load.eui for load in whole.loads if load.never or load.load_class is LoadClass.RED}
+        told = {eui for _, eui in order.members}
+        back = any(one.restores == order.command_id for one in self.bench.desk._book.all())
+        first = self.delivered.get((order.command_id, order.link_id))
+        self.retried.append((
+            self.bench.clock.now(), order, bool(told & (protected | never)) and first is not None and
+            first.action is Action.SHED, back, {eui for eui in told if (order.command_id, eui) in self.told_executed},
+        ))
+        return super().retry(order)
 
     def recent(self, back: int) -> GroupOrder:
         return list(self.delivered.values())[-1 - back % len(self.delivered)]
@@ -88,6 +103,8 @@ class Field(FakeGateway):
         return True
 
     def tell(self, command_id: bytes, eui: int, state: MemberState, at: int, reason: str = "") -> None:
+        if state is MemberState.EXECUTED:
+            self.told_executed.add((command_id, eui))
         for listener in tuple(self.reports):
             listener([MemberReport(command_id, link_of(eui), eui, state, reason, at)])
 
@@ -216,7 +233,7 @@ class Dispatching(RuleBasedStateMachine):
         self.field.lose_frames = lose
 
     # -------------------------------------------------------- time and the server
-    @rule(seconds=st.sampled_from([1, 30, 299, 300, 301, 700, 1800, 2100]))
+    @rule(seconds=st.sampled_from([1, 30, 125, 299, 300, 301, 700, 1800, 2100]))
     def wait(self, seconds: int) -> None:
         for _ in range(0, seconds, 60):
             self.bench.time.advance(min(60, seconds))
@@ -259,6 +276,15 @@ class Dispatching(RuleBasedStateMachine):
         assert all(at < order.not_after * NS for at, order, _ in self.field.sent)
         keys = [(order.command_id, order.link_id) for _, order, _ in self.field.sent]
         assert len(keys) == len(set(keys))
+
+    @invariant()
+    def a_retry_is_in_time_and_only_for_the_silent_and_never_for_the_protected_or_after_a_restore(self) -> None:
+        for at, order, forbidden, restored, executed in self.field.retried:
+            assert at < order.not_after * NS
+            assert not forbidden
+            assert not restored
+            assert not executed
+            assert (order.command_id, order.link_id) in self.field.delivered
 
     @invariant()
     def one_selection_is_one_command(self) -> None:

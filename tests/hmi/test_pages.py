@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
-from scada.commands import Actor, Role
+from scada.commands import Actor, Effect, EffectState, Role, ShedRequest
 from scada.ports import Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
 from tests.hmi.conftest import Person
@@ -254,6 +254,26 @@ def test_the_review_counts_everybody_the_command_goes_to(person: Callable[..., P
     assert table.count("<tr>") == members + 1
     assert table.count("may not answer") == sum(bool(m.obstacle) for m in world.desk.selections["S0001"].members) > 0
     assert "Left out" not in text
+
+
+def test_the_measured_effect_of_a_shed_stands_on_its_page_and_in_the_api(
+    person: Callable[..., Person], world: World
+) -> None:
+    """Confirmed with kilowatts and their uncertainty; where it cannot be told the page says why, in its language."""
+    dispatcher = person("dispatcher", "ro")
+    selection = world.desk.select(Actor("d", Role.DISPATCHER), ShedRequest("LG-ev", 600)).result.id
+    command = world.desk.execute(Actor("d", Role.DISPATCHER), selection).result
+    nan = float("nan")
+    world.desk._put(attrs.evolve(command, effects=(
+        Effect("T01", EffectState.CONFIRMED, 6100.0, 400.0, 9000.0, 60e3, 53.9e3, command.made),
+        Effect("T02", EffectState.CANNOT_TELL, nan, nan, 0.0, nan, nan, command.made, "too few measurements"),
+    )))
+    text = dispatcher.client.get(f"/dispatch/commands/{command.id}").text
+    told = dispatcher.client.get(f"/api/v1/dispatch/commands/{command.id}").json
+
+    assert "6,1 ± 0,4 kW" in text
+    assert "prea puține măsurători" in text
+    assert (told["confirmation"], told["shed_w"], told["effects"][1]["shed_w"]) == ("confirmed", 6100.0, None)
 
 
 def test_a_group_of_which_nobody_is_expected_to_answer_can_be_executed_as_in_every_other_channel(

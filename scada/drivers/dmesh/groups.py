@@ -11,12 +11,13 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock
 
 from scada.clock import SiteClock
-from scada.commands import GroupOrder, MemberReport, MemberState
+from scada.commands import GroupOrder, MemberReport, MemberState, RetryOrder
 from scada.drivers.dmesh import crypto, sets
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.link import COMMAND_T1_S, Link
 from scada.drivers.dmesh.messages import (
     CommandReport,
+    CommandRetry,
     CommandStatus,
     GroupCommand,
     GroupSet,
@@ -28,7 +29,7 @@ from scada.drivers.dmesh.messages import (
 )
 from scada.drivers.dmesh.modules import ModuleBook
 from scada.drivers.dmesh.numbers import Code, KeyTarget, code_name
-from scada.errors import CommandRejected, ConfigError, LinkError, StorageError
+from scada.errors import CommandRejected, ConfigError, DataRejected, LinkError, StorageError
 
 KEPT: Final = 256                       # commands whose members are remembered, per concentrator
 NO_RESULT: Final = "no result reported"
@@ -129,11 +130,27 @@ class GroupSender:
             return True
         raise LinkError(self._link.name, f"cannot say what became of a command: {code_name(answer.code)}")
 
+    def retry(self, order: RetryOrder) -> "Deferred[bool]":
+        """Fires when the concentrator took it, False where it does not know the command; see `FieldGateway.retry`."""
+        return self._turn.run(lambda: Deferred.fromCoroutine(self._retry(order)))
+
+    async def _retry(self, order: RetryOrder) -> bool:
+        self._in_time(order.not_after)
+        members = sets.bitmap(index for index, _ in order.members)
+        try:
+            answer = await self._link.ask(CommandRetry(order.command_id, members), Result, COMMAND_T1_S)
+        except DataRejected as problem:                     # an older concentrator answers ERROR: it knows no retries
+            raise CommandRejected([str(problem)]) from None
+        if answer.code == Code.UNKNOWN:
+            return False
+        self._accepted("COMMAND_RETRY", answer)
+        return True
+
     async def _send(self, order: GroupOrder) -> None:
-        self._in_time(order)
+        self._in_time(order.not_after)
         key = await self._prepare(order)
         counter = await self._stored(self._keys.next_counter, self._clock.seconds())
-        self._in_time(order)                                # preparing took its time
+        self._in_time(order.not_after)                      # preparing took its time
         self._log.enter(order.command_id, order.members, order.not_after)
         command = GroupCommand(
             command_id=order.command_id,
@@ -149,10 +166,10 @@ class GroupSender:
         )
         self._accepted("GROUP_COMMAND", await self._link.ask(signed(command, key), Result, COMMAND_T1_S))
 
-    def _in_time(self, order: GroupOrder) -> None:
+    def _in_time(self, not_after: int) -> None:
         if not self._clock.trusted():
             raise CommandRejected(["the server's time is not trusted: no timed command is sent"])
-        if self._clock.seconds() >= order.not_after:
+        if self._clock.seconds() >= not_after:
             raise CommandRejected(["too late: not_after has passed, nothing was sent"])
         if not self._link.up:
             raise LinkError(self._link.name, "the link is down: nothing was sent")

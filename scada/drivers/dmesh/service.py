@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from scada.addresses import authority
 from scada.clock import SiteClock
-from scada.commands import Actor, GroupOrder, MemberReport, Origin, Role
+from scada.commands import Actor, GroupOrder, MemberReport, Origin, RetryOrder, Role
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
 from scada.drivers.dmesh.collector import Collector
@@ -197,6 +197,10 @@ class DmeshService:
     def send(self, order: GroupOrder) -> "Deferred[None]":
         station = self._stations.get(order.link_id)
         return station.groups.send(order) if station else fail(self._down(order.link_id))
+
+    def retry(self, order: RetryOrder) -> "Deferred[bool]":
+        station = self._stations.get(order.link_id)
+        return station.groups.retry(order) if station else fail(self._down(order.link_id))
 
     def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
         station = self._stations.get(link_id)

@@ -78,6 +78,7 @@ SAMPLES: tuple[m.Message, ...] = (
     m.CommandCancel(ID16),
     m.CommandReport(ID16, ODD, ODD, EVEN, (m.Refusal(2, 7), m.Refusal(4, 5)), (0, 1, 3, 9), True, EVEN),
     m.CommandStatus(ID16),
+    m.CommandRetry(ID16, EVEN),
     m.Topology(6, 0, 1, T, (m.TopologyNode(7, 3, 2), m.TopologyNode(3, 0, 1))),
     m.LinkStats(0, 1, T, (
         m.LinkStat(7, 2, 3, -71, -75, 987, 14_200, 512, 3600, 3450, T - 30, -250,

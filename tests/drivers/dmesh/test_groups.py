@@ -7,10 +7,11 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
-from scada.commands import Action, GroupOrder, LoadClass, MemberReport, MemberState
+from scada.commands import Action, GroupOrder, LoadClass, MemberReport, MemberState, RetryOrder
 from scada.drivers.dmesh import crypto, messages, sets
 from scada.drivers.dmesh.messages import (
     CommandReport,
+    CommandRetry,
     GroupCommand,
     GroupSet,
     KeyConfirm,
@@ -336,3 +337,46 @@ def test_bitmaps_hold_exactly_their_members(indices: tuple[int, ...]) -> None:
     assert len(members) == 30
     assert sets.indices(members) == indices
     assert [index for index in range(1, 241) if members[(index - 1) // 8] >> (index - 1) % 8 & 1] == list(indices)
+
+
+def retried(site: Bench, wire: Wire, not_after: int = NOON + 300) -> list[Any]:
+    result = outcome(site.service.retry(RetryOrder(COMMAND, LINK_ID, not_after, MEMBERS[1:])))
+    wire.serve()
+    return result
+
+
+@pytest.mark.parametrize(("code", "answer"), [(Code.ACCEPTED, True), (Code.UNKNOWN, False)])
+def test_a_retry_names_the_silent_members_and_says_whether_the_command_is_known(
+    tmp_path: Path, code: Code, answer: bool
+) -> None:
+    """The concentrator repeats what it holds: nothing is signed anew, so nothing can be executed twice."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    wire.replies[CommandRetry] = lambda message: Result(code)
+
+    assert retried(site, wire) == [answer]
+    assert wire.said(CommandRetry) == [CommandRetry(COMMAND, sets.bitmap([2, 3]))]
+    assert sent(wire) == []
+
+
+@pytest.mark.parametrize("reply", [Result(Code.EXPIRED), messages.Error(Code.UNKNOWN, "no such type", 0x46)])
+def test_a_retry_that_is_refused_or_not_understood_is_rejected(tmp_path: Path, reply: Message) -> None:
+    """An older concentrator answers ERROR."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    wire.replies[CommandRetry] = lambda message: reply
+
+    assert isinstance(retried(site, wire)[0], CommandRejected)
+
+
+def test_no_retry_leaves_after_not_after_or_over_a_dead_link(tmp_path: Path) -> None:
+    """The driver checks once more."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    (late,) = retried(site, wire, NOON)
+    wire.connection.connectionLost()
+    (down,) = retried(site, wire)
+
+    assert isinstance(late, CommandRejected)
+    assert isinstance(down, LinkError)
+    assert wire.said(CommandRetry) == []

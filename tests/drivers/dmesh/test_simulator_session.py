@@ -454,6 +454,32 @@ def test_a_small_share_is_never_reached_whatever_is_repeated() -> None:
     assert 0.8 * 235 < heard < 0.99 * 235
 
 
+def test_a_retry_reaches_whom_the_broadcast_did_not_and_nobody_else() -> None:
+    """The same frame, so nobody's time off grows; a stranger to the command and an unknown command hear nothing."""
+    one = bench(modules=240, out_of_reach=0.1)
+    _, peer = commanded(one, *range(6, 200))
+    order = command(T0, off_for=300, repeat=1)
+    peer.ask(order)
+    one.run(T0 + 150)
+    heard = set(sets.indices(peer.of(CommandReport)[-1].received))
+    switched = {index for eui_, supplied, _ in one.switched if not supplied for index in (eui_ - eui(0),)}
+    silent = set(range(6, 200)) - heard
+    asked = peer.ask(messages.CommandRetry(order.command_id, sets.bitmap([*range(6, 200), 230])))
+    unknown = peer.ask(messages.CommandRetry(b"?" * 16, sets.bitmap([6])))
+    one.run(T0 + 290)
+    after = set(sets.indices(peer.of(CommandReport)[-1].executed))
+
+    assert (asked, unknown) == (Result(int(Code.ACCEPTED)), Result(int(Code.UNKNOWN)))
+    assert len(silent) > 5
+    assert len(silent & after) > 0.25 * len(silent)        # one more saying: the radio loses as much of it as before
+    offs = [eui_ - eui(0) for eui_, supplied, _ in one.switched if not supplied]
+    assert len(offs) == len(set(offs))
+    assert switched <= set(offs) <= set(range(6, 200))
+    one.run(T0 + 301)
+    late = peer.ask(messages.CommandRetry(order.command_id, sets.bitmap([6])))
+    assert late == Result(int(Code.EXPIRED))
+
+
 def test_the_same_command_twice_is_executed_once() -> None:
     """A second GROUP_COMMAND with a known id is a duplicate, and no load is switched again."""
     one = bench()

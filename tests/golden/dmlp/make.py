@@ -166,6 +166,7 @@ MESSAGES = [
     ("COMMAND_REPORT", 0x44, 9, "to server", {
         0: ID16, 1: ODD, 2: ODD, 3: EVEN, 4: [{0: 2, 1: 7}, {0: 4, 1: 5}], 5: [0, 1, 3, 9], 6: True, 7: EVEN}),
     ("COMMAND_STATUS", 0x45, 9, "to concentrator", {0: ID16}),
+    ("COMMAND_RETRY", 0x46, 9, "to concentrator", {0: ID16, 1: EVEN}),
     ("TOPOLOGY", 0x50, 0, "to server", {0: 6, 1: 0, 2: 1, 3: T, 4: [{0: 7, 1: 3, 2: 2}, {0: 3, 1: 0, 2: 1}]}),
     ("LINK_STATS", 0x51, 0, "to server", {0: 0, 1: 1, 2: T, 3: [LINK_STAT]}),
     ("GET_TOPOLOGY", 0x52, 9, "to concentrator", {0: 1}),

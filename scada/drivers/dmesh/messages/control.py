@@ -90,6 +90,15 @@ class CommandStatus(Message):
     command_id: Annotated[CommandId, 0]
 
 
+@numbered(Type.COMMAND_RETRY)
+@attrs.frozen
+class CommandRetry(Message):
+    """Say a group command once more, to those who have not answered: the same frame, so nobody executes it twice."""
+
+    command_id: Annotated[CommandId, 0]
+    members: Annotated[Bitmap, 1]
+
+
 @numbered(Type.COMMAND)
 @attrs.frozen
 class Command(Message):

@@ -9,6 +9,7 @@ from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import (
     ArchRead,
     CommandCancel,
+    CommandRetry,
     CommandStatus,
     Error,
     FwActivate,
@@ -65,6 +66,8 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             return (_result(state.control.take(message, now)),)
         case CommandCancel(command_id=command_id):
             return (_result(state.control.cancel(command_id)),)
+        case CommandRetry():
+            return (_result(state.control.retry(message, now)),)
         case CommandStatus(command_id=command_id):
             return (_result(Code.UNKNOWN if state.control.known(command_id) is None else Code.OK),)
         case FwOffer() | FwBlock() | FwVerify() | FwActivate() | GetFwStatus():

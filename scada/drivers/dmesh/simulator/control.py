@@ -1,15 +1,16 @@
 """How a group command travels: taken by the concentrator, heard by modules one by one, reported as answers come in."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from scada.commands import Action
 from scada.drivers.dmesh import sets
-from scada.drivers.dmesh.messages import CommandReport, GroupCommand, GroupSet, Refusal
+from scada.drivers.dmesh.messages import CommandReport, CommandRetry, GroupCommand, GroupSet, Refusal
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.actuator import Actuator, Membership
 from scada.drivers.dmesh.simulator.mesh import Mesh
@@ -119,6 +120,17 @@ class Control:
         self._at(command.not_after + ANSWER_S, lambda at: self._finish(progress, at))
         return Code.ACCEPTED
 
+    def retry(self, retry: CommandRetry, now: float) -> Code:
+        """Say a command once more to those it names who have not answered; who is not of it is left out."""
+        progress = self._commands.get(retry.command_id)
+        if progress is None:
+            return Code.UNKNOWN
+        if now > progress.command.not_after:
+            return Code.EXPIRED
+        silent = progress.members & set(sets.indices(retry.members)) - progress.received
+        self._once(progress, silent, self._deaf(), now)
+        return Code.ACCEPTED
+
     def known(self, command_id: bytes) -> CommandReport | None:
         progress = self._commands.get(command_id)
         return None if progress is None else progress.report()
@@ -162,16 +174,23 @@ class Control:
         heapq.heappush(self._queue, (due, self._number, happen))
 
     def _broadcast(self, progress: Progress, now: float) -> None:
-        deaf = self._rng.random(len(self._mesh.index)) < self._out_of_reach
+        deaf = self._deaf()
         for repeat in range(progress.command.repeat):
             leaves = now + repeat * REPEAT_S
             if leaves > progress.command.not_after:
                 break
-            down, up = self._mesh.multicast(self._rng, leaves), self._mesh.draw_latency(self._rng, leaves)
-            for index in sorted(progress.members):
-                place = self._place[index]
-                if np.isfinite(down[place]) and not deaf[place]:
-                    self._schedule(progress, index, leaves + float(down[place]), float(up[place]))
+            self._once(progress, progress.members, deaf, leaves)
+
+    def _deaf(self) -> NDArray[np.bool_]:
+        """Places that are out of reach, this time."""
+        return self._rng.random(len(self._mesh.index)) < self._out_of_reach
+
+    def _once(self, progress: Progress, members: Set[int], deaf: NDArray[np.bool_], leaves: float) -> None:
+        down, up = self._mesh.multicast(self._rng, leaves), self._mesh.draw_latency(self._rng, leaves)
+        for index in sorted(members):
+            place = self._place[index]
+            if np.isfinite(down[place]) and not deaf[place]:
+                self._schedule(progress, index, leaves + float(down[place]), float(up[place]))
 
     def _schedule(self, progress: Progress, index: int, heard: float, up: float) -> None:
         self._at(heard, lambda at: self._hear(progress, index, at, up))
