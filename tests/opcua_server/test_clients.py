@@ -234,7 +234,7 @@ def test_node_opcua_sheds_a_group_and_asks_how_it_went(node: NodeClient, site: S
 
     assert shed["status"] == "Good"
     assert message == "LG-1: 4 loads, off for 600 s, sending; one load is off already"
-    assert state == {"status": "Good", "outputs": ["sending", 2, 1, 1]}
+    assert state == {"status": "Good", "outputs": ["sending", 2, 1, 1, "", None, None]}    # no effect measured yet: NaN
     assert site.do("asked")[-1] == {
         "actor": "dana", "role": "dispatcher", "areas": [], "origin": "opcua", "group": "LG-1", "off_for_s": 600,
         "reason": "peak",
