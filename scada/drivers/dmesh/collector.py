@@ -26,7 +26,6 @@ from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage
 from scada.drivers.dmesh.modules import Modules
 from scada.drivers.dmesh.station import Station
 from scada.events import DeviceEvent, EventCode
-from scada.intervals import IntervalBlock, Mark
 from scada.ports import CollectionView, IntervalReader, Registry, TagSink
 from scada.settings import CollectionSettings
 from scada.site import Directory
@@ -110,10 +109,10 @@ class Collector:
         if self._loop.running:
             self._loop.stop()
 
-    def durable(self, mark: Mark, block: IntervalBlock) -> None:
-        """A block is on the disk."""
+    def durable(self, slots: NDArray[np.int64], first: int, counts: NDArray[np.int64], interval_s: int) -> None:
+        """(n, h) pulses are on the disk."""
         self.coverage.advance(self._today())
-        self.coverage.enter(mark.slots, block.first, block.counts, block.interval_s)
+        self.coverage.enter(slots, first, counts, interval_s)
 
     def heard(self, link_id: int, packet: Packet) -> None:
         """An answer came to something; perhaps to a read of ours."""

@@ -81,6 +81,11 @@ class Connection(TwistedProtocol):
 
     # ------------------------------------------------------------------ for the service
     @property
+    def reactor(self) -> Any:
+        """Whose loop it runs in."""
+        return self._keeper.reactor
+
+    @property
     def up(self) -> bool:
         return self.session.state is State.UP
 
