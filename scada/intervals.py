@@ -94,12 +94,13 @@ class IntervalBatch:
 
     def rows_by_first(self) -> "Iterator[tuple[int, slice | NDArray[np.int64]]]":
         """Each first interval that occurs, and the rows that begin with it."""
-        firsts = np.unique(self.first).tolist()
-        if len(firsts) == 1:
-            yield firsts[0], slice(None)
+        if not len(self.first):
+            return
+        if (self.first == self.first[0]).all():
+            yield int(self.first[0]), slice(None)
             return
         of_row = np.repeat(self.first, self.sizes)
-        for first in firsts:
+        for first in np.unique(self.first).tolist():
             yield first, np.flatnonzero(of_row == first)
 
     def blocks(self) -> Iterator[IntervalBlock]:
