@@ -129,20 +129,26 @@ class SlotBook:
             _, first, inverse = np.unique(ranked, return_index=True, return_inverse=True)
             order = np.argsort(first)                               # in the order they were named
             given = np.empty(len(first), dtype=np.int64)
-            given[order] = [self._next(link) for link in links[new][first[order]].tolist()]
+            owners, of_owner = np.unique(links[new][first[order]], return_inverse=True)
+            for number, link in enumerate(owners.tolist()):
+                places = order[of_owner == number]
+                given[places] = self._take(link, len(places))
             slots[new] = given[inverse.reshape(-1)]
             self._enter(eui[new][first], channel[new][first], given)
         return slots
 
-    def _next(self, link_id: int) -> int:
+    def _take(self, link_id: int, count: int) -> list[int]:
+        """The next slots of a concentrator."""
         room = self._room.get(link_id)
         if room is None:
             room = self._room[link_id] = self._free(link_id)
-        if not room:
+        while len(room) < count:                                    # the next one is last, so a new range goes before it
             self._owner[self._ranges] = link_id
-            room = self._room[link_id] = list(range((self._ranges + 1) * RANGE - 1, self._ranges * RANGE - 1, -1))
+            room[:0] = range((self._ranges + 1) * RANGE - 1, self._ranges * RANGE - 1, -1)
             self._ranges += 1
-        return room.pop()
+        taken = room[len(room) - count:]
+        del room[len(room) - count:]
+        return taken[::-1]
 
     def _free(self, link_id: int) -> list[int]:
         """Free slots of a concentrator's ranges, the lowest last; after a start they are worked out once."""

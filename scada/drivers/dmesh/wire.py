@@ -233,7 +233,8 @@ def unpack(data: bytes) -> Any:
 def _plain(data: bytes) -> bool:
     """Whether the bytes are exactly one item of the plain subset; cost bounded by the length of `data`."""
     at, size = 0, len(data)
-    left, outer = 1, []                 # items still expected in the innermost container, and in those around it
+    left = 1                            # items still expected in the innermost container,
+    outer: list[int] = []               # and in those around it
     while True:
         if left == 0:
             if not outer:
