@@ -233,33 +233,39 @@ def unpack(data: bytes) -> Any:
 def _plain(data: bytes) -> bool:
     """Whether the bytes are exactly one item of the plain subset; cost bounded by the length of `data`."""
     at, size = 0, len(data)
-    open_items = [1]                    # items still expected at each depth
-    while open_items:
-        if open_items[-1] == 0:
-            open_items.pop()
+    left = 1                            # items still expected in the innermost container,
+    outer: list[int] = []               # and in those around it
+    while True:
+        if left == 0:
+            if not outer:
+                return at == size
+            left = outer.pop()
             continue
-        open_items[-1] -= 1
+        left -= 1
         if at >= size:
             return False
-        major, argument = data[at] >> 5, data[at] & 0x1F
+        head = data[at]
         at += 1
-        if argument > 27:               # reserved or indefinite
-            return False
+        major, argument = head >> 5, head & 0x1F
         if argument >= 24:
+            if argument > 27:           # reserved or indefinite
+                return False
             width = 1 << (argument - 24)
             if at + width > size:
                 return False
             argument = int.from_bytes(data[at:at + width], "big")
             at += width
-        if major in (2, 3):
+        if major < 2 or major == 7:
+            continue
+        if major < 4:
             at += argument
             if at > size:
                 return False
-        elif major in (4, 5):
-            items = argument * (major - 3)
-            if items > size - at or len(open_items) > MAX_DEPTH:
-                return False
-            open_items.append(items)
         elif major == 6:
             return False
-    return at == size
+        else:
+            items = argument * (major - 3)
+            if items > size - at or len(outer) >= MAX_DEPTH:
+                return False
+            outer.append(left)
+            left = items
