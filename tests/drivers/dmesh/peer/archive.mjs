@@ -2,7 +2,6 @@
 import { deflateSync } from "node:zlib";
 
 const MISSING = { 2: 0xffff, 4: 0xffffffff };
-const HOUR_S = 3600;
 
 // One PROFILE block of equal rows: [{index, channel, register, deltas (null: missing), status}] from `firstHour`.
 export function block(rows, firstHour, { deflated = false, generation = 0 } = {}) {
@@ -70,4 +69,25 @@ export class Archive {
   }
 }
 
-export const hourOf = (seconds) => Math.floor(seconds / HOUR_S);
+// The answer to one ARCH_READ: its blocks, never more of them unacknowledged than the server said, and then the result.
+export class Answer {
+  constructor(session, corr, blocks, credit) {
+    Object.assign(this, { session, corr, blocks, credit, under: 0 });
+    this.result = blocks.length ? "OK" : "UNKNOWN";
+    this.pump();
+  }
+
+  pump() {
+    while (this.blocks.length && this.under < this.credit) {
+      this.under += 1;
+      this.session.answer("PROFILE", this.corr, { record: 0, block: this.blocks.shift() });
+    }
+    if (!this.blocks.length && !this.under) this.session.result(this.corr, this.result);
+  }
+
+  acknowledge(credit) {
+    this.under -= 1;
+    this.credit = credit;
+    this.pump();
+  }
+}

@@ -1,8 +1,6 @@
-// The concentrator as a process: dials the server, answers for its modules, and does what its tester says in JSON lines on standard input.
+// The concentrator: dials the server, says who it is, owes it the archive and the events, and hands each request to who can do it.
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { Archive, advance, block, hourOf } from "./archive.mjs";
+import { Answer, Archive, block } from "./archive.mjs";
 import { Commands } from "./commands.mjs";
 import { Module } from "./field.mjs";
 import { Keyring } from "./keyring.mjs";
@@ -12,7 +10,7 @@ import { Session } from "./session.mjs";
 import { Store } from "./store.mjs";
 
 const CAPABILITIES = 1 | 8 | 32 | 64 | 512;       // GROUP_COMMANDS, INFO, READ_NOW, SINGLE_COMMANDS, KEYS
-const GENERATION = 1;
+export const GENERATION = 1;
 const BACK_OFF_MS = 15 * 60_000;
 
 export class Concentrator {
@@ -34,8 +32,10 @@ export class Concentrator {
     this.started = Date.now();
     this.clockOffset = 1000 * this.config.clock_offset_s;
     this.clockSet = false;
+    this.held = [];                               // rows that only the modules have
+    this.answers = new Map();                     // corr of an ARCH_READ -> what is still to be sent
     this.attempts = 0;
-    this.counts = { sessions: 0, ends: [], heard: {}, replay: 0, forged: 0, unusable: 0, plain: 0, key: 0 };
+    this.counts = { sessions: 0, ends: [], heard: {}, asked: [], cuts: [], replay: 0, forged: 0, unusable: 0, plain: 0, key: 0 };
     this.raise(16);                               // CONCENTRATOR_RESTARTED
   }
 
@@ -75,6 +75,7 @@ export class Concentrator {
     for (const [name, count] of Object.entries(session.counts)) this.counts[name] += count;
     this.counts.ends.push(why);
     this.archive.reset();
+    this.answers.clear();
     this.link = null;
     if (this.stopped) return;
     const [low, high] = this.config.reconnect_ms;
@@ -109,7 +110,8 @@ export class Concentrator {
 
   message(session, { name, corr, fields }) {
     this.count(name);
-    if (name === "ARCH_ACK" && corr === 0) {
+    if (name === "ARCH_ACK" && corr) return this.answers.get(corr)?.acknowledge(fields.credit);
+    if (name === "ARCH_ACK") {
       this.archive.acknowledge(fields.cursor, fields.credit);
       if (this.cutAt && fields.cursor >= this.cutAt) this.cut();
     } else if (name === "EVENT_ACK") {
@@ -118,6 +120,7 @@ export class Concentrator {
       events.list = events.list.filter((event) => event.sequence > events.acknowledged);
       this.store.save();
     }
+    return undefined;
   }
 
   count(name) { this.counts.heard[name] = (this.counts.heard[name] ?? 0) + 1; }
@@ -144,10 +147,12 @@ export class Concentrator {
     return module.registers.map((register, channel) => ({ index, channel, register, time: this.clock(), time_good: this.timeGood() }));
   }
 
-  archiveRead(session, { first, hours, modules }, corr) {
-    const found = (this.held ?? []).filter(({ row, firstHour }) => bits(modules).includes(row.index) && firstHour < first + hours && firstHour + row.deltas.length > first);
-    for (const { row, firstHour } of found) session.answer("PROFILE", corr, { record: 0, block: block([row], firstHour, { generation: GENERATION }) });
-    session.result(corr, found.length ? "OK" : "UNKNOWN");
+  archiveRead(session, { first, hours, modules, credit }, corr) {
+    const found = this.held.filter(
+      ({ row, firstHour }) => bits(modules).includes(row.index) && firstHour < first + hours && firstHour + row.deltas.length > first);
+    this.counts.asked.push({ first, hours, modules: bits(modules) });
+    const blocks = found.map(({ row, firstHour }) => block([row], firstHour, { generation: GENERATION }));
+    this.answers.set(corr, new Answer(session, corr, blocks, credit || 1));
   }
 
   // ------------------------------------------------------------------------- events
@@ -165,66 +170,9 @@ export class Concentrator {
     if (due.length) this.session().tell("EVENT", { events: due });
   }
 
-  // --------------------------------------------------------------- what the tester says
-  // A day of pulses, `perRecord` hours a record, as records of the archive; what is `lost` on the radio stays with the module.
-  day({ first_hour: firstHour, per_record: perRecord, rows, deflated = false, hole = null }) {
-    const registers = rows.map((row) => row.register);
-    const blocks = [];
-    this.held = [];
-    for (let hour = 0; hour < rows[0].deltas.length; hour += perRecord) {
-      const parts = rows.map((row, i) => ({ index: row.index, channel: row.channel, register: registers[i], deltas: row.deltas.slice(hour, hour + perRecord), status: row.status?.slice(hour, hour + perRecord) }));
-      parts.forEach((part, i) => { registers[i] = advance(registers[i], part.deltas); });
-      parts.forEach((part) => {
-        if (hole && hole.index === part.index && hole.hour === hour) {
-          this.held.push({ row: part, firstHour: firstHour + hour });
-          part = { ...part, deltas: part.deltas.map(() => null) };
-        }
-        blocks.push(block([part], firstHour + hour, { deflated, generation: GENERATION }));
-      });
-    }
-    rows.forEach((row, i) => { (this.modules.get(row.index).registers ??= [])[row.channel] = registers[i]; });
-    this.archive.append(blocks);
-    return { records: blocks.length, registers };
-  }
-
   cut() {
     this.cutAt = 0;
+    this.counts.cuts.push({ acknowledged: this.archive.cursor, sent: this.archive.next - 1 });
     this.link?.cut();
   }
-
-  tester({ do: what, ...words }) {
-    const done = {
-      dial: () => { this.dial(); },
-      day: () => this.day(words),
-      cut: () => { this.cut(); },
-      cutAt: () => { this.cutAt = words.cursor; },
-      replay: () => { this.session().write(this.session().lastFrame); },
-      event: () => { this.raise(words.code, words.raised); },
-      state: () => this.report(),
-      push: () => { if (this.session()) this.archive.pump(); },
-    }[what];
-    if (!done) throw new Error(`cannot do ${what}`);
-    return done() ?? {};
-  }
-
-  report() {
-    const { link, archive, events } = this.store.state;
-    return {
-      up: Boolean(this.session()), clock: this.clock(), clock_set: this.clockSet, counts: this.counts,
-      archive: { newest: this.archive.newest, acknowledged: archive.acknowledged, sent: Object.fromEntries(this.archive.sent), sent_after_ack: this.archive.sentAfterAck },
-      events: { newest: events.newest, acknowledged: events.acknowledged },
-      link_key: { active: link.active.id, next: link.next?.id ?? null, previous: link.previous?.id ?? null, proven: this.session()?.key.id ?? null },
-      modules: [...this.modules.values()].map(({ index, supplied, holders, log }) => ({ index, supplied, holders: [...holders], log })),
-    };
-  }
 }
-
-export function main(file) {
-  const concentrator = new Concentrator(JSON.parse(readFileSync(file, "utf8")));
-  const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
-  createInterface({ input: process.stdin }).on("line", (line) => {
-    try { say({ ok: concentrator.tester(JSON.parse(line)) }); } catch (error) { say({ error: error.message }); }
-  }).on("close", () => process.exit(0));
-}
-
-main(process.argv[2]);

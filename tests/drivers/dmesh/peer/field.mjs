@@ -7,7 +7,7 @@ const CAP_S = 4 * 3600;
 
 export class Module {
   constructor({ index, eui, channels, adapter = "", loadClass = 2, never = false, key = null }) {
-    Object.assign(this, { index, eui, channels, adapter, loadClass, never, shed: null, holders: new Set(), done: new Map() });
+    Object.assign(this, { index, eui, channels, adapter, loadClass, never, registers: Array(channels).fill(0), shed: null, holders: new Set(), done: new Map() });
     this.key = key;
     this.newest = new Map();                      // key scope (group or own) -> {ctr, id, code}
     this.log = [];

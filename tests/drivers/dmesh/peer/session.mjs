@@ -106,6 +106,7 @@ export class Session {
     const { name, corr, fields } = message;
     if (name === "CLOSE") return this.end(`closed ${fields?.reason}`, fields?.retry_after);
     if (name && ANSWERS.has(name)) return this.settle(message);
+    if (name === "ARCH_ACK" && fields) return this.owner.message(this, message);     // its corr is that of the ARCH_READ it belongs to
     if (corr && this.answered.has(corr)) return this.answered.get(corr).forEach((body) => this.write(this.sealer.seal(body)));
     if (corr) this.remember(corr);
     if (!fields) return this.answer("ERROR", corr, { code: message.code, text: message.text, type: message.type });
