@@ -1,4 +1,4 @@
-"""A concentrator written from docs/dmlp.md alone, in another language: it delivers to the real server, answers and obeys."""
+"""A concentrator written from docs/dmlp.md alone, in another language: it delivers to the real server, answers, obeys."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def rows(first_register: int = 2**32 - 700) -> list[dict[str, Any]]:
         {
             "index": index, "channel": channel, "register": first_register + 10 * index + channel,
             "deltas": [
-                (17 * index + 5 * channel + 3 * hour) % 400 + (70_000 if (index, channel) == (2, 1) else 0) for hour in HOURS
+                (17 * index + 5 * channel + 3 * hour) % 400 + 70_000 * ((index, channel) == (2, 1)) for hour in HOURS
             ],
             **({"status": [16 if hour == 7 else 0 for hour in HOURS]} if index == 3 else {}),
         }

@@ -32,7 +32,9 @@ export class Commands {
   group(session, { fields, map }, corr) {
     const set = this.owner.store.state.groups[fields.group];
     const key = this.owner.store.state.groupKeys[`${fields.group}:${fields.epoch}`];
-    if (!set || set.epoch !== fields.epoch || !key) return this.refuse(session, fields, corr, "UNKNOWN");
+    if (!set) return this.refuse(session, fields, corr, "UNKNOWN");
+    if (set.epoch !== fields.epoch) return this.refuse(session, fields, corr, "INTERLOCK");
+    if (!key) return this.refuse(session, fields, corr, "CRYPTO");
     return this.take(session, { fields, map, key, members: bits(set.members), scope: `group ${fields.group}:${fields.epoch}` }, corr);
   }
 
@@ -52,7 +54,10 @@ export class Commands {
     const id = fields.command_id.toString("hex");
     if (this.known.has(id)) return session.result(corr, "DUPLICATE");
     if (this.owner.clock() > fields.not_after) return session.result(corr, "EXPIRED");
-    const state = { ...command, id, received: new Set(), executed: new Set(), restored: new Set(), held: new Set(), refused: new Map(), took: Date.now(), latency: [] };
+    const state = {
+      ...command, id, received: new Set(), executed: new Set(), restored: new Set(), held: new Set(),
+      refused: new Map(), took: Date.now(), latency: [], owed: 0, over: false,
+    };
     this.known.set(id, state);
     session.result(corr, "ACCEPTED");
     members.forEach((index, i) => setTimeout(() => this.reach(state, index), RADIO_MS * (i + 1)));
@@ -74,6 +79,7 @@ export class Commands {
 
   executed(state, module) {
     state.executed.add(module.index);
+    if (state.fields.action === ACTION.RESTORE && module.supplied) state.restored.add(module.index);
     if (state.fields.action === ACTION.SUPPLY_ON && module.holders.size) state.held.add(module.index);
     const bucket = Math.max(0, Math.ceil(Math.log2((Date.now() - state.took) / 1000)));
     for (let i = state.latency.length; i <= bucket; i++) state.latency.push(0);
@@ -81,6 +87,8 @@ export class Commands {
   }
 
   report(state) {
+    state.over ||= state.received.size === state.members.length || state.cancelled || this.owner.clock() > state.fields.not_after;
+    const news = (state.owed += 1);               // what is owed is the newest report; an answer to an older one settles nothing
     const session = this.owner.session();
     if (!session) return;
     const sets = Object.fromEntries(["received", "executed", "restored", "held"].filter((name) => state[name].size).map((name) => [name, bitmap(state[name])]));
@@ -88,9 +96,10 @@ export class Commands {
       command_id: state.fields.command_id, ...sets, latency: state.latency,
       refused: [...state.refused].map(([index, code]) => ({ index, code })),
     };
-    const over = state.received.size === state.members.length || state.cancelled || this.owner.clock() > state.fields.not_after;
-    if (!over || state.closed) return session.tell("COMMAND_REPORT", fields);
-    session.request("COMMAND_REPORT", { ...fields, final: true }, () => { state.closed = true; });
+    if (!state.over) return session.tell("COMMAND_REPORT", fields);
+    session.request("COMMAND_REPORT", { ...fields, final: true }, ({ name }) => {
+      if (name === "RESULT" && state.owed === news) state.owed = 0;
+    });
   }
 
   status(session, { command_id: id }, corr) {
@@ -115,8 +124,8 @@ export class Commands {
     return undefined;
   }
 
-  // What is owed after a break: every final report that nobody has answered.
+  // What is owed after a break: the newest report of every command, until a final one was answered.
   resume() {
-    for (const state of this.known.values()) if (!state.closed) this.report(state);
+    for (const state of this.known.values()) if (state.owed) this.report(state);
   }
 }

@@ -152,7 +152,7 @@ export class Concentrator {
       ({ row, firstHour }) => bits(modules).includes(row.index) && firstHour < first + hours && firstHour + row.deltas.length > first);
     this.counts.asked.push({ first, hours, modules: bits(modules) });
     const blocks = found.map(({ row, firstHour }) => block([row], firstHour, { generation: GENERATION }));
-    this.answers.set(corr, new Answer(session, corr, blocks, credit || 1));
+    this.answers.set(corr, new Answer(session, corr, blocks, credit));
   }
 
   // ------------------------------------------------------------------------- events

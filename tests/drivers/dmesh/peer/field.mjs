@@ -9,7 +9,7 @@ export class Module {
   constructor({ index, eui, channels, adapter = "", loadClass = 2, never = false, key = null }) {
     Object.assign(this, { index, eui, channels, adapter, loadClass, never, registers: Array(channels).fill(0), shed: null, holders: new Set(), done: new Map() });
     this.key = key;
-    this.newest = new Map();                      // key scope (group or own) -> {ctr, id, code}
+    this.newest = new Map();                      // key scope (group or own) -> highest ctr
     this.log = [];
   }
 
@@ -18,11 +18,12 @@ export class Module {
   // Result code of a group or single command, as the module itself decides it; `restored` is called when a shed is over.
   execute(map, fields, { key, scope, now, restored, clockGood }) {
     if (!key || !equal(commandMac(key, encode(without(map, 10))), fields.mac)) return RESULT.CRYPTO;
-    const before = this.newest.get(scope);
     const id = fields.command_id.toString("hex");
-    if (before && fields.ctr <= before.ctr) return before.id === id && before.ctr === fields.ctr ? before.code : RESULT.DUPLICATE;
+    if (this.done.has(id)) return this.done.get(id);
+    if (fields.ctr <= (this.newest.get(scope) ?? -1)) return RESULT.DENIED;
     const code = this.decide(fields, now, clockGood);
-    this.newest.set(scope, { ctr: fields.ctr, id, code });
+    this.newest.set(scope, fields.ctr);
+    this.done.set(id, code);
     if (code === RESULT.OK) this.carryOut(fields, restored);
     return code;
   }

@@ -20,16 +20,20 @@ export class Keyring {
   // A session is up under this key: a key that was only stored is in use from now on, and the grace of the one before runs.
   proven({ id }) {
     const { link } = this;
-    if (link.next?.id === id) this.change();
-    if (link.active.id === id && link.previous) link.previous.until = Math.min(link.previous.until, Date.now() + 1000 * (link.grace ?? 0));
+    if (link.next?.id === id) this.change(link);
+    if (link.active.id === id) this.countDown(link);
     this.store.save();
   }
 
-  change() {
-    const { link } = this;
-    link.previous = { ...link.active, until: LATER };
-    link.active = link.next;
-    link.next = null;
+  change(slot) {
+    slot.previous = slot.active && { ...slot.active, until: LATER };
+    slot.active = slot.next;
+    slot.next = null;
+    slot.grace = null;                            // until KEY_ACTIVATE says it
+  }
+
+  countDown(slot) {
+    if (slot.previous?.until === LATER && slot.grace !== null) slot.previous.until = Date.now() + 1000 * slot.grace;
   }
 
   slot(target, number) {
@@ -47,6 +51,7 @@ export class Keyring {
     if (!slot) return session.result(corr, "UNKNOWN");
     const there = [slot.next, slot.active, slot.previous].find((one) => one?.id === id);
     if (there && !equal(there.key, key)) return session.result(corr, "DENIED");
+    if (!there && slot.active && id < slot.active.id) return session.result(corr, "DENIED");
     if (!there) slot.next = { id, key };
     this.store.save();
     return session.answer("KEY_CONFIRM", corr, { target, number, key_id: id, check: confirmation(key) });
@@ -64,13 +69,9 @@ export class Keyring {
   activate(session, { target, number, key_id: id, grace_s: grace }, corr) {
     const slot = this.slot(target, number);
     if (!slot || (slot.next?.id !== id && slot.active?.id !== id)) return session.result(corr, "UNKNOWN");
+    if (slot.next?.id === id) this.change(slot);
     slot.grace = grace;
-    if (slot.next?.id === id) {
-      slot.previous = slot.active && { ...slot.active, until: LATER };
-      slot.active = slot.next;
-      slot.next = null;
-    }
-    if (target !== TARGET.LINK || session.key.id === id) if (slot.previous) slot.previous.until = Date.now() + 1000 * grace;
+    if (target !== TARGET.LINK || session.key.id === id) this.countDown(slot);
     this.store.save();
     return session.result(corr, "OK");
   }
