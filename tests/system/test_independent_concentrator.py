@@ -2,30 +2,26 @@
 
 import json
 import os
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 import pytest
 import yaml
 
 from scada.historian.service import open_reader
+from tests.drivers.dmesh.independent import Concentrator, concentrator
 
 from .harness import Api, Site, wait_for
 from .twice import Twice
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
-PEER = Path(__file__).parents[1] / "drivers" / "dmesh" / "peer" / "main.mjs"
-LINK_ID = 0x0000C0DE
-LINK_KEY = os.urandom(16).hex()
-FIRST_EUI = 0xD1FC000000000001
+LINKS = (0x0000C0DE, 0x0000C0DF)
+KEYS = (os.urandom(16).hex(), os.urandom(16).hex())
 FIRST_HOUR = (int(time.time()) // 86_400 - 1) * 24     # yesterday
 MODULES, CHANNELS, PER_RECORD, CREDIT = 3, 2, 4, 4
 HOURS = range(24)
@@ -33,54 +29,21 @@ MODULE_NAMES = [f"C01-{index:03}" for index in range(1, MODULES + 1)]
 HOLE = {"index": 1, "hour": 8}                        # four hours of both channels of C01-001 are not in the archive
 
 
-@attrs.frozen
-class Peer:
-    """The Node process and the lines to it."""
-
-    process: "subprocess.Popen[str]"
-
-    def do(self, what: str, **words: Any) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": what, **words}) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        assert "error" not in answer, answer
-        return answer["ok"]
-
-    def until(self, condition: Callable[[Any], Any], what: str) -> Any:
-        """Its own account, once `condition` holds of it."""
-
-        def look() -> Any:
-            state = self.do("state")
-            return state if condition(state) else None
-
-        return wait_for(look, what, limit=30)
+def eui(index: int, number: int = 0) -> int:
+    return 0xD1FC000000000000 + 256 * number + index
 
 
-@contextmanager
-def peer_process(folder: Path, port: int) -> Iterator[Peer]:
-    node = shutil.which("node")
-    assert node, "Node is missing: scripts install it for `make test`, or put `node` on the PATH"
-    config = folder / "peer.json"
-    config.write_text(json.dumps({
-        "host": "127.0.0.1", "port": port, "link_id": LINK_ID, "link_key": LINK_KEY, "state": str(folder / "peer.state"),
-        "reconnect_ms": [50, 200], "clock_offset_s": -86_400, "t1": 5, "t3": 5,
-        "modules": [
-            {"index": index, "eui": f"{FIRST_EUI + index - 1:016x}", "channels": CHANNELS, "adapter": "AD220/50"}
+def behind(port: int, folder: Path, number: int = 0, **settings: Any) -> AbstractContextManager[Concentrator]:
+    """Concentrator `number`, and its modules; its clock is a day slow."""
+    who = {"link_id": LINKS[number], "link_key": KEYS[number]}
+    return concentrator(
+        folder, f"peer{number}", port=port, **who, clock_offset_s=-86_400, t1=5, t3=5,
+        modules=[
+            {"index": index, "eui": f"{eui(index, number):016x}", "channels": CHANNELS, "adapter": "AD220/50"}
             for index in range(1, MODULES + 1)
         ],
-    }))
-    with (folder / "peer.log").open("w") as log:
-        process = subprocess.Popen(
-            [node, str(PEER), str(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        try:
-            yield Peer(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(10)
+        **settings,
+    )
 
 
 def rows(first_register: int = 2**32 - 700) -> list[dict[str, Any]]:
@@ -98,28 +61,25 @@ def rows(first_register: int = 2**32 - 700) -> list[dict[str, Any]]:
 
 
 def write_site(site: Site) -> None:
-    """What exists: one concentrator, its modules, a meter on each channel, one load group."""
-    euis = [f"{FIRST_EUI + i:016X}" for i in range(MODULES)]
-    points = [(eui, channel, f"p{i + 1}-{channel}") for i, eui in enumerate(euis) for channel in range(CHANNELS)]
+    """What exists: two concentrators, their modules, a load group behind the first."""
+    members = [f"{eui(index):016X}" for index in range(1, MODULES + 1)]
     (site.folder / "site.yaml").write_text(yaml.safe_dump({
-        "concentrators": [{"name": "C01", "link_id": f"{LINK_ID:08X}", "area": "North"}],
+        "concentrators": [
+            {"name": f"C0{i + 1}", "link_id": f"{link:08X}", "area": "North"} for i, link in enumerate(LINKS)
+        ],
         "modules": [
-            {"eui": eui, "name": MODULE_NAMES[i], "concentrator": "C01", "index": i + 1, "state": "active",
-             "channels": CHANNELS, "adapter": "AD220/50"} for i, eui in enumerate(euis)
+            {"eui": f"{eui(index, i):016X}", "name": f"C0{i + 1}-{index:03}", "concentrator": f"C0{i + 1}", "index": index,
+             "state": "active", "channels": CHANNELS, "adapter": "AD220/50"}
+            for i in range(len(LINKS)) for index in range(1, MODULES + 1)
         ],
-        "points": [{"name": name, "medium": "electricity"} for _, _, name in points],
-        "meters": [
-            {"serial": name, "point": name, "eui": eui, "channel": channel, "pulses_per_unit": 1000,
-             "valid_from": "2020-01-01T00:00Z"} for eui, channel, name in points
-        ],
-        "loads": [{"eui": eui, "load_class": "green", "rated_w": 2000} for eui in euis],
+        "loads": [{"eui": eui, "load_class": "green", "rated_w": 2000} for eui in members],
         "load_groups": [
-            {"name": "LG-BOILERS", "number": 1, "load_class": "green", "area": "North", "min_on_s": 1, "members": euis}
+            {"name": "LG-BOILERS", "number": 1, "load_class": "green", "area": "North", "min_on_s": 1, "members": members}
         ],
     }))
     keys = site.folder / "keys.json"
     keys.touch(mode=0o600)
-    keys.write_text(json.dumps({f"{LINK_ID:08x}": LINK_KEY}))
+    keys.write_text(json.dumps({f"{link:08x}": key for link, key in zip(LINKS, KEYS, strict=True)}))
     site.scada("keys", "import", str(site.config), str(keys))
 
 
@@ -144,8 +104,8 @@ def relay(site: Site) -> Iterator[Twice]:
 
 
 @pytest.fixture(scope="module")
-def peer(site: Site, relay: Twice) -> Iterator[Peer]:
-    with peer_process(site.folder, relay.port) as made:
+def peer(site: Site, relay: Twice) -> Iterator[Concentrator]:
+    with behind(relay.port, site.folder) as made:
         yield made
 
 
@@ -154,40 +114,44 @@ def dana(site: Site) -> Api:
     return site.log_in("dana")
 
 
-def held(site: Site) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
+def held(site: Site, number: int = 0) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
     """(index, channel) -> pulses and status of each hour of the day, as the historian has them."""
     reader = open_reader(site.folder / "data" / "history")
     keys = [(row["index"], row["channel"]) for row in rows()]
-    eui = np.array([FIRST_EUI + index - 1 for index, _ in keys], dtype=np.uint64)
-    slots = reader.intervals.slots(eui, np.array([channel for _, channel in keys], dtype=np.uint8))
+    euis = np.array([eui(index, number) for index, _ in keys], dtype=np.uint64)
+    slots = reader.intervals.slots(euis, np.array([channel for _, channel in keys], dtype=np.uint8))
     series = reader.intervals.read(slots, FIRST_HOUR, 24)
     reader.close()
     return {key: (series.counts[row].tolist(), series.status[row].tolist()) for row, key in enumerate(keys)}
 
 
-def test_its_day_arrives_whole_and_once_although_the_link_breaks(site: Site, peer: Peer, relay: Twice) -> None:
+def sent() -> dict[tuple[int, int], tuple[list[int], list[int]]]:
+    """The same as the peer was given it."""
+    return {(row["index"], row["channel"]): (row["deltas"], row.get("status", [0] * 24)) for row in rows()}
+
+
+def test_its_day_arrives_whole_and_once_although_the_link_breaks(site: Site, peer: Concentrator, relay: Twice) -> None:
     """In the middle, and although a relay plays every sealed frame again. What was acknowledged is never sent again."""
     made = peer.do("day", first_hour=FIRST_HOUR, per_record=PER_RECORD, rows=rows(), hole=HOLE)
     peer.do("cut_at", cursor=made["records"] // 2)
     peer.do("dial")
     state = peer.until(lambda now: now["archive"]["acknowledged"] == made["records"], "the archive to be acknowledged")
-    sent, [broken] = state["archive"]["sent"], state["counts"]["cuts"]
+    times, [broken] = state["archive"]["sent"], state["counts"]["cuts"]
 
     assert made["records"] // 2 <= broken["acknowledged"] < broken["sent"] <= broken["acknowledged"] + CREDIT
     assert state["counts"]["sessions"] == 2
     assert state["counts"]["ends"] == ["lost"]
-    assert sorted(map(int, sent)) == list(range(1, made["records"] + 1))
-    assert max(sent.values()) <= 2
-    assert all(record > broken["acknowledged"] for record in map(int, sent) if sent[str(record)] == 2)
+    assert sorted(map(int, times)) == list(range(1, made["records"] + 1))
+    assert max(times.values()) <= 2
+    assert all(record > broken["acknowledged"] for record in map(int, times) if times[str(record)] == 2)
     assert state["archive"]["sent_after_ack"] == []
 
     wait_for(lambda: peer.do("state")["counts"]["asked"], "the server to ask for the hole")
-    expected = {(row["index"], row["channel"]): (row["deltas"], row.get("status", [0] * 24)) for row in rows()}
-    wait_for(lambda: held(site) == expected, f"{expected}, and not {held(site)}", limit=10)
+    wait_for(lambda: held(site) == sent(), "the historian to hold what was sent", limit=10)
     assert site.figure("dmesh", "quarantined") == site.figure("dmesh", "lost_records") == 0
 
 
-def test_the_hole_is_asked_for_once_and_of_its_module_alone(site: Site, peer: Peer) -> None:
+def test_the_hole_is_asked_for_once_and_of_its_module_alone(site: Site, peer: Concentrator) -> None:
     """What the modules still have comes by ARCH_READ, and moves no cursor."""
     asked = peer.do("state")["counts"]["asked"]
 
@@ -195,7 +159,7 @@ def test_the_hole_is_asked_for_once_and_of_its_module_alone(site: Site, peer: Pe
     assert peer.do("state")["archive"]["acknowledged"] == peer.do("state")["archive"]["newest"]
 
 
-def test_its_clock_is_set_and_its_event_is_taken(site: Site, peer: Peer) -> None:
+def test_its_clock_is_set_and_its_event_is_taken(site: Site, peer: Concentrator) -> None:
     """It started a day slow."""
     state = peer.until(
         lambda now: now["clock_set"] and now["events"]["acknowledged"] == now["events"]["newest"], "clock and event"
@@ -205,7 +169,7 @@ def test_its_clock_is_set_and_its_event_is_taken(site: Site, peer: Peer) -> None
     assert site.figure("dmesh", "events") == 1
 
 
-def test_it_is_read_on_demand(peer: Peer, dana: Api) -> None:
+def test_it_is_read_on_demand(peer: Concentrator, dana: Api) -> None:
     """Every channel with the register it counts up to, not with the newest of the archive."""
     made = dana("POST", "/api/v1/reads", {"modules": MODULE_NAMES, "within_s": 300})
     end = wait_for(lambda: over(dana, f"/api/v1/reads/{made['id']}", "done"), "the read", every=0.2)
@@ -222,7 +186,7 @@ def over(api: Api, path: str, state: str) -> Any:
     return found if found["state"] == state else None
 
 
-def test_it_sheds_a_group_once_and_says_when_the_supply_is_back(peer: Peer, dana: Api) -> None:
+def test_it_sheds_a_group_once_and_says_when_the_supply_is_back(peer: Concentrator, dana: Api) -> None:
     """Its modules prove the MAC; the time ends the shed."""
     selection = dana("POST", "/api/v1/dispatch/select", {"group": "LG-BOILERS", "off_for_s": 3, "reason": "test"})
     made = dana("POST", "/api/v1/dispatch/execute", {"selection": selection["id"]})
@@ -236,10 +200,10 @@ def test_it_sheds_a_group_once_and_says_when_the_supply_is_back(peer: Peer, dana
     assert [len(module["log"]) for module in modules] == [1] * MODULES
 
 
-def test_its_link_key_changes_under_the_running_session(site: Site, peer: Peer) -> None:
+def test_its_link_key_changes_under_the_running_session(site: Site, peer: Concentrator) -> None:
     """KEY_PUT, KEY_CONFIRM, KEY_ACTIVATE; the session stays, and the one after it opens under the new key."""
     before = peer.do("state")
-    site.scada("keys", "rotate", str(site.config), f"{LINK_ID:08x}")
+    site.scada("keys", "rotate", str(site.config), f"{LINKS[0]:08x}")
     changed = peer.until(lambda now: now["link_key"]["active"] != before["link_key"]["active"], "the new key")
     peer.do("cut")
     after = peer.until(lambda now: now["counts"]["sessions"] > before["counts"]["sessions"], "the next session")
@@ -250,7 +214,7 @@ def test_its_link_key_changes_under_the_running_session(site: Site, peer: Peer) 
     assert site.figure("dmesh", "keys_changed") == 1
 
 
-def test_nothing_that_was_played_again_was_believed(site: Site, peer: Peer, relay: Twice) -> None:
+def test_nothing_that_was_played_again_was_believed(site: Site, peer: Concentrator, relay: Twice) -> None:
     """Both ends dropped every second frame and refused nothing else, nor did one complain of the other."""
     counts = peer.do("state")["counts"]
 
@@ -260,3 +224,18 @@ def test_nothing_that_was_played_again_was_believed(site: Site, peer: Peer, rela
     for name in ("crypto", "cbor", "message", "field", "block", "noise"):
         assert site.figure("dmesh", f"dropped_{name}") == 0, name
     assert counts["ends"] == ["lost", "lost"]
+
+
+def test_one_that_can_do_nothing_but_deliver_is_served_all_the_same(site: Site) -> None:
+    """The least concentrator: module list, archive, events, PING; everything else is ERROR UNKNOWN, which is a "no"."""
+    with behind(site.dmlp_port, site.folder, 1, least=True) as least:
+        made = least.do("day", first_hour=FIRST_HOUR, per_record=24, rows=rows())
+        least.do("dial")
+        state = least.until(
+            lambda now: now["archive"]["acknowledged"] == made["records"] and now["events"]["acknowledged"], "its archive"
+        )
+
+    assert state["counts"]["heard"].keys() == {"GET_MODULES", "TIME_SET", "ARCH_ACK", "EVENT_ACK"}
+    assert state["counts"]["ends"] == []
+    assert not state["clock_set"]
+    wait_for(lambda: held(site, 1) == sent(), "the historian to hold what was sent", limit=10)

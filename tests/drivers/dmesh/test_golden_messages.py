@@ -80,7 +80,7 @@ def test_a_golden_frame_goes_the_way_its_message_goes(case: dict[str, Any]) -> N
 
 @EXTRA
 def test_a_variant_is_read_and_written_again(case: dict[str, Any]) -> None:
-    """What one frame of its type leaves open. Only an unknown key, and an integer where we write a float, do not come back."""
+    """What one frame of its type leaves open. An unknown key, and an integer where we write a float, do not come back."""
     (found,) = frame.FrameDecoder().feed(bytes.fromhex(case["frame"]))
     assert isinstance(found, frame.Frame)
     opened = crypto.unseal(*direction(case), KEYS.sid, found) if found.secured else (None, found.body)

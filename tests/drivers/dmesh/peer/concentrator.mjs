@@ -11,11 +11,12 @@ import { Store } from "./store.mjs";
 
 const CAPABILITIES = 1 | 8 | 32 | 64 | 512;       // GROUP_COMMANDS, INFO, READ_NOW, SINGLE_COMMANDS, KEYS
 export const GENERATION = 1;
+const LEAST = new Set(["GET_MODULES"]);           // what nobody can do without
 const BACK_OFF_MS = 15 * 60_000;
 
 export class Concentrator {
   constructor(config) {
-    this.config = { reconnect_ms: [0, 60_000], max_frame: 4096, clock_offset_s: 0, ...config };
+    this.config = { reconnect_ms: [0, 60_000], max_frame: 4096, clock_offset_s: 0, least: false, ...config };
     this.store = new Store(config.state, () => ({
       link: { active: { id: 0, key: Buffer.from(config.link_key, "hex") }, next: null, previous: null },
       archive: { id: randomInt(1, 2 ** 32), records: [], acknowledged: 0 }, groups: {}, groupKeys: {}, moduleKeys: {},
@@ -35,7 +36,7 @@ export class Concentrator {
     this.held = [];                               // rows that only the modules have
     this.answers = new Map();                     // corr of an ARCH_READ -> what is still to be sent
     this.attempts = 0;
-    this.counts = { sessions: 0, ends: [], heard: {}, asked: [], cuts: [], replay: 0, forged: 0, unusable: 0, plain: 0, key: 0 };
+    this.counts = { sessions: 0, ends: [], heard: {}, asked: [], cuts: [], replay: 0, forged: 0, unusable: 0, plain: 0, key: 0, pongs: 0 };
     this.raise(16);                               // CONCENTRATOR_RESTARTED
   }
 
@@ -52,7 +53,8 @@ export class Concentrator {
   hello() {
     const { archive, events } = this.store.state;
     return {
-      min_version: 0x10, max_version: 0x10, model: "node", firmware: "1.0", boot_id: this.boot, archive_id: archive.id, capabilities: CAPABILITIES,
+      min_version: 0x10, max_version: 0x10, model: "node", firmware: "1.0", boot_id: this.boot, archive_id: archive.id, 
+      capabilities: this.config.least ? 0 : CAPABILITIES,
       max_frame: this.config.max_frame, t1: this.config.t1 ?? 15, t3: this.config.t3 ?? 20, oldest: this.archive.oldest, newest: this.archive.newest,
       newest_event: events.newest,
     };
@@ -64,7 +66,7 @@ export class Concentrator {
     this.keyring.proven(session.key);
     const eventsDone = this.store.state.events;
     eventsDone.acknowledged = Math.max(eventsDone.acknowledged, events);
-    this.sendTopology(session, 0);
+    if (!this.config.least) this.sendTopology(session, 0);
     this.sendEvents();
     this.commands.resume();
     this.reads.resume();
@@ -104,7 +106,7 @@ export class Concentrator {
       KEY_ACTIVATE: () => this.keyring.activate(session, fields, corr),
       KEY_REVOKE: () => this.keyring.revoke(session, fields, corr),
     }[name];
-    if (known) return known();
+    if (known && (!this.config.least || LEAST.has(name))) return known();
     return session.answer("ERROR", corr, { code: RESULT.UNKNOWN, text: `${name} is not done here`, type: message.type });
   }
 

@@ -33,7 +33,7 @@ export function read(body) {
   if (!Number.isInteger(type) || !Number.isInteger(corr) || corr < 0 || corr > 0xffffffff) throw new Error("type or corr is no number");
   if (!messages.has(type)) return { corr, code: RESULT.UNKNOWN, type, text: `type ${type} is not known` };
   try {
-    return { name: NAME[type], corr, map, fields: messages.get(type).map.read(map) };
+    return { name: NAME[type], type, corr, map, fields: messages.get(type).map.read(map) };
   } catch (error) {
     return { corr, code: RESULT.BAD_ARGUMENT, type, name: NAME[type], text: `${NAME[type]}: ${error.message}`.slice(0, 200) };
   }

@@ -17,7 +17,7 @@ export class Session {
     Object.assign(this, { owner, linkId, state: "connecting", heardAt: Date.now(), pings: 0, corr: 0 });
     this.waiting = new Map();
     this.answered = new Map();
-    this.counts = { replay: 0, forged: 0, key: 0, plain: 0, unusable: 0 };
+    this.counts = { replay: 0, forged: 0, key: 0, plain: 0, unusable: 0, pongs: 0 };
     this.finder = new Finder(HANDSHAKE_MAX);
     this.nonce = randomBytes(16);
     this.socket = connect({ host, port, noDelay: true });
@@ -97,7 +97,7 @@ export class Session {
     if (silent >= 3 * this.t3) return this.close(CLOSE.TIMEOUT);
     if (silent >= this.t3 * (this.pings + 1)) {
       this.pings += 1;
-      this.request("PING", { time: this.owner.clock() }, () => {});
+      this.request("PING", { time: this.owner.clock() }, () => { this.counts.pongs += 1; });
     }
     return undefined;
   }
