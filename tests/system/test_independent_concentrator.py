@@ -227,13 +227,23 @@ def test_nothing_that_was_played_again_was_believed(site: Site, peer: Concentrat
 
 
 def test_one_that_can_do_nothing_but_deliver_is_served_all_the_same(site: Site) -> None:
-    """The least concentrator: module list, archive, events, PING; everything else is ERROR UNKNOWN, which is a "no"."""
+    """The least concentrator: module list, archive, events, PING; everything else is ERROR UNKNOWN, which is a "no".
+
+    It is restarted in the middle of its archive, and goes on with what it kept.
+    """
+    with behind(site.dmlp_port, site.folder, 1, least=True, reconnect_ms=[60_000, 60_000]) as least:
+        made = least.do("day", first_hour=FIRST_HOUR, per_record=12, rows=rows())
+        least.do("cut_at", cursor=made["records"] // 2)
+        least.do("dial")
+        first = least.until(lambda now: now["counts"]["cuts"], "the middle of its archive")
     with behind(site.dmlp_port, site.folder, 1, least=True) as least:
-        made = least.do("day", first_hour=FIRST_HOUR, per_record=24, rows=rows())
         least.do("dial")
         state = least.until(
-            lambda now: now["archive"]["acknowledged"] == made["records"] and now["events"]["acknowledged"], "its archive"
+            lambda now: now["archive"]["acknowledged"] == made["records"] and now["events"]["acknowledged"] == 2, "the rest"
         )
+
+    (cut,) = first["counts"]["cuts"]
+    assert min(map(int, state["archive"]["sent"])) > cut["acknowledged"] >= made["records"] // 2
 
     assert state["counts"]["heard"].keys() == {"GET_MODULES", "TIME_SET", "ARCH_ACK", "EVENT_ACK"}
     assert state["counts"]["ends"] == []

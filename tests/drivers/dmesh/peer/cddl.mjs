@@ -103,7 +103,11 @@ class Parser {
     return token.word;
   }
 
-  accept(word) { return this.peek() === word && Boolean(this.at++ + 1); }
+  accept(word) {
+    if (this.peek() !== word) return false;
+    this.at += 1;
+    return true;
+  }
 
   parse() {
     while (this.at < this.all.length) {

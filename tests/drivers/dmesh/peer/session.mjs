@@ -135,9 +135,17 @@ export class Session {
   tell(name, fields) { this.seal(bodyOf(name, 0, fields)); }
 
   request(name, fields, told) {
-    this.corr += 1;
-    this.waiting.set(this.corr, told);
-    this.seal(bodyOf(name, this.corr, fields));
+    const corr = (this.corr += 1);
+    this.waiting.set(corr, told);
+    this.seal(bodyOf(name, corr, fields));
+    setTimeout(() => this.late(name, corr), this.t1).unref();
+  }
+
+  // No answer within t1: a PING finds out whether the server lives, and if not, this connection is over.
+  late(name, corr) {
+    if (!this.waiting.has(corr) || this.state !== "up") return;
+    if (name === "PING") this.close(CLOSE.TIMEOUT);
+    else this.request("PING", { time: this.owner.clock() }, () => {});
   }
 
   seal(body) {

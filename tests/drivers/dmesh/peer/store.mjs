@@ -6,7 +6,11 @@ const pack = (_, value) => {
   if (typeof value === "bigint") return { big: value.toString() };
   return value?.type === "Buffer" ? { hex: Buffer.from(value.data).toString("hex") } : value;
 };
-const unpack = (_, value) => (value?.big !== undefined ? BigInt(value.big) : value?.hex !== undefined ? Buffer.from(value.hex, "hex") : value);
+const unpack = (_, value) => {
+  if (value === null || typeof value !== "object") return value;
+  if (typeof value.big === "string") return BigInt(value.big);
+  return typeof value.hex === "string" ? Buffer.from(value.hex, "hex") : value;
+};
 
 export class Store {
   constructor(path, fresh) {
