@@ -1,7 +1,6 @@
 """The concentrator of `peer/`, a Node process that shares no code with ours, and the lines by which a test drives it."""
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +10,9 @@ from typing import Any
 
 import attrs
 
+from tests.node import node
+
 PEER = Path(__file__).parent / "peer"
-
-
-def node() -> str:
-    """Node, as for the OPC UA client: scripts install it for `make test`."""
-    found = shutil.which("node")
-    assert found, "Node is missing: scripts install it for `make test`, or put `node` on the PATH"
-    return found
 
 
 @attrs.frozen

@@ -35,7 +35,8 @@ from scada.drivers.dmesh.messages import (
 from scada.drivers.dmesh.numbers import ClockMode, Code, Holder, KeyTarget, Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered, Up, sends
 from scada.drivers.dmesh.sets import indices
-from tests.drivers.dmesh.independent import PEER, Concentrator, concentrator, node
+from tests.drivers.dmesh.independent import PEER, Concentrator, concentrator
+from tests.node import node
 
 LINK_ID, EUI = 0x0000C0DE, 0xD1FC000000000001
 FIRST, MODULE_KEY = Key(0, os.urandom(16)), os.urandom(16)

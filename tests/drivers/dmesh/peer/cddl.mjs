@@ -180,10 +180,10 @@ class Parser {
   }
 }
 
-// {messages: type number -> {name, map}, rules: name -> type} of all CDDL on a page.
+// type number -> {name, map} of every message in the CDDL of a page.
 export function readPage(markdown) {
   const rules = new Parser([...markdown.matchAll(/```cddl\n([\s\S]*?)```/g)].map((one) => one[1]).join("\n")).parse();
   const messages = new Map();
   for (const [name, rule] of rules) if (rule.items) messages.set(rule.items[0].literal, { name, map: rule.items[2] });
-  return { messages, rules };
+  return messages;
 }

@@ -4,7 +4,7 @@ import { decode, encode } from "./cbor.mjs";
 import { readPage } from "./cddl.mjs";
 
 export const PAGE = readFileSync(new URL("../../../../docs/dmlp.md", import.meta.url), "utf8");
-const { messages } = readPage(PAGE);
+const messages = readPage(PAGE);
 
 // Names and codes as the page's tables and lists have them.
 export const TYPE = Object.fromEntries([...PAGE.matchAll(/^\| (0x[0-9A-F]{2}) \| ([A-Z_]+) \|/gm)].map(([, number, name]) => [name, Number(number)]));
