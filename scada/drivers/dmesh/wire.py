@@ -88,15 +88,17 @@ class Real:
 
 @attrs.frozen
 class Text:
-    most: int
+    """Its length is that of its UTF-8, as `.size` of CDDL counts."""
+
+    most: int                           # bytes
 
     def load(self, value: Any) -> str:
-        if type(value) is not str or len(value) > self.most:
-            raise Malformed(f"expected at most {self.most} characters of text")
+        if type(value) is not str or len(value.encode()) > self.most:
+            raise Malformed(f"expected at most {self.most} bytes of text")
         return value
 
     def dump(self, value: str) -> str:
-        return value[: self.most]
+        return value.encode("utf-8", "replace")[: self.most].decode("utf-8", "ignore")
 
 
 @attrs.frozen
@@ -117,14 +119,14 @@ class Octets:
 class Scalar:
     """A whole number of 32 bits with sign, or text: what the setting of a device may be."""
 
-    most: int                           # characters
+    most: int                           # bytes of UTF-8
 
     def load(self, value: Any) -> int | str:
         if type(value) is int and -(2**31) <= value < 2**31:
             return value
-        if type(value) is str and len(value) <= self.most:
+        if type(value) is str and len(value.encode()) <= self.most:
             return value
-        raise Malformed(f"expected an integer of 32 bits or at most {self.most} characters of text")
+        raise Malformed(f"expected an integer of 32 bits or at most {self.most} bytes of text")
 
     def dump(self, value: int | str) -> int | str:
         return self.load(value)
