@@ -49,6 +49,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "wrong_subnet": _l("heard at another concentrator"), "duplicate_eui": _l("two modules with one EUI"),
     "unexpected_channel": _l("meter on a channel that is not there"),
     "module_gone_heard": _l("out of service, and heard"),
+    "clock_set": _l("clock set"), "clock_set_back": _l("clock set back over stored hours"),
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),

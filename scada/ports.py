@@ -321,6 +321,40 @@ class NetworkMonitor(Protocol):
         """Where a module stood, newest first, with the concentrator. Blocking."""
 
 
+@attrs.frozen
+class ModuleClock:
+    """The clock of one module, against its concentrator's."""
+
+    eui: int                            # 0 where the list of modules did not come yet
+    index: int
+    offset_s: float                     # positive: ahead
+    drift_ppm: float                    # NaN while too few reports came
+    heard: int                          # ns, site time
+    beyond: bool                        # beyond tolerance
+
+
+@attrs.frozen
+class ClockView:
+    """The clocks of one subnet."""
+
+    concentrator: str
+    link_up: bool
+    offset_s: float                     # concentrator's against ours, when last compared; positive: ahead
+    within_s: float                     # what that comparison leaves open
+    drift_ppm: float                    # NaN in the first hours
+    compared: int                       # ns, site time; 0: never
+    mode: str                           # how it was set last: "step", "slew", "" = not yet
+    steps: int                          # since start
+    modules: int                        # whose clock is known
+    beyond: int                         # of them beyond tolerance
+    worst: tuple[ModuleClock, ...]      # the worst first
+
+
+class TimeMonitor(Protocol):
+    def clocks(self, concentrator: str) -> ClockView | None:
+        """Of one concentrator of the registry, by name. Memory."""
+
+
 @attrs.frozen(eq=False)
 class CollectionView:
     """What is held of a concentrator's channels: (n, h) hours from `first` on."""

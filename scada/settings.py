@@ -103,6 +103,18 @@ class CollectionSettings(Section):
     answer_seconds: float = Field(300.0, gt=0, description="Real time after which an unanswered question is over.")
 
 
+class TimeSettings(Section):
+    concentrator_seconds: float = Field(
+        5.0, gt=0, description="Offset of a concentrator's clock from which on it raises an alarm. [s]"
+    )
+    module_seconds: float = Field(
+        10.0, gt=0, description="Offset of a module's clock from which on it counts as wrong. [s]"
+    )
+    drift_ppm: float = Field(
+        100.0, gt=0, description="Rate of a clock from which on it counts as wrong: 100 ppm are 9 s a day. [ppm]"
+    )
+
+
 class DmeshSettings(Section):
     host: str = Field("0.0.0.0", description="Address to listen on for concentrators.")
     port: Port = Field(20202, description="TCP port for concentrators (DMLP).")
@@ -119,6 +131,7 @@ class DmeshSettings(Section):
         "proven itself."
     )
     collection: CollectionSettings = CollectionSettings()
+    time: TimeSettings = TimeSettings()
     keys_file: Path | None = Field(None, description="Encrypted key store; default `keys.store` in the data directory.")
     master_key_file: Path | None = Field(
         None, description="Master key of the key store, mode 0600; default `master.key` in the data directory. "

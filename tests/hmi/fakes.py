@@ -39,9 +39,11 @@ from scada.ports import (
     Alarm,
     AlarmState,
     AuditRow,
+    ClockView,
     CollectionView,
     Consumption,
     Health,
+    ModuleClock,
     Priority,
     ResultTable,
     TagHistory,
@@ -50,7 +52,7 @@ from scada.ports import (
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
-from scada.settings import HmiSettings, SiteSettings
+from scada.settings import HmiSettings, SiteSettings, TimeSettings
 from scada.site import (
     BalanceGroup,
     Concentrator,
@@ -655,6 +657,24 @@ class FakeCollection:
         return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
 
 
+class FakeTime:
+    """C01 is 1.25 s ahead with one module that runs away; C02 was stepped, and no module's clock is known."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def clocks(self, concentrator: str) -> ClockView | None:
+        now, nan = self._clock.now(), float("nan")
+        if concentrator == "C02":
+            return ClockView("C02", False, 0.02, 0.04, nan, now - 600 * NS, "step", 2, 0, 0, ())
+        base = 0x00124B0000000000 + 1000
+        worst = (
+            ModuleClock(base + 5, 5, 12.5, 410.0, now - 300 * NS, True),
+            ModuleClock(base + 6, 6, -0.4, nan, now - 300 * NS, False),
+        )
+        return ClockView(concentrator, True, 1.25, 0.03, -7.4, now - 60 * NS, "slew", 0, 12, 1, worst)
+
+
 class FakeNetwork:
     """The real arithmetic over the fake reports; the tree changed once, an hour ago."""
 
@@ -763,6 +783,8 @@ class World:
             reading=self.reading,
             mesh=self.mesh,
             collection=FakeCollection(clock),
+            time=FakeTime(clock),
+            clock_limits=TimeSettings(),
             network=self.network,
             outages=self.outages,
             walkby=self.walkby,

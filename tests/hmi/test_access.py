@@ -22,6 +22,7 @@ EXPECTED = {
     "balance.page": STAFF,
     "mesh.page": STAFF,
     "collection.page": STAFF,
+    "clocks.page": STAFF,
     "mesh.adopt": ADOPT,
     "meters.index": STAFF,
     "meter.page": STAFF,

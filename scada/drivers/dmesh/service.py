@@ -1,7 +1,7 @@
 """The D-Mesh driver: listens for concentrators and stands for them towards the rest of the server.
 
-Implements the ports FieldGateway, FieldReader, MeshMonitor, EventSource and HealthSource. It wires; what a message
-means is decided in `station` and the modules it uses.
+Implements the ports FieldGateway, FieldReader, MeshMonitor, TimeMonitor, EventSource and HealthSource. It wires; what a
+message means is decided in `station` and the modules it uses.
 """
 
 from collections import Counter
@@ -49,7 +49,17 @@ from scada.drivers.dmesh.updates import Updates
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import IntervalBlock, Mark
-from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import (
+    Audit,
+    ClockView,
+    CollectionView,
+    Health,
+    IntervalReader,
+    IntervalStore,
+    Registry,
+    TagSink,
+    Unsubscribe,
+)
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
@@ -93,7 +103,7 @@ class DmeshService:
         )
         self._figures = Figures()
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
-        self._display = Display(sink, registry, clock, self._meshes, self.link_up)
+        self._display = Display(sink, registry, clock, self._meshes, self.link_up, settings.time)
         self._stations: dict[int, Station] = {}             # by link id, those that are up
         # Without a reader (tests of the protocol) there is no picture of what is held.
         self.collector = reader and Collector(
@@ -106,6 +116,7 @@ class DmeshService:
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
+            tell_time=self._display.time,
             key_grace=round(settings.key_grace_hours * 3600),
         )
         if self.collector:
@@ -247,6 +258,10 @@ class DmeshService:
             return None
         return self._meshes.get(one.link_id, Mesh()).view(one.name, link_up=self.link_up(one.link_id))
 
+    def clocks(self, concentrator: str) -> ClockView | None:
+        one = self._registry.directory.concentrator.get(concentrator)
+        return self._display.clocks(one) if one is not None else None
+
     def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
         return _enter(self._mesh_listeners, listener)
 
@@ -297,6 +312,7 @@ class DmeshService:
             "serial_stray": self._serial_counts("stray"),
             "requests_repeated": self._repeated + sum(station.link.repeated for station in self._stations.values()),
             "tls_refused": self._tls_refused,
+            "clocks_stepped": sum(mesh.clock.steps for mesh in self._meshes.values()),
             "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
             "keys_changed": self._key_news["activated"],

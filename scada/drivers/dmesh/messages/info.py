@@ -15,6 +15,7 @@ class TimeSet(Message):
     time: Annotated[Seconds, 0]
     mode: Annotated[ClockMode, Choice(ClockMode), 1]
     round_trip_ms: Annotated[U32, 2] = 0                                # best of those measured
+    time_ms: Annotated[int, Int(0, 999), 3] = 0                         # of `time`
 
 
 @numbered(Type.GET_INFO)

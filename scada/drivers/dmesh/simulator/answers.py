@@ -44,7 +44,7 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
     """Do what is asked at a site time [s since 1970]; the answers, in order."""
     match message:
         case Ping(time=time):
-            return (Pong(time, int(now), True),)
+            return (Pong(time, int(now), state.plight.clock_lost <= 0, int(now % 1 * 1000)),)
         case TimeSet(round_trip_ms=trip):
             return (_result(Code.OK if trip <= LONGEST_ROUND_TRIP_MS else Code.BAD_ARGUMENT),)
         case GetInfo():
