@@ -366,9 +366,68 @@ class CollectionView:
     given_up: int                       # what lacks before this hour is not asked for any more
 
 
+@attrs.frozen(eq=False)
+class CollectionSummary:
+    """How one concentrator, or one balance group, stands, in channel-hours."""
+
+    name: str
+    edges: tuple[int, ...]              # where each of the last site days begins, and where today ends [h since 1970]
+    due: NDArray[np.int64]              # (days,) today last
+    lacking: NDArray[np.int64]          # (days,) of them those not held
+    shares: tuple[float, ...]           # held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due
+    missing: int                        # still asked for
+    given_up: int                       # in the last week
+    given_up_before: int                # what lacks before this hour is not asked for any more
+    oldest: int                         # oldest missing hour; -1: none
+    link_up: bool | None = None         # None: a group has no link
+    spent: int = 0                      # packets that asking has cost the busiest module today
+    budget: int = 0
+    busy_s: float = 0.0                 # real time for which the concentrator asked to be left alone
+
+
+class RecallState(StrEnum):
+    """Of a gap that a person asked for again."""
+
+    WAITING = "waiting"
+    ASKING = "asking"
+    DONE = "done"
+    EXPIRED = "expired"
+
+
+@attrs.frozen
+class Recall:
+    """A person asked for a gap again."""
+
+    number: int                         # since start
+    concentrator: str
+    modules: tuple[str, ...]            # empty: all of the concentrator
+    first: int                          # h since 1970
+    hours: int
+    lacking: int                        # hours of modules that lacked when it was asked for
+    brought: int                        # channel-hours that came
+    by: str
+    at: int                             # s, site time
+    until: int                          # s, site time: what did not come by then is not asked for any more
+    state: RecallState = RecallState.WAITING
+
+
 class CollectionMonitor(Protocol):
     def collection(self, concentrator: str) -> CollectionView | None:
         """None where nothing is known yet. Memory."""
+
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """Of all concentrators of the registry of which something is known. Memory."""
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        """Of balance groups, as they were when last looked at. Memory."""
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        """Fires when it is audited and queued; fails with `CommandRejected`, all reasons at once. Reactor thread."""
+
+    def recalls(self) -> tuple[Recall, ...]:
+        """What was asked for again since start, newest first, a few hundred at most. Memory."""
 
 
 # --------------------------------------------------------------------------------------- walk-by collection

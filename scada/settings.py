@@ -96,10 +96,14 @@ class CollectionSettings(Section):
         60, ge=1, le=400, description="Days for which modules keep their archive; older holes are given up."
     )
     packets_a_day: int = Field(
-        500, ge=1, description="Radio packets that asking may cost a module in one UTC day: relay levels x blocks."
+        500, ge=1, description="Radio packets that asking may cost a module in one UTC day: those it sends for itself, and "
+        "two for each question to a module behind it."
     )
     due_after_hours: int = Field(2, ge=0, le=72, description="An hour that is not here this long after its end is missing.")
     reads_under_way: int = Field(64, ge=1, description="Concentrators that are asked at the same time, at most.")
+    module_tags: int = Field(
+        5000, ge=0, description="Modules that have tags of their own for completeness, at most; made when an hour lacks."
+    )
     answer_seconds: float = Field(300.0, gt=0, description="Real time after which an unanswered question is over.")
 
 

@@ -11,6 +11,7 @@ from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import LinkStat, LinkStats, Neighbour, Overheard, Topology, TopologyDelta
 from scada.drivers.dmesh.module_clocks import ModuleClocks
 from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.numbers import MAX_MODULES
 from scada.drivers.dmesh.timekeeping import ClockRecord
 from scada.site import Concentrator, MeshAlternative, MeshNeighbour, MeshNode, MeshView, Module
 from scada.tags import Batch, Device, Quality, TagDef
@@ -134,6 +135,15 @@ class Mesh:
         if self.modules is None:
             return {}
         return {one.eui: self.stats[one.index].travel_ms / 1000 for one in self.modules.entries if one.index in self.stats}
+
+    def parents(self) -> NDArray[np.int64]:
+        """Whom each module sends through, by subnet index; 0: the concentrator, or not known."""
+        found = np.zeros(MAX_MODULES + 1, dtype=np.int64)
+        for index, stat in self.stats.items():
+            found[index] = stat.parent
+        for index, (parent, _) in self.places.items():      # the tree is newer than the statistics
+            found[index] = parent
+        return found
 
     def _node(self, index: int, eui: int) -> MeshNode:
         stat = self.stats.get(index)

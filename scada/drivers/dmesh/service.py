@@ -36,6 +36,7 @@ from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
+from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
@@ -52,10 +53,12 @@ from scada.intervals import IntervalBlock, Mark
 from scada.ports import (
     Audit,
     ClockView,
+    CollectionSummary,
     CollectionView,
     Health,
     IntervalReader,
     IntervalStore,
+    Recall,
     Registry,
     TagSink,
     Unsubscribe,
@@ -106,10 +109,11 @@ class DmeshService:
         self._display = Display(sink, registry, clock, self._meshes, self.link_up, settings.time)
         self._stations: dict[int, Station] = {}             # by link id, those that are up
         # Without a reader (tests of the protocol) there is no picture of what is held.
-        self.collector = reader and Collector(
+        self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
             self._stations, run, self._tell_events,
-        )
+        ) if reader else None
+        self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
@@ -252,6 +256,23 @@ class DmeshService:
         known = self._registry.directory.concentrator.get(concentrator)
         return self.collector.view(known.link_id) if known and self.collector else None
 
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        if self.collector is None:
+            return ()
+        found = (self.collector.summary(one.link_id, one.name) for one in self._registry.directory.site.concentrators)
+        return tuple(one for one in found if one is not None)
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        return self.collector.groups() if self.collector else ()
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        return Deferred.fromCoroutine(self._recaller.ask(actor, concentrator, modules, first, hours))
+
+    def recalls(self) -> tuple[Recall, ...]:
+        return self.collector.recalls() if self.collector else ()
+
     def view(self, concentrator: str) -> MeshView | None:
         one = self._registry.directory.concentrator.get(concentrator)
         if one is None:
@@ -323,6 +344,7 @@ class DmeshService:
             figures["tls_days_left"] = self._tls_days
         if self.collector:
             figures |= attrs.asdict(self.collector.figures) | {"reads_under_way": self.collector.under_way}
+            figures["module_tags_left_out"] = self.collector.completeness.left_out
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
             figures[f"refused_{reason.name.lower()}"] = self._refusals.counts[reason.name.lower()]
         return figures | {f"dropped_{reason}": count for reason, count in self._rejected.items()}
