@@ -74,8 +74,8 @@ def ask(
     """
     Ask CONCENTRATOR again for what is missing between --from and --to.
 
-    It goes before other gaps, whatever its modules answered before and however old it is, but within the radio budget. It is
-    audited under your name, and over after a day.
+    It goes before other gaps, whatever its modules answered before and however old it is, but within the radio budget. It
+    is audited under your name, and over after a day.
     """
     zone = ZoneInfo(load(config).site.timezone)
     begin, end = parse_time(first, zone), parse_time(last, zone)

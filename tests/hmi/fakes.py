@@ -40,11 +40,13 @@ from scada.ports import (
     AlarmState,
     AuditRow,
     ClockView,
+    CollectionSummary,
     CollectionView,
     Consumption,
     Health,
     ModuleClock,
     Priority,
+    Recall,
     ResultTable,
     TagHistory,
     WalkbyExamination,
@@ -646,6 +648,7 @@ class FakeCollection:
 
     def __init__(self, clock: SiteClock) -> None:
         self.hour = clock.hour()
+        self.asked: list[Recall] = []
 
     def collection(self, concentrator: str) -> CollectionView | None:
         if concentrator != "C01":
@@ -655,6 +658,35 @@ class FakeCollection:
         wanted[:, -2:] = False
         lacking[0, [3, 4, hours - 30]] = True
         return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
+
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """As the driver reckons them, from the view; the site's days are those of UTC+2."""
+        view = self.collection("C01")
+        assert view is not None
+        midnight = (self.hour + 2) // 24 * 24 - 2
+        edges = tuple(midnight + 24 * day for day in range(-29, 2))
+        at = np.clip(np.array(edges) - view.first, 0, view.wanted.shape[1])
+        due, lack = (np.diff(np.concatenate([[0], one.sum(axis=0).cumsum()])[at]) for one in (view.wanted, view.lacking))
+        shares = tuple(1 - lack[one].sum() / due[one].sum() for one in (slice(-1, None), slice(-2, -1), slice(-7, None),
+                                                                       slice(None)))
+        return (CollectionSummary("C01", edges, due, lack, shares, 1, 2, view.given_up, self.hour - 30, True, 12, 500),)
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        return tuple(attrs.evolve(one, name="BG-T01", link_up=None) for one in self.summaries())
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        if concentrator != "C01":
+            return fail(CommandRejected([f"nothing is missing at {concentrator} in these hours, as far as is known here"]))
+        at = self.hour * 3600
+        self.asked.insert(0, Recall(
+            len(self.asked) + 1, concentrator, tuple(modules), first, hours, 3, 0, actor.name, at, at + 86_400
+        ))
+        return succeed(self.asked[0])
+
+    def recalls(self) -> tuple[Recall, ...]:
+        return tuple(self.asked)
 
 
 class FakeTime:

@@ -22,6 +22,7 @@ EXPECTED = {
     "balance.page": STAFF,
     "mesh.page": STAFF,
     "collection.page": STAFF,
+    "collection.ask": READ_NOW,
     "api.collection": STAFF,
     "api.asked": STAFF,
     "api.ask": READ_NOW,

@@ -33,6 +33,7 @@ PAGES = [
     "/collection?concentrator=C01",
     "/collection?concentrator=C01&module=C01-001",
     "/collection?concentrator=C02",
+    "/collection?by=group",
     "/network?concentrator=C01&colour=battery&sort=trouble&trouble=32&module=C01-007",
     "/network?concentrator=C01&at=1767258000",
     "/meters",
