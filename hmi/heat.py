@@ -15,7 +15,8 @@ from hmi.formats import number
 from hmi.i18n import _
 
 GRADES: Final = (100.0, 99.0, 95.0, 75.0)      # % held from which on a day is grade 0, 1, 2, 3; below it is 4
-LEFT, TOP, WIDTH, HEIGHT = 150, 18, 20, 16
+TOP, WIDTH, HEIGHT = 18, 20, 16
+LETTER, LEAST_LEFT, MOST_LEFT = 7, 60, 200    # px of the names before the cells
 
 
 @attrs.frozen
@@ -52,17 +53,18 @@ class Days:
 
 def heat(rows: Sequence[Days], days: Sequence[date]) -> Heat:
     """Of rows that all have the same days."""
+    left = min(max(LETTER * max((len(one.name) for one in rows), default=0) + 8, LEAST_LEFT), MOST_LEFT)
     labels = tuple(
-        (LEFT + WIDTH * n, f"{day:%d.%m}") for n, day in enumerate(days) if (len(days) - 1 - n) % 5 == 0
+        (left + WIDTH * n, f"{day:%d.%m}") for n, day in enumerate(days) if (len(days) - 1 - n) % 5 == 0
     )
     made = tuple(
         Row(one.name, TOP + HEIGHT * place, tuple(
-            _cell(one.name, LEFT + WIDTH * n, day, int(one.due[n]), int(one.lacking[n]), gone=bool(one.gone[n]))
+            _cell(one.name, left + WIDTH * n, day, int(one.due[n]), int(one.lacking[n]), gone=bool(one.gone[n]))
             for n, day in enumerate(days)
         ))
         for place, one in enumerate(rows)
     )
-    return Heat(LEFT + WIDTH * len(days) + 4, TOP + HEIGHT * len(rows) + 4, labels, made)
+    return Heat(left + WIDTH * len(days) + 4, TOP + HEIGHT * len(rows) + 4, labels, made)
 
 
 def _cell(name: str, x: int, day: date, due: int, lacking: int, *, gone: bool) -> Cell:
