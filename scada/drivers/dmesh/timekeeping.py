@@ -23,6 +23,7 @@ MOST_HOURS: Final = 26                  # marked; an hour that is more than a da
 KEPT: Final = 24                        # measures: a day of them
 LEAST_APART_S: Final = 600.0            # between two measures that make a slope
 LEAST_SPAN_S: Final = 3 * HOUR_S        # for a first judgement of the rate
+OPEN_PPM: Final = 50.0                  # what comparisons leave open of a rate that is told, at most
 PPM: Final = 1e6
 
 
@@ -96,7 +97,7 @@ class ClockRecord:
     steps: int = 0                      # since start
     slewed: bool = False                # what was measured last is being taken away
     _removed: float = 0.0               # what was slewed away since the first sample [s]
-    _samples: deque[tuple[float, float]] = attrs.field(factory=lambda: deque(maxlen=KEPT))
+    _samples: deque[tuple[float, float, float]] = attrs.field(factory=lambda: deque(maxlen=KEPT))
 
     def take(self, measure: Measure) -> None:
         """
@@ -111,9 +112,9 @@ class ClockRecord:
             self._removed += min(max(self.last.offset, -most), most) if self.slewed else 0.0
         self.slewed = False
         self.last = measure
-        self._samples.append((measure.at, measure.offset + self._removed))
-        at, free = np.array(self._samples).T
-        if at[-1] - at[0] >= LEAST_SPAN_S:
+        self._samples.append((measure.at, measure.offset + self._removed, measure.within))
+        at, free, within = np.array(self._samples).T
+        if at[-1] - at[0] >= max(LEAST_SPAN_S, 2 * PPM * float(np.median(within)) / OPEN_PPM):
             one, other = np.triu_indices(len(at), 1)
             self.drift = PPM * float(np.median((free[other] - free[one]) / (at[other] - at[one])))
 

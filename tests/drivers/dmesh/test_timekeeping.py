@@ -114,6 +114,18 @@ def test_no_rate_is_told_from_two_hours_and_none_from_before_a_step() -> None:
     assert found.steps == 1
 
 
+def test_who_knows_only_seconds_is_judged_later() -> None:
+    """Half a second open at both ends is 50 ppm only after half a day or so."""
+    found = ClockRecord()
+    told = []
+    for hour in range(10):
+        found.take(Measure(NOON + hour * HOUR_S, 0.5, 0.6))
+        told.append(found.drift)
+
+    assert np.isnan(told[:7]).all()
+    assert told[-1] == 0.0
+
+
 def stats(hour: float, offsets: dict[int, float]) -> list[LinkStat]:
     heard = int(NOON + hour * HOUR_S)
     return [LinkStat(one, 1, 0, -70, -70, 990, 9, 4, 3600, 3500, heard, round(1000 * off)) for one, off in offsets.items()]
