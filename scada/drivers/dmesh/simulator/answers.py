@@ -36,6 +36,7 @@ from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.state import WRAPPING, ConcentratorState
 
 LONGEST_ROUND_TRIP_MS: Final = 5000
+BUSY_S: Final = 1                           # real time
 MODEL: Final = "J100UC (simulated)"
 FIRMWARE: Final = "1.0"
 
@@ -55,6 +56,9 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case GetTopology(page=page):
             trees = state.topology(now)
             return (trees[page],) if page < len(trees) else (_result(Code.UNKNOWN),)
+        case ArchRead() if state.plight.busy:
+            state.plight.busy -= 1
+            return (Result(int(Code.BUSY), BUSY_S),)
         case ArchRead():
             return _read(state, message)
         case ReadNow():
@@ -82,7 +86,7 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
 
 def asks_modules(state: ConcentratorState, message: Message) -> bool:
     """Whether the answer must be fetched by radio, which takes its time."""
-    return isinstance(message, ArchRead) and bool(
+    return isinstance(message, ArchRead) and not state.plight.busy and bool(
         state.fetched(sets.indices(message.modules), message.first, message.hours)
     )
 
