@@ -24,7 +24,7 @@ def worst_first(summaries: Iterable[CollectionSummary]) -> list[CollectionSummar
 
 
 def days(summaries: Iterable[CollectionSummary], timezone: str) -> list[dict[str, Any]]:
-    """Sums over concentrators of each site day, the newest first. Pictures made before midnight have other days."""
+    """Sums over concentrators of each site day, the newest first, from when something was due."""
     due: dict[int, int] = {}
     lacking: dict[int, int] = {}
     for one in summaries:
@@ -32,12 +32,13 @@ def days(summaries: Iterable[CollectionSummary], timezone: str) -> list[dict[str
             due[start] = due.get(start, 0) + wanted
             lacking[start] = lacking.get(start, 0) + lack
     zone = ZoneInfo(timezone)
+    begun = next((start for start in sorted(due) if due[start]), None)
     return [
         {
             "day": f"{datetime.fromtimestamp(start * HOUR_S, zone):%Y-%m-%d}", "due": due[start], "lacking": lacking[start],
             "held": finite(100 * (1 - lacking[start] / due[start])) if due[start] else None,
         }
-        for start in sorted(due, reverse=True)
+        for start in sorted(due, reverse=True) if begun is not None and start >= begun
     ]
 
 

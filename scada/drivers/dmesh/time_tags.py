@@ -44,8 +44,7 @@ def batch(name: str, mesh: Mesh, allowed: Tolerance, now: int) -> Batch:
     """Values of `tags`."""
     nan, clock = float("nan"), mesh.clock
     last = clock.last
-    # A comparison that leaves more open than the offset it found says that the clock is right, as far as can be seen.
-    offset = nan if last is None else 0.0 if abs(last.offset) <= last.within else last.offset
+    offset = nan if last is None else last.error
     worst, drift, beyond = nan, nan, nan
     if mesh.module_clocks is not None:
         worst, drift = _largest(mesh.module_clocks.offset), _largest(mesh.module_clocks.drift)

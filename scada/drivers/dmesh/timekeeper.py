@@ -67,7 +67,7 @@ class TimeKeeper:
             await self._tell(plan.code, plan.detail)
         if plan.hours:
             await self._mark(plan)
-        if await self._set(plan.mode, took) and plan.mode is ClockMode.STEP:
+        if await self._set(plan.mode, measure.error, took) and plan.mode is ClockMode.STEP:
             after, _ = await self._compare()                # what it runs on from
             if after is not None:
                 self._mesh.clock.take(after)
@@ -84,15 +84,15 @@ class TimeKeeper:
                 found = measured(sent, took * clock.rate, pong.own, pong.own_ms, trusted=pong.time_good)
         return found, best
 
-    async def _set(self, mode: ClockMode, took: float) -> bool:
-        """Whether the concentrator took it."""
+    async def _set(self, mode: ClockMode, error: float, took: float) -> bool:
+        """Whether the concentrator took it. What was measured goes along: a message may be late, and its time with it."""
         time = self._clock.now() + round(took / 2 * self._clock.rate * NS)
-        order = TimeSet(time // NS, mode, round(took * 1000), time % NS // 1_000_000)
+        order = TimeSet(time // NS, mode, round(took * 1000), time % NS // 1_000_000, -round(error * 1000))
         answer = await self._link.ask(order, Result)
         if answer.code != Code.OK:
             log.warn("{name}: does not take the time: {code}", name=self._link.name, code=code_name(answer.code))
             return False
-        self._mesh.clock.ordered(mode)
+        self._mesh.clock.ordered(mode, error)
         return True
 
     async def _tell(self, code: EventCode, detail: str) -> None:

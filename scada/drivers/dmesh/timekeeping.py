@@ -37,6 +37,11 @@ class Measure:
     trusted: bool = True                # the concentrator trusts its clock
 
     @property
+    def error(self) -> float:
+        """What is to be put right: nothing, where the comparison leaves more open than it found. [s]"""
+        return self.offset if abs(self.offset) > self.within else 0.0
+
+    @property
     def theirs(self) -> float:
         return self.at + self.offset
 
@@ -95,7 +100,7 @@ class ClockRecord:
     mode: ClockMode | None = None       # how it was set last
     drift: float = float("nan")         # rate of the clock by itself [ppm]
     steps: int = 0                      # since start
-    slewed: bool = False                # what was measured last is being taken away
+    _slewing: float = 0.0               # what is being taken away since the last measure [s]
     _removed: float = 0.0               # what was slewed away since the first sample [s]
     _samples: deque[tuple[float, float, float]] = attrs.field(factory=lambda: deque(maxlen=KEPT))
 
@@ -109,8 +114,8 @@ class ClockRecord:
             if apart < LEAST_APART_S:
                 return
             most = SLEW_RATE * apart
-            self._removed += min(max(self.last.offset, -most), most) if self.slewed else 0.0
-        self.slewed = False
+            self._removed += min(max(self._slewing, -most), most)
+        self._slewing = 0.0
         self.last = measure
         self._samples.append((measure.at, measure.offset + self._removed, measure.within))
         at, free, within = np.array(self._samples).T
@@ -118,9 +123,9 @@ class ClockRecord:
             one, other = np.triu_indices(len(at), 1)
             self.drift = PPM * float(np.median((free[other] - free[one]) / (at[other] - at[one])))
 
-    def ordered(self, mode: ClockMode) -> None:
+    def ordered(self, mode: ClockMode, error: float) -> None:
         """The concentrator has taken TIME_SET; after a step the samples before say nothing about those that follow."""
-        self.mode, self.slewed = mode, mode is ClockMode.SLEW
+        self.mode, self._slewing = mode, error if mode is ClockMode.SLEW else 0.0
         if mode is ClockMode.STEP:
             self.steps += 1
             self._samples.clear()

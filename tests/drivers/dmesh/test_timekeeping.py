@@ -25,15 +25,16 @@ from scada.errors import StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import MISSING, IntervalStatus
 from tests.drivers.dmesh.peers import HOUR, Bench, Wire, bench, record
+from tests.drivers.dmesh.test_simulator_session import bench as sessions
 from tests.drivers.dmesh.test_sockets import free_port
 from tests.fakes import NOON
 
 ROOT = Path(__file__).parents[3]
-seconds = st.floats(-5e9, 5e9, allow_nan=False)
+seconds = st.floats(-3 * HOUR_S, 3 * HOUR_S) | st.floats(-5e9, 5e9)
 
 
 # ------------------------------------------------------------------------------------------------ what is decided
-@given(offset=seconds, within=st.floats(0, 4), held=st.none() | st.integers(HOUR - 50, HOUR + 50), at=st.floats(0, 7200))
+@given(offset=seconds, within=st.floats(0, 4), held=st.none() | st.integers(HOUR - 3, HOUR + 3), at=st.floats(0, 7200))
 def test_a_clock_never_goes_back_over_stored_hours_without_an_event(
     offset: float, within: float, held: int | None, at: float
 ) -> None:
@@ -92,7 +93,7 @@ def test_the_rate_is_found_though_the_clock_is_set_right_every_hour(ppm: float) 
         offset = clock.offset(now) + dice.normal(0, 0.01) + bad
         found.take(Measure(now, offset, 0.05))
         clock.slew(-offset)
-        found.ordered(ClockMode.SLEW)
+        found.ordered(ClockMode.SLEW, offset)
 
     assert found.drift == pytest.approx(ppm, abs=8.0)
 
@@ -105,7 +106,7 @@ def test_no_rate_is_told_from_two_hours_and_none_from_before_a_step() -> None:
     early = found.drift
     found.take(Measure(NOON + 3 * HOUR_S, 0.003, 0.01))
     late = found.drift
-    found.ordered(ClockMode.STEP)
+    found.ordered(ClockMode.STEP, 0.0)
     found.take(Measure(NOON + 4 * HOUR_S, -500.0, 0.01))
 
     assert np.isnan(early)
@@ -186,6 +187,16 @@ def test_a_concentrator_slews_modules_that_are_more_than_two_seconds_off() -> No
     assert np.diff(seen[:, 1]).max() > 1.0
 
 
+def test_a_late_time_set_puts_the_clock_right_all_the_same() -> None:
+    """It tells what was measured: a message that waited four seconds does not make the clock four seconds slow."""
+    one = sessions()
+    _, peer = one.session()
+    one.state.clock.step(-7.0)
+    peer.ask(TimeSet(NOON - 4, ClockMode.SLEW, 80, 0, 7000))
+
+    assert one.state.clock.offset(NOON + HOUR_S) == pytest.approx(0.0, abs=0.3)
+
+
 # ------------------------------------------------------------------------------------------------- in the driver
 def ahead(site: Bench, seconds: int) -> Wire:
     """A concentrator that is ahead until it has been set."""
@@ -220,7 +231,7 @@ def test_set_back_over_stored_hours_is_told_and_marks_them(tmp_path: Path) -> No
     (marked,) = site.store.blocks
 
     assert [(one.device, one.code, one.raised) for one in told] == [("C01", EventCode.CLOCK_SET_BACK, True)]
-    assert [one.mode for one in wire.said(TimeSet)] == [ClockMode.STEP]
+    assert [(one.mode, one.correction_ms) for one in wire.said(TimeSet)] == [(ClockMode.STEP, -7_200_001)]
     assert (marked.first, marked.counts.shape) == (HOUR, (3, 2))
     assert (marked.counts == MISSING).all()
     assert (marked.status == IntervalStatus.CLOCK_INVALID).all()
