@@ -23,7 +23,8 @@ MOST_HOURS: Final = 26                  # marked; an hour that is more than a da
 KEPT: Final = 24                        # measures: a day of them
 LEAST_APART_S: Final = 600.0            # between two measures that make a slope
 LEAST_SPAN_S: Final = 3 * HOUR_S        # for a first judgement of the rate
-OPEN_PPM: Final = 50.0                  # what comparisons leave open of a rate that is told, at most
+OPEN_PPM: Final = 50.0                  # what two comparisons leave open of a slope that counts, at most
+LEAST_PAIRS: Final = 3                  # that make a slope
 PPM: Final = 1e6
 
 
@@ -106,22 +107,24 @@ class ClockRecord:
 
     def take(self, measure: Measure) -> None:
         """
-        Enter a measure. The rate is the median of the slopes between all pairs of samples (Theil-Sen), of the offset as it
-        would be had nobody slewed it; a bad measure in four does not move it.
+        Enter a measure. The rate is the median of the slopes between all pairs of samples that are sharp enough
+        (Theil-Sen), of the offset as it would be had nobody slewed it; a bad measure in four does not move it.
         """
         if self.last is not None and self._samples:
-            apart = measure.at - self.last.at
-            if apart < LEAST_APART_S:
+            passed = measure.at - self.last.at
+            if passed < LEAST_APART_S:
                 return
-            most = SLEW_RATE * apart
+            most = SLEW_RATE * passed
             self._removed += min(max(self._slewing, -most), most)
         self._slewing = 0.0
         self.last = measure
         self._samples.append((measure.at, measure.offset + self._removed, measure.within))
         at, free, within = np.array(self._samples).T
-        if at[-1] - at[0] >= max(LEAST_SPAN_S, 2 * PPM * float(np.median(within)) / OPEN_PPM):
-            one, other = np.triu_indices(len(at), 1)
-            self.drift = PPM * float(np.median((free[other] - free[one]) / (at[other] - at[one])))
+        one, other = np.triu_indices(len(at), 1)
+        apart = at[other] - at[one]
+        sharp = PPM * (within[one] + within[other]) <= OPEN_PPM * apart
+        if at[-1] - at[0] >= LEAST_SPAN_S and sharp.sum() >= LEAST_PAIRS:
+            self.drift = PPM * float(np.median((free[other] - free[one])[sharp] / apart[sharp]))
 
     def ordered(self, mode: ClockMode, error: float) -> None:
         """The concentrator has taken TIME_SET; after a step the samples before say nothing about those that follow."""
