@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _l
 from scada.commands import Action, CommandState, EffectState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
 from scada.outage import Scope
-from scada.ports import AlarmState, Priority
+from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
 from scada.site import Medium, ModuleState
 from scada.tags import Quality
@@ -49,6 +49,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "wrong_subnet": _l("heard at another concentrator"), "duplicate_eui": _l("two modules with one EUI"),
     "unexpected_channel": _l("meter on a channel that is not there"),
     "module_gone_heard": _l("out of service, and heard"),
+    "clock_set": _l("clock set"), "clock_set_back": _l("clock set back over stored hours"),
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
@@ -57,6 +58,10 @@ ALARM_KIND: Final[dict[str, Any]] = {
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
     "imbalance_percent": _l("imbalance of the balance"), "longest_turn": _l("time for which the server was busy"),
+}
+RECALL_STATE: Final[dict[RecallState, Any]] = {
+    RecallState.WAITING: _l("waits for its turn"), RecallState.ASKING: _l("is being asked"), RecallState.DONE: _l("over"),
+    RecallState.EXPIRED: _l("expired"),
 }
 MEMBER_STATE: Final[dict[MemberState, Any]] = {
     MemberState.SELECTED: _l("selected"), MemberState.SENT: _l("sent"),

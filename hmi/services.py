@@ -23,10 +23,11 @@ from scada.ports import (
     Reading,
     Registry,
     TagSource,
+    TimeMonitor,
     Users,
     WalkbyImport,
 )
-from scada.settings import HmiSettings, SiteSettings
+from scada.settings import HmiSettings, SiteSettings, TimeSettings
 
 
 def in_this_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -59,6 +60,8 @@ class Services:
     reading: Reading
     mesh: MeshMonitor
     collection: CollectionMonitor
+    time: TimeMonitor
+    clock_limits: TimeSettings
     network: NetworkMonitor
     outages: Outages
     walkby: WalkbyImport

@@ -134,7 +134,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh,
+            live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh, time=dmesh,
+            clock_limits=settings.dmesh.time,
             walkby=walkby, network=network, outages=outages, health=self.health, clock=clock, site=settings.site,
             hmi=settings.hmi,
         )

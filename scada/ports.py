@@ -324,6 +324,40 @@ class NetworkMonitor(Protocol):
         """Where a module stood, newest first, with the concentrator. Blocking."""
 
 
+@attrs.frozen
+class ModuleClock:
+    """The clock of one module, against its concentrator's."""
+
+    eui: int                            # 0 where the list of modules did not come yet
+    index: int
+    offset_s: float                     # positive: ahead
+    drift_ppm: float                    # NaN while too few reports came
+    heard: int                          # ns, site time
+    beyond: bool                        # beyond tolerance
+
+
+@attrs.frozen
+class ClockView:
+    """The clocks of one subnet."""
+
+    concentrator: str
+    link_up: bool
+    offset_s: float                     # concentrator's against ours, when last compared; positive: ahead
+    within_s: float                     # what that comparison leaves open
+    drift_ppm: float                    # NaN in the first hours
+    compared: int                       # ns, site time; 0: never
+    mode: str                           # how it was set last: "step", "slew", "" = not yet
+    steps: int                          # since start
+    modules: int                        # whose clock is known
+    beyond: int                         # of them beyond tolerance
+    worst: tuple[ModuleClock, ...]      # the worst first
+
+
+class TimeMonitor(Protocol):
+    def clocks(self, concentrator: str) -> ClockView | None:
+        """Of one concentrator of the registry, by name. Memory."""
+
+
 @attrs.frozen(eq=False)
 class CollectionView:
     """What is held of a concentrator's channels: (n, h) hours from `first` on."""
@@ -335,9 +369,68 @@ class CollectionView:
     given_up: int                       # what lacks before this hour is not asked for any more
 
 
+@attrs.frozen(eq=False)
+class CollectionSummary:
+    """How one concentrator, or one balance group, stands, in channel-hours."""
+
+    name: str
+    edges: tuple[int, ...]              # where each of the last site days begins, and where today ends [h since 1970]
+    due: NDArray[np.int64]              # (days,) today last
+    lacking: NDArray[np.int64]          # (days,) of them those not held
+    shares: tuple[float, ...]           # held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due
+    missing: int                        # still asked for
+    given_up: int                       # in the last week
+    given_up_before: int                # what lacks before this hour is not asked for any more
+    oldest: int                         # oldest missing hour; -1: none
+    link_up: bool | None = None         # None: a group has no link
+    spent: int = 0                      # packets that asking has cost the busiest module today
+    budget: int = 0
+    busy_s: float = 0.0                 # real time for which the concentrator asked to be left alone
+
+
+class RecallState(StrEnum):
+    """Of a gap that a person asked for again."""
+
+    WAITING = "waiting"
+    ASKING = "asking"
+    DONE = "done"
+    EXPIRED = "expired"
+
+
+@attrs.frozen
+class Recall:
+    """A person asked for a gap again."""
+
+    number: int                         # since start
+    concentrator: str
+    modules: tuple[str, ...]            # empty: all of the concentrator
+    first: int                          # h since 1970
+    hours: int
+    lacking: int                        # hours of modules that lacked when it was asked for
+    brought: int                        # channel-hours that came
+    by: str
+    at: int                             # s, site time
+    until: int                          # s, site time: what did not come by then is not asked for any more
+    state: RecallState = RecallState.WAITING
+
+
 class CollectionMonitor(Protocol):
     def collection(self, concentrator: str) -> CollectionView | None:
         """None where nothing is known yet. Memory."""
+
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """Of all concentrators of the registry of which something is known. Memory."""
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        """Of balance groups, as they were when last looked at. Memory."""
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        """Fires when it is audited and queued; fails with `CommandRejected`, all reasons at once. Reactor thread."""
+
+    def recalls(self) -> tuple[Recall, ...]:
+        """What was asked for again since start, newest first, a few hundred at most. Memory."""
 
 
 # --------------------------------------------------------------------------------------- walk-by collection

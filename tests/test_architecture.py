@@ -72,6 +72,7 @@ EDGES = {
     "scada/drivers/dmesh/serial_port.py": "the serial port",
     "scada/drivers/dmesh/simulator/serial.py": "the simulated concentrators' serial line",
     "scada/drivers/dmesh/station.py": "sets in motion what a message asks for",
+    "scada/drivers/dmesh/timekeeper.py": "asks the concentrator, and waits for events to be durable",
     "scada/drivers/dmesh/tls.py": "twisted's transport with TLS inside, and certificate files",
     "scada/drivers/dmesh/turns.py": "twisted's protocol of a shared line, and its timers",
     "scada/drivers/dmesh/vault.py": "the key file",

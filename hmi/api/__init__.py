@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, data, dispatch, reads, session, walkby
+from hmi.api import alarms, collection, data, dispatch, reads, session, walkby
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -14,6 +14,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     dispatch.add(blueprint, services)
     reads.add(blueprint, services)
     alarms.add(blueprint, services)
+    collection.add(blueprint, services)
     data.add(blueprint, services)
     walkby.add(blueprint, services)
     return blueprint

@@ -13,6 +13,7 @@ COMMANDS = {
     "balance": "scada.cli.balance:balance",
     "bench": "scada.cli.bench:bench",
     "check": "scada.cli.check:check",
+    "collection": "scada.cli.collection:collection",
     "demo": "scada.cli.demo:demo",
     "dispatch": "scada.cli.dispatch:dispatch",
     "keys": "scada.cli.keys:keys",

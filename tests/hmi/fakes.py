@@ -39,10 +39,14 @@ from scada.ports import (
     Alarm,
     AlarmState,
     AuditRow,
+    ClockView,
+    CollectionSummary,
     CollectionView,
     Consumption,
     Health,
+    ModuleClock,
     Priority,
+    Recall,
     ResultTable,
     TagHistory,
     WalkbyExamination,
@@ -50,7 +54,7 @@ from scada.ports import (
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
-from scada.settings import HmiSettings, SiteSettings
+from scada.settings import HmiSettings, SiteSettings, TimeSettings
 from scada.site import (
     BalanceGroup,
     Concentrator,
@@ -644,6 +648,7 @@ class FakeCollection:
 
     def __init__(self, clock: SiteClock) -> None:
         self.hour = clock.hour()
+        self.asked: list[Recall] = []
 
     def collection(self, concentrator: str) -> CollectionView | None:
         if concentrator != "C01":
@@ -653,6 +658,53 @@ class FakeCollection:
         wanted[:, -2:] = False
         lacking[0, [3, 4, hours - 30]] = True
         return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
+
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """As the driver reckons them, from the view; the site's days are those of UTC+2."""
+        view = self.collection("C01")
+        assert view is not None
+        midnight = (self.hour + 2) // 24 * 24 - 2
+        edges = tuple(midnight + 24 * day for day in range(-29, 2))
+        at = np.clip(np.array(edges) - view.first, 0, view.wanted.shape[1])
+        due, lack = (np.diff(np.concatenate([[0], one.sum(axis=0).cumsum()])[at]) for one in (view.wanted, view.lacking))
+        shares = tuple(1 - lack[one].sum() / due[one].sum() for one in (slice(-1, None), slice(-2, -1), slice(-7, None),
+                                                                       slice(None)))
+        return (CollectionSummary("C01", edges, due, lack, shares, 1, 2, view.given_up, self.hour - 30, True, 12, 500),)
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        return tuple(attrs.evolve(one, name="BG-T01", link_up=None) for one in self.summaries())
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        if concentrator != "C01":
+            return fail(CommandRejected([f"nothing is missing at {concentrator} in these hours, as far as is known here"]))
+        at = self.hour * 3600
+        self.asked.insert(0, Recall(
+            len(self.asked) + 1, concentrator, tuple(modules), first, hours, 3, 0, actor.name, at, at + 86_400
+        ))
+        return succeed(self.asked[0])
+
+    def recalls(self) -> tuple[Recall, ...]:
+        return tuple(self.asked)
+
+
+class FakeTime:
+    """C01 is 1.25 s ahead with one module that runs away; C02 was stepped, and no module's clock is known."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def clocks(self, concentrator: str) -> ClockView | None:
+        now, nan = self._clock.now(), float("nan")
+        if concentrator == "C02":
+            return ClockView("C02", False, 0.02, 0.04, nan, now - 600 * NS, "step", 2, 0, 0, ())
+        base = 0x00124B0000000000 + 1000
+        worst = (
+            ModuleClock(base + 5, 5, 12.5, 410.0, now - 300 * NS, True),
+            ModuleClock(base + 6, 6, -0.4, nan, now - 300 * NS, False),
+        )
+        return ClockView(concentrator, True, 1.25, 0.03, -7.4, now - 60 * NS, "slew", 0, 12, 1, worst)
 
 
 class FakeNetwork:
@@ -763,6 +815,8 @@ class World:
             reading=self.reading,
             mesh=self.mesh,
             collection=FakeCollection(clock),
+            time=FakeTime(clock),
+            clock_limits=TimeSettings(),
             network=self.network,
             outages=self.outages,
             walkby=self.walkby,

@@ -40,6 +40,9 @@ PAGES = {
     "network-module": "/network?concentrator=C01&module=C01-003&colour=battery&sort=trouble",
     "network-past": "/network?concentrator=C01&at=1",
     "outages": "/outages",
+    "collection": "/collection",
+    "collection-modules": "/collection?concentrator=C01",
+    "clocks": "/clocks",
     "alarms": "/alarms",
     "journal": "/alarms/journal",
     "audit": "/audit",
@@ -348,3 +351,18 @@ def test_the_bundle_is_small(server: Served) -> None:
 
     assert files
     assert total < 100 * 1024
+
+
+def test_the_heat_map_is_walked_by_the_arrow_keys(visit: Visit) -> None:
+    """What a cell says is read out; Enter opens the row."""
+    page = visit.goto("/collection")
+    expect(page.locator("#link")).to_have_attribute("data-state", "live", timeout=10_000)
+    page.locator("svg.heat").focus()
+    expect(page.locator(".heat-told")).to_contain_text("C01, ")
+    first = text_of(page, ".heat-told")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".heat-told")).not_to_have_text(first)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/collection?concentrator=C01")
+    expect(page.locator("svg.heat .name").first).to_contain_text("C01-0")
+    visit.shot("heat")

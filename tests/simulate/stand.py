@@ -217,6 +217,7 @@ class Stand:
                 self._closed += 1
             self.settle()
             self._watch_tree()
+            self._watch_time()
 
     def settle(self) -> None:
         """Until nothing is under way, on the net or to the disk."""
@@ -358,6 +359,13 @@ class Stand:
             moved = sum(parents.get(index, parent) != parent for index, parent in before[0].items())
             self.seen["tree.moved"] += moved
             self.seen["mesh.delivery_fell"] += int(delivery < 0.95 * before[1])
+
+    def _watch_time(self) -> None:
+        """Minutes in which a module's clock is beyond tolerance, and in which a concentrator's far off is being slewed."""
+        clocks = self.service.clocks("C01")
+        assert clocks is not None
+        self.seen["time.beyond"] += int(clocks.beyond > 0)
+        self.seen["time.slewed"] += int(abs(clocks.offset_s) > 10 and clocks.mode == "slew")
 
     def _close_hour(self, hour: int) -> None:
         names = [(link, index) for link in LINKS for index in range(1, MODULES + 1)]

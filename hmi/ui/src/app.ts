@@ -2,6 +2,7 @@
 import * as alarms from "./alarms";
 import * as command from "./command";
 import * as frame from "./frame";
+import * as heat from "./heat";
 import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
@@ -15,6 +16,7 @@ if (page.live) {
   command.start();
   reads.start();
   keys.start();
+  heat.start();
   live.start();
 } else {
   frame.clockOnly();

@@ -1,7 +1,7 @@
 """The D-Mesh driver: listens for concentrators and stands for them towards the rest of the server.
 
-Implements the ports FieldGateway, FieldReader, MeshMonitor, EventSource and HealthSource. It wires; what a message
-means is decided in `station` and the modules it uses.
+Implements the ports FieldGateway, FieldReader, MeshMonitor, TimeMonitor, EventSource and HealthSource. It wires; what a
+message means is decided in `station` and the modules it uses.
 """
 
 from collections import Counter
@@ -37,6 +37,7 @@ from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
+from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
@@ -50,7 +51,19 @@ from scada.drivers.dmesh.updates import Updates
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import IntervalBlock, Mark
-from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import (
+    Audit,
+    ClockView,
+    CollectionSummary,
+    CollectionView,
+    Health,
+    IntervalReader,
+    IntervalStore,
+    Recall,
+    Registry,
+    TagSink,
+    Unsubscribe,
+)
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
@@ -94,19 +107,21 @@ class DmeshService:
         )
         self._figures = Figures()
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
-        self._display = Display(sink, registry, clock, self._meshes, self.link_up)
+        self._display = Display(sink, registry, clock, self._meshes, self.link_up, settings.time)
         self._stations: dict[int, Station] = {}             # by link id, those that are up
         # Without a reader (tests of the protocol) there is no picture of what is held.
-        self.collector = reader and Collector(
+        self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
             self._stations, run, self._tell_events,
-        )
+        ) if reader else None
+        self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
+            tell_time=self._display.time,
             key_grace=round(settings.key_grace_hours * 3600),
         )
         if self.collector:
@@ -244,11 +259,32 @@ class DmeshService:
         known = self._registry.directory.concentrator.get(concentrator)
         return self.collector.view(known.link_id) if known and self.collector else None
 
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        if self.collector is None:
+            return ()
+        found = (self.collector.summary(one.link_id, one.name) for one in self._registry.directory.site.concentrators)
+        return tuple(one for one in found if one is not None)
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        return self.collector.groups() if self.collector else ()
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        return Deferred.fromCoroutine(self._recaller.ask(actor, concentrator, modules, first, hours))
+
+    def recalls(self) -> tuple[Recall, ...]:
+        return self.collector.recalls() if self.collector else ()
+
     def view(self, concentrator: str) -> MeshView | None:
         one = self._registry.directory.concentrator.get(concentrator)
         if one is None:
             return None
         return self._meshes.get(one.link_id, Mesh()).view(one.name, link_up=self.link_up(one.link_id))
+
+    def clocks(self, concentrator: str) -> ClockView | None:
+        one = self._registry.directory.concentrator.get(concentrator)
+        return self._display.clocks(one) if one is not None else None
 
     def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
         return _enter(self._mesh_listeners, listener)
@@ -300,6 +336,7 @@ class DmeshService:
             "serial_stray": self._serial_counts("stray"),
             "requests_repeated": self._repeated + sum(station.link.repeated for station in self._stations.values()),
             "tls_refused": self._tls_refused,
+            "clocks_stepped": sum(mesh.clock.steps for mesh in self._meshes.values()),
             "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
             "keys_changed": self._key_news["activated"],
@@ -310,6 +347,7 @@ class DmeshService:
             figures["tls_days_left"] = self._tls_days
         if self.collector:
             figures |= attrs.asdict(self.collector.figures) | {"reads_under_way": self.collector.under_way}
+            figures["module_tags_left_out"] = self.collector.completeness.left_out
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
             figures[f"refused_{reason.name.lower()}"] = self._refusals.counts[reason.name.lower()]
         return figures | {f"dropped_{reason}": count for reason, count in self._rejected.items()}

@@ -32,22 +32,20 @@ from scada.drivers.dmesh.messages import (
     ModuleJoined,
     Overheard,
     Packet,
-    Ping,
-    Pong,
     ProfileMessage,
     ReadResult,
     Result,
     Samples,
-    TimeSet,
     Topology,
     TopologyDelta,
 )
 from scada.drivers.dmesh.modules import ModuleBook, joined
-from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, ClockMode, Code, Reason
+from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.reads import ReadSender, report_of
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
+from scada.drivers.dmesh.timekeeper import TimeKeeper
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.ports import IntervalStore, Registry
@@ -59,10 +57,6 @@ log = Logger()
 
 MOST_UNDER_WAY: Final = 32              # messages that are being dealt with: news of modules, reports
 EVENT_BATCHES: Final = 8                # batches under way; a concentrator waits for EVENT_ACK anyway
-ROUND_TRIPS: Final = 3
-LONGEST_ROUND_TRIP_S: Final = 5.0       # real time; beyond it a clock is not set
-STEP_S: Final = 60                      # site time; a clock that is further off is stepped, not slewed
-RESYNC_S: Final = 3600.0                # real time between settings of the clock
 
 
 @attrs.frozen
@@ -87,6 +81,7 @@ class Surroundings:
     tell_keys: Callable[[str, Holder, str, str], None]
     key_grace: int                      # s, real time
     tell_mesh: Callable[[int], None]
+    tell_time: Callable[[int], None]
     durable: Durable = lambda slots, first, counts, interval_s: None
     harvest: Harvester | None = None
     answered: Callable[[int, Packet], None] = lambda link_id, packet: None
@@ -114,6 +109,9 @@ class Station:
             lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
         )
         self.reads = ReadSender(link, self.book)
+        self._time = TimeKeeper(
+            link, self.book, mesh, around.clock, around.store, self._held_until, around.tell_events, around.tell_time
+        )
         self._events_turn = DeferredLock()
         self._under_way = 0
         self._asking = False            # for the whole tree, after a delta that does not fit
@@ -122,7 +120,7 @@ class Station:
     def start(self) -> None:
         """READY has left: learn the modules, set the clock."""
         self._go(self._learn_modules())
-        self._go(self._set_clock())
+        self._go(self._keep_time())
         self.look_after_keys()
 
     def look_after_keys(self) -> None:
@@ -177,6 +175,7 @@ class Station:
             case LinkStats() as stats:
                 self.mesh.take_stats(stats)
                 self._around.tell_stats(self.mesh, stats.nodes)
+                self._around.tell_time(self.link.link_id)
                 self._around.tell_mesh(self.link.link_id)
             case FwMissing() | FwStatus() as news if self._around.tell_firmware:
                 self._go(self._around.tell_firmware(self, news))
@@ -302,20 +301,13 @@ class Station:
         self.link.answer(corr, Result(Code.OK))
 
     # --------------------------------------------------------------------- time
-    async def _set_clock(self) -> None:
-        """The best of several round trips decides; an untrusted clock sets nothing."""
-        self._resync = self._around.reactor.callLater(RESYNC_S, lambda: self._go(self._set_clock()))
-        clock = self._around.clock
-        best, mode = LONGEST_ROUND_TRIP_S, ClockMode.SLEW
-        for _ in range(ROUND_TRIPS if clock.trusted() else 0):
-            asked = clock.monotonic()
-            pong = await self.link.ask(Ping(clock.seconds()), Pong)
-            if (took := clock.monotonic() - asked) < best and isinstance(pong, Pong):
-                best = took
-                mode = ClockMode.STEP if abs(pong.own - clock.seconds()) > STEP_S + took * clock.rate else ClockMode.SLEW
-        if best < LONGEST_ROUND_TRIP_S:
-            time = round((clock.now() + best / 2 * clock.rate * NS) / NS)
-            await self.link.ask(TimeSet(time, mode, round(best * 1000)), Result)
+    async def _keep_time(self) -> None:
+        self._resync = self._around.reactor.callLater(self._time.wait, lambda: self._go(self._keep_time()))
+        await self._time.keep()
+
+    def _held_until(self) -> int | None:
+        """None after a restart, and while records are on their way: then hours may be held that are not counted here."""
+        return self.mesh.newest_hour if self.mesh.newest_hour and self.archive.caught_up else None
 
     # ------------------------------------------------------------------ machinery
     def _committed(self, end_hour: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from scada.drivers.dmesh.messages import CommandReport, Event
 from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.archive import Archive
+from scada.drivers.dmesh.simulator.clocks import ModuleCrystals
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.mesh import Mesh, grow
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
@@ -24,6 +25,7 @@ class Fate:
     control: Control
     archive: Archive
     mesh: Mesh
+    crystals: ModuleCrystals
     listener: Listener | None
     events: list[Event]
     event_cursor: int
@@ -103,6 +105,7 @@ class Fate:
             self._all += (module,)
             self._by_eui[module.eui] = module
             self._place[module.index] = len(self._all) - 1
+            self.crystals.enter(module.index)
             self.mesh = grow(np.array([one.index for one in self._all], dtype=np.int64), self._rng)
             memory, old = self.control.memory(), self.control
             self.control = self._make_control()

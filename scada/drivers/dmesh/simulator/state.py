@@ -21,8 +21,10 @@ from scada.drivers.dmesh.messages import (
     Topology,
     TopologyNode,
 )
+from scada.drivers.dmesh.numbers import ClockMode
 from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
+from scada.drivers.dmesh.simulator.clocks import ModuleCrystals, SlewedClock, crystals
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.firmware import Firmware
@@ -118,6 +120,9 @@ class ConcentratorState(Fate):
         self._rng = np.random.default_rng([seed, link_id])
         self._noise = np.random.default_rng([seed, link_id, 1])     # its own: statistics must not move the commands' dice
         self.mesh = grow(np.array([module.index for module in modules], dtype=np.int64), self._rng, weak_battery)
+        dice = np.random.default_rng([seed, link_id, 4])
+        self.clock = SlewedClock(float(crystals(1, dice)[0]), started)
+        self.crystals = ModuleCrystals(self.mesh.index, started, dice)
         self._place = {module.index: number for number, module in enumerate(modules)}
         self.archive = Archive(archive_id, max_frame - WRAPPING, archive_depth)
         self._archive_full = False
@@ -167,8 +172,19 @@ class ConcentratorState(Fate):
             self._out_of_reach,
         )
 
-    def time_was_set(self) -> None:
-        """The server gave the time: what was dated wrongly is delivered again under its true hours."""
+    def time(self, now: float) -> float:
+        """What its clock shows."""
+        return self.clock.read(now) - self.plight.clock_lost
+
+    def time_was_set(self, correction: float, mode: ClockMode) -> None:
+        """The server gave the time, which is `correction` [s] more than the clock showed.
+
+        After a step, what was dated wrongly comes again under its true hours.
+        """
+        if mode is ClockMode.SLEW:
+            self.clock.slew(correction)
+            return
+        self.clock.step(correction - self.plight.clock_lost)
         self.plight.clock_lost = 0.0
         misdated, self._misdated = self._misdated, []
         for profile in misdated:
@@ -313,7 +329,8 @@ class ConcentratorState(Fate):
         if self.plight.clock_lost:
             self._misdated.append(profile)
             behind = int(self.plight.clock_lost // HOUR_S)
-            profile = attrs.evolve(profile, first_hour=profile.first_hour - behind, status=profile.status | MISDATED)
+            doubt = MISDATED if behind > 0 else np.uint8(0)         # one that ran ahead does not know it
+            profile = attrs.evolve(profile, first_hour=profile.first_hour - behind, status=profile.status | doubt)
         for record in self.archive.append(profile):
             self.outputs.on_record(record)
         if bool(self.archive.lost) is not self._archive_full:
@@ -338,7 +355,7 @@ class ConcentratorState(Fate):
         """Enter an event; it is told until it is acknowledged."""
         self._sequence += 1
         lost = self.plight.clock_lost
-        self.events.append(Event(self._sequence, int(code), raised, int(at - lost), not lost, index, channel))
+        self.events.append(Event(self._sequence, int(code), raised, int(at - lost), lost <= 0, index, channel))
         del self.events[:-EVENTS_KEPT]
         if self.listener is not None:
             self.listener.events_added()
@@ -380,7 +397,7 @@ class ConcentratorState(Fate):
 
     def link_stats(self, now: float) -> tuple[LinkStats, ...]:
         mesh, day_share = self.mesh, now % 86400 / 86400
-        noise = self._noise.normal(0.0, 1.0, len(mesh.index))
+        noise, offsets = self._noise.normal(0.0, 1.0, len(mesh.index)), self.crystals.offsets(now)
         nodes = []
         for module in self.modules:
             place = self._place[module.index]
@@ -392,7 +409,7 @@ class ConcentratorState(Fate):
                 travel_ms=round(1000 * float(mesh.travel_s[place])),
                 relayed=min(65535, round(int(mesh.relayed_a_day[place]) * day_share)),
                 battery_idle_mv=round(battery), battery_load_mv=round(battery - 110),
-                heard=self._heard(module.index, now),
+                heard=self._heard(module.index, now), clock_offset_ms=round(1000 * float(offsets[place])),
             ))
         pages = self.pages(nodes)
         return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
