@@ -32,6 +32,7 @@ from scada.drivers.dmesh.groups import CommandLog, RunBlocking
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
+from scada.drivers.dmesh.lists import concerned
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
@@ -52,7 +53,7 @@ from scada.intervals import IntervalBlock, Mark
 from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
-from scada.site import MeshView
+from scada.site import Directory, MeshView, Site
 
 log = Logger()
 
@@ -106,6 +107,7 @@ class DmeshService:
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
+            tell_change=self._tell_change,
             key_grace=round(settings.key_grace_hours * 3600),
         )
         if self.collector:
@@ -126,6 +128,7 @@ class DmeshService:
         self._link_listeners: list[Callable[[int, bool], None]] = []
         self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
+        self._site = Site()                                 # as it was when the registry last spoke
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: list[Any] = []
@@ -146,8 +149,8 @@ class DmeshService:
             await self._around.run_blocking(self._door.event_cursors.open)
         except StorageError as error:
             raise StartError("dmesh", str(error), "check the space on its disk, and whose file it is") from None
-        self._display.registry_changed(self._registry.directory)
-        self._unsubscribe = self._registry.subscribe(self._display.registry_changed)
+        self._registry_changed(self._registry.directory)
+        self._unsubscribe = self._registry.subscribe(self._registry_changed)
         tls = self._settings.tls
         try:
             if tls is not None:
@@ -414,6 +417,21 @@ class DmeshService:
             written = self._audit.append(SYSTEM, f"keys.{what}", name_of(holder), concentrator=name, detail=detail)
             written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
 
+    def _tell_change(self, name: str, what: str, detail: str) -> None:
+        """A change of its module list that a concentrator was told, and took or refused."""
+        log.info("{name}: {what}: {detail}", name=name, what=what, detail=detail)
+        if self._audit is not None:
+            written = self._audit.append(SYSTEM, f"list.{what}", name, detail=detail)
+            written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
+
+    def _registry_changed(self, directory: Directory) -> None:
+        before, self._site = self._site, directory.site
+        self._display.registry_changed(directory)
+        for name in concerned(before, directory.site):
+            known = directory.concentrator.get(name)
+            if known is not None and (station := self._stations.get(known.link_id)) is not None:
+                station.learn_modules()
+
     def _tell_readings(self, report: ReadReport) -> "Deferred[Any]":
         return gatherResults([listener(report) for listener in tuple(self._reading_listeners)], consumeErrors=True)
 
@@ -468,6 +486,7 @@ class DmeshService:
         self._display.concentrators()
         for station in tuple(self._stations.values()):
             station.look_after_keys()
+            station.look_after_list()
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)

@@ -15,6 +15,7 @@ from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, GroupSender, RunBlocking
 from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
+from scada.drivers.dmesh.lists import ListKeeper
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import (
     ArchStatus,
@@ -86,6 +87,7 @@ class Surroundings:
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
+    tell_change: Callable[[str, str, str], None]
     key_grace: int                      # s, real time
     tell_mesh: Callable[[int], None]
     durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
@@ -114,6 +116,10 @@ class Station:
             lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
         )
         self.reads = ReadSender(link, self.book)
+        self.lists = ListKeeper(
+            link, self.book, around.registry, around.reactor.seconds,
+            lambda what, detail: around.tell_change(link.name, what, detail),
+        )
         self._events_turn = DeferredLock()
         self._under_way = 0
         self._asking = False            # for the whole tree, after a delta that does not fit
@@ -202,14 +208,35 @@ class Station:
         self.link.went_down(why)
 
     # ------------------------------------------------------------------ modules
+    def look_after_list(self) -> None:
+        """Every few seconds: a change of the list that broke off is tried again."""
+        if self.lists.due():
+            self.learn_modules()
+
+    def learn_modules(self) -> None:
+        """Ask for the list anew: the registry has changed in what concerns it."""
+        if self.link.up:
+            self._go(self._learn_modules())
+
     async def _learn_modules(self) -> None:
         modules = await self.book.refresh()
         if modules is not None:
+            modules = await self.lists.put_right(modules)
             self.mesh.modules = modules
             self._around.tell_mesh(self.link.link_id)
             self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
-            await self._around.registry.module_joined(joined(self.link.link_id, modules.entries))
+            await self._around.registry.module_joined(joined(self.link.link_id, self._announced(modules.entries)))
             self._around.tell_list(self, modules.entries, True)
+
+    def _announced(self, entries: tuple[ModuleEntry, ...]) -> tuple[ModuleEntry, ...]:
+        """Without those that the server put on the list itself and that nobody has heard yet: they stay planned."""
+        known = self._around.registry.directory.module_of_eui
+
+        def planned(entry: ModuleEntry) -> bool:
+            module = known.get(entry.eui)
+            return module is not None and module.state is ModuleState.PLANNED
+
+        return tuple(one for one in entries if one.level or one.rssi or not planned(one))
 
     async def _joined(self, news: ModuleJoined, corr: int) -> None:
         await self._around.registry.module_joined(joined(self.link.link_id, news.modules))

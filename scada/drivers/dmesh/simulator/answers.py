@@ -25,6 +25,8 @@ from scada.drivers.dmesh.messages import (
     Info,
     Message,
     ModuleList,
+    ModuleRemove,
+    ModuleReplace,
     Ping,
     Pong,
     ProfileMessage,
@@ -60,6 +62,8 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case ReadNow():
             code, retry_after = state.reads.take(message, now)
             return (Result(int(code), retry_after),)
+        case ModuleReplace() | ModuleRemove():
+            return (_result(state.change_list(message, now)),)
         case GroupSet():
             return (_result(state.control.set_group(message)),)
         case GroupCommand():

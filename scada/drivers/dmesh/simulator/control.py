@@ -20,6 +20,7 @@ COALESCE_S: Final = 2.0                     # reports are sent at most this ofte
 ANSWER_S: Final = 180.0                     # how long after `not_after` an answer may still be on its way
 BY_HAND_S: Final = (600.0, 1800.0)          # when somebody presses the button of a load that waits for a hand
 KEPT: Final = 256                           # commands remembered
+UNSETTLED: Final = -1                       # an epoch that no command has
 UNDER_WAY: Final = 32                       # commands being broadcast or collected at once
 
 
@@ -98,6 +99,12 @@ class Control:
             return Code.INTERLOCK
         self._groups[group.group] = Group(group.epoch, frozenset(members))
         return Code.OK
+
+    def unsettle(self, index: int) -> None:
+        """Another module has this index, or none: nobody of its groups is switched until the server says who is meant."""
+        for number, group in self._groups.items():
+            if index in group.members:
+                self._groups[number] = Group(UNSETTLED, group.members)
 
     def take(self, command: GroupCommand, now: float) -> Code:
         """Accept a command for broadcast, or say why not; a known command id is not executed twice."""
