@@ -64,6 +64,8 @@ EDGES = {
     "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
     "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/handing.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",
     "scada/drivers/dmesh/listener.py": "twisted's factory of connections",

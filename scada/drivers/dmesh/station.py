@@ -12,7 +12,10 @@ from scada.clock import NS, SiteClock
 from scada.commands import MemberReport
 from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Figures
 from scada.drivers.dmesh.door import Door
+from scada.drivers.dmesh.group_keys import Assignment
 from scada.drivers.dmesh.groups import CommandLog, GroupSender, RunBlocking
+from scada.drivers.dmesh.handing import KeyHander
+from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.lists import ListKeeper
@@ -27,6 +30,7 @@ from scada.drivers.dmesh.messages import (
     FwMissing,
     FwStatus,
     GetTopology,
+    KeyHeld,
     LinkStat,
     LinkStats,
     ModuleEntry,
@@ -87,7 +91,9 @@ class Surroundings:
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
-    tell_change: Callable[[str, str, str], None]
+    tell_change: Callable[[str, str, str], None]            # whose, action for the audit, detail
+    ledger: KeyLedger
+    assigned: Callable[[int], tuple[Assignment, ...]]       # by link id: whose members should hold which group's key
     key_grace: int                      # s, real time
     tell_mesh: Callable[[int], None]
     durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
@@ -110,7 +116,13 @@ class Station:
             link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed,
             around.durable,
         )
-        self.groups = GroupSender(link, self.book, around.keys, around.clock, commands, around.run_blocking)
+        self.groups = GroupSender(
+            link, self.book, around.keys, around.clock, commands, around.run_blocking, around.ledger
+        )
+        self.hander = KeyHander(
+            link, around.keys, around.ledger, self.groups, lambda: around.assigned(link.link_id), around.reactor,
+            lambda what, detail: around.tell_change(link.name, f"keys.{what}", detail),
+        )
         self._keys = KeyCarrier(
             link, around.keys, around.clock, around.run_blocking, around.reactor.seconds, around.key_grace,
             lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
@@ -118,7 +130,7 @@ class Station:
         self.reads = ReadSender(link, self.book)
         self.lists = ListKeeper(
             link, self.book, around.registry, around.reactor.seconds,
-            lambda what, detail: around.tell_change(link.name, what, detail),
+            lambda what, detail: around.tell_change(link.name, f"list.{what}", detail),
         )
         self._events_turn = DeferredLock()
         self._under_way = 0
@@ -141,6 +153,11 @@ class Station:
             due = self._keys.due(unsettled, {eui for _, eui in modules.pairs} if modules is not None else ())
             if due:
                 self._go(self._keys.carry_out(due))
+
+    def look_after_groups(self) -> None:
+        """Every few seconds: keys of groups that members lack, and epochs that wait to be put to use."""
+        if (one := self.hander.due(self.commanding)) is not None:
+            self._go(self.hander.hand(one))
 
     def heard(self, delivered: Delivered) -> None:
         """One message."""
@@ -166,6 +183,8 @@ class Station:
                 self._go(self._joined(news, packet.corr))
             case CommandReport() as report:
                 self._go(self._reported(report, packet.corr))
+            case KeyHeld() as news:
+                self._go(self.hander.heard(news))
             case ReadResult() as result:
                 self._go(self._read(result, packet.corr))
             case Topology() as page:
@@ -203,6 +222,7 @@ class Station:
     def went_down(self, why: str) -> None:
         """The session is over."""
         self.archive.halt()
+        self.hander.went_down()
         cancel(self._resync)
         self._resync = None
         self.link.went_down(why)

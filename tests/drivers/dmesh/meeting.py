@@ -75,7 +75,7 @@ class Meeting:
             self.keys.add_link(LINK_ID, LINK_KEY)
         self.service = DmeshService(
             DmeshSettings(**self.settings), self.clock, self.reactor, TagBus(self.clock, self.reactor), Store(),
-            self.registry, self.keys, run_now,
+            self.registry, self.keys, run_now, state_file=self.folder / "dmesh.sqlite",
         )
         self.service.start()
 
@@ -135,6 +135,13 @@ class Meeting:
         if self.session is not None:
             self.session.lost()
             self.connection.connectionLost()
+
+    def live(self, seconds: int) -> None:
+        """Both ends go on talking, and the radio goes its way."""
+        for _ in range(seconds // 5):
+            self.reactor.advance(5.0)
+            self.state.control.run(float(self.clock.seconds()))
+            self.carry()
 
     def beat(self) -> None:
         """The server's own loop comes round."""

@@ -23,6 +23,7 @@ from scada.drivers.dmesh.messages import (
     GroupCommand,
     GroupSet,
     Info,
+    KeyMembers,
     Message,
     ModuleList,
     ModuleRemove,
@@ -64,6 +65,8 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             return (Result(int(code), retry_after),)
         case ModuleReplace() | ModuleRemove():
             return (_result(state.change_list(message, now)),)
+        case KeyMembers():
+            return (_result(state.handing.take(message, now)),)
         case GroupSet():
             return (_result(state.control.set_group(message)),)
         case GroupCommand():

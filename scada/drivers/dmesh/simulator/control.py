@@ -13,6 +13,7 @@ from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import CommandReport, CommandRetry, GroupCommand, GroupSet, Refusal
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.actuator import Actuator, Membership
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh
 
 REPEAT_S: Final = 45.0                      # between two broadcasts of one command, site time
@@ -82,6 +83,7 @@ class Control:
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
         self.mute: set[int] = set()             # modules that obey, and whose answers nobody hears
+        self.handing: Handing | None = None     # None: every module got every key at once
         self.behind: set[int] = set()           # modules that did not hear of their group's newest epoch
 
     def inherit(self, other: "Control") -> None:
@@ -208,6 +210,8 @@ class Control:
             return
         actuator = self._actuators.get(index)
         command = progress.command
+        if self.handing is not None:
+            self.handing.meet(index, now)
         if actuator is None:
             code = Code.INTERLOCK
         else:
@@ -219,10 +223,12 @@ class Control:
             self._at(now + up, lambda at: self._answer(progress, index, code, now, at))
 
     def _membership(self, group: int, index: int) -> Membership | None:
-        """What every member was told over the air: the group's epoch and the key of that epoch."""
+        """What a member was told over the air: the group's epoch and the key of that epoch."""
         known = self._groups.get(group)
         key = None if known is None else self._keys.get((group, known.epoch))
-        return None if known is None or key is None else Membership(known.epoch - (index in self.behind), key)
+        if known is None or key is None or (self.handing is not None and self.handing.lacks(index, (group, known.epoch))):
+            return None
+        return Membership(known.epoch - (index in self.behind), key)
 
     def _settle(
         self, index: int, actuator: Actuator, was_supplied: bool, held_before: frozenset[bytes], now: float

@@ -7,6 +7,7 @@ import attrs
 from scada.drivers.dmesh.messages import ModuleRemove, ModuleReplace
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh
 from scada.drivers.dmesh.simulator.subnet import Listener, SimModule
 
@@ -17,6 +18,7 @@ class Lists:
     """What it needs is made by `ConcentratorState`."""
 
     control: Control
+    handing: Handing
     mesh: Mesh
     listener: Listener | None
     generations: dict[int, tuple[SimModule, ...]]
@@ -58,6 +60,8 @@ class Lists:
             self._gone.add(module.index)
             self.generations[self.generation + 1] = tuple(one for one in self.modules if one.index != module.index)
         self.control.unsettle(module.index)
+        if isinstance(message, ModuleReplace):
+            self.handing.newcomer(module.index)
         self.keep_list()
         return Code.OK
 

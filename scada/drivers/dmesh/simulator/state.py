@@ -26,6 +26,7 @@ from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.firmware import Firmware
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.lists import WRAP, Lists
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
@@ -141,6 +142,11 @@ class ConcentratorState(Fate, Lists):
         self._trees = 1                         # generation of the topology
         self._owed: dict[bytes, CommandReport] = {}
         self._out_of_reach = out_of_reach
+        self.handing = Handing(
+            self.keys.groups, self.keys.modules.get, lambda: {module.index: module.eui for module in self.modules},
+            lambda: self.mesh, np.random.default_rng([seed, link_id, 4]), self.is_reachable,
+            lambda *when: self.control.at(*when), self._tell,
+        )
         self.control = self._make_control()
         self._registers: dict[tuple[int, int], int] = {}    # (index, channel) -> pulses at the end of the last hour
         self.reads = Reads(
@@ -160,7 +166,7 @@ class ConcentratorState(Fate, Lists):
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
     def _make_control(self) -> Control:
-        return Control(
+        control = Control(
             {module.index: module.actuator for module in self._all if module.actuator is not None},
             self.keys.groups,
             lambda: {module.index: module.eui for module in self.modules},
@@ -171,6 +177,8 @@ class ConcentratorState(Fate, Lists):
             self.is_reachable,
             self._out_of_reach,
         )
+        control.handing, self.handing.deaf = self.handing, control.behind
+        return control
 
     def time_was_set(self) -> None:
         """The server gave the time: what was dated wrongly is delivered again under its true hours."""
