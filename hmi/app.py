@@ -14,13 +14,16 @@ from hmi.pages import (
     balance,
     collection,
     dispatch,
+    groups,
     login,
     mesh,
     meter,
     meters,
+    modules,
     outages,
     overview,
     reads,
+    swaps,
     tags,
     transformer,
     walkby,
@@ -50,7 +53,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, outages, alarms, audit, tags,
-        walkby,
+        walkby, modules, swaps, groups,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

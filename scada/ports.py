@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.errors import Problem
 from scada.events import DeviceEvent
+from scada.group_keys import GroupKeyState
 from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
@@ -140,6 +141,13 @@ class ResultStore(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------ registry
+class GroupKeys(Protocol):
+    """Which members hold their group's key; the driver implements it."""
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        """How far the key of a load group has come; None for a group that is not. Memory, and the size of the group."""
+
+
 class Registry(Protocol):
     """What exists. `directory` is the current content; changes come through the methods."""
 

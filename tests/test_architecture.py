@@ -145,6 +145,7 @@ EDGES = {
     "hmi/frame.py": "flask: what stands on every page",
     "hmi/hub.py": "the reactor's side of the live streams",
     "hmi/i18n.py": "flask: the visitor's language",
+    "hmi/life.py": "flask: addresses of pages",
     "hmi/limiter.py": "a lock: pages run in threads",
     "hmi/notices.py": "flask: the visitor's session",
     "hmi/resources.py": "twisted's side of the web server",

@@ -132,7 +132,8 @@ class KeyHander:
     async def _name(self, one: Assignment, key: bytes, members: Pairs) -> bool:
         """One batch, until its last word or our patience; False where there is no use in going on now."""
         entries = tuple(MemberKey(index, eui, self._wrapped(eui, key)) for index, eui in members)
-        self._over = over = Deferred()
+        over: Deferred[None] = Deferred()
+        self._over = over
         answer = await self._link.ask(KeyMembers(one.number, one.epoch, entries), Result, COMMAND_T1_S)
         if answer.code not in (Code.OK, Code.ACCEPTED):
             self._over = None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from scada.drivers.dmesh.group_keys import NOBODY, InUse, Pairs, joined
 from scada.errors import StorageError
@@ -30,8 +30,9 @@ Place = tuple[int, int]                 # link id, group number
 class KeyLedger:
     """Reads are memory; a change is in memory once it is on the disk. Without a path it lives in memory only."""
 
-    def __init__(self, path: Path | None, run_blocking: Callable[..., "Deferred[Any]"]) -> None:
-        self._path, self._run = path, run_blocking
+    def __init__(self, path: Path | None, run_blocking: Callable[..., "Deferred[Any]"] | None = None) -> None:
+        """Who only reads needs no thread to write in."""
+        self._path, self._run = path, run_blocking or _nowhere
         self._database: sqlite3.Connection | None = None
         self._lock = threading.Lock()
         self._held: dict[Place, dict[int, tuple[bytes, NDArray[np.uint64]]]] = {}   # by epoch
@@ -122,6 +123,10 @@ class KeyLedger:
                     raise
         except sqlite3.Error as error:
             raise StorageError(f"{self._path} could not be written: {error}") from error
+
+
+def _nowhere(*_: object) -> "Deferred[Any]":
+    return fail(StorageError("this ledger is only read"))
 
 
 def _euis(blob: bytes) -> NDArray[np.uint64]:
