@@ -10,11 +10,6 @@ from scada.site import Directory, LoadGroup, Module, ModuleState, Site, SiteChan
 HAPPENING: Final = {
     StepKind.COMMISSION: Happening.BEGUN, StepKind.ADOPT: Happening.ADOPTED, StepKind.RETIRE: Happening.RETIRED,
 }
-OTHERWISE: Final = {
-    StepKind.COMMISSION: "only a planned or discovered module can be",
-    StepKind.ADOPT: "only a discovered module can be adopted",
-    StepKind.RETIRE: "it is out of service already",
-}
 REACHED: Final = {StepKind.COMMISSION: ModuleState.COMMISSIONING, StepKind.RETIRE: ModuleState.RETIRED}
 OVER: Final = (ModuleState.REPLACED, ModuleState.RETIRED)
 
@@ -29,7 +24,7 @@ def stepped(site: Site, directory: Directory, step: Step) -> tuple[Site, list[st
     state = after(module.state, HAPPENING[step.kind])
     if REACHED.get(step.kind) is module.state:
         return site, []                                     # asked again: it is done
-    reasons = [] if state is not None else [f"{module.name} is {module.state}; {OTHERWISE[step.kind]}"]
+    reasons = [] if state is not None else [_not_now(module, step.kind)]
     if step.kind is StepKind.RETIRE and any(one.valid_to is None for one in directory.meters_of_eui.get(step.eui, ())):
         reasons.append(f"{module.name} has meters; close their periods, or put another module in its place")
     if reasons or state is None:
@@ -37,6 +32,16 @@ def stepped(site: Site, directory: Directory, step: Step) -> tuple[Site, list[st
     gone = state in OVER
     changed = attrs.evolve(module, state=state, index=0 if gone else module.index)
     return _with(site, changed, tuple(_without(one, step.eui) if gone else one for one in site.load_groups)), []
+
+
+def _not_now(module: Module, kind: StepKind) -> str:
+    """Why a step is not in the table for this state."""
+    reason = f"{module.name} is {module.state}; it is out of service already"
+    if kind is StepKind.COMMISSION:
+        reason = f"{module.name} is {module.state}; only a planned or discovered module can be"
+    elif kind is StepKind.ADOPT:
+        reason = f"{module.name} is {module.state}; only a discovered module can be adopted"
+    return reason
 
 
 def _moved(site: Site, directory: Directory, module: Module, where: str) -> tuple[Site, list[str]]:

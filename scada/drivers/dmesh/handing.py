@@ -147,7 +147,7 @@ class KeyHander:
         finally:
             cancel(timer)
         if not self._link.up:
-            raise LinkError(self._link.name, "the link went down while keys were handed on")
+            raise LinkError(self._link.name, "the link is down")
         return True
 
     def _end(self) -> None:
