@@ -96,6 +96,7 @@ SENTENCES: Final = (
     _l("%(name)s confirmed another key than the group's"),
     _l("the key store cannot be used: %(why)s"),
     _l("%(path)s: the key store cannot be written: %(why)s"),
+    _l("%(path)s: the key store cannot be read: %(why)s"),
     _l("%(name)s refused %(order)s: %(why)s"),
     _l("the link is down"),
     _l("too many requests are under way"),
