@@ -86,7 +86,7 @@ def make(services: Services) -> Blueprint:
         hour = life.hour_of(form.get("hour", ""), services.site.timezone)
         new = old.eui if only is not None else life.eui_of(form.get("new", ""))
         named = tuple(life.meter_of(form, one.channel) for one in running(directory, old, only))
-        if only is not None and not named[0].serial:
+        if only is not None and not (named and named[0].serial):
             raise life.FormError(_("The number of the new meter is missing."))
         return Swap(old.eui, new, hour, named)
 
@@ -95,7 +95,9 @@ def make(services: Services) -> Blueprint:
         periods = directory.meters_of_eui.get(old.eui, ())
         open_ones = tuple(one for one in periods if one.valid_to is None)
         if only is not None:
-            return tuple(one for one in open_ones if one.channel == int(request.form.get("of", only.channel)))
+            of = request.form.get("of", "")
+            channel = int(of) if of.isdecimal() and len(of) == 1 else only.channel
+            return tuple(one for one in periods if one.channel == channel)[-1:]
         return open_ones or tuple(one for one in periods if f"final-{one.channel}" in request.form)
 
     def dialog(
