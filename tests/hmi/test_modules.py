@@ -79,6 +79,7 @@ def test_a_swap_is_shown_first_and_changes_nothing_until_it_is_confirmed(
     shown: Any = who.post("/modules/C01-003/swap", step="preview", **swap_form())
 
     assert shown.status_code == 200
+    assert "<h1>Put another module in the place of C01-003</h1>" in shown.text
     assert "This will change" in shown.text
     assert "812.500" in shown.text
     assert "epoch 1" in shown.text
@@ -230,7 +231,7 @@ def test_the_api_shows_and_does_the_same(app: Flask, world: World) -> None:
         ("swap", {"new_eui": "12", "at": "2026-01-01T12:00Z"}, 400),
         ("swap", {"new_eui": "0" * 15 + "9", "at": "noon"}, 400),
         ("swap", {"new_eui": "0" * 15 + "9", "at": "2026-01-01T12Z", "meters": [{"channel": True}]}, 400),
-        ("swap", {"new_eui": "0" * 15 + "9", "at": "2026-01-01T12Z", "meters": [{"channel": 0, "start_register": "x"}]}, 400),
+        ("swap", {"new_eui": "0" * 15 + "9", "at": "2026-01-01T12Z", "meters": [{"channel": 0, "serial": 9}]}, 400),
     ],
 )
 def test_the_api_names_what_it_cannot_read(app: Flask, path: str, body: dict[str, Any], status: int) -> None:
