@@ -36,6 +36,7 @@ class KeyHander:
     ) -> None:
         self._link, self._keys, self._ledger, self._sender = link, keys, ledger, sender
         self._assigned, self._reactor, self._tell = assigned, reactor, tell
+        self._able = bool(link.hello.capabilities & Capability.GROUP_KEYS)
         self._busy = False
         self._asked_for = 0.0                               # s that a busy concentrator wants to be left alone
         self._settled: set[int] = set()                     # id() of assignments with nothing left to do
@@ -45,23 +46,20 @@ class KeyHander:
         self._under_way: tuple[Assignment, bytes] | None = None          # and the check of its key
         self._over: Deferred[None] | None = None            # the batch that is under way
 
-    def due(self, commanding: bool) -> Assignment | None:
+    def due(self) -> Assignment | None:
         """Whose key waits to be handed on, or whose epoch to be put to use. Cheap: every few seconds, for every link."""
         assigned = self._assigned()
         if assigned is not self._seen:
             self._seen, self._settled = assigned, set()
-        able = self._link.up and self._link.hello.capabilities & Capability.GROUP_KEYS
-        if self._busy or not able or len(self._settled) == len(assigned):
+        if len(self._settled) == len(assigned) or self._busy or not self._link.up or not self._able:
             return None
         now = self._reactor.seconds()
         for one in assigned:
             if id(one) in self._settled or self._waits.get(one.place, (now, 0.0))[0] > now:
                 continue
             if one.missing(self._ledger.held(self._link.link_id, *one.place)) or not self._in_use(one):
-                if not commanding:                          # the radio is the command's, and the epoch stays what it was
-                    return one
-            else:
-                self._settled.add(id(one))
+                return one
+            self._settled.add(id(one))
         return None
 
     async def hand(self, one: Assignment) -> None:

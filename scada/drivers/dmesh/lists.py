@@ -75,7 +75,7 @@ class ListKeeper:
 
     def due(self) -> bool:
         """Whether it is time to try again."""
-        return self._link.up and self._not_before is not None and self._not_before <= self._seconds()
+        return self._not_before is not None and self._not_before <= self._seconds() and self._link.up
 
     async def put_right(self, modules: Modules) -> Modules:
         """Give every order that a list calls for, one after the other; the list as it is then."""

@@ -62,6 +62,7 @@ from scada.site import Directory, MeshView, Site
 log = Logger()
 
 PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
+PER_TURN: Final = 500                   # concentrators looked after in one turn of the loop: 14,000 must not hold it
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
 TLS_NOTICE_D: Final = 30                # days before its end from which a certificate is a problem
@@ -507,10 +508,17 @@ class DmeshService:
 
     def _beat(self) -> None:
         self._display.concentrators()
-        for station in tuple(self._stations.values()):
-            station.look_after_keys()
+        self._look_after(tuple(self._stations.values()))
+
+    def _look_after(self, stations: tuple[Station, ...]) -> None:
+        """So many in each turn of the loop; the key store is looked at once for them all."""
+        unsettled = self._around.keys.unsettled()
+        for station in stations[:PER_TURN]:
+            station.look_after_keys(unsettled)
             station.look_after_list()
             station.look_after_groups()
+        if len(stations) > PER_TURN:
+            self._reactor.callLater(0, self._look_after, stations[PER_TURN:])
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)

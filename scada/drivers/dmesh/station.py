@@ -141,11 +141,10 @@ class Station:
         """READY has left: learn the modules, set the clock."""
         self._go(self._learn_modules())
         self._go(self._set_clock())
-        self.look_after_keys()
+        self.look_after_keys(self._around.keys.unsettled())
 
-    def look_after_keys(self) -> None:
+    def look_after_keys(self, unsettled: frozenset[Holder]) -> None:
         """Every few seconds: what `scada keys` laid up meanwhile is taken on; a key that was withdrawn ends the session."""
-        unsettled = self._around.keys.unsettled()
         if self.link.up and self._keys.withdrawn:
             self.link.close(Reason.BAD_KEY, "the key of this session was revoked or replaced")
         elif unsettled and self.link.up:
@@ -156,7 +155,8 @@ class Station:
 
     def look_after_groups(self) -> None:
         """Every few seconds: keys of groups that members lack, and epochs that wait to be put to use."""
-        if (one := self.hander.due(self.commanding)) is not None:
+        one = self.hander.due()
+        if one is not None and not self.commanding:         # the radio is the command's, and the epoch stays what it was
             self._go(self.hander.hand(one))
 
     def heard(self, delivered: Delivered) -> None:
