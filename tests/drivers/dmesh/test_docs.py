@@ -27,7 +27,7 @@ RECORDS = {
     "sample": messages.Sample, "event": messages.Event, "module": messages.ModuleEntry, "refusal": messages.Refusal,
     "node": messages.TopologyNode, "link-stat": messages.LinkStat, "param": messages.Param, "reading": messages.Reading,
     "alternative": messages.Alternative, "neighbour": messages.Neighbour, "manifest": messages.Manifest,
-    "missing": messages.Missing, "fw-device": messages.FwDevice,
+    "missing": messages.Missing, "fw-device": messages.FwDevice, "member-key": messages.MemberKey,
 }
 CHOICES = {
     "Action": "action", "LoadClass": "load-class", "ClockMode": "clock-mode", "KeyTarget": "key-target", "Holder": "holder",

@@ -591,7 +591,8 @@ def test_a_block_that_was_asked_for_is_acknowledged_by_corr_and_moves_no_cursor(
 
 
 # taken, and nothing to be said about it
-QUIET = {Type.ARCH_STATUS, Type.SAMPLES, Type.LINK_STATS, Type.TOPOLOGY_DELTA, Type.OVERHEARD, Type.FW_MISSING}
+QUIET = {Type.ARCH_STATUS, Type.SAMPLES, Type.LINK_STATS, Type.TOPOLOGY_DELTA, Type.OVERHEARD, Type.FW_MISSING,
+         Type.KEY_HELD}
 
 
 @pytest.mark.parametrize("message", SAMPLES, ids=lambda one: one.TYPE.name)

@@ -185,6 +185,9 @@ MESSAGES = [
     ("KEY_CONFIRM", 0x61, 9, "to server", {0: 1, 1: EUI, 2: 2, 3: cmac(NEW_KEY, b"DMLP1 confirm")[:8]}),
     ("KEY_ACTIVATE", 0x62, 9, "to concentrator", {0: 1, 1: EUI, 2: 2, 3: 86400}),
     ("KEY_REVOKE", 0x63, 9, "to concentrator", {0: 1, 1: EUI, 2: 1}),
+    ("KEY_MEMBERS", 0x64, 9, "to concentrator", {0: 3, 1: 12, 2: [
+        {0: 1, 1: OTHER_EUI}, {0: 7, 1: EUI, 2: aes_key_wrap(derive(MODULE_KEY, b"DMLP1 kek"), GROUP_KEY)}]}),
+    ("KEY_HELD", 0x65, 0, "to server", {0: 3, 1: 12, 2: b"\x01" + bytes(29), 3: [{0: 7, 1: 12}], 4: True}),
 ]
 
 SHED = {0: ID16, 1: 3, 2: 12, 3: 1, 4: 1, 5: 900, 6: T + 600, 7: 0, 8: 3, 9: T << 16 | 3}
