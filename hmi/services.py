@@ -14,6 +14,7 @@ from scada.ports import (
     Balances,
     CollectionMonitor,
     Desk,
+    Firmware,
     Health,
     LiveReader,
     MeshMonitor,
@@ -61,6 +62,7 @@ class Services:
     collection: CollectionMonitor
     network: NetworkMonitor
     outages: Outages
+    firmware: Firmware
     walkby: WalkbyImport
     health: Callable[[], list[Health]]
     clock: SiteClock

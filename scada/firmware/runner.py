@@ -205,7 +205,8 @@ class Runner:
         for eui in modules:
             one = campaign.progress[eui]
             if one.state is before:
-                campaign.put(eui, Progress(then, "", one.missing, now))
+                missing = campaign.image.blocks if then is UpdateState.TRANSFER else one.missing
+                campaign.put(eui, Progress(then, "", missing, now))
                 moved.append(eui)
         await self._save(campaign, moved)
 

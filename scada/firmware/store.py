@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS device (
 CREATE TABLE IF NOT EXISTS campaign (
     number INTEGER PRIMARY KEY, image BLOB NOT NULL REFERENCES image (id), request TEXT NOT NULL, drafter TEXT NOT NULL,
     made INTEGER NOT NULL, left_out TEXT NOT NULL, state TEXT NOT NULL, stage INTEGER NOT NULL, approver TEXT NOT NULL,
-    began INTEGER NOT NULL, soak_ends INTEGER NOT NULL, forgiven INTEGER NOT NULL, why TEXT NOT NULL
+    began INTEGER NOT NULL, soak_ends INTEGER NOT NULL, forgiven INTEGER NOT NULL, why TEXT NOT NULL,
+    tripped INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS member (
     campaign INTEGER NOT NULL REFERENCES campaign (number), eui TEXT NOT NULL, place INTEGER NOT NULL, device TEXT NOT NULL,
@@ -45,7 +46,7 @@ CREATE TABLE IF NOT EXISTS member (
     PRIMARY KEY (campaign, eui)
 ) WITHOUT ROWID;
 """
-COURSE: Final = ("state", "stage", "approver", "began", "soak_ends", "forgiven", "why")     # what changes of a campaign
+COURSE: Final = ("state", "stage", "approver", "began", "soak_ends", "forgiven", "why", "tripped")   # what changes
 
 
 @attrs.frozen
@@ -220,9 +221,12 @@ class FirmwareStore:
             progress[eui] = Progress(UpdateState(state), reason, missing, changed)
         request = json.loads(row["request"])
         request |= {name: tuple(request[name]) for name in ("concentrators", "groups")}
+        course = {name: row[name] for name in COURSE} | {
+            "state": CampaignState(row["state"]), "tripped": bool(row["tripped"]),
+        }
         return Campaign(
             row["number"], images[row["image"]], CampaignRequest(**request), row["drafter"], row["made"], members, progress,
-            tuple(json.loads(row["left_out"])), CampaignState(row["state"]), *(row[name] for name in COURSE[1:]),
+            tuple(json.loads(row["left_out"])), **course,
         )
 
     @contextmanager

@@ -26,8 +26,8 @@ class TrustedKey:
         return hashlib.sha256(self.key).hexdigest()[:16]
 
 
-def vouched(image: Image, signature: bytes, keys: Iterable[TrustedKey]) -> bool:
-    """Whether a trusted key of the image's own vendor made the signature."""
+def vouched(image: Image, signature: bytes, keys: Iterable[TrustedKey]) -> TrustedKey | None:
+    """The trusted key of the image's own vendor that made the signature, if there is one."""
     for one in keys:
         if one.vendor != image.vendor:
             continue
@@ -35,8 +35,8 @@ def vouched(image: Image, signature: bytes, keys: Iterable[TrustedKey]) -> bool:
             Ed25519PublicKey.from_public_bytes(one.key).verify(signature, image.signed)
         except (InvalidSignature, ValueError):
             continue
-        return True
-    return False
+        return one
+    return None
 
 
 def faults(image: Image, signature: bytes, content: bytes, keys: Iterable[TrustedKey]) -> list[str]:
@@ -45,7 +45,7 @@ def faults(image: Image, signature: bytes, content: bytes, keys: Iterable[Truste
     found = []
     if not any(one.vendor == image.vendor for one in keys):
         found.append(f"no key of {image.vendor} is trusted; an administrator adds it with `scada firmware trust`")
-    elif not vouched(image, signature, keys):
+    elif vouched(image, signature, keys) is None:
         found.append(f"the signature was not made with a trusted key of {image.vendor}")
     if len(content) != image.size:
         found.append(f"the image has {len(content)} bytes; the manifest says {image.size}")

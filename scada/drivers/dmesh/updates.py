@@ -63,13 +63,7 @@ class Updates:
 
     # ------------------------------------------------------------------ FirmwareGateway
     def read_manifest(self, manifest: bytes) -> Image:
-        found = read_manifest(manifest)
-        if isinstance(found, Rejected):
-            raise CommandRejected([f"the manifest cannot be read: {found.detail}"])
-        return Image(
-            image_id(manifest), found.vendor, found.hardware, found.version, found.rollback, found.size, found.sha256,
-            found.block_size, signed_part(manifest),
-        )
+        return image_of(manifest)
 
     def obstacle(self, link_id: int) -> str | None:
         station = self._stations.get(link_id)
@@ -200,3 +194,14 @@ class Updates:
     def _tell(self, news: News) -> None:
         for listener in tuple(self._listeners):
             listener(news)
+
+
+def image_of(manifest: bytes) -> Image:
+    """What a manifest says, whoever signed it; raises `CommandRejected` where it cannot be read."""
+    found = read_manifest(manifest)
+    if isinstance(found, Rejected):
+        raise CommandRejected([f"the manifest cannot be read: {found.detail}"])
+    return Image(
+        image_id(manifest), found.vendor, found.hardware, found.version, found.rollback, found.size, found.sha256,
+        found.block_size, signed_part(manifest),
+    )
