@@ -14,6 +14,7 @@ from hmi.pages import (
     balance,
     collection,
     dispatch,
+    firmware,
     login,
     mesh,
     meter,
@@ -50,7 +51,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, outages, alarms, audit, tags,
-        walkby,
+        walkby, firmware,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

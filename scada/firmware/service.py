@@ -123,7 +123,7 @@ class FirmwareService:
         return _status(self._orders.approve(actor, number))
 
     def pause(self, actor: Actor, number: int, why: str) -> "Deferred[CampaignStatus]":
-        return _status(self._orders.act(actor, number, "pause", Event.PAUSE, why or f"by {actor.name}"))
+        return _status(self._orders.act(actor, number, "pause", Event.PAUSE, _told(f"paused by {actor.name}", why)))
 
     def resume(self, actor: Actor, number: int, *, retry: bool) -> "Deferred[CampaignStatus]":
         campaign = self._keeper.campaigns.get(number)
@@ -131,7 +131,7 @@ class FirmwareService:
         return _status(self._orders.act(actor, number, "resume", event, retry=retry))
 
     def abort(self, actor: Actor, number: int, why: str) -> "Deferred[CampaignStatus]":
-        return _status(self._orders.act(actor, number, "abort", Event.ABORT, why or f"by {actor.name}"))
+        return _status(self._orders.act(actor, number, "abort", Event.ABORT, _told(f"aborted by {actor.name}", why)))
 
     # ------------------------------------------------------------------ turns
     def _tick(self) -> None:
@@ -178,3 +178,7 @@ class FirmwareService:
 
 def _status(doing: Coroutine[Any, Any, Campaign]) -> "Deferred[CampaignStatus]":
     return Deferred.fromCoroutine(doing).addCallback(lambda campaign: campaign.status())
+
+
+def _told(who: str, why: str) -> str:
+    return f"{who}: {why}" if why else who

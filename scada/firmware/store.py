@@ -98,7 +98,7 @@ class FirmwareStore:
             database.executescript(SCHEMA)
             database.execute(f"PRAGMA user_version={VERSION}")
         except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{self._path} could not be opened: {error}") from None
+            raise StorageError(f"the firmware store {self._path} cannot be used: {error}") from None
         self._database = database
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class FirmwareStore:
         with self._transaction() as database:
             row = database.execute("SELECT bytes FROM content WHERE id = ?", (image,)).fetchone()
             if row is None:
-                raise StorageError(f"{self._path} holds no image {image.hex()}")
+                raise StorageError(f"the firmware store holds no image {image.hex()}")
             return bytes(row[0])
 
     # --------------------------------------------------------------------- devices
@@ -233,13 +233,13 @@ class FirmwareStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._database is None:
-                raise StorageError(f"{self._path} is closed")
+                raise StorageError("the firmware store is closed")
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 yield self._database
                 self._database.execute("COMMIT")
             except sqlite3.Error as error:
-                raise StorageError(f"{self._path} could not be written: {error}") from None
+                raise StorageError(f"the firmware store {self._path} cannot be used: {error}") from None
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")

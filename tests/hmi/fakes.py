@@ -70,6 +70,7 @@ from scada.site import (
     Transformer,
 )
 from scada.tags import Batch, Device, Quality, TagDef
+from tests.hmi.fake_firmware import FakeFirmware
 
 MODULES = 24  # per concentrator
 PASSWORD = "correct horse battery"
@@ -729,6 +730,7 @@ class World:
         self.mesh = FakeMesh(clock)
         self.network = FakeNetwork(clock, self.mesh)
         self.outages = FakeOutages(clock)
+        self.firmware = FakeFirmware(clock, self.registry, self.audit)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -765,6 +767,7 @@ class World:
             collection=FakeCollection(clock),
             network=self.network,
             outages=self.outages,
+            firmware=self.firmware,
             walkby=self.walkby,
             health=self.health,
             clock=clock,
