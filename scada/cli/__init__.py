@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "scada.cli.check:check",
     "demo": "scada.cli.demo:demo",
     "dispatch": "scada.cli.dispatch:dispatch",
+    "firmware": "scada.cli.firmware:firmware",
     "keys": "scada.cli.keys:keys",
     "read": "scada.cli.read:read",
     "read-now": "scada.cli.read_now:read_now",

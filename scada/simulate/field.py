@@ -68,12 +68,14 @@ class Field:
             "world": self.world.memory(),
             "loads": {str(one.link_id): one.control.memory() for one in self.concentrators},
             "hours": [one.memory() for one in self._kept],
+            "firmware": {str(one.link_id): one.firmware.memory() for one in self.concentrators},
         }
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Go on from what `memory` gave; the world was recalled before. What is delivered twice is the same twice."""
         for one in self.concentrators:
             one.control.recall(memory["loads"][str(one.link_id)], self.world.at / NS)
+            one.firmware.recall(memory.get("firmware", {}).get(str(one.link_id), {}))
         for closed in map(ClosedHour.recalled, memory["hours"]):
             self._kept.append(closed)
             self._deliver(closed)

@@ -6,8 +6,8 @@ old firmware after ten minutes. Everything in site time.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -99,6 +99,15 @@ class Firmware:
         self._offer: _Offer | None = None
         self._next_round = self._next_account = float("inf")
         self._owe_account = False
+
+    def memory(self) -> dict[str, Any]:
+        """What its devices run, as JSON: a simulator that starts again has not put them back to their first firmware."""
+        return {str(index): [one.running, one.rollback] for index, one in self.devices.items() if one.running != BORN_WITH}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        for index, (running, rollback) in memory.items():
+            if (one := self.devices.get(int(index))) is not None:
+                one.running, one.rollback = running, rollback
 
     # ------------------------------------------------------------------ what the server asks
     def handle(self, message: Message, now: float) -> tuple[Message, ...]:
