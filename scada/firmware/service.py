@@ -95,6 +95,7 @@ class FirmwareService:
             texts.append(NOT_SENT)
         text = "; ".join([*texts, *stuck, *([keeper.trouble] if keeper.trouble else [])])
         figures = {name: float(value) for name, value in attrs.asdict(self._runner.counters).items()}
+        figures["devices_known"] = float(len(keeper.known))
         yield Health("firmware", self._running and not stuck and not keeper.trouble, text, figures)
 
     # ------------------------------------------------------------------ Firmware: looking
