@@ -185,6 +185,9 @@ class Runner:
         if code == "UNKNOWN" and what != "the offer":       # it has lost our offer: from the beginning, with what it has
             subnet.offered, subnet.lack = frozenset(), None
             return True
+        if code == "INTERLOCK":                             # it has another module list: from the beginning, with that
+            self._subnets.pop((campaign.number, link_id), None)
+            return False
         if code == "DENIED" and what != "the offer":        # its devices stand otherwise than we think
             subnet.answered = False
             return True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scada.drivers.dmesh import sets
-from scada.drivers.dmesh.messages import FwOffer, FwStatus, GetFwStatus, Result
+from scada.drivers.dmesh.messages import FwActivate, FwOffer, FwStatus, FwVerify, GetFwStatus, Result, image_id
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.state import ConcentratorState, SimModule
 from scada.firmware.trust import TrustedKey, faults
@@ -58,6 +58,20 @@ def test_a_simulated_module_refuses_what_it_must(changes: dict, damage: int, cod
     signature = bytes([maker.sign(body)[0] ^ damage, *maker.sign(body)[1:]])
 
     assert state().firmware.handle(FwOffer(body, signature, sets.bitmap([1])), 0.0) == (Result(code),)
+
+
+def test_a_simulated_concentrator_takes_no_order_that_was_made_from_another_module_list() -> None:
+    """An index may be somebody else's by now."""
+    body = maker.manifest(maker.content())
+    field = state().firmware
+    answers = [
+        field.handle(message, 0.0) for message in (
+            FwOffer(body, maker.sign(body), sets.bitmap([1]), generation=2), FwVerify(image_id(body), generation=2),
+            FwActivate(image_id(body), generation=2), FwOffer(body, maker.sign(body), sets.bitmap([1]), generation=1),
+        )
+    ]
+
+    assert answers == [(Result(Code.INTERLOCK),)] * 3 + [(Result(Code.ACCEPTED),)]
 
 
 def test_a_simulated_module_says_what_it_runs() -> None:

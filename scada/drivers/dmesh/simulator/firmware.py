@@ -85,7 +85,7 @@ class Firmware:
 
     def __init__(
         self, indices: Iterable[int], mesh: Mesh, rng: np.random.Generator, present: Callable[[], set[int]],
-        reachable: Callable[[int, float], bool], tell: Callable[[Message], None],
+        reachable: Callable[[int, float], bool], tell: Callable[[Message], None], generation: Callable[[], int],
     ) -> None:
         self.devices = {index: Device() for index in indices}
         self.makers: tuple[bytes, ...] = ()                 # public keys that the devices have from the factory
@@ -96,6 +96,7 @@ class Firmware:
         self._mesh, self._rng = mesh, rng
         self._place = {int(index): place for place, index in enumerate(mesh.index)}
         self._present, self._reachable, self._tell = present, reachable, tell
+        self._generation = generation
         self._offer: _Offer | None = None
         self._next_round = self._next_account = float("inf")
         self._owe_account = False
@@ -112,6 +113,8 @@ class Firmware:
     # ------------------------------------------------------------------ what the server asks
     def handle(self, message: Message, now: float) -> tuple[Message, ...]:
         """The answers, in order."""
+        if isinstance(message, FwOffer | FwVerify | FwActivate) and message.generation not in (0, self._generation()):
+            return (Result(Code.INTERLOCK),)
         match message:
             case GetFwStatus(page=page):
                 pages = self._pages(sorted(self._present()), now)
@@ -282,7 +285,7 @@ class Firmware:
     def _pages(self, indices: Iterable[int], now: float) -> list[FwStatus]:
         devices = [self._device(index) for index in indices if index in self.devices]
         parts = [tuple(devices[at:at + DEVICES_A_PAGE]) for at in range(0, len(devices), DEVICES_A_PAGE)] or [()]
-        return [FwStatus(number, len(parts), int(now), part) for number, part in enumerate(parts)]
+        return [FwStatus(number, len(parts), int(now), part, self._generation()) for number, part in enumerate(parts)]
 
     def _device(self, index: int) -> FwDevice:
         one, offer = self.devices[index], self._offer
@@ -300,7 +303,7 @@ class Firmware:
             entries += _entries(index, ~held)
         pages = [tuple(entries[at:at + ENTRIES_A_PAGE]) for at in range(0, len(entries), ENTRIES_A_PAGE)]
         for number, page in enumerate(pages):
-            self._tell(FwMissing(offer.id, number, len(pages), int(now), page))
+            self._tell(FwMissing(offer.id, number, len(pages), int(now), page, self._generation()))
 
 
 def _entries(index: int, missing: NDArray[np.bool_]) -> Iterator[Missing]:
