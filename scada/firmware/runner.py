@@ -181,6 +181,10 @@ class Runner:
     ) -> bool:
         """A refusal is final for the modules it is about, unless it says that it passes."""
         if code in TAKEN:
+            subnet.denied = subnet.denied and what != "the offer"
+            return True
+        if code == "DENIED" and what == "the offer" and not subnet.denied:      # which of them ran a higher number?
+            subnet.denied, subnet.answered, subnet.offered = True, False, frozenset()
             return True
         if code == "UNKNOWN" and what != "the offer":       # it has lost our offer: from the beginning, with what it has
             subnet.offered, subnet.lack = frozenset(), None

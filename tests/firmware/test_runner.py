@@ -132,6 +132,15 @@ def test_a_refused_offer_fails_the_modules_with_the_code(bench: Bench) -> None:
     )
 
 
+def test_a_denied_offer_is_made_again_after_asking_who_ran_a_higher_number_and_fails_only_then(bench: Bench) -> None:
+    """One module must not cost all the others of its concentrator the update."""
+    bench.gateway.answers["offer"] = ["DENIED", "DENIED"]
+    sent = bench.turn()
+
+    assert sent == ["ask", "offer", "ask", "offer"]
+    assert bench.campaign.progress[1].reason == "the concentrator refused the offer: DENIED"
+
+
 def test_more_urgent_work_and_a_pause_stop_it_between_two_blocks(bench: Bench) -> None:
     bench.turn()
     bench.lack(b"\x03")

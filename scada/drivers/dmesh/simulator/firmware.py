@@ -91,6 +91,7 @@ class Firmware:
         self.makers: tuple[bytes, ...] = ()                 # public keys that the devices have from the factory
         self.pace = Pace()
         self.damaged: set[int] = set()                      # modules whose copy of the next image will have a flipped bit
+        self.deaf: set[int] = set()                         # modules that do not find their concentrator with new firmware
         self.blocks_taken = 0                               # FW_BLOCKs that brought something new
         self.blocks_again = 0
         self._mesh, self._rng = mesh, rng
@@ -208,11 +209,11 @@ class Firmware:
         named = [index for index in sets.indices(activate.modules) if index in self.devices]
         if any(self.devices[index].state is not S.VERIFIED or self.devices[index].image != offer.id for index in named):
             return Code.DENIED
-        deaf = bytes(offer.content[:len(DEAF)]) == DEAF
         for index in named:
             device = self.devices[index]
             device.state = S.ACTIVATING
-            device.due = max(now, activate.at) + (self.pace.fallback_s if deaf else self.pace.reboot_s)
+            takes = self.pace.fallback_s if self._falls_back(index, offer) else self.pace.reboot_s
+            device.due = max(now, activate.at) + takes
         self._say(named, now)
         return Code.ACCEPTED
 
@@ -230,7 +231,7 @@ class Firmware:
             self._next_round = at + self.pace.round_s if self._broadcast(at) else float("inf")
         back = [index for index, one in self.devices.items() if one.due <= now]
         for index in back:
-            self._came_back(self.devices[index])
+            self._came_back(index)
         if back:
             self._say(back, now)
         if self._next_account <= now:
@@ -266,12 +267,16 @@ class Firmware:
             self._owe_account, self._next_account = True, at + self.pace.told_s
         return True
 
-    def _came_back(self, device: Device) -> None:
+    def _falls_back(self, index: int, offer: _Offer) -> bool:
+        return index in self.deaf or bytes(offer.content[:len(DEAF)]) == DEAF
+
+    def _came_back(self, index: int) -> None:
         """The new firmware found its concentrator, or the old one is back."""
-        offer, device.due = self._offer, float("inf")
+        offer, device = self._offer, self.devices[index]
+        device.due = float("inf")
         if offer is None or device.image != offer.id:
             return
-        if bytes(offer.content[:len(DEAF)]) == DEAF:
+        if self._falls_back(index, offer):
             device.state, device.code = S.FAILED, Code.TIMEOUT
             return
         device.running, device.state = offer.manifest.version, S.RUNNING
