@@ -286,6 +286,8 @@ SENTENCES: Final = (
     _l("cannot say what its modules run: %(why)s"),
     _l("the manifest cannot be read: %(why)s"),
     _l("the module says %(why)s; it runs %(version)s"),
+    _l("with the new version it did not reach its concentrator (%(code)s); it runs %(version)s"),
+    _l("its copy of the image fails the check (%(code)s); it runs %(version)s"),
     _l("it went back to %(version)s"),
     _l("it is of hardware class %(hardware)s; the image is for %(wanted)s"),
     _l("it ran number %(number)s already; the image has %(given)s"),
@@ -351,7 +353,7 @@ SENTENCES: Final = (
     _l("no answer within %(time)s s; the outcome is not known"),
     _l("the server is going down; the outcome is not known"),
 )
-MEMBER: Final = (                       # results of single modules: these arrive live
+MEMBER: Final = (                       # results of single modules, and of campaigns: these arrive live
     "by expiry",
     "must be switched on by hand",
     "monitor-only",
@@ -378,6 +380,9 @@ MEMBER: Final = (                       # results of single modules: these arriv
     "no module gave a register",
     "the deadline passed before it could be sent",
     "the deadline passed before every module had answered",
+    "%(failed)s of %(all)s modules of the stage have failed",
+    "paused by %(who)s",
+    "aborted by %(who)s",
 )
 CODES: Final = {                        # result codes of the field, DMLP
     "OK": _l("done"),

@@ -14,6 +14,10 @@ FURTHER: Final = {
     DeviceState.VERIFIED: UpdateState.VERIFIED,
     DeviceState.ACTIVATING: UpdateState.ACTIVATING,
 }
+WHY: Final = {                          # what some result codes mean for firmware (docs/dmlp.md, section 9)
+    "TIMEOUT": "with the new version it did not reach its concentrator ({code}); it runs {running}",
+    "CRYPTO": "its copy of the image fails the check ({code}); it runs {running}",
+}
 
 
 def judge(image: Image, before: Progress, report: DeviceReport, now: int) -> Progress:
@@ -24,7 +28,8 @@ def judge(image: Image, before: Progress, report: DeviceReport, now: int) -> Pro
         return _moved(before, UpdateState.DONE, "", 0, now)
     if ours and report.state == DeviceState.FAILED:
         # Of an earlier try there may be a failure still, which says nothing of this one.
-        why = f"the module says {report.reason}; it runs {report.running}"
+        why = WHY.get(report.reason, "the module says {code}; it runs {running}")
+        why = why.format(code=report.reason, running=report.running)
         return _moved(before, UpdateState.FAILED, why, report.missing, now) if tried else before
     if before.state is UpdateState.DONE:
         return _moved(before, UpdateState.FAILED, f"it went back to {report.running}", report.missing, now)

@@ -31,7 +31,7 @@ def test_a_bad_canary_pauses_and_a_good_image_survives_a_lost_link_and_a_new_ser
 
     why, reasons = found["paused"]
     assert why in ("1 of 2 modules of the stage have failed", "2 of 2 modules of the stage have failed")
-    assert set(reasons) - {""} == {"the module says TIMEOUT; it runs 1.0"}
+    assert set(reasons) - {""} == {"with the new version it did not reach its concentrator (TIMEOUT); it runs 1.0"}
     assert set(found["untouched"]) == {"WAITING"}
     assert "another person" in found["alone"]
     assert (found["soaked"], found["stages"], found["done"], found["running"]) == (2, 3, ["DONE"] * 8, ["2.0"])

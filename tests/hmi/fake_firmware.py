@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from scada.clock import NS
-from scada.commands import Actor
+from scada.commands import Actor, Role
 from scada.drivers.dmesh.updates import image_of
 from scada.firmware.campaign import Campaign, Progress
 from scada.firmware.machine import Event
@@ -23,6 +24,8 @@ from scada.rollout import (
     UpdateStatus,
 )
 from tests import firmware_maker as maker
+
+FELL_BACK = "with the new version it did not reach its concentrator (TIMEOUT); it runs 1.0"
 
 
 def image(version: str, signed: bool = True) -> StoredImage:
@@ -101,7 +104,7 @@ class FakeFirmware:
         return _status(self._orders.act(actor, number, "abort", Event.ABORT, f"aborted by {actor.name}"))
 
     # ------------------------------------------------------------------ what the field would say
-    def drill(self, number: int, *states: UpdateState, reason: str = "the module says TIMEOUT; it runs 1.0") -> None:
+    def drill(self, number: int, *states: UpdateState, reason: str = FELL_BACK) -> None:
         """Modules of the stages begun, in their order, come to these states; then the time that is due passes."""
         campaign, now = self.memory.campaigns[number], self._clock.now()
         begun = [one.eui for one in campaign.members.values() if one.stage <= campaign.stage]
@@ -111,6 +114,30 @@ class FakeFirmware:
         if (event := campaign.due(now)) is not None:
             why = f"{campaign.failed()} of {campaign.size} modules of the stage have failed"
             campaign.apply(event, now, why if event is Event.TROUBLE else "")
+
+    def rehearse(self) -> None:
+        """Three campaigns for the eye: one is over, one has paused by itself, one is in its second wave."""
+        ana, ion = (Actor(name, Role.ENGINEER) for name in ("ana", "ion"))
+        image = self.memory.stored[0].image.id.hex()
+        for number, (names, canary) in enumerate(((("C01",), 5), (("C01",), 6), (("C02",), 4)), 1):
+            self.draft(ana, CampaignRequest(image, names, canary=canary, wave=8, soak_s=0, reason="security fix"))
+            self.start_canary(ana, number)
+            self.approve(ion, number)
+            if number == 2:
+                self.drill(number, UpdateState.DONE, UpdateState.DONE, UpdateState.FAILED, UpdateState.TRANSFER)
+                continue
+            for _ in range(10 if number == 1 else 4):       # canary, soak, wave after wave
+                self.drill(number, *[UpdateState.DONE] * 24)
+            if number == 3:
+                half = [UpdateState.DONE] * 14 + [UpdateState.TRANSFER] * 4 + [UpdateState.ACTIVATING] * 2
+                self.drill(number, *half)
+
+    def step(self) -> None:
+        """Blocks come in, and again from the beginning."""
+        for campaign in self.memory.live():
+            for eui, one in campaign.progress.items():
+                if one.state is UpdateState.TRANSFER:
+                    campaign.put(eui, attrs.evolve(one, missing=(one.missing - 1) % campaign.image.blocks))
 
 
 def _status(doing: Coroutine[Any, Any, Campaign]) -> "Deferred[CampaignStatus]":

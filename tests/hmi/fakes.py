@@ -818,3 +818,4 @@ class World:
         self.bus.sweep()
         self.desk.step()
         self.reading.step()
+        self.firmware.step()

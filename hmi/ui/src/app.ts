@@ -1,6 +1,7 @@
 /** Starts what the page has use for. Without this file every page can still be read. */
 import * as alarms from "./alarms";
 import * as command from "./command";
+import * as firmware from "./firmware";
 import * as frame from "./frame";
 import * as keys from "./keys";
 import * as live from "./live";
@@ -14,6 +15,7 @@ if (page.live) {
   alarms.start();
   command.start();
   reads.start();
+  firmware.start();
   keys.start();
   live.start();
 } else {
