@@ -159,9 +159,9 @@ def image(one: StoredImage) -> dict[str, Any]:
     }
 
 
-def campaign(one: CampaignStatus) -> dict[str, Any]:
+def campaign(one: CampaignStatus, *, stages: bool = True) -> dict[str, Any]:
     said, wish = one.image, one.request
-    return {
+    found: dict[str, Any] = {
         "number": one.number, "state": one.state.value, "stage": one.stage, "why": one.why, "tripped": one.tripped,
         "image": {
             "id": said.id.hex(), "vendor": said.vendor, "hardware": said.hardware, "version": said.version,
@@ -173,14 +173,16 @@ def campaign(one: CampaignStatus) -> dict[str, Any]:
         "most_failed_percent": wish.most_failed_percent, "concentrators": list(wish.concentrators),
         "groups": list(wish.groups), "total": one.total, "left_out": list(one.left_out),
         "counts": {state.name.lower(): n for state in UpdateState if (n := one.count(state))},
-        "stages": [
+    }
+    if stages:
+        found["stages"] = [
             {
                 "number": stage.number, "total": stage.total, "missing_blocks": stage.missing,
                 "counts": {state.name.lower(): n for state, n in stage.counts.items()},
             }
             for stage in one.stages
-        ],
-    }
+        ]
+    return found
 
 
 def update(one: UpdateStatus) -> dict[str, Any]:

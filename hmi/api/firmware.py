@@ -26,7 +26,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/firmware/campaigns")
     @allow(STAFF)
     def campaigns() -> Any:
-        return jsonify({"campaigns": [encode.campaign(one) for one in services.firmware.campaigns()]})
+        return jsonify({"campaigns": [encode.campaign(one, stages=False) for one in services.firmware.campaigns()]})
 
     @blueprint.post("/firmware/campaigns")
     @allow(ROLL_OUT)

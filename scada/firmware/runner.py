@@ -112,14 +112,11 @@ class Runner:
         """The next thing that may be sent now; the gateway says whether the link is free."""
         if self._stopped or not campaign.running:
             return None
-        wanted = campaign.wanted(link_id)
-        if not wanted:
+        obstacle = self._gateway.obstacle(link_id)          # first: it costs less than a look at every module
+        if obstacle or not (wanted := campaign.wanted(link_id)):
             return None
-        obstacle = self._gateway.obstacle(link_id)
         if obstacle is None:
             self._fail(campaign, wanted, "its concentrator does not take firmware")
-            return None
-        if obstacle:
             return None
         subnet = self._subnets.setdefault((campaign.number, link_id), Subnet())
         return next_step(subnet, wanted, self._clock.monotonic())

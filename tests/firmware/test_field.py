@@ -12,7 +12,7 @@ from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import FwActivate, FwOffer, FwStatus, FwVerify, GetFwStatus, Result, image_id
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.state import ConcentratorState, SimModule
-from scada.firmware.trust import TrustedKey, faults
+from scada.firmware.trust import TrustedKey, faults, vouched
 from scada.rollout import Image
 from tests import firmware_maker as maker
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY
@@ -89,6 +89,8 @@ def test_an_image_needs_a_trusted_key_of_its_own_vendor() -> None:
     good, other = (TrustedKey(vendor, maker.PUBLIC, 0, "admin") for vendor in (maker.VENDOR, "Other"))
 
     assert faults(known, maker.sign(body), image, [good]) == []
+    assert vouched(known, maker.sign(body), [other, good]) == good
+    assert vouched(known, maker.sign(body), [other]) is None
     assert "no key of Maker is trusted" in faults(known, maker.sign(body), image, [other])[0]
     assert "signature" in faults(known, bytes(64), image, [good])[0]
     assert "SHA-256" in faults(known, maker.sign(body), b"x" + image[1:], [good])[0]

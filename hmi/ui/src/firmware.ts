@@ -6,7 +6,7 @@ import { number, page } from "./page";
 interface Stage { number: number; total: number; missing_blocks: number; counts: Record<string, number> }
 interface Campaign {
   number: number; state: string; why: string; failed_percent: number; total: number; stage: number;
-  counts: Record<string, number>; stages: Stage[]; image: { blocks: number };
+  counts: Record<string, number>; stages?: Stage[]; image: { blocks: number };
 }
 
 const EVERY = 3;                        // beats of a second
@@ -47,7 +47,7 @@ function show(campaign: Campaign): void {
     }
     bar(place, campaign.counts, campaign.total);
   }
-  for (const stage of campaign.stages) {
+  for (const stage of campaign.stages ?? []) {
     const row = document.querySelector(`[data-stage="${stage.number}"]`);
     if (!row) continue;
     const wanted = (stage.counts.transfer ?? 0) * campaign.image.blocks;
