@@ -65,17 +65,18 @@ class Campaign:
     tripped: bool = False               # it has paused by itself
     of_link: dict[int, tuple[int, ...]] = attrs.field(init=False, factory=dict)
     concentrators: frozenset[str] = attrs.field(init=False, factory=frozenset)
-    _sizes: list[int] = attrs.field(init=False, factory=list)
+    _of_stage: list[list[int]] = attrs.field(init=False, factory=list)
     _tally: dict[tuple[int, UpdateState], int] = attrs.field(init=False, factory=dict)
+    _totals: dict[UpdateState, int] = attrs.field(init=False, factory=dict)
     _missing: list[int] = attrs.field(init=False, factory=list)     # blocks that modules in transfer lack, by stage
 
     def __attrs_post_init__(self) -> None:
         links: dict[int, list[int]] = {}
-        self._sizes = [0] * (1 + max((one.stage for one in self.members.values()), default=0))
-        self._missing = [0] * len(self._sizes)
+        self._of_stage = [[] for _ in range(1 + max((one.stage for one in self.members.values()), default=0))]
+        self._missing = [0] * self.stages
         for one in self.members.values():
             links.setdefault(one.link_id, []).append(one.eui)
-            self._sizes[one.stage] += 1
+            self._of_stage[one.stage].append(one.eui)
             self._count(one.stage, self.progress[one.eui], 1)
         self.concentrators = frozenset(one.concentrator for one in self.members.values())
         self.of_link = {link: tuple(euis) for link, euis in links.items()}
@@ -83,12 +84,12 @@ class Campaign:
     # ------------------------------------------------------------------ questions
     @property
     def stages(self) -> int:
-        return len(self._sizes)
+        return len(self._of_stage)
 
     @property
     def size(self) -> int:
         """Modules of the present stage."""
-        return self._sizes[self.stage]
+        return len(self._of_stage[self.stage])
 
     @property
     def running(self) -> bool:
@@ -107,7 +108,7 @@ class Campaign:
 
     def count(self, state: UpdateState) -> int:
         """Modules in a state, of all stages."""
-        return sum(self._tally.get((stage, state), 0) for stage in range(self.stages))
+        return self._totals.get(state, 0)
 
     def failed(self) -> int:
         """Failures in the stages begun that count."""
@@ -115,9 +116,7 @@ class Campaign:
 
     def settled(self) -> bool:
         """Whether every module of the stages begun has succeeded or failed."""
-        begun = self.stage + 1
-        ended = sum(self._tally.get((stage, one), 0) for stage in range(begun) for one in SETTLED)
-        return ended == sum(self._sizes[:begun])
+        return all(self._ended(stage) for stage in range(self.stage + 1))
 
     def due(self, now: int) -> Event | None:
         """What time and reports have made due. `now`: site time [ns]"""
@@ -140,7 +139,8 @@ class Campaign:
         """Modules that have not come to an end although the stage has had its time."""
         if self.state not in (CampaignState.CANARY, CampaignState.WAVE) or now < self.began + self.request.patience_s * NS:
             return []
-        return [eui for link in self.of_link for eui in self.wanted(link)]
+        open_stages = (self._of_stage[stage] for stage in range(self.stage + 1) if not self._ended(stage))
+        return [eui for euis in open_stages for eui in euis if self.progress[eui].state not in SETTLED]
 
     # -------------------------------------------------------------------- changes
     def apply(self, event: Event, now: int, why: str = "") -> bool:
@@ -173,7 +173,10 @@ class Campaign:
 
     def retry(self, now: int) -> list[int]:
         """Those that failed may try again."""
-        failed = [eui for eui, one in self.progress.items() if one.state is UpdateState.FAILED]
+        failed = [
+            eui for stage, euis in enumerate(self._of_stage) if self._tally.get((stage, UpdateState.FAILED))
+            for eui in euis if self.progress[eui].state is UpdateState.FAILED
+        ]
         for eui in failed:
             self.put(eui, Progress(changed=now))
         return failed
@@ -183,10 +186,10 @@ class Campaign:
             self.number, self.image, self.request, self.state, self.stage,
             tuple(
                 StageStatus(
-                    number, size, {one: n for one in UpdateState if (n := self._tally.get((number, one), 0))},
+                    number, len(euis), {one: n for one in UpdateState if (n := self._tally.get((number, one), 0))},
                     self._missing[number],
                 )
-                for number, size in enumerate(self._sizes)
+                for number, euis in enumerate(self._of_stage)
             ),
             self.drafter, self.approver, self.made, self.soak_ends, self.why, self.tripped,
             100 * self.failed() / self.size if self.size else 0.0, self.left_out,
@@ -194,17 +197,22 @@ class Campaign:
 
     def updates(self, wanted: UpdateFilter) -> tuple[tuple[UpdateStatus, ...], int]:
         """A part of the modules that fit, and how many fit. Any thread: members are never replaced."""
+        stages = self._of_stage if wanted.stage is None else self._of_stage[wanted.stage:wanted.stage + 1]
         fitting = [
-            one for one in self.members.values()
-            if (wanted.stage is None or one.stage == wanted.stage)
-            and (not wanted.states or self.progress[one.eui].state in wanted.states)
+            eui for euis in stages for eui in euis
+            if not wanted.states or self.progress[eui].state in wanted.states
         ]
+        shown = (self.members[eui] for eui in fitting[wanted.first:wanted.first + wanted.most])
         return tuple(
             UpdateStatus(one.eui, one.device, one.concentrator, one.stage, *attrs.astuple(self.progress[one.eui]))
-            for one in fitting[wanted.first:wanted.first + wanted.most]
+            for one in shown
         ), len(fitting)
+
+    def _ended(self, stage: int) -> bool:
+        return sum(self._tally.get((stage, one), 0) for one in SETTLED) == len(self._of_stage[stage])
 
     def _count(self, stage: int, progress: Progress, by: int) -> None:
         self._tally[stage, progress.state] = self._tally.get((stage, progress.state), 0) + by
+        self._totals[progress.state] = self._totals.get(progress.state, 0) + by
         if progress.state is UpdateState.TRANSFER:
             self._missing[stage] += by * progress.missing

@@ -21,7 +21,7 @@ from scada.settings import FirmwareSettings
 
 log = Logger()
 
-LOOKS: Final = 200                      # concentrators a turn
+LOOKS: Final = 100                      # concentrators a turn: of 240 modules each, 10 ms
 REST_S: Final = 30.0                    # real time that a link is left alone after BUSY or a time-out
 TAKEN: Final = frozenset({"OK", "ACCEPTED", "DUPLICATE"})
 Key = tuple[int, int]                   # (campaign, link id)
