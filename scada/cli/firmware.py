@@ -178,10 +178,11 @@ def followed(api: Api, found: dict[str, Any]) -> dict[str, Any]:
 
 def line(found: dict[str, Any]) -> str:
     """How far a campaign is, in a line."""
-    counts, stage = found["counts"], found["stages"][found["stage"]]
+    counts, stage, waves = found["counts"], found["stages"][found["stage"]], len(found["stages"]) - 1
+    where = f"{_stage(found['stage'])} of {waves}" if found["stage"] else f"canary before {waves} waves"
     under_way = found["total"] - sum(counts.get(one, 0) for one in ("waiting", "done", "failed"))
     text = (
-        f"campaign {found['number']} {found['state']}, {_stage(found['stage'])} of {len(found['stages']) - 1} waves: "
+        f"campaign {found['number']} {found['state']}, {where}: "
         f"{counts.get('done', 0)} of {found['total']} updated, {counts.get('failed', 0)} failed, {under_way} under way"
     )
     if wanted := stage["counts"].get("transfer", 0) * found["image"]["blocks"]:

@@ -168,7 +168,7 @@ def test_followed_it_tells_every_change_and_ends_with_a_status_for_scripts(serve
 
     assert done.exit_code == 4, done.output
     assert "50 % of the blocks delivered" in done.stderr
-    assert "campaign 1 canary, canary of 1 waves: 1 of 5 updated, 0 failed, 2 under way" in done.stderr
+    assert "campaign 1 canary, canary before 1 waves: 1 of 5 updated, 0 failed, 2 under way" in done.stderr
     assert "(2 of 3 modules of the stage have failed)" in done.stdout
     assert "C01-002" in done.stdout
     assert "the module says TIMEOUT" in done.stdout

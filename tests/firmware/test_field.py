@@ -81,6 +81,15 @@ def test_a_simulated_module_says_what_it_runs() -> None:
     assert [(one.index, one.running) for one in status.devices] == [(1, "1.0")]
 
 
+def test_what_a_simulated_module_runs_outlives_the_simulator() -> None:
+    """As JSON in the field's memory."""
+    before, after = state().firmware, state().firmware
+    before.devices[1].running, before.devices[1].rollback = "2.0", 2
+    after.recall(json.loads(json.dumps(before.memory())))
+
+    assert (after.devices[1].running, after.devices[1].rollback) == ("2.0", 2)
+
+
 def test_an_image_needs_a_trusted_key_of_its_own_vendor() -> None:
     """Every reason is named; a changed byte of the content too."""
     image, body = maker.content(), maker.manifest(maker.content())
