@@ -8,7 +8,6 @@ from scada.clock import HOUR_S
 from scada.commands import CommandStatus, MemberState, Selection
 from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
-from scada.rollout import CampaignStatus, StoredImage, UpdateState, UpdateStatus
 
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
 NEEDS_EYES = ("unacknowledged", "returned")
@@ -147,47 +146,4 @@ def walkby(report: WalkbyReport) -> dict[str, Any]:
         ],
         "unknown_euis": [f"{eui:016x}" for eui in report.unknown],
         "problems": [str(one) for one in report.problems],
-    }
-
-
-def image(one: StoredImage) -> dict[str, Any]:
-    said = one.image
-    return {
-        "id": said.id.hex(), "vendor": said.vendor, "hardware": said.hardware, "version": said.version,
-        "rollback": said.rollback, "size": said.size, "sha256": said.sha256.hex(), "blocks": said.blocks,
-        "imported_ms": milliseconds(one.imported), "by": one.by, "signer": one.signer, "trusted": bool(one.signer),
-    }
-
-
-def campaign(one: CampaignStatus, *, stages: bool = True) -> dict[str, Any]:
-    said, wish = one.image, one.request
-    found: dict[str, Any] = {
-        "number": one.number, "state": one.state.value, "stage": one.stage, "why": one.why, "tripped": one.tripped,
-        "image": {
-            "id": said.id.hex(), "vendor": said.vendor, "hardware": said.hardware, "version": said.version,
-            "blocks": said.blocks,
-        },
-        "drafter": one.drafter, "approver": one.approver, "made_ms": milliseconds(one.made),
-        "soak_ends_ms": milliseconds(one.soak_ends), "failed_percent": one.failed_percent, "reason": wish.reason,
-        "canary": wish.canary, "wave": wish.wave, "soak_s": wish.soak_s, "patience_s": wish.patience_s,
-        "most_failed_percent": wish.most_failed_percent, "concentrators": list(wish.concentrators),
-        "groups": list(wish.groups), "total": one.total, "left_out": list(one.left_out),
-        "counts": {state.name.lower(): n for state in UpdateState if (n := one.count(state))},
-    }
-    if stages:
-        found["stages"] = [
-            {
-                "number": stage.number, "total": stage.total, "missing_blocks": stage.missing,
-                "counts": {state.name.lower(): n for state, n in stage.counts.items()},
-            }
-            for stage in one.stages
-        ]
-    return found
-
-
-def update(one: UpdateStatus) -> dict[str, Any]:
-    return {
-        "eui": f"{one.eui:016x}", "device": one.device, "concentrator": one.concentrator, "stage": one.stage,
-        "state": one.state.name.lower(), "reason": one.reason, "missing": one.missing,
-        "changed_ms": milliseconds(one.changed),
     }

@@ -1,12 +1,13 @@
-"""What the page and the API of firmware campaigns share: what may be done with one, and how far a stage is."""
+"""What the page and the API of firmware campaigns share: what may be done with one, how far it is, and how it is told."""
 
 from typing import Any, Final
 
 import attrs
 
+from hmi.encode import milliseconds
 from hmi.services import Services
 from scada.commands import Actor
-from scada.rollout import CampaignState, CampaignStatus, StageStatus, UpdateState
+from scada.rollout import CampaignState, CampaignStatus, StageStatus, StoredImage, UpdateState, UpdateStatus
 
 DOINGS: Final = ("start", "approve", "pause", "resume", "abort")
 S = CampaignState
@@ -60,3 +61,47 @@ def delivered(stage: StageStatus, blocks: int) -> float:
     """Share of the blocks that modules in transfer have, NaN where none is in transfer."""
     wanted = stage.count(UpdateState.TRANSFER) * blocks
     return 1 - stage.missing / wanted if wanted else float("nan")
+
+
+# ------------------------------------------------------------------ as JSON
+def image(one: StoredImage) -> dict[str, Any]:
+    said = one.image
+    return {
+        "id": said.id.hex(), "vendor": said.vendor, "hardware": said.hardware, "version": said.version,
+        "rollback": said.rollback, "size": said.size, "sha256": said.sha256.hex(), "blocks": said.blocks,
+        "imported_ms": milliseconds(one.imported), "by": one.by, "signer": one.signer, "trusted": bool(one.signer),
+    }
+
+
+def campaign(one: CampaignStatus, *, stages: bool = True) -> dict[str, Any]:
+    said, wish = one.image, one.request
+    found: dict[str, Any] = {
+        "number": one.number, "state": one.state.value, "stage": one.stage, "why": one.why, "tripped": one.tripped,
+        "image": {
+            "id": said.id.hex(), "vendor": said.vendor, "hardware": said.hardware, "version": said.version,
+            "blocks": said.blocks,
+        },
+        "drafter": one.drafter, "approver": one.approver, "made_ms": milliseconds(one.made),
+        "soak_ends_ms": milliseconds(one.soak_ends), "failed_percent": one.failed_percent, "reason": wish.reason,
+        "canary": wish.canary, "wave": wish.wave, "soak_s": wish.soak_s, "patience_s": wish.patience_s,
+        "most_failed_percent": wish.most_failed_percent, "concentrators": list(wish.concentrators),
+        "groups": list(wish.groups), "total": one.total, "left_out": list(one.left_out),
+        "counts": {state.name.lower(): n for state in UpdateState if (n := one.count(state))},
+    }
+    if stages:
+        found["stages"] = [
+            {
+                "number": stage.number, "total": stage.total, "missing_blocks": stage.missing,
+                "counts": {state.name.lower(): n for state, n in stage.counts.items()},
+            }
+            for stage in one.stages
+        ]
+    return found
+
+
+def update(one: UpdateStatus) -> dict[str, Any]:
+    return {
+        "eui": f"{one.eui:016x}", "device": one.device, "concentrator": one.concentrator, "stage": one.stage,
+        "state": one.state.name.lower(), "reason": one.reason, "missing": one.missing,
+        "changed_ms": milliseconds(one.changed),
+    }

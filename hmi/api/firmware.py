@@ -5,7 +5,7 @@ from typing import Any, Final
 from flask import Blueprint, abort, g, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from hmi import encode
+from hmi import rollouts
 from hmi.access import ROLL_OUT, STAFF, allow
 from hmi.api.body import names, numbers, optional, whole
 from hmi.rollouts import DOINGS, do
@@ -21,12 +21,12 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/firmware/images")
     @allow(STAFF)
     def images() -> Any:
-        return jsonify({"images": [encode.image(one) for one in services.firmware.images()]})
+        return jsonify({"images": [rollouts.image(one) for one in services.firmware.images()]})
 
     @blueprint.get("/firmware/campaigns")
     @allow(STAFF)
     def campaigns() -> Any:
-        return jsonify({"campaigns": [encode.campaign(one, stages=False) for one in services.firmware.campaigns()]})
+        return jsonify({"campaigns": [rollouts.campaign(one, stages=False) for one in services.firmware.campaigns()]})
 
     @blueprint.post("/firmware/campaigns")
     @allow(ROLL_OUT)
@@ -38,13 +38,13 @@ def add(blueprint: Blueprint, services: Services) -> None:
             optional("image"), names(body, "concentrators"), names(body, "groups"), **numbers(body, LIMITS),
             reason=optional("reason"),
         )
-        return jsonify(encode.campaign(services.in_reactor(services.firmware.draft, g.session.actor(), wish))), 201
+        return jsonify(rollouts.campaign(services.in_reactor(services.firmware.draft, g.session.actor(), wish))), 201
 
     @blueprint.get("/firmware/campaigns/<int:number>")
     @allow(STAFF)
     def campaign(number: int) -> Any:
         found = services.firmware.campaign(number)
-        return jsonify(encode.campaign(found)) if found else abort(404, f"no firmware campaign {number}")
+        return jsonify(rollouts.campaign(found)) if found else abort(404, f"no firmware campaign {number}")
 
     @blueprint.get("/firmware/campaigns/<int:number>/modules")
     @allow(STAFF)
@@ -58,7 +58,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             whole("most", PAGE, 1, MOST),
         )
         found, total = services.firmware.updates(number, wanted)
-        return jsonify({"total": total, "modules": [encode.update(one) for one in found]})
+        return jsonify({"total": total, "modules": [rollouts.update(one) for one in found]})
 
     @blueprint.post("/firmware/campaigns/<int:number>/<doing>")
     @allow(ROLL_OUT)
@@ -67,4 +67,4 @@ def add(blueprint: Blueprint, services: Services) -> None:
             abort(404, f"expected one of {', '.join(DOINGS)}")
         body = request.get_json(silent=True)
         retry = isinstance(body, dict) and body.get("retry") is True
-        return jsonify(encode.campaign(do(services, g.session.actor(), number, doing, optional("why"), retry=retry))), 202
+        return jsonify(rollouts.campaign(do(services, g.session.actor(), number, doing, optional("why"), retry=retry))), 202

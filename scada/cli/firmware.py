@@ -1,6 +1,5 @@
 """`scada firmware`: campaigns through a running server, as a person with rights; keys and images beside it."""
 
-import time
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -9,17 +8,13 @@ import click
 
 from scada.cli.client import Api
 from scada.cli.firmware_images import import_, list_, trust
+from scada.cli.firmware_progress import BASE, followed, image_of, show
 from scada.cli.output import print_json, print_table
-from scada.cli.periods import local
 from scada.cli.site import AS_JSON, CONFIG
 from scada.settings import load
 
-FOLLOW_S: Final = 2.0
-STANDS: Final = ("draft", "paused", "done", "aborted")      # nothing goes on by itself
 NOT_DONE: Final = 4                     # exit status of --follow
-INTERRUPTED: Final = 130                # as a shell has it
 MOST_FAILED: Final = 20                 # modules named at a terminal; --json of the API has all
-BASE: Final = "/api/v1/firmware/campaigns"
 USER = click.option("--user", "-u", required=True, envvar="SCADA_USER", help="Your user name; role and area decide.")
 NUMBER = click.argument("number", type=int)
 FOLLOW = click.option("--follow", is_flag=True, help="Wait until it is done or stands; Ctrl-C ends only the waiting.")
@@ -135,7 +130,7 @@ def status(config: Path, number: int | None, user: str, follow: bool, as_json: b
         print_json(found)
         return
     rows = [
-        (str(one["number"]), _image(one), one["state"], f"{one['counts'].get('done', 0)} of {one['total']}",
+        (str(one["number"]), image_of(one), one["state"], f"{one['counts'].get('done', 0)} of {one['total']}",
          str(one["counts"].get("failed", 0)), one["why"])
         for one in found
     ]
@@ -159,75 +154,10 @@ def _end(api: Api, config: Path, found: dict[str, Any], follow: bool, as_json: b
         raise SystemExit(NOT_DONE)
 
 
-def followed(api: Api, found: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a campaign is done or stands; on stderr a line for every change. Ctrl-C ends the waiting alone."""
-    told = ""
-    try:
-        while True:
-            if (now := line(found)) != told:
-                told = now
-                click.echo(now, err=True)
-            if found["state"] in STANDS:
-                return found
-            time.sleep(FOLLOW_S)
-            found = api.get(f"{BASE}/{found['number']}")
-    except KeyboardInterrupt:
-        click.echo('\nthe campaign goes on without us; the page "Firmware" tells how it went', err=True)
-        raise SystemExit(INTERRUPTED) from None
-
-
-def line(found: dict[str, Any]) -> str:
-    """How far a campaign is, in a line."""
-    counts, stage, waves = found["counts"], found["stages"][found["stage"]], len(found["stages"]) - 1
-    where = f"{_stage(found['stage'])} of {waves}" if found["stage"] else f"canary before {waves} waves"
-    under_way = found["total"] - sum(counts.get(one, 0) for one in ("waiting", "done", "failed"))
-    text = (
-        f"campaign {found['number']} {found['state']}, {where}: "
-        f"{counts.get('done', 0)} of {found['total']} updated, {counts.get('failed', 0)} failed, {under_way} under way"
-    )
-    if wanted := stage["counts"].get("transfer", 0) * found["image"]["blocks"]:
-        text += f", {100 * (1 - stage['missing_blocks'] / wanted):.0f} % of the blocks delivered"
-    return f"{text} ({found['why']})" if found["why"] else text
-
-
-def show(found: dict[str, Any], failed: Any, zone: ZoneInfo) -> None:
-    click.echo(line(found))
-    approved = f"waves approved by {found['approver']}" if found["approver"] else "waves not approved yet"
-    click.echo(f"{_image(found)}, drafted by {found['drafter']}, {approved}")
-    if found["soak_ends_ms"]:
-        click.echo(f"the canary is watched until {local(found['soak_ends_ms'] // 1000, zone)}")
-    rows = []
-    for one in found["stages"]:
-        counts = one["counts"]
-        under_way = one["total"] - sum(counts.get(name, 0) for name in ("waiting", "done", "failed"))
-        rows.append((
-            _stage(one["number"]), str(one["total"]), str(counts.get("waiting", 0)), str(under_way),
-            str(counts.get("done", 0)), str(counts.get("failed", 0)),
-        ))
-    print_table("stages", ("stage", "modules", "waiting", "under way", "updated", "failed"), rows, numbers=range(1, 6))
-    if failed:
-        print_table("failed", ("module", "concentrator", "reason"), [
-            (one["device"], one["concentrator"], one["reason"]) for one in failed
-        ])
-        more = found["counts"].get("failed", 0) - len(failed)
-        if more > 0:
-            click.echo(f"and {more} more that failed; the page shows all")
-    for text in found["left_out"]:
-        click.echo(text)
-
-
 def _logged_in(config: Path, user: str) -> Api:
     api = Api.of(config)
     api.log_in(user)
     return api
-
-
-def _image(found: dict[str, Any]) -> str:
-    return " ".join(found["image"][name] for name in ("vendor", "hardware", "version"))
-
-
-def _stage(number: int) -> str:
-    return f"wave {number}" if number else "canary"
 
 
 def _zone(config: Path) -> ZoneInfo:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from scada.cli import firmware as command
+from scada.cli import firmware_progress as progress
 from scada.cli import main
 from scada.cli.site import registry_of
 from tests import firmware_maker as maker
@@ -138,15 +138,15 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     trouble = "2 of 3 modules of the stage have failed"
     Script.answers = {
         "/api/v1/session": [{"token": "t"}],
-        command.BASE: [campaign("draft", 0)],
-        f"{command.BASE}/1/start": [campaign("canary", 0)],
-        f"{command.BASE}/1/pause": [campaign("paused", 0, why="paused by eva")],
-        f"{command.BASE}/1": [campaign("canary", 1), campaign("paused", 1, 2, trouble)],
-        f"{command.BASE}/1/modules?state=failed&most=20": [{"total": 1, "modules": [
+        progress.BASE: [campaign("draft", 0)],
+        f"{progress.BASE}/1/start": [campaign("canary", 0)],
+        f"{progress.BASE}/1/pause": [campaign("paused", 0, why="paused by eva")],
+        f"{progress.BASE}/1": [campaign("canary", 1), campaign("paused", 1, 2, trouble)],
+        f"{progress.BASE}/1/modules?state=failed&most=20": [{"total": 1, "modules": [
             {"device": "C01-002", "concentrator": "C01", "reason": "the module says TIMEOUT; it runs 1.0"}]}],
     }
     monkeypatch.setenv("SCADA_PASSWORD", "secret")
-    monkeypatch.setattr(command, "FOLLOW_S", 0.0)
+    monkeypatch.setattr(progress, "FOLLOW_S", 0.0)
     yield path
     server.shutdown()
     thread.join()
@@ -179,7 +179,7 @@ def test_json_is_the_campaign_and_nothing_else(served: Path) -> None:
 
 
 def test_status_of_all_is_a_table(served: Path) -> None:
-    Script.answers[command.BASE] = [{"campaigns": [campaign("canary", 1, 1)]}]
+    Script.answers[progress.BASE] = [{"campaigns": [campaign("canary", 1, 1)]}]
     done = run("status", served, "-u", "eva")
 
     assert done.exit_code == 0, done.output
