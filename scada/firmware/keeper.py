@@ -12,7 +12,7 @@ from twisted.python.threadpool import ThreadPool
 from scada.errors import StorageError
 from scada.firmware.campaign import Campaign
 from scada.firmware.selection import Said
-from scada.firmware.store import FILE, Course, FirmwareStore, Package
+from scada.firmware.store import FILE, Course, FirmwareStore, Package, kept
 from scada.firmware.trust import vouched
 from scada.rollout import CampaignState, DeviceReport, Image, StoredImage
 
@@ -96,6 +96,9 @@ class Keeper:
     async def add(self, campaign: Campaign) -> None:
         await self._disk.run(self.in_thread, partial(self._store.add_campaign, campaign))
         self.campaigns[campaign.number] = campaign
+        stay = kept((number, one.over, len(one.members)) for number, one in self.campaigns.items())
+        for number in self.campaigns.keys() - stay - self._dirty.keys():
+            del self.campaigns[number]
 
     async def save(self, campaign: Campaign, euis: Iterable[int]) -> None:
         """Raises `StorageError`, and then nothing may be sent."""

@@ -20,7 +20,8 @@ from scada.rollout import CampaignRequest, CampaignState, DeviceReport, Image, U
 
 FILE: Final = "firmware.sqlite"
 VERSION: Final = 1
-KEPT: Final = 100                       # campaigns read back at start; the file keeps all
+KEPT: Final = 100                       # campaigns that are over and in memory all the same; the file keeps all
+KEPT_MEMBERS: Final = 500_000           # and their modules together
 BUSY_S: Final = 10.0                    # wait for the command line, or for the server
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS trusted (
@@ -200,15 +201,19 @@ class FirmwareStore:
             )
 
     def campaigns(self, images: dict[bytes, Image]) -> list[Campaign]:
-        """Oldest first: the newest ones, and every one that is not over."""
+        """Oldest first: every one that is not over, and the newest of the others."""
         with self._transaction() as database:
-            columns = ("number", "image", "request", "drafter", "made", "left_out", *COURSE)
-            rows = database.execute(
-                f"SELECT {', '.join(columns)} FROM campaign WHERE state NOT IN (?, ?)"
-                " OR number IN (SELECT number FROM campaign ORDER BY number DESC LIMIT ?) ORDER BY number",
-                (CampaignState.DONE, CampaignState.ABORTED, KEPT),
+            sizes = database.execute(
+                "SELECT number, state IN (?, ?), (SELECT COUNT(*) FROM member WHERE campaign = number) FROM campaign",
+                (CampaignState.DONE, CampaignState.ABORTED),
             ).fetchall()
-            return [self._campaign(database, dict(zip(columns, row, strict=True)), images) for row in rows]
+            wanted = kept((number, bool(over), size) for number, over, size in sizes)
+            columns = ("number", "image", "request", "drafter", "made", "left_out", *COURSE)
+            found = []
+            for number in sorted(wanted):
+                row = database.execute(f"SELECT {', '.join(columns)} FROM campaign WHERE number = ?", (number,)).fetchone()
+                found.append(self._campaign(database, dict(zip(columns, row, strict=True)), images))
+            return found
 
     def _campaign(self, database: sqlite3.Connection, row: dict[str, Any], images: dict[bytes, Image]) -> Campaign:
         members, progress = {}, {}
@@ -243,6 +248,16 @@ class FirmwareStore:
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
+
+
+def kept(sizes: Iterable[tuple[int, bool, int]]) -> set[int]:
+    """Which of (number, whether it is over, modules) stay in memory: memory is bounded, whatever was rolled out before."""
+    found, over, members = set(), 0, 0
+    for number, ended, size in sorted(sizes, reverse=True):
+        over, members = over + ended, members + size * ended
+        if not ended or over == 1 or (over <= KEPT and members <= KEPT_MEMBERS):
+            found.add(number)
+    return found
 
 
 def _hex(eui: int) -> str:
