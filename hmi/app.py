@@ -15,6 +15,7 @@ from hmi.pages import (
     clocks,
     collection,
     dispatch,
+    firmware,
     groups,
     login,
     mesh,
@@ -54,7 +55,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, outages, alarms, audit,
-        tags, walkby, modules, swaps, groups,
+        tags, walkby, modules, swaps, groups, firmware,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

@@ -72,6 +72,7 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("reads.page", _("Reads")),
         ("dispatch.page", _("Load shedding")),
         ("outages.page", _("Outages")),
+        ("firmware.page", _("Firmware")),
         ("alarms.page", _("Alarms")),
         ("tags.page", _("Tags")),
     ]

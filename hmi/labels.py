@@ -12,6 +12,7 @@ from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
+from scada.rollout import CampaignState, UpdateState
 from scada.site import Medium, ModuleState
 from scada.tags import Quality
 
@@ -93,6 +94,30 @@ READ_STATE: Final[dict[ReadState, Any]] = {
 READ_PRIORITY: Final[dict[ReadPriority, Any]] = {
     ReadPriority.URGENT: _l("urgent"), ReadPriority.NORMAL: _l("normal priority"), ReadPriority.LOW: _l("low priority"),
 }
+CAMPAIGN_STATE: Final[dict[CampaignState, Any]] = {
+    CampaignState.DRAFT: _l("draft: nothing was sent"), CampaignState.CANARY: _l("canary is being updated"),
+    CampaignState.SOAK: _l("canary is being watched"), CampaignState.WAVE: _l("waves are being updated"),
+    CampaignState.PAUSED: _l("paused"), CampaignState.DONE: _l("done"), CampaignState.ABORTED: _l("aborted"),
+}
+UPDATE_STATE: Final[dict[UpdateState, Any]] = {
+    UpdateState.WAITING: _l("waits"), UpdateState.TRANSFER: _l("takes blocks"), UpdateState.COMPLETE: _l("has every block"),
+    UpdateState.VERIFIED: _l("image checked"), UpdateState.ACTIVATING: _l("starts the image"),
+    UpdateState.DONE: _l("runs the version"), UpdateState.FAILED: _l("failed"),
+}
+UPDATE_SYMBOL: Final = {
+    UpdateState.WAITING: "○", UpdateState.TRANSFER: "→", UpdateState.COMPLETE: "◔", UpdateState.VERIFIED: "◑",
+    UpdateState.ACTIVATING: "●", UpdateState.DONE: "✓", UpdateState.FAILED: "✖",
+}
+ROLLOUT: Final[dict[str, Any]] = {
+    "start": _l("Start the canary"), "approve": _l("Approve the waves"), "pause": _l("Pause"), "resume": _l("Resume"),
+    "abort": _l("Abort"),
+}
+ROLLOUT_MEANS: Final[dict[str, Any]] = {
+    "start": _l("The modules of the canary take the image; the waves wait for the approval of another person."),
+    "approve": _l("After the soak the waves follow each other by themselves, while the failure rate stays in its limit."),
+    "resume": _l("Blocks and activations leave again; the failures so far no longer count."),
+    "abort": _l("Nothing leaves any more, for good. Modules that run the new version keep it."),
+}
 ACTION: Final[dict[Action, Any]] = {
     Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),
     Action.SUPPLY_OFF: _l("supply off"), Action.SUPPLY_ON: _l("supply on"),
@@ -163,5 +188,6 @@ def for_browser() -> dict[str, Any]:
         "alarm": {state.value: str(text) for state, text in ALARM_STATE.items()},
         "member": {state.name.lower(): [MEMBER_SYMBOL[state], str(text)] for state, text in MEMBER_STATE.items()},
         "read": {state.value: str(text) for state, text in READ_STATE.items()},
+        "campaign": {state.value: str(text) for state, text in CAMPAIGN_STATE.items()},
         "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
     }

@@ -14,6 +14,7 @@ from scada.ports import (
     Balances,
     CollectionMonitor,
     Desk,
+    Firmware,
     GroupKeys,
     Health,
     LiveReader,
@@ -65,6 +66,7 @@ class Services:
     clock_limits: TimeSettings
     network: NetworkMonitor
     outages: Outages
+    firmware: Firmware
     walkby: WalkbyImport
     group_keys: GroupKeys
     health: Callable[[], list[Health]]

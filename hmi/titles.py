@@ -105,6 +105,7 @@ TITLES: Final = (
     _l("Modules that another concentrator hears"),
     _l("Firmware campaigns under way"),
     _l("Firmware campaigns that are paused"),
+    _l("Firmware campaigns that paused by themselves"),
     _l("Modules to be updated"),
     _l("Modules that run the new firmware"),
     _l("Modules whose update failed"),

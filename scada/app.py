@@ -24,6 +24,7 @@ from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.dmesh.walkby.service import WalkbyService
 from scada.drivers.modbus.service import ModbusService
 from scada.errors import ConfigError, Problem
+from scada.firmware.service import FirmwareService
 from scada.historian.service import Historian
 from scada.lock import DataDirLock
 from scada.loop import MeasuredSelector
@@ -118,6 +119,12 @@ class Server:
         reading = await run(
             ReadingService(registry, dmesh, registry.audit, bus.of("reading"), clock, reactor, data, durable)
         )
+        firmware = await run(
+            FirmwareService(
+                settings.firmware, registry, dmesh.updates, registry.audit, clock, reactor, data, durable,
+                bus.of("firmware"), monitor_only=settings.dispatch.monitor_only,
+            )
+        )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
@@ -135,8 +142,8 @@ class Server:
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh, time=dmesh,
-            clock_limits=settings.dmesh.time,
-            walkby=walkby, group_keys=dmesh, network=network, outages=outages, health=self.health, clock=clock,
+            clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
+            firmware=firmware, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)

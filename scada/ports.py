@@ -24,7 +24,16 @@ from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, 
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
-from scada.rollout import CampaignRequest, CampaignStatus, DeviceReport, Image, Lack, StoredImage
+from scada.rollout import (
+    CampaignRequest,
+    CampaignStatus,
+    DeviceReport,
+    Image,
+    Lack,
+    StoredImage,
+    UpdateFilter,
+    UpdateStatus,
+)
 from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
 from scada.tags import Batch, Device, Snapshot
 
@@ -542,9 +551,13 @@ class Firmware(Protocol):
         """Newest first. Blocking."""
 
     def campaigns(self) -> tuple[CampaignStatus, ...]:
-        """Newest first."""
+        """Newest first. Memory."""
 
-    def campaign(self, number: int) -> CampaignStatus | None: ...
+    def campaign(self, number: int) -> CampaignStatus | None:
+        """Memory."""
+
+    def updates(self, number: int, wanted: UpdateFilter) -> tuple[tuple[UpdateStatus, ...], int]:
+        """A part of a campaign's modules, and how many fit the filter. Looks at each: off the loop. Any thread."""
 
     def draft(self, actor: Actor, request: CampaignRequest) -> "Deferred[CampaignStatus]":
         """Freeze a selection of modules; nothing is sent."""

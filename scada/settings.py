@@ -266,6 +266,7 @@ class Settings(Section):
     opcua: OpcuaSettings = OpcuaSettings()
     hmi: HmiSettings = HmiSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    firmware: FirmwareSettings = FirmwareSettings()
 
     def path(self, given: Path | None, default: str) -> Path:
         """A configured path, or the default one in the data directory."""

@@ -85,6 +85,8 @@ EDGES = {
     # outages
     "scada/outages/store.py": "SQLite",
     # firmware
+    "scada/firmware/keeper.py": "the store, from a thread",
+    "scada/firmware/orders.py": "logs what was done",
     "scada/firmware/runner.py": "the gateway's Deferreds",
     "scada/firmware/store.py": "SQLite",
     # Modbus

@@ -16,6 +16,7 @@ COMMANDS = {
     "collection": "scada.cli.collection:collection",
     "demo": "scada.cli.demo:demo",
     "dispatch": "scada.cli.dispatch:dispatch",
+    "firmware": "scada.cli.firmware:firmware",
     "keys": "scada.cli.keys:keys",
     "read": "scada.cli.read:read",
     "read-now": "scada.cli.read_now:read_now",

@@ -71,6 +71,7 @@ class Field:
             "loads": {str(one.link_id): one.control.memory() for one in self.concentrators},
             "lists": {str(one.link_id): one.list_memory() for one in self.concentrators},
             "hours": [one.memory() for one in self._kept],
+            "firmware": {str(one.link_id): one.firmware.memory() for one in self.concentrators},
         }
 
     def recall(self, memory: Mapping[str, Any]) -> None:
@@ -79,6 +80,7 @@ class Field:
             if (kept := memory.get("lists", {}).get(str(one.link_id))) is not None:
                 one.recall_list(kept)
             one.control.recall(memory["loads"][str(one.link_id)], self.world.at / NS)
+            one.firmware.recall(memory.get("firmware", {}).get(str(one.link_id), {}))
         for closed in map(ClosedHour.recalled, memory["hours"]):
             self._kept.append(closed)
             self._deliver(closed)

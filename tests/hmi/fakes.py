@@ -81,6 +81,7 @@ from scada.site import (
     Transformer,
 )
 from scada.tags import Batch, Device, Quality, TagDef
+from tests.hmi.fake_firmware import FakeFirmware
 
 MODULES = 24  # per concentrator
 PASSWORD = "correct horse battery"
@@ -825,6 +826,7 @@ class World:
         self.mesh = FakeMesh(clock)
         self.network = FakeNetwork(clock, self.mesh)
         self.outages = FakeOutages(clock)
+        self.firmware = FakeFirmware(clock, self.registry, self.audit)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -863,6 +865,7 @@ class World:
             clock_limits=TimeSettings(),
             network=self.network,
             outages=self.outages,
+            firmware=self.firmware,
             walkby=self.walkby,
             group_keys=FakeGroupKeys(self.registry),
             health=self.health,
@@ -914,3 +917,4 @@ class World:
         self.bus.sweep()
         self.desk.step()
         self.reading.step()
+        self.firmware.step()

@@ -47,6 +47,8 @@ PAGES = {
     "collection": "/collection",
     "collection-modules": "/collection?concentrator=C01",
     "clocks": "/clocks",
+    "firmware": "/firmware",
+    "firmware-campaign": "/firmware/2",
     "alarms": "/alarms",
     "journal": "/alarms/journal",
     "audit": "/audit",
@@ -270,6 +272,22 @@ def test_a_shed_is_reviewed_confirmed_and_its_results_come_in_by_themselves(
     page.click("#restore button")
     expect(page.locator("[data-command] [data-state]").first).to_have_text("finished", timeout=8000)
     expect(rows.filter(has_text="supply is back").first).to_be_visible()
+    assert visit.complaints == []
+
+
+def test_a_campaign_goes_on_by_itself_and_its_bars_with_it(visit: Visit) -> None:
+    """Asked every few beats; the version has to be typed before anything can be sent."""
+    page = visit.goto("/firmware/3")
+    moved = changes(page, '[data-stage="2"] [data-delivered]', 12)
+    way = page.locator('[data-stage="2"] svg.progress .way').get_attribute("width")
+    page = visit.goto("/firmware/2/resume")
+    button = page.locator("[data-needs-confirm]")
+    expect(button).to_be_disabled()
+    page.fill("[name=confirm]", "2.0")
+    expect(button).to_be_enabled()
+
+    assert moved
+    assert float(way or 0) == 75
     assert visit.complaints == []
 
 

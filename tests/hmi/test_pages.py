@@ -57,6 +57,7 @@ PAGES = [
     "/alarms/suppressed",
     "/outages",
     "/outages?before=1",
+    "/firmware",
     "/audit",
     "/tags",
     "/tags?bad=1",

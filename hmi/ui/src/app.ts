@@ -1,6 +1,7 @@
 /** Starts what the page has use for. Without this file every page can still be read. */
 import * as alarms from "./alarms";
 import * as command from "./command";
+import * as firmware from "./firmware";
 import * as frame from "./frame";
 import * as heat from "./heat";
 import * as keys from "./keys";
@@ -15,6 +16,7 @@ if (page.live) {
   alarms.start();
   command.start();
   reads.start();
+  firmware.start();
   keys.start();
   heat.start();
   live.start();

@@ -166,7 +166,7 @@ class ConcentratorState(Fate, Lists):
         )
         self.firmware = Firmware(
             (module.index for module in modules), self.mesh, np.random.default_rng([seed, link_id, 3]),
-            lambda: {module.index for module in self.modules}, self.is_reachable, self._tell,
+            lambda: {module.index for module in self.modules}, self.is_reachable, self._tell, lambda: self.generation,
         )
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
