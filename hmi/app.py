@@ -15,13 +15,16 @@ from hmi.pages import (
     clocks,
     collection,
     dispatch,
+    groups,
     login,
     mesh,
     meter,
     meters,
+    modules,
     outages,
     overview,
     reads,
+    swaps,
     tags,
     transformer,
     walkby,
@@ -51,7 +54,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, outages, alarms, audit,
-        tags, walkby,
+        tags, walkby, modules, swaps, groups,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

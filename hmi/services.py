@@ -14,6 +14,7 @@ from scada.ports import (
     Balances,
     CollectionMonitor,
     Desk,
+    GroupKeys,
     Health,
     LiveReader,
     MeshMonitor,
@@ -65,6 +66,7 @@ class Services:
     network: NetworkMonitor
     outages: Outages
     walkby: WalkbyImport
+    group_keys: GroupKeys
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

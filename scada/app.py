@@ -136,8 +136,8 @@ class Server:
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh, time=dmesh,
             clock_limits=settings.dmesh.time,
-            walkby=walkby, network=network, outages=outages, health=self.health, clock=clock, site=settings.site,
-            hmi=settings.hmi,
+            walkby=walkby, group_keys=dmesh, network=network, outages=outages, health=self.health, clock=clock,
+            site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)
         registry.on_accounts(hmi.accounts_changed)

@@ -19,12 +19,13 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.errors import Problem
 from scada.events import DeviceEvent
-from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.group_keys import GroupKeyState
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
 from scada.rollout import CampaignRequest, CampaignStatus, DeviceReport, Image, Lack, StoredImage
-from scada.site import Directory, JoinedModule, MeshView, Module, Swap
+from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
 from scada.tags import Batch, Device, Snapshot
 
 Unsubscribe = Callable[[], None]
@@ -72,6 +73,9 @@ class IntervalStore(Protocol):
 
         Idempotent by (EUI, channel, interval). Fails with `StorageError`, and then nothing may be acknowledged.
         """
+
+    def commit_batch(self, batch: IntervalBatch) -> "Deferred[NDArray[np.int64]]":
+        """The same for many blocks, all or nothing; fires with the slot of every row."""
 
     def quarantine(self, block: Quarantined) -> "Deferred[None]":
         """Keep an unusable block durably with its reason; then its record may be acknowledged too."""
@@ -140,6 +144,13 @@ class ResultStore(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------ registry
+class GroupKeys(Protocol):
+    """Which members hold their group's key; the driver implements it."""
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        """How far the key of a load group has come; None for a group that is not. Memory, and the size of the group."""
+
+
 class Registry(Protocol):
     """What exists. `directory` is the current content; changes come through the methods."""
 
@@ -164,6 +175,12 @@ class Registry(Protocol):
 
     def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
         """Another module or meter in the place of one; answers the new module. Fails with `CommandRejected`."""
+
+    def step(self, actor: Actor, step: Step) -> "Deferred[Module]":
+        """Any of these, or the move to another concentrator; again is once. Fails with `CommandRejected`."""
+
+    def preview(self, actor: Actor, wish: Swap | Step) -> "Deferred[SiteChange]":
+        """What a swap or a step would change; changes nothing. Fails with `CommandRejected`."""
 
     def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
         """Life-cycle news from the field (lost, back again), by EUI; one change however many they are."""

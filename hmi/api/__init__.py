@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, collection, data, dispatch, reads, session, walkby
+from hmi.api import alarms, collection, data, dispatch, modules, reads, session, walkby
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -17,4 +17,5 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     collection.add(blueprint, services)
     data.add(blueprint, services)
     walkby.add(blueprint, services)
+    modules.add(blueprint, services)
     return blueprint

@@ -21,7 +21,7 @@ COMMANDS = {
     "read-now": "scada.cli.read_now:read_now",
     "run": "scada.cli.run:run",
     "simulate": "scada.simulate.cli:simulate",
-    "site": "scada.cli.site:site",
+    "site": "scada.cli.life:site",
     "status": "scada.cli.status:status",
     "users": "scada.cli.users:users",
     "walkby": "scada.cli.walkby:walkby",

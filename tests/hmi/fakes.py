@@ -29,6 +29,7 @@ from scada.commands import (
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
+from scada.group_keys import GroupKeyShare, GroupKeyState
 from scada.intervals import MISSING, IntervalSeries
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
@@ -54,6 +55,8 @@ from scada.ports import (
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
+from scada.registry.stepping import difference, stepped
+from scada.registry.swapping import carried_out, swapped
 from scada.settings import HmiSettings, SiteSettings, TimeSettings
 from scada.site import (
     BalanceGroup,
@@ -71,6 +74,10 @@ from scada.site import (
     ModuleState,
     Point,
     Site,
+    SiteChange,
+    Step,
+    StepKind,
+    Swap,
     Transformer,
 )
 from scada.tags import Batch, Device, Quality, TagDef
@@ -186,13 +193,50 @@ class FakeRegistry(Listeners):
         self.directory = Directory(site)
 
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
-        module = self.directory.module_of_eui.get(eui)
-        if module is None or module.state is not ModuleState.DISCOVERED:
-            return fail(CommandRejected(["no discovered module has this number"]))
-        adopted = attrs.evolve(module, state=ModuleState.ACTIVE)
+        return self.step(actor, Step(StepKind.ADOPT, eui))
+
+    def step(self, actor: Actor, step: Step) -> "Deferred[Module]":
+        return self._change(step, step.eui)
+
+    def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
+        return self._change(swap, swap.new_eui)
+
+    def preview(self, actor: Actor, wish: Swap | Step) -> "Deferred[SiteChange]":
+        site, reasons = self._wished(wish)
+        return fail(CommandRejected(reasons)) if reasons else succeed(difference(self.directory.site, site))
+
+    def _change(self, wish: Swap | Step, eui: int) -> "Deferred[Module]":
+        site, reasons = self._wished(wish)
+        if reasons:
+            return fail(CommandRejected(reasons))
+        self.directory = Directory(site)
+        return succeed(self.directory.module_of_eui[eui])
+
+    def _wished(self, wish: Swap | Step) -> tuple[Site, list[str]]:
+        """By the real rules, but for roles and areas."""
         site = self.directory.site
-        self.directory = Directory(attrs.evolve(site, modules=tuple(adopted if m.eui == eui else m for m in site.modules)))
-        return succeed(adopted)
+        if isinstance(wish, Step):
+            return stepped(site, self.directory, wish)
+        return (site, []) if carried_out(self.directory, wish) else swapped(site, self.directory, wish)
+
+
+class FakeGroupKeys:
+    """Every third member at C01 lacks the key; C02 still goes by the epoch before."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        directory = self._registry.directory
+        group = directory.load_group.get(name)
+        if group is None:
+            return None
+        of = {c: [eui for eui in group.members if directory.module_of_eui[eui].concentrator == c] for c in ("C01", "C02")}
+        shares = (
+            GroupKeyShare("C01", group.epoch, len(of["C01"]), tuple(of["C01"][::3])),
+            GroupKeyShare("C02", max(0, group.epoch - 1), len(of["C02"]), ()),
+        )
+        return GroupKeyState(group.name, group.number, group.epoch, shares)
 
 
 class FakeUsers:
@@ -820,6 +864,7 @@ class World:
             network=self.network,
             outages=self.outages,
             walkby=self.walkby,
+            group_keys=FakeGroupKeys(self.registry),
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),

@@ -70,8 +70,22 @@ EXPECTED = {
     "walkby.page": IMPORT,
     "walkby.upload": IMPORT,
     "api.walkby": IMPORT,
+    "modules.page": STAFF,
+    "modules.one": STAFF,
+    "modules.step": ADOPT,
+    "modules.do": ADOPT,
+    "swaps.module": ADOPT,
+    "swaps.swap_module": ADOPT,
+    "swaps.meter": ADOPT,
+    "swaps.swap_meter": ADOPT,
+    "groups.page": STAFF,
+    "api.modules": STAFF,
+    "api.module": STAFF,
+    "api.step": ADOPT,
+    "api.swap": ADOPT,
+    "api.group_keys": STAFF,
 }
-FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
+FILLED = {"name": "T01", "kind": "retire", "eui": "0" * 16, "selection_id": "S0001", "command_id": "00", "task_id": "00"}
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:

@@ -22,6 +22,7 @@ from scada.site import (
     Module,
     ModuleState,
     Point,
+    Replacement,
     Site,
     Transformer,
 )
@@ -155,5 +156,12 @@ def sites(draw: Any) -> Site:
                 tuple(draw(some([one for one in own if one != feed_point]))), draw(st.floats(0, 1)), draw(positive),
             )
         )
-    kinds = (transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups)
+    replacements = [
+        Replacement(old.eui, draw(st.sampled_from(modules)).eui, draw(st.integers(0, 69_999_999)))
+        for old in draw(some(modules))
+    ]
+    kinds = (
+        transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups,
+        replacements,
+    )
     return Site(*(tuple(kind) for kind in kinds))

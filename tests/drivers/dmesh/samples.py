@@ -98,4 +98,6 @@ SAMPLES: tuple[m.Message, ...] = (
     m.KeyConfirm(KeyTarget.MODULE, EUI, 2, crypto.key_check(NEW_KEY)),
     m.KeyActivate(KeyTarget.MODULE, EUI, 2, 86400),
     m.KeyRevoke(KeyTarget.MODULE, EUI, 1),
+    m.KeyMembers(3, 12, (m.MemberKey(1, OTHER_EUI), m.MemberKey(7, EUI, crypto.wrap(MODULE_KEY, GROUP_KEY)))),
+    m.KeyHeld(3, 12, sets.bitmap([1]), (m.Refusal(7, 12),), True),
 )

@@ -23,8 +23,11 @@ from scada.drivers.dmesh.messages import (
     GroupCommand,
     GroupSet,
     Info,
+    KeyMembers,
     Message,
     ModuleList,
+    ModuleRemove,
+    ModuleReplace,
     Ping,
     Pong,
     ProfileMessage,
@@ -64,6 +67,10 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case ReadNow():
             code, retry_after = state.reads.take(message, now)
             return (Result(int(code), retry_after),)
+        case ModuleReplace() | ModuleRemove():
+            return (_result(state.change_list(message, now)),)
+        case KeyMembers():
+            return (_result(state.handing.take(message, now)),)
         case GroupSet():
             return (_result(state.control.set_group(message)),)
         case GroupCommand():

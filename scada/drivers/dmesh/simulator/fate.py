@@ -12,6 +12,7 @@ from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.archive import Archive
 from scada.drivers.dmesh.simulator.clocks import ModuleCrystals
 from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh, grow
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
 from scada.events import EventCode
@@ -23,6 +24,7 @@ class Fate:
     boot_id: int
     max_frame: int
     control: Control
+    handing: Handing
     archive: Archive
     mesh: Mesh
     crystals: ModuleCrystals
@@ -62,6 +64,7 @@ class Fate:
         """Power came back: commands under way and keys are gone; the archive, and what modules hold, is not."""
         self.boot_id = (self.boot_id + 1) % 2**32
         memory, self.control = self.control.memory(), self._make_control()
+        self.handing.restart()
         self.control.recall(memory, now)
         self._owed.clear()
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, now)

@@ -56,7 +56,7 @@ EVENTS_A_MESSAGE: Final = 32
 TRIES: Final = 3                                # of a request on a serial line
 CAPABILITIES: Final = (
     Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
-    | Capability.READ_NOW | Capability.FIRMWARE
+    | Capability.READ_NOW | Capability.FIRMWARE | Capability.REGISTRY | Capability.GROUP_KEYS
 )
 
 

@@ -28,7 +28,9 @@ from scada.drivers.dmesh.simulator.clocks import ModuleCrystals, SlewedClock, cr
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.firmware import Firmware
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.keys import SimKeys
+from scada.drivers.dmesh.simulator.lists import WRAP, Lists
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
 from scada.drivers.dmesh.simulator.reading import Reads
@@ -90,7 +92,7 @@ class _Waiting:
     status: list[NDArray[np.uint8]] = attrs.field(factory=list)
 
 
-class ConcentratorState(Fate):
+class ConcentratorState(Fate, Lists):
     """Everything of one subnet that outlives a session. Times are site time. [s since 1970]"""
 
     def __init__(
@@ -115,7 +117,11 @@ class ConcentratorState(Fate):
         self.outputs = outputs or Outputs()
         self.plight = Plight()
         self._all = modules
-        self._gone: set[int] = set()            # indices whose module was taken to another subnet
+        self._gone: set[int] = set()            # indices whose module was taken to another subnet, or off the list
+        self._unheard: set[int] = set()
+        self._wired: dict[int, int] = {}
+        self._bases: dict[tuple[int, int], int] = {}
+        self.keep_list: Callable[[], None] = lambda: None   # makes a changed list durable
         self._by_eui = {module.eui: module for module in modules}
         self._rng = np.random.default_rng([seed, link_id])
         self._noise = np.random.default_rng([seed, link_id, 1])     # its own: statistics must not move the commands' dice
@@ -141,6 +147,11 @@ class ConcentratorState(Fate):
         self._trees = 1                         # generation of the topology
         self._owed: dict[bytes, CommandReport] = {}
         self._out_of_reach = out_of_reach
+        self.handing = Handing(
+            self.keys.groups, self.keys.modules.get, lambda: {module.index: module.eui for module in self.modules},
+            lambda: self.mesh, np.random.default_rng([seed, link_id, 4]), self.is_reachable,
+            lambda *when: self.control.at(*when), self._tell,
+        )
         self.control = self._make_control()
         self._registers: dict[tuple[int, int], int] = {}    # (index, channel) -> pulses at the end of the last hour
         self.reads = Reads(
@@ -160,7 +171,7 @@ class ConcentratorState(Fate):
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
     def _make_control(self) -> Control:
-        return Control(
+        control = Control(
             {module.index: module.actuator for module in self._all if module.actuator is not None},
             self.keys.groups,
             lambda: {module.index: module.eui for module in self.modules},
@@ -171,6 +182,8 @@ class ConcentratorState(Fate):
             self.is_reachable,
             self._out_of_reach,
         )
+        control.handing, self.handing.deaf = self.handing, control.behind
+        return control
 
     def time(self, now: float) -> float:
         """What its clock shows."""
@@ -194,7 +207,7 @@ class ConcentratorState(Fate):
         if index in self.plight.welded and not supplied:
             self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
             return
-        self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at)
+        self.outputs.on_supply(self._wired.get(index, self._all[self._place[index]].eui), supplied, at)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
@@ -210,6 +223,8 @@ class ConcentratorState(Fate):
             ModuleEntry(
                 module.index, self.plight.twins.get(module.index, module.eui), module.channels, module.adapter,
                 int(self.mesh.level[place]), max(0, int(self.mesh.parent[place])), round(float(self.mesh.rssi[place])),
+            ) if module.index not in self._unheard else ModuleEntry(
+                module.index, module.eui, module.channels, module.adapter
             )
             for module in modules for place in (self._place[module.index],)
         )
@@ -273,6 +288,10 @@ class ConcentratorState(Fate):
         bent = self.plight.bend(
             index, channel[mine], (register[mine], pulses[mine], status[mine].astype(np.uint8))
         )
+        if self._bases:
+            places = zip(index.tolist(), channel[mine].tolist(), strict=True)
+            bases = np.array([self._bases.get(place, 0) for place in places], dtype=np.int64)
+            bent = ((bent[0] - bases) % WRAP, *bent[1:])
         columns = (index, channel[mine], *bent)
         ends = (bent[0] + bent[1]).tolist()
         self._registers.update(zip(zip(index.tolist(), channel[mine].tolist(), strict=True), ends, strict=True))
@@ -417,7 +436,8 @@ class ConcentratorState(Fate):
     def _register(self, index: int, channel: int) -> int | None:
         """What a channel has counted: up to now where the world says so, else up to the end of the last hour."""
         if self.outputs.register is not None:
-            return self.outputs.register(self._all[self._place[index]].eui, channel)
+            eui = self._wired.get(index, self._all[self._place[index]].eui)
+            return (self.outputs.register(eui, channel) - self._bases.get((index, channel), 0)) % WRAP
         return self._registers.get((index, channel))
 
     def _read(self, result: ReadResult) -> None:
