@@ -226,6 +226,7 @@ SENTENCES: Final = (
     _l("%(name)s: clock was lost, set from %(before)s to %(after)s"),
     _l("%(name)s: clock set from %(before)s to %(after)s"),
     _l("%(name)s is %(role)s; only dispatchers, engineers and administrators may ask for hours"),
+    _l("what is held is still being read from the history; try again in a while"),
     _l("asking for missing hours is switched off in the configuration"),
     _l("%(n)s hours: expected 1 to %(most)s"),
     _l("%(module)s is not a module of %(concentrator)s"),

@@ -162,6 +162,11 @@ class Collector:
         return {link_id: one.picture for link_id, one in self._subnets.items() if one.picture is not None}
 
     @property
+    def rebuilt(self) -> bool:
+        """Whether the whole history was looked at: until then days that were not read yet look as if all of them lacked."""
+        return self.rebuilt_from <= self.coverage.oldest
+
+    @property
     def under_way(self) -> int:
         return len(self._asked)
 
@@ -210,7 +215,7 @@ class Collector:
             self._examine(link_id, subnet)
 
     def _look_at_group(self) -> None:
-        if self.rebuilt_from <= self._today():
+        if self.rebuilt:
             due, edges = self._clock.hour() - self._settings.due_after_hours, day_edges(self._clock.seconds(), self._zone)
             self.completeness.next_group(self.coverage, due, self._settings.depth_days, edges)
 
@@ -225,7 +230,7 @@ class Collector:
         picture = subnet.picture = look(
             channels, slots, self.coverage, due, self._settings.depth_days, day_edges(self._clock.seconds(), self._zone)
         )
-        self.completeness.concentrator(link_id, picture, self._settings.depth_days)
+        self.completeness.concentrator(link_id, picture, self._settings.depth_days, modules=self.rebuilt)
         asked = self._asked.get(link_id)
         for over in self.wishes.settle(link_id, asked.wish if asked else None, self._clock.seconds()):
             log.info("{name}: the gap asked for by {who} is {state}: {brought} channel-hours came",
@@ -352,7 +357,7 @@ class Collector:
     # ------------------------------------------------------------------ what is said
     def _give_up(self, link_id: int, subnet: Subnet, picture: Picture) -> None:
         """Days that the archive no longer reaches back to, each said once; the alarms know what they heard before."""
-        if self.rebuilt_from > self.coverage.oldest:
+        if not self.rebuilt:
             return
         days = [day for day in picture.given_up_days if day > subnet.told]
         concentrator = self._registry.directory.concentrator_of_link.get(link_id)

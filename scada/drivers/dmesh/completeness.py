@@ -48,13 +48,14 @@ class Completeness:
         return len(self._left_out)
 
     # ------------------------------------------------------------------ concentrators and their modules
-    def concentrator(self, link_id: int, picture: Picture, depth: int) -> None:
+    def concentrator(self, link_id: int, picture: Picture, depth: int, *, modules: bool = True) -> None:
+        """Its own tags, and those of its modules unless the picture is not whole yet."""
         known = self._registry.directory.concentrator_of_link.get(link_id)
         if known is None:
             return
         self._show(known.name, TAGS, (known.name,), known.title, known.area, picture.values(self._clock.hour()))
         before = self._seen.get(link_id, set())
-        if picture.missing or picture.given_up or before:
+        if modules and (picture.missing or picture.given_up or before):
             self._seen[link_id] = self._of_modules(picture, depth, before)
 
     def _of_modules(self, picture: Picture, depth: int, before: set[int]) -> set[int]:

@@ -53,6 +53,8 @@ class Recaller:
                 found[module.index] = name
         if collector.wishes.open(known.link_id) >= MOST_OPEN:
             reasons.append(f"{MOST_OPEN} gaps of {concentrator} are asked for already; wait until one is over")
+        if not collector.rebuilt:
+            reasons.append("what is held is still being read from the history; try again in a while")
         if reasons:
             raise CommandRejected(reasons)
         now = self._clock.seconds()

@@ -101,8 +101,9 @@ class WishBook:
         """Enter a wish, if anything lacks of what it names."""
         found = holes(lack, first_day, recall.first, recall.hours, modules)
         recall = attrs.evolve(recall, lacking=lacking(found))
-        if found:
-            self._open.setdefault(link_id, []).append(Wish(recall, found))
+        if not found:
+            return attrs.evolve(recall, state=RecallState.DONE)
+        self._open.setdefault(link_id, []).append(Wish(recall, found))
         return recall
 
     def open(self, link_id: int) -> int:

@@ -276,6 +276,24 @@ def test_a_wish_that_cannot_be_met_is_over_after_a_day(tmp_path: Path) -> None:
     assert [one.state for one in site.service.recalls()] == [RecallState.EXPIRED]
 
 
+def test_while_the_history_is_read_no_module_is_called_incomplete_and_nothing_is_asked_for(tmp_path: Path) -> None:
+    """Days that were not read yet look empty; when all are read, the module that lacks hours has its tags."""
+    site = site_with(tmp_path)
+    assert site.service.collector is not None
+    site.service.collector.rebuilt_from = DAY
+    wire = holed(site)
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+    turns(site, wire, 5)
+    early, refused = "C01-002-collection" in site.bus.devices(), ask(site, "C01-002")
+    site.service.collector.rebuilt_from = 0
+    turns(site, wire, 5)
+
+    assert not early
+    assert refused.reasons == ("what is held is still being read from the history; try again in a while",)
+    assert "C01-001-collection" not in site.bus.devices()
+    assert site.value("C01-002-collection/missing") == 3
+
+
 def test_every_reason_against_a_wish_is_named_at_once(tmp_path: Path) -> None:
     """Who may not, whose module it is not, how long; and nothing to ask for is said too."""
     site = site_with(tmp_path)

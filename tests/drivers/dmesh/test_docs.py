@@ -151,7 +151,7 @@ def documented_defaults(body: str) -> dict[int, Any]:
     """What an absent field means: said in its comment, else 0, "", empty or false."""
     found: dict[int, Any] = {}
     for key, comment in re.findall(r"^\s*\? (\d+): .+?\s+; (.*)$", body, re.M):
-        said = re.search(r"default (true|\d+)", comment)
+        said = re.search(r"default (true|-?\d+)", comment)
         found[int(key)] = 0 if said is None else True if said[1] == "true" else int(said[1])
     return found
 
