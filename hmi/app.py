@@ -13,7 +13,9 @@ from hmi.pages import (
     audit,
     balance,
     collection,
+    dials,
     dispatch,
+    install,
     login,
     mesh,
     meter,
@@ -50,7 +52,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, outages, alarms, audit, tags,
-        walkby,
+        walkby, install, dials,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

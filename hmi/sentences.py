@@ -125,7 +125,7 @@ SENTENCES: Final = (
     _l("exception %(code)s at %(address)s"),
     _l("%(n)s registers at %(address)s where %(all)s were asked for"),
     # reading on demand
-    _l("%(who)s is %(role)s; only dispatchers, engineers and administrators may read on demand"),
+    _l("%(who)s is %(role)s; only dispatchers, engineers, installers and administrators may read"),
     _l("%(who)s may not read in area %(area)s"),
     _l("%(time)s s to answer: expected %(least)s to %(most)s"),
     _l("the key of a read has at most %(n)s printable characters"),

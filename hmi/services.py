@@ -14,6 +14,7 @@ from scada.ports import (
     Balances,
     CollectionMonitor,
     Desk,
+    Dials,
     Health,
     LiveReader,
     MeshMonitor,
@@ -56,6 +57,7 @@ class Services:
     live: LiveReader
     alarms: AlarmBook
     desk: Desk
+    dials: Dials
     reading: Reading
     mesh: MeshMonitor
     collection: CollectionMonitor

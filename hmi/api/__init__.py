@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, data, dispatch, reads, session, walkby
+from hmi.api import alarms, data, dials, dispatch, install, reads, session, walkby
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -16,4 +16,6 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     alarms.add(blueprint, services)
     data.add(blueprint, services)
     walkby.add(blueprint, services)
+    install.add(blueprint, services)
+    dials.add(blueprint, services)
     return blueprint

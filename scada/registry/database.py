@@ -9,12 +9,15 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection, Engine, Select, make_url, select, update
 
-from scada.clock import SiteClock
+from scada.clock import NS, SiteClock
 from scada.commands import Actor, Role
+from scada.dial import DialReading, Installation, Installed
 from scada.errors import CommandRejected, StartError, StorageError
 from scada.registry import draft, exchange, plan, rows
 from scada.registry.audit import AuditTrail, Note, append
-from scada.registry.checks import check
+from scada.registry.checks import check, text_fault
+from scada.registry.dials import DialBook, enter
+from scada.registry.installing import installation_of, installed, installed_before
 from scada.registry.joining import Joined, join
 from scada.registry.lifecycle import Happening, after
 from scada.registry.models import Base, RevisionRow
@@ -22,11 +25,13 @@ from scada.registry.schema import make_engine, migrate, reading, writing
 from scada.registry.swapping import swapped
 from scada.registry.users import UserBook
 from scada.settings import RegistrySettings
-from scada.site import MADE_FROM, Directory, JoinedModule, Module, ModuleState, Site, Swap, followed
+from scada.site import MADE_FROM, Directory, JoinedModule, MeterPeriod, Module, ModuleState, Site, Swap, followed
 
 _revisions = Base.metadata.tables[RevisionRow.__tablename__]
 _SITE_REVISION = update(_revisions).where(_revisions.c.kind == "site")
 ADOPTERS = (Role.ENGINEER, Role.INTEGRATOR, Role.ADMINISTRATOR)
+INSTALLERS = (Role.INSTALLER, *ADOPTERS)
+AHEAD_NS = 300 * NS                     # a phone's clock may be that much before ours
 
 
 def url_of(settings: RegistrySettings, data_dir: Path) -> str:
@@ -60,10 +65,11 @@ class RegistryDatabase:
     """Thread-safe; every method blocks. A change is one transaction: everything or nothing."""
 
     def __init__(self, url: str, clock: SiteClock) -> None:
-        self._url = url
+        self._url, self._now = url, clock.now
         self._opened: Engine | None = None
         self.audit = AuditTrail(self.engine, now=lambda: clock.map.real(clock.now()))
         self.users = UserBook(self.engine, self.audit, clock.monotonic)
+        self.dials = DialBook(self.engine, self.audit)
         self._lock = Lock()
         self._site: Site | None = None      # as last read or written; good while the revision has not moved
         self._directory = Directory(Site())
@@ -110,8 +116,14 @@ class RegistryDatabase:
             self.directory(self._site)
             return self._site
 
-    def change(self, make: Callable[[Site], Site], said: Callable[[], Note] | None = None) -> Site:
-        """Replace the site by `make(site)` and audit it, in one transaction; equal content changes nothing."""
+    def change(
+        self, make: Callable[[Site], Site], said: Callable[[], Note] | None = None,
+        also: Callable[[Connection], None] | None = None,
+    ) -> Site:
+        """Replace the site by `make(site)` and audit it, in one transaction; equal content changes nothing.
+
+        `also` writes what belongs to the change, or raises, and then nothing was changed.
+        """
         with self._lock:
             with writing(self.engine()) as connection:
                 old = self._current(connection, select(_revisions.c.number).with_for_update())
@@ -123,6 +135,8 @@ class RegistryDatabase:
                     connection.execute(_SITE_REVISION.values(number=new.generation))
                     if said is not None:
                         append(connection, [said()])
+                if also is not None:
+                    also(connection)
             self._site = new                # only now: the commit has happened
             self.directory(new)
             return new
@@ -201,19 +215,23 @@ class RegistryDatabase:
 
     def commission(self, actor: Actor, eui: int) -> Site:
         """A person begins to put a module into service; raises `CommandRejected`."""
-        return self._happen(actor, eui, Happening.BEGUN, "only a planned or discovered module can be", "module.commission")
+        return self._happen(
+            actor, eui, Happening.BEGUN, "only a planned or discovered module can be", "module.commission", INSTALLERS
+        )
 
     def retire(self, actor: Actor, eui: int) -> Site:
         """Take a module out of service for good; raises `CommandRejected`."""
         return self._happen(actor, eui, Happening.RETIRED, "it is out of service already", "module.retire")
 
-    def _happen(self, actor: Actor, eui: int, happening: Happening, otherwise: str, action: str) -> Site:
+    def _happen(
+        self, actor: Actor, eui: int, happening: Happening, otherwise: str, action: str, who: tuple[Role, ...] = ADOPTERS
+    ) -> Site:
         def make(site: Site) -> Site:
             directory = self.directory(site)
             module = directory.module_of_eui.get(eui)
             if module is None:
                 raise CommandRejected([f"no module {eui:016X} has announced itself"])
-            reasons = _not_allowed(actor, directory, module)
+            reasons = _not_allowed(actor, directory, module, who)
             state = after(module.state, happening)
             if state is None:
                 reasons.append(f"{module.name} is {module.state}; {otherwise}")
@@ -245,6 +263,35 @@ class RegistryDatabase:
             meters=[attrs.asdict(one) for one in swap.meters],
         ))
 
+    def install(self, actor: Actor, wish: Installation) -> tuple[Site, Installed]:
+        """Put a meter into service: module, period, point and dial reading in one transaction; raises `CommandRejected`.
+
+        The same key again answers what it did the first time.
+        """
+        if not wish.key or (fault := text_fault("name", wish.key)):
+            raise CommandRejected([f"the key of an installation: {fault if wish.key else 'missing'}"])
+        done = self.dials.of_key(wish.key)
+        if done is not None:
+            site = self.load()
+            return site, installed_before(self.directory(site), wish, done)
+        made: list[tuple[MeterPeriod, DialReading]] = []
+
+        def make(site: Site) -> Site:
+            directory = self.directory(site)
+            after_it, reasons = installed(site, directory, wish)
+            if (module := directory.module_of_eui.get(wish.eui)) is not None:
+                reasons = [*_not_allowed(actor, directory, module, INSTALLERS), *reasons]
+            if wish.at > self._now() + AHEAD_NS:
+                reasons.append("the dial was read at a time that is still to come")
+            if reasons:
+                raise CommandRejected(reasons)
+            made.append(installation_of(after_it, wish, actor.name))
+            return after_it
+
+        site = self.change(make, also=lambda connection: enter(connection, self.audit, actor, wish, *made[-1]))
+        period, reading_ = made[-1]
+        return site, Installed(self.directory(site).module_of_eui[wish.eui], period, reading_)
+
     def set_module_state(self, eui: int, state: ModuleState) -> Site:
         """One of them."""
         return self.set_module_states({eui: state})
@@ -271,9 +318,9 @@ class RegistryDatabase:
         return self.change(make)
 
 
-def _not_allowed(actor: Actor, directory: Directory, module: Module) -> list[str]:
+def _not_allowed(actor: Actor, directory: Directory, module: Module, who: tuple[Role, ...] = ADOPTERS) -> list[str]:
     reasons = []
-    if actor.role not in ADOPTERS:
+    if actor.role not in who:
         reasons.append(f"a {actor.role} may not adopt modules; an engineer may")
     if not actor.covers(directory.concentrator[module.concentrator].area):
         reasons.append(f"{module.name} is outside the areas of {actor.name}")

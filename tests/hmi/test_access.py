@@ -5,7 +5,20 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, IMPORT, PUBLIC, READ_NOW, STAFF, roles_of
+from hmi.access import (
+    ACKNOWLEDGE,
+    ADOPT,
+    AUDITORS,
+    DISPATCH,
+    EVERYBODY,
+    IMPORT,
+    INSTALL,
+    PHOTOS,
+    PUBLIC,
+    READ_NOW,
+    STAFF,
+    roles_of,
+)
 from scada.commands import Role
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
@@ -65,8 +78,28 @@ EXPECTED = {
     "walkby.page": IMPORT,
     "walkby.upload": IMPORT,
     "api.walkby": IMPORT,
+    "install.page": INSTALL,
+    "install.module": INSTALL,
+    "install.begun": INSTALL,
+    "install.asked": INSTALL,
+    "install.step": INSTALL,
+    "install.photo": INSTALL,
+    "install.confirm": INSTALL,
+    "install.picture": PHOTOS,
+    "dials.page": STAFF,
+    "dials.point": STAFF,
+    "dials.enter": IMPORT,
+    "api.installations": INSTALL,
+    "api.module": INSTALL,
+    "api.begin_module": INSTALL,
+    "api.ask_module": INSTALL,
+    "api.put_into_service": INSTALL,
+    "api.put_photo": INSTALL,
+    "api.table_of_dials": STAFF,
+    "api.one_dial": STAFF,
+    "api.enter_dials": IMPORT,
 }
-FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
+FILLED = {"eui": "00124b00000003e9", "int:channel": "0", "name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:

@@ -2,12 +2,14 @@
 import * as alarms from "./alarms";
 import * as command from "./command";
 import * as frame from "./frame";
+import * as install from "./install";
 import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
 import * as reads from "./reads";
 import * as values from "./values";
 
+install.start();
 if (page.live) {
   frame.start();
   values.start();
