@@ -268,8 +268,8 @@ class RegistryDatabase:
 
         The same key again answers what it did the first time.
         """
-        if not wish.key or (fault := text_fault("name", wish.key)):
-            raise CommandRejected([f"the key of an installation: {fault if wish.key else 'missing'}"])
+        if not wish.key or text_fault("name", wish.key):
+            raise CommandRejected(["the key of an installation has 1 to 64 printable characters"])
         done = self.dials.of_key(wish.key)
         if done is not None:
             site = self.load()

@@ -8,6 +8,7 @@ from scada.clock import HOUR_S, NS
 from scada.dial import PHOTO_NAME, DialReading, DialSource, Installation, Installed
 from scada.errors import CommandRejected
 from scada.registry.checks import text_fault
+from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH
 from scada.registry.lifecycle import Happening, after
 from scada.site import Directory, Medium, MeterPeriod, Module, ModuleState, Point, Site
 
@@ -96,8 +97,8 @@ def _of_meter(wish: Installation, medium: str) -> list[str]:
     reasons = []
     if not wish.serial:
         reasons.append("the meter's serial number is missing")
-    elif fault := text_fault("serial", wish.serial):
-        reasons.append(f"the meter's serial number: {fault}")
+    elif text_fault("serial", wish.serial):
+        reasons.append(f"the meter's serial number has at most {TEXT_LENGTH} printable characters")
     if not 0 < wish.pulses_per_unit < 1e9:
         reasons.append(f"{wish.pulses_per_unit:g} pulses per unit: expected more than 0")
     if medium not in set(Medium):
@@ -127,8 +128,8 @@ def _of_point(
         return [f"the channel is planned for {running.point}, not for {name}"]
     if point is not None and point.medium != medium:
         return [f"{name} is a point of {point.medium}, not of {medium}"]
-    if point is None and (fault := text_fault("name", name)):
-        return [f"the metering point: {fault}"]
+    if point is None and text_fault("name", name):
+        return [f"{name} cannot be a point's name: at most {NAME_LENGTH} printable characters without a slash"]
     others = (one for one in directory.meters_of_point.get(name, ()) if one is not running)
     held = next((one for one in others if one.valid_to is None), None)
     return [f"meter {held.serial} hangs at {name} already"] if held is not None else []
