@@ -14,6 +14,7 @@ COMMANDS = {
     "bench": "scada.cli.bench:bench",
     "check": "scada.cli.check:check",
     "demo": "scada.cli.demo:demo",
+    "dial": "scada.cli.dial:dial",
     "dispatch": "scada.cli.dispatch:dispatch",
     "keys": "scada.cli.keys:keys",
     "read": "scada.cli.read:read",

@@ -99,7 +99,10 @@ EXPECTED = {
     "api.one_dial": STAFF,
     "api.enter_dials": IMPORT,
 }
-FILLED = {"eui": "00124b00000003e9", "int:channel": "0", "name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
+FILLED = {
+    "eui": "00124b00000003e9", "int:channel": "0", "name": "T01", "selection_id": "S0001", "command_id": "00",
+    "task_id": "00",
+}
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:
