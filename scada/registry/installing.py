@@ -124,15 +124,16 @@ def _of_running(
 def _of_point(
     directory: Directory, name: str, point: Point | None, medium: str, running: MeterPeriod | None
 ) -> list[str]:
+    reasons = []
     if running is not None and running.point != name:
-        return [f"the channel is planned for {running.point}, not for {name}"]
+        reasons.append(f"the channel is planned for {running.point}, not for {name}")
     if point is not None and point.medium != medium:
-        return [f"{name} is a point of {point.medium}, not of {medium}"]
+        reasons.append(f"{name} is a point of {point.medium}, not of {medium}")
     if point is None and text_fault("name", name):
-        return [f"{name} cannot be a point's name: at most {NAME_LENGTH} printable characters without a slash"]
+        reasons.append(f"{name} cannot be a point's name: at most {NAME_LENGTH} printable characters without a slash")
     others = (one for one in directory.meters_of_point.get(name, ()) if one is not running)
     held = next((one for one in others if one.valid_to is None), None)
-    return [f"meter {held.serial} hangs at {name} already"] if held is not None else []
+    return reasons if held is None else [*reasons, f"meter {held.serial} hangs at {name} already"]
 
 
 def _too_early(
