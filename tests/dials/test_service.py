@@ -175,7 +175,7 @@ def test_a_dial_that_disagrees_is_an_alarm_until_one_agrees(stand: Stand) -> Non
     stand.registry.dials.say("P1", -5, "00149.5")
     stand.pass_()
 
-    assert (first["verdict"], first["cause"]) == (Verdict.MISMATCH, Cause.ONE_DIGIT)
+    assert (first["verdict"], first["cause"]) == (Verdict.MISMATCH, Cause.MISSED_PULSES)
     assert raised == {("m1.ch0", "dial_mismatch"): ("north", round((NOON - 36_000) * NS))}
     assert stand.one("P1")["verdict"] is Verdict.OK
     assert stand.alarms.holding == {}
