@@ -80,6 +80,8 @@ EDGES = {
     "scada/mesh/store.py": "SQLite",
     # outages
     "scada/outages/store.py": "SQLite",
+    # dials
+    "scada/dials/photos.py": "files of photos, and a lock",
     # firmware
     "scada/firmware/runner.py": "the gateway's Deferreds",
     "scada/firmware/store.py": "SQLite",
@@ -126,6 +128,7 @@ EDGES = {
     "scada/registry/audit.py": "SQL",
     "scada/registry/columns.py": "SQL",
     "scada/registry/database.py": "SQL",
+    "scada/registry/dials.py": "SQL",
     "scada/registry/migrations/": "SQL",
     "scada/registry/models.py": "SQL",
     "scada/registry/passwords.py": "a lock around the tries of a name",

@@ -215,7 +215,8 @@ def test_the_api_installs_once_under_a_key(api: Callable[..., Any], world: World
 @pytest.mark.parametrize(("change", "said"), [
     ({"eui": "123"}, "eui: 3 digits: expected 16"), ({"dial": "abc"}, "dial or at: 'abc': expected the dial"),
     ({"dial": True}, "expected the dial as text"), ({"channel": 9}, "channel: expected a whole number from 0 to 7"),
-    ({"pulses_per_unit": "x"}, "pulses_per_unit: expected a number"), ({"at": "yesterday"}, "expected a time with its zone"),
+    ({"pulses_per_unit": "x"}, "pulses_per_unit: expected a number"),
+    ({"at": "yesterday"}, "expected a time with its zone"),
     ({"key": None}, "key: expected str"),
 ])
 def test_the_api_says_what_was_expected(api: Callable[..., Any], change: dict[str, Any], said: str) -> None:

@@ -77,7 +77,7 @@ function scanning(form: HTMLFormElement, Detect: DetectorClass): void {
 
   const take = async (source: ImageBitmapSource): Promise<boolean> => {
     const codes = await detector.detect(source);
-    const code = codes.map((one) => one.rawValue).find((one) => /[0-9A-Fa-f]{4}/.test(one));
+    const code = codes.map((one) => one.rawValue).find((one) => one.replace(/[^0-9A-Fa-f]/g, "").length >= 16);
     if (!code) return false;
     input.value = code;
     form.requestSubmit();
