@@ -11,7 +11,7 @@ from hmi.encode import finite, milliseconds
 from scada.clock import HOUR_S, NS
 from scada.intervals import MISSING
 from scada.ports import ChannelPulses
-from scada.reads import OVER, ChannelReading, ReadTask
+from scada.reads import OVER, ChannelReading, ReadMember, ReadTask
 from scada.site import IN_SERVICE, UNIT_OF_MEDIUM, Directory, MeshNode, MeshView, MeterPeriod, Module, ModuleState
 
 HOUR_NS: Final = HOUR_S * NS
@@ -64,16 +64,17 @@ def seen(
 ) -> ModuleSeen:
     """Everything that is known of a module; `confirmed` are the points whose dial was read at an installation."""
     module = directory.module_of_eui.get(eui)
+    post = module.concentrator if module is not None else ""     # whoever stands in a module list is in the registry
     node, home, heard = None, None, []
     for view in views:
-        mine = next((one for one in view.nodes if one.eui == eui), None)
+        mine = next((one for one in view.nodes if one.eui == eui), None) if view.concentrator == post else None
         if mine is not None:
             node, home = mine, view
             heard.append(Heard(view.concentrator, mine.rssi_up_dbm, mine.heard, True))
         heard += [Heard(view.concentrator, one.rssi_dbm, one.heard, False) for one in view.overheard if one.eui == eui]
     heard.sort(key=lambda one: -one.at)
-    readings = sorted(_readings(tasks, eui), key=lambda one: one.at)
-    asking = next((one.id for one in tasks if one.state not in OVER and _asks(one, eui)), "")
+    readings = sorted(_readings(tasks, post, eui), key=lambda one: one.at)
+    asking = next((one.id for one in tasks if one.state not in OVER and _asks(one, post, eui)), "")
     channels = range(min(max(module.channels, 1), MOST_CHANNELS)) if module is not None else ()
     return ModuleSeen(
         eui, module, UNKNOWN if module is None else module.state.value, home is not None and home.link_up, node,
@@ -91,16 +92,20 @@ def _parent(directory: Directory, view: MeshView | None, node: MeshNode | None) 
     return directory.module_of_eui[eui].name if eui in directory.module_of_eui else str(node.parent)
 
 
-def _asks(task: ReadTask, eui: int) -> bool:
-    return any(member.eui == eui for share in task.shares for member in share.members)
+def _members(task: ReadTask, concentrator: str, eui: int) -> Iterable[ReadMember]:
+    """The module's own part in a read of perhaps a whole city."""
+    shares = (share for share in task.shares if share.concentrator == concentrator)
+    return (member for share in shares for member in share.members if member.eui == eui)
 
 
-def _readings(tasks: Sequence[ReadTask], eui: int) -> Iterable[ChannelReading]:
+def _asks(task: ReadTask, concentrator: str, eui: int) -> bool:
+    return any(True for _ in _members(task, concentrator, eui))
+
+
+def _readings(tasks: Sequence[ReadTask], concentrator: str, eui: int) -> Iterable[ChannelReading]:
     for task in tasks:
-        for share in task.shares:
-            for member in share.members:
-                if member.eui == eui:
-                    yield from (one for one in member.readings if one.code == "OK")
+        for member in _members(task, concentrator, eui):
+            yield from (one for one in member.readings if one.code == "OK")
 
 
 def _channel(

@@ -37,7 +37,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         if name not in services.registry.directory.point:
             abort(404, f"no metering point {name}")
         table, hour = services.dials.table(), services.clock.hour()
-        row = next((row for row, one in enumerate(table.periods) if one.point == name), None)
+        row = dials.row_of(table, name)
         return jsonify({
             "dial": None if row is None else encode.dial_row(table, row),
             "now": encode.finite(float(services.dials.dial([name], hour)[0])), "now_s": hour * HOUR_S,

@@ -80,7 +80,7 @@ def _point(services: Services, name: str, text: str = "", fault: str = "") -> st
     directory = services.registry.directory
     point = directory.point.get(name) or abort(404)
     table, hour = services.dials.table(), services.clock.hour()
-    row = next((row for row, one in enumerate(table.periods) if one.point == name), None)
+    row = dials.row_of(table, name)
     readings: tuple[DialReading, ...] = services.registry.dials.of_point(name, HISTORY)
     return render_template(
         "dial.html", point=point, unit=UNIT_OF_MEDIUM[point.medium], table=table, row=row, readings=readings, text=text,

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,10 +34,12 @@ from scada.ports import (
 )
 from scada.settings import DialSettings
 from scada.site import Directory, Site
+from scada.tags import Batch
 
 EVERY_S: Final = 2.0                    # real time between two looks for something new
 AGAIN_S: Final = 30.0                   # and between two looks at readings whose hours have not come
 ROWS: Final = 50_000                    # readings taken from the registry at once
+PER_TURN: Final = 50                    # alarms raised or ended in one turn of the loop
 KIND: Final = "dial_mismatch"
 FOLDER: Final = "photos"
 
@@ -130,13 +132,16 @@ class DialService:
                 self._directory = directory
             self._readings = await self._run(grown, self._readings, rows)
             self._found = await self._run(self._reckon)
-            self._show_alarms(self._found.table)
-        now = self._clock.now()
-        table = self._found.table
-        shown = attrs.evolve(table, due=due(table.due_at, now, self._settings.soon_days), as_of=now)
-        self._found = attrs.evolve(self._found, table=shown)
-        self._sink.publish(summary(shown, now))
+            await self._show_alarms(self._found.table)
+        self._found, counts = await self._run(self._as_of_now, self._found)
+        self._sink.publish(counts)
         self._fault = ""
+
+    def _as_of_now(self, found: Anchored) -> tuple[Anchored, Batch]:
+        """What is due moves with time alone."""
+        now, table = self._clock.now(), found.table
+        shown = attrs.evolve(table, due=due(table.due_at, now, self._settings.soon_days), as_of=now)
+        return attrs.evolve(found, table=shown), summary(shown, now)
 
     def _run(self, work: Any, *args: Any) -> "Deferred[Any]":
         return deferToThreadPool(self._reactor, self._pool, work, *args)
@@ -148,14 +153,20 @@ class DialService:
             self._clock.now(),
         )
 
-    def _show_alarms(self, table: DialTable) -> None:
+    async def _show_alarms(self, table: DialTable) -> None:
+        """One alarm a channel; many at once (a wrong file of readings) take several turns of the loop."""
         wrong = np.flatnonzero(table.comparison.verdict == Verdict.MISMATCH).tolist()
         now = {table.devices[row]: row for row in wrong}
-        for source, kind in self._alarms.held(KIND):
-            if source not in now:
-                self._alarms.let_go(source, kind)
-        for device, row in now.items():
-            self._alarms.hold(device, KIND, table.areas[row], int(table.last_at[row]), ())
+        held = {source for source, _ in self._alarms.held(KIND)}
+        changes = [*((device, -1) for device in sorted(held - now.keys())),
+                   *((device, row) for device, row in now.items() if device not in held)]
+        for number, (device, row) in enumerate(changes, start=1):
+            if row < 0:
+                self._alarms.let_go(device, KIND)
+            else:
+                self._alarms.hold(device, KIND, table.areas[row], int(table.last_at[row]), ())
+            if number % PER_TURN == 0:
+                await deferLater(self._reactor, 0)
 
     def _failed(self, failure: Failure) -> None:
         if not self._fault:
