@@ -54,6 +54,24 @@ def grown(held: Readings, rows: Sequence[DialReading]) -> Readings:
 
 
 @attrs.frozen(eq=False)
+class Registers:
+    """What the store said of the instants of n readings, so that it need not be asked again."""
+
+    slot: NDArray[np.int64]             # of the channel that was asked; -1 = not yet
+    pulses: NDArray[np.float64]         # NaN: not known yet
+    doubt: NDArray[np.float64]          # [pulses]
+
+    @classmethod
+    def of(cls, size: int, held: "Registers | None" = None) -> "Registers":
+        """Room for `size` readings, the first of them as they are held; a copy, to be filled in."""
+        made = cls(np.full(size, -1, dtype=np.int64), np.full(size, np.nan), np.zeros(size))
+        if held is not None:
+            count = len(held.slot)
+            made.slot[:count], made.pulses[:count], made.doubt[:count] = held.slot, held.pulses, held.doubt
+        return made
+
+
+@attrs.frozen(eq=False)
 class Chosen:
     """For each of n periods the rows of its first, its last, and the reading before the last; -1 where there is none."""
 

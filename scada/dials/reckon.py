@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.dial import DialTable, Due, Verdict
-from scada.dials.readings import Readings, choose
+from scada.dials.readings import Readings, Registers, choose
 from scada.dials.reconcile import REGISTER_MODULUS, Instant, at_instants, reconcile
 from scada.intervals import MISSING
 from scada.ports import IntervalReader
@@ -66,6 +66,7 @@ class Anchored:
     pulses: NDArray[np.float64]         # (n,) register at that instant
     per_unit: NDArray[np.float64]       # (n,)
     position: dict[str, int]            # point -> row
+    registers: Registers                # of the readings
 
     @property
     def waiting(self) -> bool:
@@ -77,14 +78,15 @@ class Anchored:
 
 def reckon(
     these: Meters, held: Readings, intervals: IntervalReader, class_percent: float, every_days: int, soon_days: int,
-    now: int,
+    now: int, registers: Registers | None = None,
 ) -> Anchored:
     """
     Compare the newest reading of every meter with its count. Blocking.
 
     The offset comes from the installer's reading, else from the start register of the period, else from the first reading
-    since it began.
+    since it began. The store is asked for what `registers` of an earlier time does not hold.
     """
+    registers = Registers.of(len(held.number), registers)
     point = np.array([held.points.get(one.point, -1) for one in these.periods], dtype=np.int64)
     chosen = choose(held, point, these.begin_h * HOUR_NS)
     size = len(these.periods)
@@ -94,7 +96,7 @@ def reckon(
     from_start = np.isfinite(these.start) & ~installer
     slots = intervals.slots(these.eui, these.channel)
 
-    begin = _instants(held, np.where(from_start, -1, first), slots, intervals)
+    begin = _instants(held, np.where(from_start, -1, first), slots, intervals, registers)
     start = _registers(intervals, slots, np.where(from_start, these.begin_h, -1))
     begin = attrs.evolve(
         begin,
@@ -105,9 +107,10 @@ def reckon(
     alone = (chosen.last == first) & ~from_start
     last = np.where(alone, -1, chosen.last)
     has_before = (chosen.before >= 0) & ((chosen.before != first) | from_start)
-    before = _instants(held, np.where(has_before, chosen.before, -1), slots, intervals)
+    before = _instants(held, np.where(has_before, chosen.before, -1), slots, intervals, registers)
     ratio = reconcile(begin, before, these.per_unit, class_percent).ratio
-    comparison = reconcile(begin, _instants(held, last, slots, intervals), these.per_unit, class_percent, ratio)
+    newest_read = _instants(held, last, slots, intervals, registers)
+    comparison = reconcile(begin, newest_read, these.per_unit, class_percent, ratio)
     verdict = np.where(last < 0, Verdict.UNKNOWN, comparison.verdict).astype(np.uint8)
     comparison = attrs.evolve(comparison, verdict=verdict)
 
@@ -121,7 +124,8 @@ def reckon(
         comparison=comparison, due_at=due_at, due=due(due_at, now, soon_days), as_of=now,
     )
     return Anchored(
-        table, begin.dial, begin.pulses, these.per_unit, {one.point: row for row, one in enumerate(these.periods)}
+        table, begin.dial, begin.pulses, these.per_unit, {one.point: row for row, one in enumerate(these.periods)},
+        registers,
     )
 
 
@@ -150,16 +154,20 @@ def dial_at(
 
 
 def _instants(
-    held: Readings, row: NDArray[np.intp], slots: NDArray[np.int64], intervals: IntervalReader
+    held: Readings, row: NDArray[np.intp], slots: NDArray[np.int64], intervals: IntervalReader, known: Registers
 ) -> Instant:
-    """Readings by their rows, with the registers of then; NaN where the row is -1."""
-    at = _taken(held.at, row, 0)
-    hour = np.where(row >= 0, at // HOUR_NS, -1)
-    start = _registers(intervals, slots, hour)
-    end = _registers(intervals, slots, np.where(row >= 0, hour + 1, -1))
-    pulses, doubt = at_instants(start, end, at % HOUR_NS // NS, _taken(held.doubt_s, row, 0.0), MISSING)
+    """Readings by their rows, with the registers of then; NaN where the row is -1. What is new becomes `known`."""
+    ask = (row >= 0) & (slots >= 0)
+    ask[ask] = (known.slot[row[ask]] != slots[ask]) | np.isnan(known.pulses[row[ask]])
+    rows, mine = row[ask], slots[ask]
+    at = held.at[rows]
+    start, end = _registers(intervals, mine, at // HOUR_NS), _registers(intervals, mine, at // HOUR_NS + 1)
+    known.slot[rows] = mine
+    known.pulses[rows], known.doubt[rows] = at_instants(start, end, at % HOUR_NS // NS, held.doubt_s[rows], MISSING)
+    seen = (row >= 0) & (slots >= 0)
     return Instant(
-        _taken(held.value, row, np.nan), _taken(held.decimals, row, 0), _taken(held.whole, row, 0), pulses, doubt
+        _taken(held.value, row, np.nan), _taken(held.decimals, row, 0), _taken(held.whole, row, 0),
+        np.where(seen, _taken(known.pulses, row, np.nan), np.nan), _taken(known.doubt, row, 0.0),
     )
 
 
@@ -168,9 +176,11 @@ def _registers(
 ) -> NDArray[np.int64]:
     """Registers at the start of each one's own hour, -1 for none: one read for each hour that occurs."""
     found = np.full(len(slots), MISSING, dtype=np.int64)
-    for one in np.unique(hour[(hour >= 0) & (slots >= 0)]).tolist():
-        mine = np.flatnonzero((hour == one) & (slots >= 0))
-        found[mine] = intervals.register(slots[mine], one)
+    some = np.flatnonzero((hour >= 0) & (slots >= 0))
+    some = some[np.argsort(hour[some], kind="stable")]
+    for mine in np.split(some, np.flatnonzero(np.diff(hour[some])) + 1):
+        if len(mine):
+            found[mine] = intervals.register(slots[mine], int(hour[mine[0]]))
     return found
 
 

@@ -60,7 +60,9 @@ class DialService:
         self._readings = Readings()
         self._directory = Directory(Site())
         self._meters: Meters = meters(self._directory)
-        self._found: Anchored = self._reckon()
+        self._found: Anchored = reckon(
+            self._meters, self._readings, intervals, settings.class_percent, settings.every_days, settings.soon_days, 0
+        )
         self._came = False                                  # hours were committed since readings that wait were looked at
         self._waited_at = 0.0
         self._ticker = LoopingCall(self._tick)
@@ -150,7 +152,7 @@ class DialService:
         settings = self._settings
         return reckon(
             self._meters, self._readings, self._intervals, settings.class_percent, settings.every_days, settings.soon_days,
-            self._clock.now(),
+            self._clock.now(), self._found.registers,
         )
 
     async def _show_alarms(self, table: DialTable) -> None:

@@ -204,6 +204,27 @@ def test_a_reading_waits_for_its_hours_and_is_compared_when_they_come(stand: Sta
     assert stand.one("P1")["verdict"] is Verdict.OK
 
 
+def test_the_store_is_asked_once_for_each_reading(stand: Stand) -> None:
+    """A city's readings are not looked up anew because one more came; after a change of the module they are."""
+    stand.registry.dials.say("P2", -20.5, "00010.0")
+    stand.pass_()
+    stand.store.reads = 0
+    stand.registry.dials.say("P2", -9.5, "00011.1")
+    stand.pass_()
+    one_more = stand.store.reads
+    changed = site(50.0, None, None)
+    changed = attrs.evolve(changed, generation=2, meters=tuple(
+        attrs.evolve(one, eui=one.eui % 3 + 1) for one in changed.meters
+    ))
+    stand.store.reads = 0
+    stand.registry.directory = Directory(changed)
+    stand.pass_()
+
+    assert one_more == 2 + 1            # both ends of its hour, and the start register of P1
+    assert stand.store.reads == 4 + 1
+    assert stand.one("P2")["verdict"] is Verdict.OK
+
+
 def test_what_was_read_before_a_meter_was_changed_says_nothing_of_the_new_one(stand: Stand) -> None:
     """A swap in the registry begins a period with a start register of its own."""
     stand.registry.dials.say("P1", -10, "00849.0")
