@@ -18,7 +18,7 @@ from scada.errors import ConfigError, Problem
 from scada.registry.exchange import text_of
 from scada.site import Directory
 
-WRONG: Final = 2                        # exit status: some dials do not agree, and `--which failed` asks for them
+WRONG: Final = 4                        # exit status: some dials do not agree, and `--which failed` asks for them
 SOURCES: Final = click.Choice([one.value for one in DialSource if one is not DialSource.INSTALLER])
 CHOICES: Final = ("failed", "overdue", "soon", "drift", "waiting", "never", "all")
 

@@ -16,7 +16,7 @@ from scada.dials.service import FOLDER
 from scada.errors import CommandRejected, ConfigError, Problem
 from scada.registry.exchange import text_of
 
-WRONG: Final = 2                        # exit status: some lines could not be used
+REFUSED: Final = 3                      # exit status: some lines were refused
 
 
 @site.command("install")
@@ -64,7 +64,7 @@ def install(config: Path, file: Path, photos: Path | None, as_json: bool) -> Non
         for problem in refused:
             click.echo(f"error: {problem}", err=True)
     if refused:
-        raise SystemExit(WRONG)
+        raise SystemExit(REFUSED)
 
 
 def _photo(folder: Path, name: str) -> Path:
