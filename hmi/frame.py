@@ -50,7 +50,7 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
             "here": _here(),
             "menu": _menu(role) if known else (("install.page", _("Install")),) if role in access.INSTALL else (),
             "home": "/" if known or role not in access.INSTALL else url_for("install.page"),
-            "page_data": _page_data(services, assets, now, known),
+            "page_data": _page_data(services, assets, now, known) | {"field": not known and role in access.INSTALL},
         }
 
 

@@ -131,8 +131,7 @@ class Live(Resource):
             return answer(request, {"error": "expected {stream, tags}", "reasons": []}, 400)
         if stream is None or stream.session is not session:
             return answer(request, {"error": "no such stream", "reasons": []}, 404)
-        if stream.hears_site:
-            stream.want(tags)
+        stream.want(tags)
         return answer(request, {"tags": len(tags)})
 
     def _session(self, request: Any) -> Session | None:

@@ -20,4 +20,5 @@ if (page.live) {
   live.start();
 } else {
   frame.clockOnly();
+  if (page.field) live.start();
 }

@@ -59,7 +59,7 @@ function follow(root: HTMLElement): void {
   };
   on("read", () => void look());
   on("tags", () => void look());                      // a report of the module's link
-  if (page.live && root.dataset.device) want([`${root.dataset.device}/link_rssi_up`]);
+  if ((page.live || page.field) && root.dataset.device) want([`${root.dataset.device}/link_rssi_up`]);
   setInterval(() => void look(), EVERY_MS);
 }
 
