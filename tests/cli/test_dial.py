@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_installs_nothing(config: Path, line: str, sa
     file = config.parent / "today.csv"
     good = f"{NEW:016X},1,E-1,1000,1,2026-01-05T10:20Z,,"
     file.write_text(f"eui,channel,serial,constant,dial,time,photo,point\n{good}\n{line}\n")
-    done = run("site", "install", str(config), str(file), status=2)
+    done = run("site", "install", str(config), str(file), "--photos", str(config.parent / "data"), status=2)
 
     assert said in done.output
     assert run("dial", "export", str(config), "-").stdout.count("\n") == 1

@@ -265,7 +265,7 @@ def test_a_registry_that_cannot_be_read_is_said_and_tried_again(stand: Stand) ->
 def test_a_correction_counts_and_the_row_before_it_does_not() -> None:
     """Of the same instant the later row; the first, the last, and the one before the last of each period."""
     rows = Rows()
-    for hours, dial in ((0, "1"), (5, "9"), (5, "2"), (9, "3")):
+    for hours, dial in ((0, "8"), (9, "7"), (0, "1"), (5, "2"), (9, "3")):
         rows.say("P", hours, dial)
     rows.say("Q", 3, "7")
     held = grown(grown(Readings(), rows.rows[:2]), rows.rows[2:])
