@@ -43,6 +43,13 @@ def read_dial(text: str) -> Shown:
     return Shown(float(f"{whole}.{decimals or 0}"), len(whole), len(decimals))
 
 
+def read_source(text: str) -> DialSource:
+    """Raises ValueError with what was expected."""
+    if text not in set(DialSource):
+        raise ValueError(f"{text!r}: expected one of {', '.join(DialSource)} as the source")
+    return DialSource(text)
+
+
 @attrs.frozen
 class DialReading:
     """One reading of one meter's dial."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from scada.clock import HOUR_S, NS
-from scada.dial import DialReading, DialSource, Installation, Shown, read_dial
+from scada.dial import PHOTO_NAME, DialReading, DialSource, Installation, Shown, read_dial, read_source
 from scada.errors import Problem
 from scada.eui import read_eui
 from scada.site import Directory, Medium, MeterPeriod
@@ -16,6 +16,7 @@ READING_COLUMNS: Final = ("time", "dial", "point", "eui", "channel", "serial", "
 INSTALL_COLUMNS: Final = ("eui", "channel", "serial", "constant", "dial", "time", "medium", "point", "photo", "key")
 NEEDED: Final = {READING_COLUMNS: ("time", "dial"), INSTALL_COLUMNS: ("eui", "serial", "constant", "dial", "time")}
 MOST_LINES: Final = 100_000
+LONGEST_NAME: Final = 200
 
 Row = dict[str, str]
 
@@ -77,20 +78,32 @@ def read_readings(
         at = time_of(row["time"])
         if at > now:
             raise ValueError("the time is still to come")
-        said = DialSource(row["source"]) if row.get("source") else source
+        said = read_source(row["source"]) if row.get("source") else source
+        photo, who = row.get("photo", ""), row.get("by") or by
+        if photo and PHOTO_NAME.fullmatch(photo) is None:
+            raise ValueError(f"{photo!r}: expected the name of a stored photo, as an export has it")
+        if len(who) > LONGEST_NAME or not who.isprintable():
+            raise ValueError(f"by: expected at most {LONGEST_NAME} printable characters")
         return reading_of(
-            directory, _point(row, directory, by_serial, at), row.get("serial", ""), at, read_dial(row["dial"]), said,
-            row.get("by") or by, row.get("photo", ""),
+            directory, _point(row, directory, by_serial, at), row.get("serial", ""), at, read_dial(row["dial"]), said, who,
+            photo,
         )
 
     return _lines(text, name, READING_COLUMNS, make)
+
+
+def _channel(row: Row) -> int:
+    text = row.get("channel") or "0"
+    if text not in {"0", "1", "2", "3", "4", "5", "6", "7"}:
+        raise ValueError(f"channel: expected 0 to 7, found {text!r}")
+    return int(text)
 
 
 def _point(row: Row, directory: Directory, by_serial: dict[str, set[str]], at: int) -> str:
     if row.get("point"):
         return row["point"]
     if row.get("eui"):
-        eui, channel, hour = read_eui(row["eui"]), int(row.get("channel") or 0), at // (HOUR_S * NS)
+        eui, channel, hour = read_eui(row["eui"]), _channel(row), at // (HOUR_S * NS)
         periods = (one for one in directory.meters_of_eui.get(eui, ()) if one.channel == channel)
         found = next((one for one in periods if _valid(one, hour)), None)
         if found is None:
@@ -107,7 +120,7 @@ def read_installations(text: str, name: str) -> tuple[list[tuple[int, Installati
     """Installations with their lines; the photo is still the name of a file. A line without a key has one made of it."""
 
     def make(row: Row) -> Installation:
-        eui, channel, at = read_eui(row["eui"]), int(row.get("channel") or 0), time_of(row["time"])
+        eui, channel, at = read_eui(row["eui"]), _channel(row), time_of(row["time"])
         if row.get("medium", "") not in {"", *Medium}:
             raise ValueError(f"medium: expected one of {', '.join(Medium)}")
         try:

@@ -1,5 +1,6 @@
 """Dial readings and installations as CSV: what is written is read again, and every wrong line is named."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,22 @@ def test_every_line_that_cannot_be_used_is_named_with_what_is_wrong() -> None:
         "time: missing",
         "line 10: the time is still to come",
     ]
+
+
+@pytest.mark.parametrize(("column", "cell", "said"), [
+    ("source", "neighbour", "expected one of installer, walk-by, inspection, subscriber as the source"),
+    ("photo", "../x.jpg", "expected the name of a stored photo"), ("by", "x" * 201, "at most 200 printable characters"),
+])
+def test_what_a_line_says_besides_is_looked_at_too(column: str, cell: str, said: str) -> None:
+    _found, problems = read(f"time,dial,point,{column}\n2025-11-24T16:00Z,1,P1,{cell}\n")
+
+    assert said in problems[0]
+
+
+def test_a_channel_is_one_of_a_module() -> None:
+    _found, problems = read("time,dial,eui,channel\n2025-11-24T16:00Z,1,00000000000000A1,first\n")
+
+    assert "channel: expected 0 to 7, found 'first'" in problems[0]
 
 
 def test_a_file_with_other_columns_is_refused_with_those_that_are_expected() -> None:

@@ -11,7 +11,7 @@ from hmi.api.body import whole
 from hmi.installing import dial_of
 from hmi.services import Services
 from scada.clock import HOUR_S
-from scada.dial import DialReading, DialSource
+from scada.dial import DialReading, DialSource, read_source
 from scada.dial_file import reading_of, time_of
 
 MOST: Final = 1000                        # readings in one request
@@ -70,7 +70,9 @@ def _reading(services: Services, number: int, given: Any) -> DialReading:
         at = time_of(text["at"]) if text["at"] else services.clock.now()
         if at > services.clock.now():
             raise ValueError("the time is still to come")
-        source = DialSource(text["source"] or DialSource.INSPECTION)
+        source = read_source(text["source"] or DialSource.INSPECTION.value)
+        if source is DialSource.INSTALLER:
+            raise ValueError("an installer's reading belongs to an installation")
         return reading_of(
             services.registry.directory, text["point"], text["serial"], at, dial_of(given.get("dial")), source,
             g.session.account.name,
