@@ -15,13 +15,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PUBLIC: Final = frozenset({"public"})
 EVERYBODY: Final = frozenset(Role)
-STAFF: Final = frozenset(Role) - {Role.SUBSCRIBER}
+STAFF: Final = frozenset(Role) - {Role.SUBSCRIBER, Role.INSTALLER}
 DISPATCH: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 ACKNOWLEDGE: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 READ_NOW: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 ADOPT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 IMPORT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 ROLL_OUT: Final = MAY_ROLL_OUT
+INSTALL: Final = frozenset({Role.INSTALLER, Role.ENGINEER, Role.ADMINISTRATOR})
+PHOTOS: Final = INSTALL | {Role.DISPATCHER}
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
 
 

@@ -14,9 +14,11 @@ from hmi.pages import (
     balance,
     clocks,
     collection,
+    dials,
     dispatch,
     firmware,
     groups,
+    install,
     login,
     mesh,
     meter,
@@ -55,7 +57,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, outages, alarms, audit,
-        tags, walkby, modules, swaps, groups, firmware,
+        tags, walkby, modules, swaps, groups, firmware, install, dials,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

@@ -6,6 +6,8 @@ from typing import Any
 
 from scada.clock import HOUR_S
 from scada.commands import CommandStatus, MemberState, Selection
+from scada.dial import Cause, DialReading, DialTable, Due, Verdict
+from scada.dial_file import dial_text
 from scada.group_keys import GroupKeyState
 from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
@@ -129,6 +131,28 @@ def read(one: ReadTask, *, members: bool = True) -> dict[str, Any]:
             for share in one.shares for member in share.members
         ]
     return found
+
+
+def dial(one: DialReading) -> dict[str, Any]:
+    return {
+        "number": one.number, "point": one.point, "serial": one.serial, "at_ms": milliseconds(one.at),
+        "dial": dial_text(one.shown), "value": one.shown.value, "source": one.source.value, "by": one.by,
+        "photo": one.photo,
+    }
+
+
+def dial_row(table: DialTable, row: int) -> dict[str, Any]:
+    """One meter of the table of dials."""
+    period, found = table.periods[row], table.comparison
+    return {
+        "point": period.point, "serial": period.serial, "eui": f"{period.eui:016x}", "channel": period.channel,
+        "unit": table.units[row], "read": finite(float(table.read[row])), "read_ms": milliseconds(int(table.last_at[row])),
+        "expected": finite(float(found.expected[row])), "difference": finite(float(found.difference[row])),
+        "tolerance": finite(float(found.tolerance[row])), "verdict": Verdict(int(found.verdict[row])).name.lower(),
+        "cause": Cause(int(found.cause[row])).name.lower(), "offset": finite(float(table.offset[row])),
+        "due": Due(int(table.due[row])).name.lower(),
+        "due_ms": milliseconds(int(table.due_at[row])) if table.last_at[row] else None,
+    }
 
 
 def health(one: Health) -> dict[str, Any]:

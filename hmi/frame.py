@@ -11,6 +11,7 @@ from hmi.notices import take
 from hmi.services import Services
 from hmi.site_time import SiteTime, offset
 from scada.commands import Role
+from scada.dial_file import dial_text
 
 
 def install(app: Flask, services: Services, assets: Assets) -> None:
@@ -19,7 +20,7 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
         number=formats.number, stamp=time.stamp, minute=time.minute, age_text=formats.age, duration=formats.duration,
         kind=labels.kind, eui="{:016x}".format,
         what=lambda source: labels.point(source) or titles.in_words(services.title(source)), detail=formats.detail,
-        in_words=reasons.in_words, title_in_words=titles.in_words,
+        in_words=reasons.in_words, dial=dial_text, title_in_words=titles.in_words,
     )
     app.jinja_env.globals.update(
         labels=labels, access=access, asset=assets.url, LANGUAGES=LANGUAGES, site=services.site,
@@ -48,8 +49,9 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
             "notices": take(),
             "bundle": assets.present,
             "here": _here(),
-            "menu": _menu(role) if known else (),
-            "page_data": _page_data(services, assets, now, known),
+            "menu": _menu(role) if known else (("install.page", _("Install")),) if role in access.INSTALL else (),
+            "home": "/" if known or role not in access.INSTALL else url_for("install.page"),
+            "page_data": _page_data(services, assets, now, known) | {"field": not known and role in access.INSTALL},
         }
 
 

@@ -9,7 +9,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from hmi import encode
-from hmi.access import STAFF
+from hmi.access import INSTALL, STAFF
 from hmi.services import Services
 from hmi.sessions import Session, Sessions
 from hmi.stream import Stream
@@ -20,6 +20,7 @@ FLUSH_S: Final = 0.25
 BEAT_S: Final = 1.0
 TURN: Final = 100                       # streams per loop turn: a thousand at once hold the loop for 70 ms
 STUCK_S: Final = 60.0                   # a browser that reads nothing for so long is gone
+RADIO: Final = frozenset({"link_rssi_down", "link_rssi_up", "link_delivery", "level", "travel"})   # what installers hear
 MAX_STREAMS: Final = 1000
 MAX_PER_SESSION: Final = 16
 
@@ -66,10 +67,11 @@ class Hub:
         if len(self.streams) >= MAX_STREAMS or mine >= MAX_PER_SESSION:
             self.refused += 1
             return None
-        stream = Stream(secrets.token_urlsafe(12), request, session, session.account.role in STAFF)
-        if stream.hears_site:
-            stream.want(tags)
-            stream.alarms_changed = True
+        role = session.account.role
+        only = None if role in STAFF else RADIO if role in INSTALL else frozenset[str]()
+        stream = Stream(secrets.token_urlsafe(12), request, session, role in STAFF, only)
+        stream.want(tags)
+        stream.alarms_changed = stream.hears_site
         self.streams[stream.id] = stream
         request.registerProducer(stream, True)
         request.notifyFinish().addBoth(lambda _: self._forget(stream))
@@ -95,7 +97,7 @@ class Hub:
 
     def _on_read(self, task: Any) -> None:
         for stream in self.streams.values():
-            if stream.hears_site:
+            if stream.hears_site or (stream.only and task.actor == stream.session.account.name):
                 stream.read(task)
 
     # ----------------------------------------------------------------- news out

@@ -8,6 +8,7 @@ from typing import Any, Final
 from flask_babel import lazy_gettext as _l
 
 from scada.commands import Action, CommandState, EffectState, LoadClass, MemberState, Role
+from scada.dial import Cause, DialSource, Due, Verdict
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority, RecallState
@@ -55,6 +56,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
     "outage_backhaul": _l("outage of a back-haul"),
+    "dial_mismatch": _l("dial does not agree with the count"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
@@ -128,14 +130,41 @@ LOAD_CLASS: Final[dict[LoadClass, Any]] = {
 ROLE: Final[dict[Role, Any]] = {
     Role.VIEWER: _l("viewer"), Role.ENGINEER: _l("engineer"), Role.DISPATCHER: _l("dispatcher"),
     Role.INTEGRATOR: _l("integrator"), Role.ADMINISTRATOR: _l("administrator"), Role.SUBSCRIBER: _l("subscriber"),
+    Role.INSTALLER: _l("installer"),
 }
 MEDIUM: Final[dict[Medium, Any]] = {
     Medium.ELECTRICITY: _l("electricity"), Medium.WATER: _l("water"), Medium.GAS: _l("gas"), Medium.HEAT: _l("heat"),
 }
+MEDIUM_BY_NAME: Final = {medium.value: text for medium, text in MEDIUM.items()}
 MODULE_STATE: Final[dict[ModuleState, Any]] = {
     ModuleState.PLANNED: _l("planned"), ModuleState.COMMISSIONING: _l("being put into service"),
     ModuleState.REPLACED: _l("replaced"), ModuleState.RETIRED: _l("out of service"),
     ModuleState.DISCOVERED: _l("discovered"), ModuleState.ACTIVE: _l("active"), ModuleState.LOST: _l("lost"),
+}
+
+DIAL_SOURCE: Final[dict[DialSource, Any]] = {
+    DialSource.INSTALLER: _l("installation"), DialSource.WALK_BY: _l("walk-by"),
+    DialSource.INSPECTION: _l("inspection"), DialSource.SUBSCRIBER: _l("subscriber"),
+}
+VERDICT: Final[dict[Verdict, Any]] = {
+    Verdict.UNKNOWN: _l("nothing to compare yet"), Verdict.OK: _l("agrees"),
+    Verdict.WAITING: _l("waits for the hours of the reading"), Verdict.DRIFT: _l("differs a little"),
+    Verdict.MISMATCH: _l("does not agree"),
+}
+VERDICT_SYMBOL: Final = {
+    Verdict.UNKNOWN: "–", Verdict.OK: "✓", Verdict.WAITING: "…", Verdict.DRIFT: "◆", Verdict.MISMATCH: "▲",
+}
+CAUSE: Final[dict[Cause, Any]] = {
+    Cause.NONE: "", Cause.ROLLED: _l("the dial went through its end and began anew"),
+    Cause.MISSED_PULSES: _l("pulses are missing: look at the pulse line and its sensor"),
+    Cause.EXTRA_PULSES: _l("pulses too many: a contact that bounces, or a second source on the line"),
+    Cause.WRONG_CONSTANT: _l("the constant is likely wrong: compare it with the meter's plate"),
+    Cause.SWAPPED_DIGITS: _l("two digits of the reading likely changed places"),
+    Cause.ONE_DIGIT: _l("one digit of the reading is likely wrong"),
+    Cause.BACKWARDS: _l("the dial shows less than before: another meter, or misread"),
+}
+DUE: Final[dict[Due, Any]] = {
+    Due.LATER: _l("later"), Due.SOON: _l("due soon"), Due.OVERDUE: _l("overdue"), Due.NEVER_READ: _l("never read"),
 }
 
 SCOPE: Final[dict[Scope, Any]] = {

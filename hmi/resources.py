@@ -3,6 +3,7 @@
 import gzip
 import hmac
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from hmi.stream import MAX_TAGS
 
 MAX_BODY: Final = 64 * 1024
 MAX_UPLOAD: Final = 9 << 20             # bytes, of somebody who is logged in, to a page that takes files
-UPLOADS: Final = (b"/api/v1/walkby", b"/walkby")
+UPLOADS: Final = re.compile(rb"/api/v1/(walkby|install/photos)|/walkby|/install/[^/]{1,40}/[0-7]/photo")
 MAX_IN_FLIGHT: Final = 200
 SEND_BUFFER: Final = 64 * 1024
 TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
@@ -50,7 +51,7 @@ class BoundedRequest(Request):
         super().process()
 
     def gotLength(self, length: int | None) -> None:
-        if getattr(self.channel, "_path", b"").partition(b"?")[0] in UPLOADS and self._logged_in():
+        if UPLOADS.fullmatch(getattr(self.channel, "_path", b"").partition(b"?")[0]) and self._logged_in():
             self.largest = MAX_UPLOAD
         super().gotLength(length)
         if length is not None and length > self.largest:
@@ -130,8 +131,7 @@ class Live(Resource):
             return answer(request, {"error": "expected {stream, tags}", "reasons": []}, 400)
         if stream is None or stream.session is not session:
             return answer(request, {"error": "no such stream", "reasons": []}, 404)
-        if stream.hears_site:
-            stream.want(tags)
+        stream.want(tags)
         return answer(request, {"tags": len(tags)})
 
     def _session(self, request: Any) -> Session | None:

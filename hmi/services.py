@@ -14,6 +14,7 @@ from scada.ports import (
     Balances,
     CollectionMonitor,
     Desk,
+    Dials,
     Firmware,
     GroupKeys,
     Health,
@@ -59,6 +60,7 @@ class Services:
     live: LiveReader
     alarms: AlarmBook
     desk: Desk
+    dials: Dials
     reading: Reading
     mesh: MeshMonitor
     collection: CollectionMonitor

@@ -27,6 +27,7 @@ class Stream:
     request: Any
     session: Session
     hears_site: bool                    # alarms and commands are for staff
+    only: frozenset[str] | None = None  # the quantities it may hear of; None = every tag
     wants: dict[str, tuple[str, ...]] = attrs.field(factory=dict)      # device -> tags
     dirty: set[str] = attrs.field(factory=set)                         # devices with news
     commands: dict[str, Any] = attrs.field(factory=dict)               # command id -> latest status
@@ -41,8 +42,9 @@ class Stream:
         """Hear of these tags from now on, beginning with their present value."""
         self.wants = {}
         for tag in dict.fromkeys(tags[:MAX_TAGS]):
-            device = tag.partition("/")[0]
-            self.wants[device] = (*self.wants.get(device, ()), tag)
+            device, _, point = tag.partition("/")
+            if self.only is None or point in self.only:
+                self.wants[device] = (*self.wants.get(device, ()), tag)
         self.dirty = set(self.wants)
 
     def news(self, device: str) -> None:

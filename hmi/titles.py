@@ -16,6 +16,13 @@ def _l(text: str) -> str:
 
 TITLES: Final = (
     _l("Members"),
+    _l("Meters whose dial agrees with the count"),
+    _l("Meters whose dial differs a little"),
+    _l("Meters whose dial does not agree with the count"),
+    _l("Dial readings whose hours have not come"),
+    _l("Meters whose dial is due to be read soon"),
+    _l("Meters whose dial is overdue to be read"),
+    _l("Meters whose dial nobody has read"),
     _l("Register, read on demand"),
     _l("Active power"),
     _l("Apparent power"),

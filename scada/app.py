@@ -17,6 +17,7 @@ from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
+from scada.dials.service import DialService
 from scada.dr_dispatch.desk import CommandDesk
 from scada.drivers.dmesh.event_cursors import FILE
 from scada.drivers.dmesh.keystore import KeyStore
@@ -116,6 +117,12 @@ class Server:
         outages = await run(
             OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
         )
+        dials = await run(
+            DialService(
+                settings.dials, registry, historian.intervals, historian.intervals, alarms, bus.of("dials"), clock, reactor,
+                data, work,
+            )
+        )
         reading = await run(
             ReadingService(registry, dmesh, registry.audit, bus.of("reading"), clock, reactor, data, durable)
         )
@@ -143,7 +150,7 @@ class Server:
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh, time=dmesh,
             clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
-            firmware=firmware, health=self.health, clock=clock,
+            firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)

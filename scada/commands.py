@@ -15,6 +15,7 @@ class Role(StrEnum):
     DISPATCHER = "dispatcher"
     INTEGRATOR = "integrator"
     ADMINISTRATOR = "administrator"
+    INSTALLER = "installer"             # puts modules and meters into service, and sees no more than that needs
     SUBSCRIBER = "subscriber"
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
+from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
 from scada.events import DeviceEvent
 from scada.group_keys import GroupKeyState
@@ -190,9 +191,36 @@ class Registry(Protocol):
 
     def preview(self, actor: Actor, wish: Swap | Step) -> "Deferred[SiteChange]":
         """What a swap or a step would change; changes nothing. Fails with `CommandRejected`."""
+    def install(self, actor: Actor, wish: Installation) -> "Deferred[Installed]":
+        """Put a meter into service with the reading of its dial. Fails with `CommandRejected` naming every reason."""
+
+    def add_dials(
+        self, actor: Actor, readings: Sequence[DialReading], *, correct: bool = False
+    ) -> "Deferred[DialOutcome]":
+        """Enter readings of dials, all or none. Fails with `CommandRejected`."""
+
+    @property
+    def dials(self) -> "DialStore":
+        """What was read off dials."""
 
     def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
         """Life-cycle news from the field (lost, back again), by EUI; one change however many they are."""
+
+
+class DialStore(Protocol):
+    """Readings of dials. Blocking."""
+
+    def newest(self) -> int:
+        """Number of the newest reading; 0 while there is none."""
+
+    def after(self, number: int, size: int = 100_000) -> tuple[DialReading, ...]:
+        """Readings above a number, in their order; of one point and instant the later one counts."""
+
+    def of_point(self, point: str, size: int = 50) -> tuple[DialReading, ...]:
+        """Of one point, newest first."""
+
+    def recent(self, size: int = 50) -> tuple[DialReading, ...]:
+        """Installations, newest first."""
 
 
 @attrs.frozen
@@ -723,6 +751,34 @@ class Metering(Protocol):
 
     def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
         """Register reading in the point's unit at the start of `hour`, NaN if unknown. Blocking."""
+
+
+@attrs.frozen(eq=False)
+class ChannelPulses:
+    """What the channels of one module counted of late."""
+
+    register: NDArray[np.int64]         # (c,) pulses at the start of the running hour; MISSING where unknown
+    counts: NDArray[np.int64]           # (c, h) of the last h hours, MISSING where not delivered
+    first_hour: int
+
+
+class Dials(Protocol):
+    """Dials against counted registers, and the photos of them."""
+
+    def table(self) -> DialTable:
+        """Every meter in service, as last reckoned. Memory."""
+
+    def dial(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
+        """What the dials of points show at the start of `hour`, from the count; NaN where not known. Blocking."""
+
+    def pulses(self, eui: int, channels: int, hours: int = 24) -> ChannelPulses:
+        """Of one module, whoever's it is. Blocking."""
+
+    def keep_photo(self, data: bytes) -> str:
+        """Store a photo; the name it has from now on. Blocking; raises `CommandRejected`."""
+
+    def photo(self, name: str) -> bytes | None:
+        """A stored photo. Blocking."""
 
 
 BALANCE_COLUMNS = (

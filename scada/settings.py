@@ -156,6 +156,15 @@ class NetworkSettings(Section):
     parent_changes_a_day: int = Field(6, ge=1, description="A module that changes its parent more often is flapping.")
 
 
+class DialSettings(Section):
+    every_days: int = Field(365, ge=1, le=3650, description="A meter's dial is to be read again after so many days.")
+    soon_days: int = Field(30, ge=0, le=365, description="So many days before, it is listed as due soon.")
+    class_percent: float = Field(
+        1.0, ge=0, le=10, description="Part of what was counted that a dial may differ by without being called a drift. [%]"
+    )
+    photos_mb: int = Field(2048, ge=1, le=1_000_000, description="Photos of meters that are kept, all together. [MB]")
+
+
 class ModbusDevice(Section):
     name: Name = Field(description="Device name on the bus, e.g. T01-meter.")
     template: str = Field(description="Template of the device, e.g. eastron_sdm630.")
@@ -261,6 +270,7 @@ class Settings(Section):
     registry: RegistrySettings = RegistrySettings()
     dmesh: DmeshSettings = DmeshSettings()
     network: NetworkSettings = NetworkSettings()
+    dials: DialSettings = DialSettings()
     modbus: ModbusSettings = ModbusSettings()
     historian: HistorianSettings = HistorianSettings()
     opcua: OpcuaSettings = OpcuaSettings()

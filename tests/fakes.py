@@ -1,5 +1,7 @@
 """Fakes shared by the tests: a site clock that only moves when told, and values that are quick to make."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -41,3 +43,13 @@ class InlinePool:
             on_result(False, Failure())
         else:
             on_result(True, result)
+
+
+def png(width: int, height: int, *extra: tuple[bytes, bytes]) -> bytes:
+    """A grey picture, with more chunks (name, data) in it if wanted."""
+    rows = b"".join(b"\x00" + b"\x80" * width for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )

@@ -84,6 +84,8 @@ EDGES = {
     "scada/mesh/store.py": "SQLite",
     # outages
     "scada/outages/store.py": "SQLite",
+    # dials
+    "scada/dials/photos.py": "files of photos, and a lock",
     # firmware
     "scada/firmware/keeper.py": "the store, from a thread",
     "scada/firmware/orders.py": "logs what was done",
@@ -132,6 +134,7 @@ EDGES = {
     "scada/registry/audit.py": "SQL",
     "scada/registry/columns.py": "SQL",
     "scada/registry/database.py": "SQL",
+    "scada/registry/dials.py": "SQL",
     "scada/registry/migrations/": "SQL",
     "scada/registry/models.py": "SQL",
     "scada/registry/passwords.py": "a lock around the tries of a name",

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, collection, data, dispatch, firmware, modules, reads, session, walkby
+from hmi.api import alarms, collection, data, dials, dispatch, firmware, install, modules, reads, session, walkby
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -19,4 +19,6 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     walkby.add(blueprint, services)
     modules.add(blueprint, services)
     firmware.add(blueprint, services)
+    install.add(blueprint, services)
+    dials.add(blueprint, services)
     return blueprint

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 
-from hmi.access import EVERYBODY, PUBLIC, allow
+from hmi.access import EVERYBODY, INSTALL, PUBLIC, STAFF, allow
 from hmi.i18n import _
 from hmi.limiter import FailureLimiter
 from hmi.security import COOKIE, end_cookie, safe_next, set_cookie
@@ -77,6 +77,8 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
             said = _("Name or password is not right.")
             return render_template("login.html", next=target, name=name, error=said), 401
         token, account = entered
+        if target == "/" and account.role not in STAFF and account.role in INSTALL:
+            target = url_for("install.page")
         response = make_response(redirect(url_for("account.password") if account.must_change else target))
         set_cookie(response, COOKIE, token, services)
         return response

@@ -57,7 +57,7 @@ def make(services: Services) -> Blueprint:
             starts=(edges[:-1] * HOUR_S * NS).tolist(), total=float(np.nansum(values)) if present.any() else float("nan"),
             complete=_share(present, edges, this_hour), chart=bars(values, whole, labels, over=past),
             over=int(past.sum()), goes_on=bool(past.all()),
-            register=register, register_at=this_hour * HOUR_S * NS,
+            dial=float(services.dials.dial([name], this_hour)[0]), register=register, register_at=this_hour * HOUR_S * NS,
             register_quality=int(register_quality(register, newest)),
         )
 

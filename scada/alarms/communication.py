@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scada.tags import BAD, Device, Quality, Snapshot, TagId, tag_id
 
 KINDS: Final = ("not_connected", "stale")                   # the columns
-COMPUTED: Final = frozenset({"Transformer", "Balance", "Alarms", "Outages"})
+COMPUTED: Final = frozenset({"Transformer", "Balance", "Alarms", "Outages", "Dials"})
 """Folders of devices that are computed here: when they go stale, the device they are computed from says why."""
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "scada.cli.check:check",
     "collection": "scada.cli.collection:collection",
     "demo": "scada.cli.demo:demo",
+    "dial": "scada.cli.dial:dial",
     "dispatch": "scada.cli.dispatch:dispatch",
     "firmware": "scada.cli.firmware:firmware",
     "keys": "scada.cli.keys:keys",

@@ -15,6 +15,7 @@ from rich.table import Table
 from scada import settings as configuration
 from scada.cli.fit import misfits
 from scada.cli.output import tell
+from scada.cli.run import make_clock
 from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role
 from scada.errors import ConfigError, Problem, ScadaError
@@ -36,7 +37,7 @@ def registry_of(config: Path) -> Iterator[RegistryDatabase]:
     try:
         loaded = configuration.load(config)
         private_directory(loaded.data_dir)
-        database = open_registry(url_of(loaded.registry, loaded.data_dir))
+        database = open_registry(url_of(loaded.registry, loaded.data_dir), make_clock(config, loaded))
         try:
             yield database
         finally:
@@ -214,3 +215,6 @@ def export(config: Path, file: Path, as_json: bool) -> None:
     for name, count in counts.items():
         table.add_row(name.replace("_", " "), str(count))
     Console().print(table)
+
+
+from scada.cli import install  # noqa: E402, F401  — its command belongs to this group

@@ -12,6 +12,7 @@ from scada.ports import Account, Desk
 
 log = Logger()
 NAMED: Final = 5                        # members named in one answer
+OUTSIDE: Final = frozenset({Role.SUBSCRIBER, Role.INSTALLER})       # they would read the values of everybody
 COMMANDERS: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 
 
@@ -23,7 +24,7 @@ class DeskCalls:
 
     async def answer(self, user: str, method: str, arguments: Sequence[Any]) -> Answer:
         account = await self._account(user)
-        if account is None or account.disabled or account.role is Role.SUBSCRIBER:
+        if account is None or account.disabled or account.role in OUTSIDE:
             return Answer("BadUserAccessDenied", (), f"the account {user} may not log in any more")
         actor = Actor(account.name, account.role, account.areas, Origin.OPCUA)
         try:

@@ -17,7 +17,7 @@ from scada.addresses import authority
 from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role
 from scada.errors import StartError
-from scada.opcua_server.calls import DeskCalls
+from scada.opcua_server.calls import OUTSIDE, DeskCalls
 from scada.opcua_server.child import ChildProtocol, LinkProtocol, spawn
 from scada.opcua_server.link import Frame, encode, encode_batches
 from scada.opcua_server.outbox import Outbox
@@ -234,10 +234,10 @@ class OpcuaService:
             self._flush_soon()
 
     def _credentials(self) -> list[dict[str, Any]]:
-        """Who may come in: staff and other systems; a subscriber would read the values of all his neighbours."""
+        """Who may come in: staff and other systems; a subscriber or an installer would read the values of everybody."""
         return [
             {"name": name, "hash": hashed, "role": role.value, "areas": list(areas)}
-            for name, hashed, role, areas in self._users.credentials() if role is not Role.SUBSCRIBER
+            for name, hashed, role, areas in self._users.credentials() if role not in OUTSIDE
         ]
 
     async def _refresh_users(self) -> None:

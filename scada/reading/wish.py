@@ -7,7 +7,7 @@ from scada.commands import Actor, Role
 from scada.reads import ReadMember, ReadRequest
 from scada.site import Directory, Module
 
-READERS: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
+READERS: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.INSTALLER, Role.ADMINISTRATOR})
 WITHIN_S: Final = (60, 86_400)
 MOST_MODULES: Final = 20_000            # in one task
 LONGEST_KEY: Final = 64
@@ -18,7 +18,7 @@ def not_allowed(actor: Actor) -> list[str]:
     """Reading costs the batteries of the modules, so a viewer may not."""
     if actor.role in READERS:
         return []
-    return [f"{actor.name} is {actor.role.value}; only dispatchers, engineers and administrators may read on demand"]
+    return [f"{actor.name} is {actor.role.value}; only dispatchers, engineers, installers and administrators may read"]
 
 
 def not_covered(directory: Directory, actor: Actor, concentrators: Collection[str]) -> list[str]:

@@ -103,14 +103,14 @@ def _fields(site: Site) -> Iterator[Finding]:
         rules = [(field, *rule) for (name, field), rule in RULES.items() if name == kind.name]
         for position, thing in enumerate(getattr(site, kind.name)):
             for field in texts:
-                if fault := _text_fault(field, getattr(thing, field)):
+                if fault := text_fault(field, getattr(thing, field)):
                     yield Finding(kind.name, position, field, fault)
             for field, holds, expected in rules:
                 if not holds(getattr(thing, field)):
                     yield Finding(kind.name, position, field, f"{expected}, found {getattr(thing, field)!r}")
 
 
-def _text_fault(field: str, text: str) -> str:
+def text_fault(field: str, text: str) -> str:
     longest = NAME_LENGTH if field == "name" else TEXT_LENGTH
     if field == "name" and not text:
         return "expected a name"

@@ -9,12 +9,15 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection, Engine, Select, make_url, select, update
 
-from scada.clock import SiteClock
+from scada.clock import NS, SiteClock
 from scada.commands import Actor, Role
+from scada.dial import DialReading, Installation, Installed
 from scada.errors import CommandRejected, StartError, StorageError
 from scada.registry import draft, exchange, plan, rows
 from scada.registry.audit import AuditTrail, Note, append
-from scada.registry.checks import check
+from scada.registry.checks import check, text_fault
+from scada.registry.dials import DialBook, enter
+from scada.registry.installing import installation_of, installed, installed_before
 from scada.registry.joining import Joined, join
 from scada.registry.lifecycle import Happening, after
 from scada.registry.models import Base, RevisionRow
@@ -28,6 +31,7 @@ from scada.site import (
     Concentrator,
     Directory,
     JoinedModule,
+    MeterPeriod,
     Module,
     ModuleState,
     Site,
@@ -41,6 +45,8 @@ from scada.site import (
 _revisions = Base.metadata.tables[RevisionRow.__tablename__]
 _SITE_REVISION = update(_revisions).where(_revisions.c.kind == "site")
 ADOPTERS = (Role.ENGINEER, Role.INTEGRATOR, Role.ADMINISTRATOR)
+INSTALLERS = (Role.INSTALLER, *ADOPTERS)
+AHEAD_NS = 300 * NS                     # a phone's clock may be that much before ours
 
 
 def url_of(settings: RegistrySettings, data_dir: Path) -> str:
@@ -74,10 +80,11 @@ class RegistryDatabase:
     """Thread-safe; every method blocks. A change is one transaction: everything or nothing."""
 
     def __init__(self, url: str, clock: SiteClock) -> None:
-        self._url = url
+        self._url, self._now = url, clock.now
         self._opened: Engine | None = None
         self.audit = AuditTrail(self.engine, now=lambda: clock.map.real(clock.now()))
         self.users = UserBook(self.engine, self.audit, clock.monotonic)
+        self.dials = DialBook(self.engine, self.audit)
         self._lock = Lock()
         self._site: Site | None = None      # as last read or written; good while the revision has not moved
         self._directory = Directory(Site())
@@ -124,8 +131,14 @@ class RegistryDatabase:
             self.directory(self._site)
             return self._site
 
-    def change(self, make: Callable[[Site], Site], said: Callable[[], Note] | None = None) -> Site:
-        """Replace the site by `make(site)` and audit it, in one transaction; equal content changes nothing."""
+    def change(
+        self, make: Callable[[Site], Site], said: Callable[[], Note] | None = None,
+        also: Callable[[Connection], None] | None = None,
+    ) -> Site:
+        """Replace the site by `make(site)` and audit it, in one transaction; equal content changes nothing.
+
+        `also` writes what belongs to the change, or raises, and then nothing was changed.
+        """
         with self._lock:
             with writing(self.engine()) as connection:
                 old = self._current(connection, select(_revisions.c.number).with_for_update())
@@ -137,6 +150,8 @@ class RegistryDatabase:
                     connection.execute(_SITE_REVISION.values(number=new.generation))
                     if said is not None:
                         append(connection, [said()])
+                if also is not None:
+                    also(connection)
             self._site = new                # only now: the commit has happened
             self.directory(new)
             return new
@@ -252,10 +267,39 @@ class RegistryDatabase:
             made, reasons = stepped(site, directory, wish)
         if (module := directory.module_of_eui.get(eui)) is not None:
             target = directory.concentrator.get(wish.concentrator) if isinstance(wish, Step) else None
-            reasons = [*_not_allowed(actor, directory, module, target), *reasons]
+            begins = isinstance(wish, Step) and wish.kind is StepKind.COMMISSION
+            reasons = [*_not_allowed(actor, directory, module, INSTALLERS if begins else ADOPTERS, target), *reasons]
         if reasons:
             raise CommandRejected(reasons)
         return made
+    def install(self, actor: Actor, wish: Installation) -> tuple[Site, Installed]:
+        """Put a meter into service: module, period, point and dial reading in one transaction; raises `CommandRejected`.
+
+        The same key again answers what it did the first time.
+        """
+        if not wish.key or text_fault("name", wish.key):
+            raise CommandRejected(["the key of an installation has 1 to 64 printable characters"])
+        done = self.dials.of_key(wish.key)
+        if done is not None:
+            site = self.load()
+            return site, installed_before(self.directory(site), wish, done)
+        made: list[tuple[MeterPeriod, DialReading]] = []
+
+        def make(site: Site) -> Site:
+            directory = self.directory(site)
+            after_it, reasons = installed(site, directory, wish)
+            if (module := directory.module_of_eui.get(wish.eui)) is not None:
+                reasons = [*_not_allowed(actor, directory, module, INSTALLERS), *reasons]
+            if wish.at > self._now() + AHEAD_NS:
+                reasons.append("the dial was read at a time that is still to come")
+            if reasons:
+                raise CommandRejected(reasons)
+            made.append(installation_of(after_it, wish, actor.name))
+            return after_it
+
+        site = self.change(make, also=lambda connection: enter(connection, self.audit, actor, wish, *made[-1]))
+        period, reading_ = made[-1]
+        return site, Installed(self.directory(site).module_of_eui[wish.eui], period, reading_)
 
     def set_module_state(self, eui: int, state: ModuleState) -> Site:
         """One of them."""
@@ -284,10 +328,11 @@ class RegistryDatabase:
 
 
 def _not_allowed(
-    actor: Actor, directory: Directory, module: Module, target: Concentrator | None
+    actor: Actor, directory: Directory, module: Module, who: tuple[Role, ...] = ADOPTERS,
+    target: Concentrator | None = None,
 ) -> list[str]:
     reasons = []
-    if actor.role not in ADOPTERS:
+    if actor.role not in who:
         reasons.append(f"a {actor.role} may not adopt modules; an engineer may")
     if not actor.covers(directory.concentrator[module.concentrator].area):
         reasons.append(f"{module.name} is outside the areas of {actor.name}")

@@ -11,6 +11,7 @@ from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from scada.commands import LoadClass, Role
+from scada.dial import DialSource
 from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH, Hex, Reference, named
 from scada.site import Adoption, Medium, ModuleState
 
@@ -205,6 +206,24 @@ class ReplacementRow(Base):
     eui: Mapped[int] = _module(unique=True)
     heir: Mapped[int] = _module(index=True)
     hour: Mapped[int] = mapped_column(Integer)
+
+
+class DialRow(Base):
+    """A reading of a meter's dial: append-only, the later row of a point and instant counts. It outlives its point."""
+
+    __tablename__ = "dial_readings"
+    __table_args__ = (Index("ix_dial_readings_point_at", "point", "at"), CheckConstraint("value >= 0", name="value"))
+    number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    point: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    serial: Mapped[str] = _text()
+    at: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[float] = mapped_column(Double)
+    whole: Mapped[int] = mapped_column(Integer)
+    decimals: Mapped[int] = mapped_column(Integer)
+    source: Mapped[DialSource] = mapped_column(named(DialSource), index=True)
+    by: Mapped[str] = _text()
+    photo: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    key: Mapped[str | None] = mapped_column(String(NAME_LENGTH), unique=True)
 
 
 class RevisionRow(Base):

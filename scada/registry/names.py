@@ -10,6 +10,7 @@ WITH_TAGS: Final = ("transformers", "concentrators", "modules", "load_groups", "
 RESERVED: Final = {
     "Dispatch": "the desk's own tags", "Alarms": "the alarms' own tags",
     "Outages": "the outages' own tags", "Firmware": "the tags of the firmware campaigns",
+    "Dials": "the dials' own tags",
 }
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
 # Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, a concentrator's

@@ -12,10 +12,12 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.clock import SiteClock
 from scada.commands import Actor
+from scada.dial import DialOutcome, DialReading, Installation, Installed
 from scada.errors import StorageError
 from scada.ports import AuditRow, Health, Unsubscribe
 from scada.registry.audit import AuditTrail, Note
 from scada.registry.database import RegistryDatabase, open_registry, url_of
+from scada.registry.dials import DialBook
 from scada.registry.joining import Joined
 from scada.registry.users import SYSTEM, UserBook
 from scada.settings import RegistrySettings
@@ -110,6 +112,10 @@ class RegistryService:
         return self._database.users
 
     @property
+    def dials(self) -> DialBook:
+        return self._database.dials
+
+    @property
     def audit(self) -> AuditService:
         return self._audit
 
@@ -200,6 +206,16 @@ class RegistryService:
     async def _stepped(self, actor: Actor, step: Step) -> Module:
         self._replace(await self._run(self._database.step, actor, step))
         return self._directory.module_of_eui[step.eui]
+    def install(self, actor: Actor, wish: Installation) -> "Deferred[Installed]":
+        return Deferred.fromCoroutine(self._install(actor, wish))
+
+    async def _install(self, actor: Actor, wish: Installation) -> Installed:
+        site, done = await self._run(self._database.install, actor, wish)
+        self._replace(site)
+        return done
+
+    def add_dials(self, actor: Actor, readings: Sequence[DialReading], *, correct: bool = False) -> "Deferred[DialOutcome]":
+        return self._run(self._database.dials.add, actor, readings, correct=correct)
 
     async def _moved(self, work: Callable[[Actor, int], Site], actor: Actor, eui: int) -> Module:
         self._replace(await self._run(work, actor, eui))

@@ -26,6 +26,10 @@ from scada.commands import (
     Selection,
     ShedRequest,
 )
+from scada.dial import DialOutcome, DialReading, DialSource, DialTable, Installation, Installed
+from scada.dials import reckon
+from scada.dials.images import kind_of
+from scada.dials.readings import Readings, grown
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
@@ -40,6 +44,7 @@ from scada.ports import (
     Alarm,
     AlarmState,
     AuditRow,
+    ChannelPulses,
     ClockView,
     CollectionSummary,
     CollectionView,
@@ -55,6 +60,7 @@ from scada.ports import (
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
+from scada.registry.installing import installation_of, installed, installed_before
 from scada.registry.stepping import difference, stepped
 from scada.registry.swapping import carried_out, swapped
 from scada.settings import HmiSettings, SiteSettings, TimeSettings
@@ -192,6 +198,7 @@ class FakeRegistry(Listeners):
     def __init__(self, site: Site) -> None:
         super().__init__()
         self.directory = Directory(site)
+        self.dials = FakeDialStore()
 
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
         return self.step(actor, Step(StepKind.ADOPT, eui))
@@ -238,6 +245,109 @@ class FakeGroupKeys:
             GroupKeyShare("C02", max(0, group.epoch - 1), len(of["C02"]), ()),
         )
         return GroupKeyState(group.name, group.number, group.epoch, shares)
+
+
+    def commission(self, actor: Actor, eui: int) -> "Deferred[Module]":
+        module = self.directory.module_of_eui[eui]
+        begun = attrs.evolve(module, state=ModuleState.COMMISSIONING)
+        site = self.directory.site
+        self.directory = Directory(attrs.evolve(site, modules=tuple(begun if m.eui == eui else m for m in site.modules)))
+        return succeed(begun)
+
+    def install(self, actor: Actor, wish: Installation) -> "Deferred[Installed]":
+        """As the real one does, without its database."""
+        done = next((one for one in self.dials.rows if one.key == wish.key), None)
+        try:
+            if done is not None:
+                return succeed(installed_before(self.directory, wish, done))
+        except CommandRejected as error:
+            return fail(error)
+        site, reasons = installed(self.directory.site, self.directory, wish)
+        if reasons:
+            return fail(CommandRejected(reasons))
+        self.directory = Directory(site)
+        period, reading = installation_of(site, wish, actor.name)
+        self.dials.put([reading])
+        return succeed(Installed(self.directory.module_of_eui[wish.eui], period, reading))
+
+    def add_dials(
+        self, actor: Actor, readings: Sequence[DialReading], *, correct: bool = False
+    ) -> "Deferred[DialOutcome]":
+        held = {(one.point, one.at): one.shown.value for one in self.dials.rows}
+        wrong = [one for one in readings if held.get((one.point, one.at), one.shown.value) != one.shown.value]
+        if wrong and not correct:
+            one = wrong[0]
+            was = held[one.point, one.at]
+            said = f"{one.point} has the reading {was:g} of that instant already, not {one.shown.value:g}"
+            return fail(CommandRejected([said]))
+        new = [one for one in readings if held.get((one.point, one.at)) != one.shown.value]
+        self.dials.put(new)
+        return succeed(DialOutcome(len(new), len(readings) - len(new)))
+
+
+class FakeDialStore:
+    """Rows in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[DialReading] = []
+
+    def put(self, readings: Sequence[DialReading]) -> None:
+        for one in readings:
+            self.rows.append(attrs.evolve(one, number=len(self.rows) + 1))
+
+    def newest(self) -> int:
+        return len(self.rows)
+
+    def after(self, number: int, size: int = 100_000) -> tuple[DialReading, ...]:
+        return tuple(self.rows[number:])
+
+    def of_point(self, point: str, size: int = 50) -> tuple[DialReading, ...]:
+        return tuple(sorted((one for one in self.rows if one.point == point), key=lambda one: -one.at))
+
+    def recent(self, size: int = 50) -> tuple[DialReading, ...]:
+        return tuple(one for one in reversed(self.rows) if one.source is DialSource.INSTALLER)
+
+
+class FakeDials:
+    """The real arithmetic over a count that is a straight line: a tenth of a unit an hour; photos in memory."""
+
+    def __init__(self, registry: FakeRegistry, clock: SiteClock) -> None:
+        self._registry, self._clock = registry, clock
+        self.photos: dict[str, bytes] = {}
+
+    def slots(self, eui: Any, channel: Any) -> Any:
+        return np.arange(len(eui))
+
+    def register(self, slots: Any, hour: int) -> Any:
+        return np.full(len(slots), (hour - 480_000) * 100, dtype=np.int64)
+
+    def read(self, slots: Any, first: int, hours: int) -> Any:
+        return IntervalSeries(first, 3600, np.full((len(slots), hours), 100), np.zeros((len(slots), hours), np.uint8))
+
+    def _found(self) -> reckon.Anchored:
+        these = reckon.meters(self._registry.directory)
+        held = grown(Readings(), self._registry.dials.rows)
+        return reckon.reckon(these, held, self, 1.0, 365, 30, self._clock.now())        # type: ignore[arg-type]
+
+    def table(self) -> DialTable:
+        return self._found().table
+
+    def dial(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
+        return reckon.dial_at(self._found(), points, hour, self)                        # type: ignore[arg-type]
+
+    def pulses(self, eui: int, channels: int, hours: int = 24) -> ChannelPulses:
+        hour = self._clock.hour()
+        return ChannelPulses(self.register(range(channels), hour), np.full((channels, hours), 100), hour - hours)
+
+    def keep_photo(self, data: bytes) -> str:
+        if not kind_of(data):
+            raise CommandRejected(["the photo: expected a JPEG, PNG or WebP picture"])
+        name = f"{hashlib.sha256(data).hexdigest()[:32]}.{kind_of(data)}"
+        self.photos[name] = data
+        return name
+
+    def photo(self, name: str) -> bytes | None:
+        return self.photos.get(name)
 
 
 class FakeUsers:
@@ -868,6 +978,7 @@ class World:
             firmware=self.firmware,
             walkby=self.walkby,
             group_keys=FakeGroupKeys(self.registry),
+            dials=FakeDials(self.registry, clock),
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),

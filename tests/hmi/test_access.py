@@ -12,6 +12,8 @@ from hmi.access import (
     DISPATCH,
     EVERYBODY,
     IMPORT,
+    INSTALL,
+    PHOTOS,
     PUBLIC,
     READ_NOW,
     ROLL_OUT,
@@ -107,10 +109,30 @@ EXPECTED = {
     "api.campaign": STAFF,
     "api.campaign_modules": STAFF,
     "api.act": ROLL_OUT,
+    "install.page": INSTALL,
+    "install.module": INSTALL,
+    "install.begun": INSTALL,
+    "install.asked": INSTALL,
+    "install.step": INSTALL,
+    "install.photo": INSTALL,
+    "install.confirm": INSTALL,
+    "install.picture": PHOTOS,
+    "dials.page": STAFF,
+    "dials.point": STAFF,
+    "dials.enter": IMPORT,
+    "api.installations": INSTALL,
+    "api.install_module": INSTALL,
+    "api.begin_module": INSTALL,
+    "api.ask_module": INSTALL,
+    "api.put_into_service": INSTALL,
+    "api.put_photo": INSTALL,
+    "api.table_of_dials": STAFF,
+    "api.one_dial": STAFF,
+    "api.enter_dials": IMPORT,
 }
 FILLED = {
-    "name": "T01", "kind": "retire", "eui": "0" * 16, "selection_id": "S0001", "command_id": "00", "task_id": "00",
-    "number": "1", "doing": "pause",
+    "name": "T01", "kind": "retire", "eui": "00124b00000003e9", "selection_id": "S0001", "command_id": "00",
+    "task_id": "00", "number": "1", "doing": "pause", "int:channel": "0",
 }
 
 
@@ -157,7 +179,7 @@ def test_every_post_without_the_forms_token_is_refused(app: Flask, world: World,
     for rule in app.url_map.iter_rules():
         if "POST" not in rule.methods or rule.endpoint == "api.log_in":
             continue
-        url = rule.rule.replace("<command_id>", "00").replace("<int:number>", "1")
+        url = rule.rule.replace("<command_id>", "00").replace("<int:number>", "1").replace("<int:channel>", "0")
         for wrong in ({}, {"csrf": "0" * 64}):
             answer = someone.client.post(url, data=wrong)
             assert answer.status_code == 403, url

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from tests.fakes import png
 from tests.hmi.fakes import PASSWORD
 from tests.hmi.process import ROOT, Served, served
 
@@ -54,6 +55,13 @@ PAGES = {
     "audit": "/audit",
     "tags": "/tags",
     "account": "/account",
+    "install": "/install",
+    "install-fault": "/install?eui=00124BO0000007E8",
+    "install-module": "/install/00124b00000007e8",
+    "install-meter": "/install/00124b00000003e9/0",
+    "install-dial": "/install/00124b00000003e9/0?step=dial&serial=A&constant=1000&medium=electricity",
+    "dials": "/dials?which=all",
+    "dial": "/dials/P-01-001",
 }
 
 
@@ -388,3 +396,65 @@ def test_the_heat_map_is_walked_by_the_arrow_keys(visit: Visit) -> None:
     page.wait_for_url("**/collection?concentrator=C01")
     expect(page.locator("svg.heat .name").first).to_contain_text("C01-0")
     visit.shot("heat")
+def test_an_installer_puts_a_meter_into_service_with_a_phone(
+    server: Served, chromium: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    """The label is scanned from a photo, the pulses are asked for and come in by themselves, the photo goes small.
+
+    Every button is as large as a thumb, and nothing is wider than the screen.
+    """
+    context = chromium()
+    context.add_init_script("""
+        window.BarcodeDetector = class {
+            async detect(image) { return image.width === 33 ? [] : [{ rawValue: "EUI 00-12-4B-00-00-00-07-E8" }]; }
+        };
+    """)
+    picture, empty, photo = tmp_path / "label.png", tmp_path / "nothing.png", tmp_path / "meter.png"
+    picture.write_bytes(png(60, 20))
+    empty.write_bytes(png(33, 20))
+    photo.write_bytes(png(3000, 2000))
+    visit = Visit.__new__(Visit)
+    visit.base, visit.complaints, visit.context = server.base, [], context
+    page = visit.page = visit.open_tab()
+    page.set_viewport_size(PHONE)
+    page.goto(server.base)
+    page.fill("[name=name]", "installer")
+    page.fill("[name=password]", PASSWORD)
+    page.click("form.card button")
+    page.wait_for_url(server.base + "/install")
+    page.locator("[data-scan-photo] input").set_input_files(empty)
+    expect(page.locator("[data-scan-fault]")).to_be_visible()
+    visit.shot("installer-scan")
+    page.locator("[data-scan-photo] input").set_input_files(picture)
+    page.wait_for_url("**/install/00124b00000007e8")
+    page.get_by_role("button", name="Begin the installation").click()
+    expect(page.locator("[data-state=commissioning]")).to_be_visible()
+    page.get_by_role("button", name="Ask for the pulses now").click()
+    expect(page.locator('[data-channel="0"] [data-field=first]')).to_contain_text("✓", timeout=15_000)
+    visit.shot("installer-live")
+    page.get_by_role("link", name="Install the meter here").click()
+    page.fill("#serial", "")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#serial-fault")).to_be_visible()
+    visit.shot("installer-fault")
+    page.fill("#serial", "E-4711")
+    page.get_by_role("button", name="Go on").click()
+    page.fill("#dial", "00123,4")
+    visit.shot("installer-dial")
+    page.get_by_role("button", name="Go on").click()
+    page.locator("#file").set_input_files(photo)
+    expect(page.get_by_role("button", name="Go on")).to_be_enabled()
+    page.get_by_role("button", name="Go on").click()
+    size = page.locator("img.proof").evaluate("one => one.decode().then(() => [one.naturalWidth, one.naturalHeight])")
+    heights = page.locator(".install .big").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    visit.shot("installer-confirm")
+    page.get_by_role("button", name="Put into service").dblclick()
+    expect(page.get_by_text("Meter E-4711 is installed at P-02-024.")).to_be_visible()
+    expect(page.locator('[data-channel="0"] h2')).to_contain_text("installed")
+    visit.shot("installer-done")
+
+    assert size == [1600, 1067]
+    assert min(heights) >= 44
+    assert wide <= PHONE["width"]
+    assert visit.complaints == []

@@ -13,6 +13,7 @@ from hmi.stream import MAX_COMMANDS, MAX_TAGS, Stream
 from scada.commands import Origin, Role, ShedRequest
 from scada.ports import Account, Priority
 from scada.reads import ReadRequest
+from scada.tags import Device, TagDef
 from tests.hmi.fakes import World
 
 
@@ -223,6 +224,24 @@ def test_a_subscriber_hears_no_tags_no_alarms_and_no_commands(setup: Setup) -> N
     setup.seconds(2)
 
     assert {name for name, _ in request.written} == {"hello", "beat"}
+
+
+def test_an_installer_hears_the_radio_and_his_own_reads_and_nothing_else(setup: Setup) -> None:
+    """Signal of a module, not what anybody uses; no alarms, no commands, no reads of others."""
+    bus = setup.world.bus
+    bus.add_device(Device("C02-024", (TagDef("link_rssi_up", "dBm", "Signal"), TagDef("register", "kWh", "Register"))))
+    request, stream = setup.open("C02-024/link_rssi_up", "C02-024/register", "T01/loading", role=Role.INSTALLER)
+    setup.world.alarms.raise_("T01", "stale", Priority.HIGH)
+    for role in (Role.ENGINEER, Role.INSTALLER):
+        setup.world.reading.request(setup.session(role).actor(), ReadRequest(modules=("C02-001",)))
+    setup.world.tick()
+    setup.seconds(1)
+
+    assert {tag for told in request.told("tags") for tag in told} == {"C02-024/link_rssi_up"}
+    assert {told["actor"] for told in request.told("read")} == {"installer"}
+    assert request.told("alarms") == []
+    stream.want(["T01/loading"])
+    assert stream.wants == {}
 
 
 def test_a_stop_says_goodbye_and_leaves_no_timer_behind(world: World, reactor: Clock) -> None:

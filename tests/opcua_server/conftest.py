@@ -23,6 +23,7 @@ CLIENT_URI = "urn:tests:client"
 USERS = {
     "dana": ["right-Dana", "dispatcher"], "vera": ["right-Vera", "viewer"],
     "sorin": ["right-Sorin", "dispatcher", "south"], "mihai": ["right-Mihai", "subscriber"],
+    "radu": ["right-Radu", "installer"],
 }
 METER = {
     "name": "T01-meter", "path": ["T01"], "title": "Transformer meter",

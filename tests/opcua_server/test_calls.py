@@ -64,7 +64,10 @@ def test_the_desk_sees_the_account_as_it_is_now() -> None:
     )
 
 
-@pytest.mark.parametrize("account", [None, attrs.evolve(DANA, disabled=True), attrs.evolve(DANA, role=Role.SUBSCRIBER)])
+@pytest.mark.parametrize("account", [
+    None, attrs.evolve(DANA, disabled=True), attrs.evolve(DANA, role=Role.SUBSCRIBER),
+    attrs.evolve(DANA, role=Role.INSTALLER),
+])
 def test_an_account_that_is_gone_or_disabled_never_reaches_the_desk(account: Account | None) -> None:
     """Also when its session is still open."""
     desk = Desk()

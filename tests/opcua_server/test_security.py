@@ -81,10 +81,11 @@ def test_an_unknown_user_named_admin_is_nobody(site: Site, identity: Identity) -
     assert refusal.value.code == ua.StatusCodes.BadUserAccessDenied
 
 
-def test_a_subscriber_does_not_see_the_site(site: Site, identity: Identity) -> None:
-    """His account is for his own meter's page; the values of all his neighbours are behind this door."""
+@pytest.mark.parametrize("name", ["Mihai", "Radu"])
+def test_a_subscriber_or_an_installer_does_not_see_the_site(site: Site, identity: Identity, name: str) -> None:
+    """Their accounts are for pages of their own; the values of everybody are behind this door."""
     with pytest.raises(ua.UaStatusCodeError) as refusal:
-        asyncio.run(log_in(site, identity, user="mihai", password="right-Mihai"))
+        asyncio.run(log_in(site, identity, user=name.lower(), password=f"right-{name}"))
 
     assert refusal.value.code == ua.StatusCodes.BadUserAccessDenied
 

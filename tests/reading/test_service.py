@@ -217,7 +217,7 @@ def test_another_concentrators_results_and_strangers_modules_are_not_believed(be
 @pytest.mark.parametrize(
     ("actor", "wish", "reason"),
     [
-        (VIEWER, ONE, "victor is viewer; only dispatchers, engineers and administrators may read on demand"),
+        (VIEWER, ONE, "victor is viewer; only dispatchers, engineers, installers and administrators may read"),
         (ANNA, ReadRequest(points=("P-C03-001",)), "anna may not read in area south"),
         (ANNA, ReadRequest(), "nothing to read was named: expected points, modules or groups"),
         (ANNA, ReadRequest(points=("nowhere",), modules=("C09-001",)), "not in the registry: C09-001, nowhere"),

@@ -4,12 +4,14 @@ import * as command from "./command";
 import * as firmware from "./firmware";
 import * as frame from "./frame";
 import * as heat from "./heat";
+import * as install from "./install";
 import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
 import * as reads from "./reads";
 import * as values from "./values";
 
+install.start();
 if (page.live) {
   frame.start();
   values.start();
@@ -22,4 +24,5 @@ if (page.live) {
   live.start();
 } else {
   frame.clockOnly();
+  if (page.field) live.start();
 }

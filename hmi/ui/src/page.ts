@@ -7,7 +7,7 @@ export interface AlarmSummary {
   counts: Record<string, [number, number]>; waiting: number; active: number; top: AlarmNews | null;
 }
 interface PageData {
-  language: string; zone: string; site_ms: number; rate: number; csrf: string; live: boolean; worker: string; user: string;
+  language: string; zone: string; site_ms: number; rate: number; csrf: string; live: boolean; field: boolean; worker: string; user: string;
   strings: Record<string, string>;
   labels: {
     quality: Record<string, [string, string]>; priority: Record<string, [string, string]>; kind: Record<string, string>;
