@@ -46,6 +46,11 @@ class Harvest:
         self._next: Any = None
         self._held = Held(reactor, self._commit)
 
+    @property
+    def waiting(self) -> int:
+        """Batches that the store has no room for at the moment."""
+        return len(self._held)
+
     def bring(self, sheaf: Sheaf) -> None:
         cells = _cells(sheaf.block)
         if self._cells + cells > MOST_CELLS:

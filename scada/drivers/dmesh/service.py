@@ -294,6 +294,7 @@ class DmeshService:
             "duplicates": self._figures.duplicates,
             "lost_records": self._figures.lost_records,
             "storage_failures": self._figures.storage_failures,
+            "batches_waiting": self._harvest.waiting,
             "events": self._events,
             "links_replaced": self._replaced,
             "serial_ports_open": sum(port.line is not None for port in self._ports),

@@ -245,10 +245,10 @@ def test_a_store_without_room_is_waited_for_and_no_link_is_closed() -> None:
     stand.turn()
     stand.reactor.pump([AGAIN_S] * 4)
     waiting = one.acknowledged + one.failures + other.acknowledged + other.failures
-    stand.disk.trouble = None
+    counted, stand.disk.trouble = stand.harvest.waiting, None
     stand.reactor.advance(AGAIN_S)
 
-    assert waiting == []
+    assert (waiting, counted) == ([], 2)
     assert [batch.provenance[0].link_id for batch in stand.disk.batches] == [1, 2]
     assert one.acknowledged == other.acknowledged == [1]
     assert stand.reactor.getDelayedCalls() == []

@@ -11,7 +11,7 @@ from twisted.logger import globalLogPublisher
 
 from scada.clock import NS
 from scada.drivers.dmesh import messages, profile
-from scada.drivers.dmesh.archive import STORAGE_RETRY_S
+from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake
 from scada.drivers.dmesh.messages import (
     ArchAck,
     Close,
@@ -202,6 +202,31 @@ def test_records_that_were_overwritten_in_the_concentrator_are_passed_durably(tm
 
     assert [gap.record for gap in site.store.gaps] == [5]
     assert acks(wire) == [5]
+
+
+def test_a_message_that_wakes_a_bug_in_its_turn_ends_its_connection_and_no_other_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was put off is read from a turn of our own, where nobody else catches it."""
+    site = bench(tmp_path)
+    wires = []
+    for link in (LINK_ID, LINK_ID + 1):
+        if link != LINK_ID:
+            site.keys.add_link(link, LINK_KEY)
+        wires.append(Wire(site.service, Peer(hello(link_id=link))).shake())
+    monkeypatch.setattr(site.service.factory.turns, "may", lambda: False)
+    take = ArchiveIntake.take
+
+    def ill(self: ArchiveIntake, number: int, *rest: Any) -> None:
+        take(self, 1 // (number - 7), *rest) if number == 7 else take(self, number, *rest)
+
+    monkeypatch.setattr(ArchiveIntake, "take", ill)
+    for wire, number in zip(wires, (7, 1), strict=True):
+        wire.connection.dataReceived(wire.peer.sealed(record(number)))
+    wires[1].serve()
+
+    assert wires[0].transport.closed
+    assert acks(wires[1]) == [1]
 
 
 def test_what_came_before_a_gap_goes_to_the_store_before_it(tmp_path: Path) -> None:
