@@ -5,7 +5,7 @@ together cost little more than one of them. Nothing waits here longer than that 
 `MOST_CELLS` intervals: a few hundred bytes may inflate to seventy thousand.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -84,10 +84,13 @@ class Harvest:
     def _store_table(self, table: Profiles, sheaves: list[Sheaf]) -> None:
         """Blocks of one shape, in batches of so many days as the store takes at once."""
         euis, bad = self._owners(table, sheaves)
-        days = -(-table.counts.shape[1] * table.interval_s // (DAY_H * HOURLY))
+        most = MOST_DAYS // -(-table.counts.shape[1] * table.interval_s // (DAY_H * HOURLY))
+        if len(sheaves) <= most and not bad.any():          # as it usually is, and quicker
+            self._store_batch(table, euis, sheaves)
+            return
         good = np.flatnonzero(~bad)
-        for begin in range(0, len(good), MOST_DAYS // days):
-            places = good[begin:begin + MOST_DAYS // days]
+        for begin in range(0, len(good), most):
+            places = good[begin:begin + most]
             others = np.ones(len(sheaves), np.bool_)
             others[places] = False
             rows = np.repeat(~others, table.sizes)
@@ -180,7 +183,7 @@ def _apart(sheaves: Sequence[Sheaf]) -> Iterator[None]:
 
 def _cells(block: object) -> int:
     """Intervals of all channels of a block, as it says; 0 for nonsense, which is refused before it is inflated."""
-    if not isinstance(block, Mapping):
+    if not isinstance(block, dict):
         return 0
     h, modules = block.get(Key.INTERVALS), block.get(Key.MODULES)
     if type(h) is not int or type(modules) is not bytes:
