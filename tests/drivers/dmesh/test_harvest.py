@@ -1,5 +1,6 @@
 """What many links bring in one turn is stored together, and what is wrong with one record stays its own affair."""
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -18,11 +19,13 @@ from scada.drivers.dmesh.held import AGAIN_S, PATIENCE_S
 from scada.drivers.dmesh.modules import Modules, listed
 from scada.drivers.dmesh.profile import Profile
 from scada.errors import DataRejected, StorageBusy, StorageError
+from scada.historian.store import EmbeddedIntervals
 from scada.intervals import IntervalBatch, Provenance
 from tests.drivers.dmesh.peers import HOUR, day, entries
 from tests.drivers.dmesh.test_messages import CBOR
 from tests.drivers.dmesh.test_profile import profiles, same
 from tests.fakes import site_clock
+from tests.historian.helpers import PumpedReactor
 
 
 class Intake:
@@ -252,6 +255,30 @@ def test_a_store_without_room_is_waited_for_and_no_link_is_closed() -> None:
     assert [batch.provenance[0].link_id for batch in stand.disk.batches] == [1, 2]
     assert one.acknowledged == other.acknowledged == [1]
     assert stand.reactor.getDelayedCalls() == []
+
+
+def test_a_journal_that_falls_behind_for_a_moment_closes_no_link_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real store, with room for four blocks: each turn brings three while the journal's thread is held up."""
+    monkeypatch.setattr("scada.historian.commit_thread.WAITING_BLOCKS", 4)
+    reactor, intakes = PumpedReactor(), [Intake(link) for link in range(1, 10)]
+    store = EmbeddedIntervals(tmp_path, reactor)
+    store.open()
+    store.start()
+    gathering = Harvest(store, site_clock(reactor), reactor, Figures())
+    with store.committing.condition:
+        for number, intake in enumerate(intakes, start=1):
+            gathering.bring(Sheaf(intake, 1, block(), b"", Record(1)))      # type: ignore[arg-type]
+            if number % 3 == 0:
+                gathering.gather()
+        waiting = len(store.committing), gathering.waiting
+    reactor.pump(lambda: all(intake.acknowledged for intake in intakes))
+    store.close()
+
+    assert waiting == (3, 2)
+    assert [intake.acknowledged for intake in intakes] == [[1]] * 9
+    assert [store.cursor(link, 7) for link in range(1, 10)] == [1] * 9
 
 
 def test_a_store_without_room_is_not_waited_for_for_ever() -> None:
