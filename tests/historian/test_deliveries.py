@@ -120,7 +120,14 @@ def test_a_turns_records_as_one_batch_are_the_same_records_one_by_one(turns):
     for key, columns in together[0].items():
         for one, other in zip(columns, singly[0][key], strict=True):
             np.testing.assert_array_equal(one, other)
-    assert together[1:] == singly[1:]
+    assert together[2] == singly[2]
+
+
+def test_blocks_of_a_batch_that_follow_each_other_backwards_are_no_more_a_conflict_than_one_by_one():
+    """Whether a register contradicts what came before depends on what came before."""
+    turns = [(2, [([0], 29, 0, 0), ([0], 27, 0, 0)])]
+
+    assert held_after(turns, together=True)[1] == held_after(turns, together=False)[1] == 0
 
 
 def test_what_a_site_delivers_for_one_hour_is_one_table(tmp_path):
