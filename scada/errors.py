@@ -68,6 +68,10 @@ class StorageError(ScadaError):
     """Something could not be made durable: acknowledge nothing that depends on it."""
 
 
+class StorageBusy(StorageError):
+    """More waits to be stored than may: the same may be tried again in a moment."""
+
+
 def missing_file(path: Path, what: str) -> ConfigError:
     """The one error for a file a person named that is not there."""
     return ConfigError([Problem(str(path), "", f"no such file; expected {what}")])

@@ -93,14 +93,14 @@ class IntervalBatch:
         return np.repeat(np.array([one.link_id for one in self.provenance], dtype=np.int64), self.sizes)
 
     def rows_by_first(self) -> "Iterator[tuple[int, slice | NDArray[np.int64]]]":
-        """Each first interval that occurs, and the rows that begin with it."""
+        """Each first interval that occurs, in the order of their coming, and the rows that begin with it."""
         if not len(self.first):
             return
         if (self.first == self.first[0]).all():
             yield int(self.first[0]), slice(None)
             return
         of_row = np.repeat(self.first, self.sizes)
-        for first in np.unique(self.first).tolist():
+        for first in dict.fromkeys(self.first.tolist()):
             yield first, np.flatnonzero(of_row == first)
 
     def blocks(self) -> Iterator[IntervalBlock]:

@@ -29,13 +29,11 @@ def blocks_in(record: Record) -> int:
 
 
 def _days(record: Record) -> int:
-    """How many blocks of 256 slots and a day a record touches, about."""
+    """How many blocks of 256 slots and a day a record touches, about: what begins at different hours counts by itself."""
     if not isinstance(record, BatchRecord) or not len(record.slots):
         return 0
     batch, h = record.batch, record.batch.counts.shape[1]
-    blocks = len(np.unique(record.slots // SLOTS))
-    days = {
-        day for first in np.unique(batch.first).tolist()
-        for day in range(first * batch.interval_s // DAY_S, (first + h - 1) * batch.interval_s // DAY_S + 1)
-    }
-    return blocks * len(days)
+    hours, of_block = np.unique(batch.first, return_inverse=True)
+    pairs = np.unique((record.slots // SLOTS) * len(hours) + np.repeat(of_block.reshape(-1), batch.sizes))
+    days = (hours + h - 1) * batch.interval_s // DAY_S - hours * batch.interval_s // DAY_S + 1
+    return int(days[pairs % len(hours)].sum())

@@ -12,7 +12,7 @@ import attrs
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
-from scada.errors import StorageError
+from scada.errors import StorageBusy, StorageError
 from scada.historian.journal import Journal
 from scada.historian.merge_thread import MergeThread
 from scada.historian.records import BatchRecord, GapRecord, Record, encode
@@ -62,11 +62,11 @@ class CommitThread:
         """Fires when the item, of a `size` in memory [B], is durable: with the slots of its channels if it has any."""
         with self.condition:
             if self._thread is None or self._closing:
-                return self._refuse("the historian is not running")
-            if self._blocks >= WAITING_BLOCKS or self._bytes + size > WAITING_BYTES:
-                return self._refuse("the journal does not keep up; the block is refused and may be sent again")
+                return self._refuse(StorageError("the historian is not running"))
+            if self._blocks + blocks > WAITING_BLOCKS or self._bytes + size > WAITING_BYTES:
+                return self._refuse(StorageBusy("the journal does not keep up; the block is refused and may be sent again"))
             if self._merging.bytes > UNMERGED_BYTES:
-                return self._refuse("merging does not keep up; the block is refused and may be sent again")
+                return self._refuse(StorageBusy("merging does not keep up; the block is refused and may be sent again"))
             waiting = _Waiting(item, size, blocks, Deferred())
             self._waiting.append(waiting)
             self._bytes += size
@@ -82,9 +82,9 @@ class CommitThread:
         if self._thread is not None:
             self._thread.join()
 
-    def _refuse(self, reason: str) -> "Deferred[Any]":
+    def _refuse(self, why: StorageError) -> "Deferred[Any]":
         self.refused += 1
-        return fail(StorageError(reason))
+        return fail(why)
 
     def _run(self) -> None:
         while True:

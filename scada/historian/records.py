@@ -26,6 +26,7 @@ class Kind(IntEnum):
     BATCH = 4
 
 
+_KINDS: Final = frozenset(Kind)
 _SOURCE: Final = struct.Struct("<BIQQq")            # kind, link, archive, record, received
 _SHAPE: Final = struct.Struct("<qIIIBB")            # first, interval_s, n, h, type of counts, 1 if there are status bits
 _BATCH: Final = struct.Struct("<BqIIIIBB")          # kind, received, interval_s, blocks, n, h, type of counts, 1 if status
@@ -56,6 +57,10 @@ class GapRecord:
 
 
 Record = BatchRecord | Quarantined | GapRecord
+
+
+class UnknownKind(ValueError):
+    """A sound record of a kind that a later version wrote: it is no damage, and must not be passed over."""
 
 
 def provenances_of(record: Record) -> Sequence[Provenance]:
@@ -93,7 +98,9 @@ def encode(record: Record) -> bytes:
 
 
 def decode(body: bytes) -> Record:
-    """Bytes to record; raises `ValueError` for what `encode` never wrote."""
+    """Bytes to record; raises `ValueError` for what `encode` never wrote, `UnknownKind` for what a later one may have."""
+    if body and body[0] not in _KINDS:
+        raise UnknownKind(f"a record of kind {body[0]}, which this version does not know")
     try:
         if body[:1] == bytes((Kind.BATCH,)):
             return _batch(body)
@@ -108,8 +115,6 @@ def decode(body: bytes) -> Record:
             (length,) = _REASON.unpack_from(body, offset)
             text = offset + _REASON.size
             return Quarantined(source, body[text:text + length].decode(), body[text + length:], received)
-        if kind != Kind.BLOCK:
-            raise ValueError(f"unknown kind of record {kind}")
         first, interval_s, n, h, code, has_status = _SHAPE.unpack_from(body, offset)
         arrays = _Arrays(body, offset + _SHAPE.size)
         eui, channel, slots = arrays.take("<u8", n), arrays.take("u1", n), arrays.take("<u4", n)

@@ -24,7 +24,7 @@ from scada.historian.database import ReadPool
 from scada.historian.journal import Journal, Position
 from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread
 from scada.historian.reader import BlockReader
-from scada.historian.records import BatchRecord, GapRecord, Record, decode, provenances_of
+from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
 from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.lock import lock_directory
@@ -206,6 +206,9 @@ class EmbeddedIntervals:
         for place, body in self.journal.read(self.blocks.state.merged):
             try:
                 record = decode(body)
+            except UnknownKind as error:
+                remedy = "start the newer version that wrote it, and stop it again: then everything is merged"
+                raise StartError("historian", f"the journal in {self.directory} has {error}", remedy) from None
             except ValueError as error:
                 self._journal_damage += 1
                 _log.warn("journal: {error}", error=str(error))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scada.historian.blocks import BlockStore
 from scada.historian.deliveries import deliveries
 from scada.historian.journal import Position
-from scada.historian.records import BatchRecord
+from scada.historian.records import BatchRecord, decode, encode
+from scada.intervals import IntervalBatch
 from tests.historian.helpers import FIRST_HOUR, block
 
 record = st.tuples(
@@ -60,6 +61,73 @@ def test_one_merge_of_many_records_is_many_merges_of_one(wanted):
         np.testing.assert_array_equal(counts, alone[0][key][0])
         np.testing.assert_array_equal(registers, alone[0][key][1])
     assert together[1] == alone[1]
+
+
+turn = st.tuples(
+    st.sampled_from([1, 2, 24, 30]),                            # hours
+    st.lists(st.tuples(
+        st.lists(st.integers(0, 5), min_size=1, max_size=4),    # channels, which two concentrators may share
+        st.integers(0, 30),                                     # first hour
+        st.integers(0, 3),                                      # what is counted
+        st.integers(0, 2),                                      # status
+    ), min_size=1, max_size=5),
+)
+
+
+def held_after(turns, *, together):
+    """What a store holds after some turns, each as one batch or block by block; by way of the journal's bytes."""
+    with TemporaryDirectory() as folder:
+        store = BlockStore(Path(folder))
+        store.open()
+        items = []
+        for hours, wanted in turns:
+            blocks = [
+                block(np.full((len(channels), hours), value) + np.arange(hours), record=number, first=FIRST_HOUR + first,
+                      eui=np.array(channels) + 1, link=number, register=np.full(len(channels), value),
+                      status=np.full((len(channels), hours), status))
+                for number, (channels, first, value, status) in enumerate(wanted, start=1)
+            ]
+            for one in [joined(blocks)] if together else [IntervalBatch.of(one) for one in blocks]:
+                slots = store.book.allot_many([(one.links, one.eui, one.channel)])[0]
+                items.append((Position(1, len(items) + 1), decode(encode(BatchRecord(one, slots)))))
+        for begin in range(0, len(items), len(items) if together else 1):
+            store.merge(items[begin:] if together else items[begin:begin + 1])
+        held = {key: (one.counts.copy(), one.registers.copy(), one.status.copy()) for key, one in store._cache.items()}
+        outcome = held, store.conflicts, {link: store.state.cursors.reached(link, 7) for link in range(1, 6)}
+        store.close()
+    return outcome
+
+
+def joined(blocks):
+    """Blocks of equally many hours as one batch."""
+    def column(name):
+        return np.concatenate([getattr(one, name) for one in blocks])
+
+    return IntervalBatch(
+        np.array([len(one.eui) for one in blocks]), np.array([one.first for one in blocks]),
+        [one.provenance for one in blocks], column("eui"), column("channel"), column("counts"), column("register"),
+        column("status"), 1,
+    )
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(turn, min_size=1, max_size=4))
+def test_a_turns_records_as_one_batch_are_the_same_records_one_by_one(turns):
+    """A module that two concentrators hear stands twice in a batch; the first that came stays, the other is a conflict."""
+    together, singly = held_after(turns, together=True), held_after(turns, together=False)
+
+    assert together[0].keys() == singly[0].keys()
+    for key, columns in together[0].items():
+        for one, other in zip(columns, singly[0][key], strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert together[2] == singly[2]
+
+
+def test_blocks_of_a_batch_that_follow_each_other_backwards_are_no_more_a_conflict_than_one_by_one():
+    """Whether a register contradicts what came before depends on what came before."""
+    turns = [(2, [([0], 29, 0, 0), ([0], 27, 0, 0)])]
+
+    assert held_after(turns, together=True)[1] == held_after(turns, together=False)[1] == 0
 
 
 def test_what_a_site_delivers_for_one_hour_is_one_table(tmp_path):

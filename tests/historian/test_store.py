@@ -16,7 +16,7 @@ from scada.historian.journal import Journal, Position
 from scada.historian.months import month_path
 from scada.historian.records import BatchRecord, Record, encode
 from scada.historian.store import EmbeddedIntervals
-from scada.intervals import MISSING, IntervalBlock, Mark, Provenance, Quarantined
+from scada.intervals import MISSING, IntervalBatch, IntervalBlock, Mark, Provenance, Quarantined
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 
 
@@ -360,7 +360,7 @@ def test_a_block_that_cannot_be_stored_is_rejected_so_that_the_driver_may_quaran
 def test_more_than_the_bound_is_refused_and_what_was_taken_is_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A burst over the bound fails at once with `StorageError`; nothing is dropped silently."""
+    """A burst over the bound fails at once with `StorageBusy`; nothing is dropped silently."""
     monkeypatch.setattr("scada.historian.commit_thread.WAITING_BLOCKS", 10)
     opened = Opened(tmp_path)
     outcome: list[str] = []
@@ -372,8 +372,58 @@ def test_more_than_the_bound_is_refused_and_what_was_taken_is_acknowledged(
     opened.reactor.pump(lambda: len(outcome) == 30)
     opened.store.close()
 
-    assert outcome.count("StorageError") == 20
+    assert outcome.count("StorageBusy") == 20
     assert outcome.count("ack") == 10
+
+
+def test_a_batch_counts_with_all_its_blocks_against_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is refused for want of room says so: the same may be tried again in a moment."""
+    monkeypatch.setattr("scada.historian.commit_thread.WAITING_BLOCKS", 10)
+    opened = Opened(tmp_path)
+    outcome: list[str] = []
+    with opened.store.committing.condition:
+        for number in range(3):
+            opened.store.commit_batch(day_of_links(4, number + 1)).addCallbacks(
+                lambda _: outcome.append("ack"), lambda failure: outcome.append(failure.type.__name__)
+            )
+        waiting = len(opened.store.committing)
+    opened.reactor.pump(lambda: len(outcome) == 3)
+    opened.store.close()
+
+    assert waiting == 8
+    assert sorted(outcome) == ["StorageBusy", "ack", "ack"]
+
+
+def day_of_links(links: int, record: int, apart: int = 0) -> IntervalBatch:
+    """A day of one channel of each of some links, one day `apart` from link to link."""
+    one, ones = np.arange(links), np.ones((links, 24), np.int64)
+    return IntervalBatch(
+        np.ones(links, np.int64), FIRST_HOUR + 24 * apart * one, [Provenance(int(link) + 1, 7, record) for link in one],
+        one.astype(np.uint64) + 1, np.zeros(links, np.uint8), ones, ones[:, 0], np.zeros((links, 24), np.uint8), 1,
+    )
+
+
+def test_a_batch_of_many_days_counts_the_blocks_it_opens_and_no_more() -> None:
+    """Ten links that each bring another day open ten blocks, not a hundred: else a catch-up is merged batch by batch."""
+    slots = np.arange(10) * 768
+    records = [(Position(1, number), BatchRecord(day_of_links(10, number, apart=1), slots)) for number in range(1, 5)]
+
+    assert [batches._days(record) for _, record in records] == [10] * 4
+
+
+def test_a_journal_of_a_later_version_is_refused_with_a_sentence_and_nothing_of_it_is_passed_over(tmp_path: Path) -> None:
+    """A server that is put back to an earlier version must not lose what the later one acknowledged."""
+    journal = Journal(tmp_path / "journal")
+    journal.open(Position())
+    journal.append([encode(BatchRecord.of(block([[5]], record=1), np.array([0])))])
+    later = journal.append([b"\x63 of another age"])[0]
+    journal.close()
+    store = EmbeddedIntervals(tmp_path, PumpedReactor())
+    with pytest.raises(StartError, match=r"record of kind 99.*start the newer version"):
+        store.open()
+    store.close()
+
+    assert [body for place, body in journal.read(store.blocks.state.merged) if place == later] == [b"\x63 of another age"]
 
 
 def test_a_second_server_on_the_same_folder_is_refused(opened: Opened, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from scada.ports import IntervalStore
 
 Durable = Callable[[NDArray[np.int64], int, NDArray[np.int64], int], None]     # slots, first interval, pulses, interval_s
 FIRST_YEAR_H: Final = 262_968           # 2000-01-01T00Z: no pulse module is older
+LAST_YEAR_H: Final = 2_016_144          # 2200-01-01T00Z: what lies beyond is a clock gone mad, whatever ours says
 log = Logger()
 STORAGE_RETRY_S: Final = 30             # a concentrator is asked to come back after this when nothing can be stored
 
@@ -63,6 +64,7 @@ class Sheaf:
     block: object
     body: bytes
     record: Record
+    current: Modules | None = None      # the list that was current when it came: whose a record of generation 0 is
 
 
 class Harvester(Protocol):
@@ -70,6 +72,9 @@ class Harvester(Protocol):
 
     def bring(self, sheaf: Sheaf) -> None:
         """Take one; its intake is told when it is durable."""
+
+    def gather(self) -> None:
+        """What was brought is on its way to the store now."""
 
 
 def to_interval_block(decoded: Profile, modules: Modules, provenance: Provenance, received: int) -> IntervalBlock:
@@ -94,6 +99,8 @@ def fault(decoded: Profile, modules: Modules | None, now_hour: int | None) -> st
         return "its hours lie before the year 2000"
     if now_hour is not None and end > now_hour + DAY_H:
         return "its hours lie more than a day in the future"
+    if end > LAST_YEAR_H:
+        return "its hours lie beyond the year 2200"
     if modules is None:
         return f"the concentrator has no module list of generation {decoded.generation} any more"
     if not modules.euis[decoded.index].all():
@@ -129,7 +136,7 @@ class ArchiveIntake:
         """One PROFILE that moves the cursor."""
         lost = self._admit(number)
         if lost == 0 and self._harvest is not None:
-            self._harvest.bring(Sheaf(self, number, block, body, self._waiting[-1]))
+            self._harvest.bring(Sheaf(self, number, block, body, self._waiting[-1], self._book.current))
         elif lost is not None:
             self._go(self._keep(number, block, body, lost), self._waiting[-1])
 
@@ -164,7 +171,7 @@ class ArchiveIntake:
 
     def go_alone(self, sheaf: "Sheaf") -> None:
         """What the harvest cannot take: it is kept by itself, whatever it is."""
-        self._go(self._keep(sheaf.number, sheaf.block, sheaf.body), sheaf.record)
+        self._go(self._keep(sheaf.number, sheaf.block, sheaf.body, current=sheaf.current), sheaf.record)
 
     def take_answer(self, corr: int, block: object, body: bytes) -> None:
         """One PROFILE that was asked for: it is acknowledged by corr and moves no cursor."""
@@ -191,7 +198,9 @@ class ArchiveIntake:
         """The link is gone: what is under way may still become durable, but nothing is acknowledged any more."""
         self._halted = True
 
-    async def _keep(self, number: int, block: object, body: bytes, lost: int = 0) -> None:
+    async def _keep(
+        self, number: int, block: object, body: bytes, lost: int = 0, current: Modules | None = None
+    ) -> None:
         """Make one record durable, whatever it is."""
         provenance = await self._provenance(number, lost)
         decoded = profile_decode.decode(block)
@@ -199,7 +208,9 @@ class ArchiveIntake:
             await self._quarantine(provenance, decoded.detail, body)
             return
         try:
-            modules = await self._book.of(decoded.generation)
+            modules = current if decoded.generation == 0 else None
+            if modules is None:
+                modules = await self._book.of(decoded.generation)
         except DataRejected as problem:
             await self._quarantine(provenance, str(problem), body)
             return
@@ -226,6 +237,8 @@ class ArchiveIntake:
         """Where a record stands; the cursor first passes the `lost` ones before it, which will never come."""
         provenance = self.provenance(number) if number else Provenance(self._link.link_id, 0, 0)
         if lost:
+            if self._harvest is not None:
+                self._harvest.gather()                      # what came before the gap is not lost: it goes first
             await self._store.pass_gap(provenance, self._clock.now())
             self._figures.lost_records += lost
         return provenance
@@ -282,7 +295,8 @@ class ArchiveIntake:
             self._figures.storing = False
         else:
             log.failure("{name}: a record could not be handled", failure, name=self._link.name)
-        self._halt(Reason.STORAGE, "nothing can be stored at present", STORAGE_RETRY_S)
+        later = STORAGE_RETRY_S + self._link.link_id % STORAGE_RETRY_S      # all of them hear it now: not all at once again
+        self._halt(Reason.STORAGE, "nothing can be stored at present", later)
 
     def _halt(self, reason: Reason, text: str, retry_after: int = 0) -> None:
         if not self._halted:

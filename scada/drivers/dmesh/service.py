@@ -141,8 +141,8 @@ class DmeshService:
             self._stations, collector.reading if collector else lambda link_id: False, self._name, self.on_link
         )
         self._around = attrs.evolve(self._around, tell_firmware=self.updates.heard)
-        harvest = Harvest(store, clock, reactor, self._figures, self._around.durable)
-        self._around = attrs.evolve(self._around, harvest=harvest)
+        self._harvest = Harvest(store, clock, reactor, self._figures, self._around.durable)
+        self._around = attrs.evolve(self._around, harvest=self._harvest)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = self._repeated = 0
@@ -221,6 +221,7 @@ class DmeshService:
             if port.line is not None:
                 port.line.farewell(Reason.SHUTDOWN)
             port.stop()
+        self._harvest.stop()
         await self._around.run_blocking(self._door.event_cursors.close)
         await self._around.run_blocking(self._ledger.close)
 
@@ -342,6 +343,7 @@ class DmeshService:
             "duplicates": self._figures.duplicates,
             "lost_records": self._figures.lost_records,
             "storage_failures": self._figures.storage_failures,
+            "batches_waiting": self._harvest.waiting,
             "events": self._events,
             "links_replaced": self._replaced,
             "serial_ports_open": sum(port.line is not None for port in self._ports),

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from scada.drivers.dmesh.crypto import KEY
@@ -23,6 +24,7 @@ from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.session import Gate, Session, Terms
 from scada.timers import cancel
 
+log = Logger()
 LINGER_S: Final = 5.0                   # real time for the last words to leave before the socket is cut
 MOST_UNSENT: Final = 256                # messages written while the peer does not read
 
@@ -127,7 +129,11 @@ class Connection(TwistedProtocol):
     def go_on(self) -> None:
         """Its turn has come: what was put off, and then reading goes on."""
         data, self._unread = b"".join(self._unread), []
-        self._read(data)
+        try:
+            self._read(data)
+        except Exception:                                   # as Twisted does where it calls itself: the others go on
+            log.failure("a connection could not be read")
+            self.transport.abortConnection()
         if self._paused and not self._gone:
             self._paused = False
             self.transport.resumeProducing()

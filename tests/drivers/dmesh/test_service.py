@@ -11,6 +11,7 @@ from twisted.logger import globalLogPublisher
 
 from scada.clock import NS
 from scada.drivers.dmesh import messages, profile
+from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake
 from scada.drivers.dmesh.messages import (
     ArchAck,
     Close,
@@ -29,7 +30,7 @@ from scada.errors import DataRejected, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.site import Module, ModuleState
 from scada.tags import Quality
-from tests.drivers.dmesh.peers import HOUR, LINK_ID, Peer, Wire, bench, day, entries, hello, record
+from tests.drivers.dmesh.peers import HOUR, LINK_ID, LINK_KEY, Peer, Wire, bench, day, entries, hello, record
 from tests.drivers.dmesh.samples import SAMPLES
 
 
@@ -201,6 +202,87 @@ def test_records_that_were_overwritten_in_the_concentrator_are_passed_durably(tm
 
     assert [gap.record for gap in site.store.gaps] == [5]
     assert acks(wire) == [5]
+
+
+def test_a_message_that_wakes_a_bug_in_its_turn_ends_its_connection_and_no_other_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was put off is read from a turn of our own, where nobody else catches it."""
+    site = bench(tmp_path)
+    wires = []
+    for link in (LINK_ID, LINK_ID + 1):
+        if link != LINK_ID:
+            site.keys.add_link(link, LINK_KEY)
+        wires.append(Wire(site.service, Peer(hello(link_id=link))).shake())
+    monkeypatch.setattr(site.service.factory.turns, "may", lambda: False)
+    take = ArchiveIntake.take
+
+    def ill(self: ArchiveIntake, number: int, *rest: Any) -> None:
+        take(self, 1 // (number - 7), *rest) if number == 7 else take(self, number, *rest)
+
+    monkeypatch.setattr(ArchiveIntake, "take", ill)
+    for wire, number in zip(wires, (7, 1), strict=True):
+        wire.connection.dataReceived(wire.peer.sealed(record(number)))
+    wires[1].serve()
+
+    assert wires[0].transport.closed
+    assert acks(wires[1]) == [1]
+
+
+def test_what_came_before_a_gap_goes_to_the_store_before_it(tmp_path: Path) -> None:
+    """Else records that are here are counted among the lost ones: the cursor passes them before they are stored."""
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    order: list[str] = []
+    commit, pass_gap = site.store.commit_batch, site.store.pass_gap
+    site.store.commit_batch = lambda batch: (order.append("records"), commit(batch))[1]     # type: ignore[method-assign]
+    site.store.pass_gap = lambda *args: (order.append("gap"), pass_gap(*args))[1]           # type: ignore[method-assign]
+    sealed = wire.peer.sealed
+    wire.connection.dataReceived(sealed(record(1)) + sealed(messages.ArchStatus(5, 9)) + sealed(record(5)))
+    wire.serve()
+
+    assert order[:2] == ["records", "gap"]
+    assert acks(wire)[-1] == 5
+
+
+def test_records_of_a_link_that_goes_down_in_the_same_turn_are_stored_and_not_acknowledged(tmp_path: Path) -> None:
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    wire.connection.dataReceived(wire.peer.sealed(record(1)))
+    wire.connection.connectionLost()
+    site.reactor.advance(0)
+
+    assert [one.provenance.record for one in site.store.blocks] == [1]
+    assert acks(wire) == []
+
+
+def test_what_came_last_is_given_to_the_store_before_the_driver_has_stopped(tmp_path: Path) -> None:
+    site = bench(tmp_path)
+    wire = Wire(site.service).shake()
+    wire.connection.dataReceived(wire.peer.sealed(record(1)))
+    stopped = site.service.stop()
+    wire.connection.connectionLost()
+
+    assert stopped.called
+    assert [one.provenance.record for one in site.store.blocks] == [1]
+    assert site.reactor.getDelayedCalls() == []
+
+
+def test_links_that_are_sent_away_together_are_asked_back_one_after_the_other(tmp_path: Path) -> None:
+    """A disk that fails fails for all of them."""
+    site = bench(tmp_path)
+    waits = set()
+    for link in range(LINK_ID, LINK_ID + 10):
+        if link != LINK_ID:
+            site.keys.add_link(link, LINK_KEY)
+        wire = Wire(site.service, Peer(hello(link_id=link))).shake()
+        site.store.broken = True
+        wire.say(record(1))
+        site.store.broken = False
+        waits.add(wire.said(Close)[0].retry_after)
+
+    assert len(waits) == 10
+    assert min(waits) >= STORAGE_RETRY_S
 
 
 def test_more_than_the_credit_under_way_ends_the_session(tmp_path: Path) -> None:
