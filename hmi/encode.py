@@ -8,6 +8,7 @@ from scada.clock import HOUR_S
 from scada.commands import CommandStatus, MemberState, Selection
 from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
+from scada.supplies import Holding, Local, SupplyNews, SupplyStatus, Switch
 
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
 NEEDS_EYES = ("unacknowledged", "returned")
@@ -127,6 +128,44 @@ def read(one: ReadTask, *, members: bool = True) -> dict[str, Any]:
             for share in one.shares for member in share.members
         ]
     return found
+
+
+def supply(one: SupplyStatus) -> dict[str, Any]:
+    return {
+        "point": one.point, "kind": one.kind.value, "medium": one.medium.value, "title": one.title, "device": one.device,
+        "module": one.module, "concentrator": one.concentrator, "area": one.area, "protected": one.protected,
+        "state": one.state.value, "by_hand": one.by_hand, "since_ms": milliseconds(one.since),
+        "holders": [holding(each) for each in one.holders], "switch": switch(one.switch) if one.switch else None,
+        "effect": one.effect.value, "effect_pulses": one.effect_pulses, "local": local(one.local) if one.local else None,
+    }
+
+
+def holding(one: Holding) -> dict[str, Any]:
+    return {
+        "id": one.id, "reason": one.reason.value, "tag": one.tag, "name": one.name, "note": one.note, "by": one.by,
+        "at_ms": milliseconds(one.at),
+    }
+
+
+def switch(one: Switch) -> dict[str, Any]:
+    return {
+        "id": one.id, "action": one.action.value, "state": one.state.value, "over": one.over,
+        "requested_by": one.requested_by, "origin": one.origin.value, "requested_ms": milliseconds(one.requested),
+        "expires_ms": milliseconds(one.expires), "confirmed_by": one.confirmed_by,
+        "not_after_ms": milliseconds(one.not_after), "accepted_ms": milliseconds(one.accepted),
+        "executed_ms": milliseconds(one.executed), "reason": one.reason, "note": one.note,
+        "holder": holding(one.holding) if one.holding else None,
+    }
+
+
+def local(one: Local) -> dict[str, Any]:
+    return {"scope": one.scope, "by": one.by, "at_ms": milliseconds(one.at), "note": one.note}
+
+
+def supply_news(one: SupplyNews) -> dict[str, Any]:
+    return {
+        "number": one.number, "at_ms": milliseconds(one.at), "what": one.what, "actor": one.actor, "detail": one.detail,
+    }
 
 
 def health(one: Health) -> dict[str, Any]:

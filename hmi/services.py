@@ -22,6 +22,7 @@ from scada.ports import (
     Outages,
     Reading,
     Registry,
+    Supplies,
     TagSource,
     Users,
     WalkbyImport,
@@ -57,6 +58,7 @@ class Services:
     alarms: AlarmBook
     desk: Desk
     reading: Reading
+    supplies: Supplies
     mesh: MeshMonitor
     collection: CollectionMonitor
     network: NetworkMonitor

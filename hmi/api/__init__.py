@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, data, dispatch, reads, session, walkby
+from hmi.api import alarms, data, dispatch, reads, session, supplies, walkby
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -13,6 +13,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     session.add(blueprint, services, sessions, gate)
     dispatch.add(blueprint, services)
     reads.add(blueprint, services)
+    supplies.add(blueprint, services)
     alarms.add(blueprint, services)
     data.add(blueprint, services)
     walkby.add(blueprint, services)

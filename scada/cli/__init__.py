@@ -22,6 +22,7 @@ COMMANDS = {
     "simulate": "scada.simulate.cli:simulate",
     "site": "scada.cli.site:site",
     "status": "scada.cli.status:status",
+    "supply": "scada.cli.supply:supply",
     "users": "scada.cli.users:users",
     "walkby": "scada.cli.walkby:walkby",
 }

@@ -24,6 +24,8 @@ from scada.site import (
     Module,
     ModuleState,
     Point,
+    Supply,
+    SupplyKind,
     Transformer,
 )
 
@@ -105,7 +107,7 @@ _BY_TYPE: Final[dict[Any, Form]] = {
     float: Form(_number, float),
     bool: Form(_truth, bool),
     float | None: Form(_number, float),
-    **{one: _choice(one) for one in (Adoption, LoadClass, Medium, ModuleState)},
+    **{one: _choice(one) for one in (Adoption, LoadClass, Medium, ModuleState, SupplyKind)},
     tuple[int, ...]: attrs.evolve(EUI, many=True),
     tuple[str, ...]: attrs.evolve(TEXT, many=True),
 }
@@ -152,5 +154,6 @@ KINDS: Final = (
     _kind("loads", Load, "eui"),
     _kind("load_groups", LoadGroup, "name"),
     _kind("balance_groups", BalanceGroup, "name"),
+    _kind("supplies", Supply, "point"),
 )
 KIND: Final = {kind.name: kind for kind in KINDS}

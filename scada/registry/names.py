@@ -13,8 +13,8 @@ RESERVED: Final = {
 }
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
 # Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, and a
-# concentrator's collection and network.
-_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network)")
+# concentrator's collection and network, and the supply that a module switches.
+_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network|-supply)")
 
 
 def on_the_bus(site: Site) -> dict[str, str]:

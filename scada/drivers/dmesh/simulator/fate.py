@@ -13,6 +13,7 @@ from scada.drivers.dmesh.simulator.archive import Archive
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.mesh import Mesh, grow
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
+from scada.drivers.dmesh.simulator.supply import Singles
 from scada.events import EventCode
 
 
@@ -22,6 +23,7 @@ class Fate:
     boot_id: int
     max_frame: int
     control: Control
+    singles: Singles
     archive: Archive
     mesh: Mesh
     listener: Listener | None
@@ -50,6 +52,9 @@ class Fate:
     def _make_control(self) -> Control:
         raise NotImplementedError
 
+    def _make_singles(self) -> Singles:
+        raise NotImplementedError
+
     def _append(self, profile: Profile) -> None:
         raise NotImplementedError
 
@@ -61,6 +66,7 @@ class Fate:
         self.boot_id = (self.boot_id + 1) % 2**32
         memory, self.control = self.control.memory(), self._make_control()
         self.control.recall(memory, now)
+        self.singles = self._make_singles()
         self._owed.clear()
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, now)
 
@@ -109,4 +115,6 @@ class Fate:
             here = {str(module.index): module.actuator.memory()} if module.actuator else {}
             self.control.recall(memory | here, now)
             self.control.inherit(old)
+            before, self.singles = self.singles, self._make_singles()
+            self.singles.inherit(before)
         self._join(now)
