@@ -92,6 +92,7 @@ class Switch:
     state: SwitchState = SwitchState.REQUESTED
     confirmed_by: str = ""
     not_after: int = 0                  # ns, site time: nothing of it is sent or executed from then on
+    was: SupplyState = SupplyState.UNKNOWN      # of the supply, when the switch was confirmed
     steps: tuple[Step, ...] = ()
     reason: str = ""
     accepted: int = 0                   # ns, site time: the concentrator took it

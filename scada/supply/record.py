@@ -65,9 +65,13 @@ def same(holders: Iterable[Holding], wanted: Holding) -> Holding | None:
 
 # ------------------------------------------------------------------------------------------------ people
 def requested(record: Record, switch: Switch) -> Record:
-    """Take the place of a switch that is over, or of a reconnection: how far that one came is not known."""
-    lost = record.switch is not None and record.switch.state in IN_THE_FIELD
-    return attrs.evolve(record, switch=switch, state=SupplyState.UNKNOWN if lost else record.state)
+    """
+    Take the place of a switch that is over, or of a reconnection.
+
+    What that reconnection, or a hand on site, does from now on is told of a command that nobody waits for any more.
+    """
+    lost = record.by_hand or (record.switch is not None and record.switch.state in IN_THE_FIELD)
+    return attrs.evolve(record, switch=switch, state=SupplyState.UNKNOWN if lost else record.state, by_hand=False)
 
 
 def confirmed(record: Record, by: str, now: int, not_after: int, command_ids: Iterable[bytes]) -> Record:
@@ -86,9 +90,10 @@ def confirmed(record: Record, by: str, now: int, not_after: int, command_ids: It
         wire = tuple(sorted(in_module)) or ALL_ON_THE_WIRE
     steps = tuple(Step(identity, holder) for identity, holder in zip(command_ids, wire, strict=False))
     switch = attrs.evolve(
-        switch, state=SwitchState.CONFIRMED, confirmed_by=by, not_after=not_after, steps=steps, changed=now, reason=""
+        switch, state=SwitchState.CONFIRMED, confirmed_by=by, not_after=not_after, was=record.state, steps=steps, changed=now,
+        reason="",
     )
-    return attrs.evolve(record, holders=holders, in_module=in_module, switch=switch, by_hand=False)
+    return attrs.evolve(record, holders=holders, in_module=in_module, switch=switch)
 
 
 def withdrawn(record: Record, now: int, why: str) -> Record:
@@ -120,11 +125,12 @@ def obstacle(record: Record, now: int) -> str:
 
 
 def sending(record: Record, now: int) -> Record:
-    """To be on disk before the command leaves: from now on the field may have it."""
-    state = record.state
-    if record.switch is not None and record.switch.action is SwitchAction.RECONNECT and state is SupplyState.ON:
-        state = SupplyState.UNKNOWN
-    return attrs.evolve(_moved(record, SwitchState.SENT, now), state=state)
+    """To be on disk before the command leaves: from now on the field may have it, and the supply may be either way."""
+    switch = record.switch
+    assert switch is not None
+    off = switch.action is SwitchAction.DISCONNECT
+    stays = record.state is (SupplyState.OFF if off else SupplyState.ON)
+    return attrs.evolve(_moved(record, SwitchState.SENT, now), state=record.state if stays else SupplyState.UNKNOWN)
 
 
 def waits(record: Record, why: str) -> Record:
@@ -136,7 +142,7 @@ def waits(record: Record, why: str) -> Record:
 
 def not_sent(record: Record, now: int, why: str) -> Record:
     """For certain nothing (more) left, and nothing will. What is held stays held."""
-    return _ended(record, SwitchState.NOT_SENT, now, why)
+    return _as_it_was(_ended(record, SwitchState.NOT_SENT, now, why))
 
 
 def unsure(record: Record, now: int, why: str) -> Record:
@@ -147,10 +153,11 @@ def unsure(record: Record, now: int, why: str) -> Record:
 
 
 def never_came(record: Record, now: int) -> Record:
-    """The concentrator knows nothing of it: it may be sent as if for the first time."""
-    if record.switch is None or record.switch.state is not SwitchState.ASKING:
+    """The concentrator knows nothing of it, so it may be sent; should it have forgotten, the supply may be either way."""
+    switch = record.switch
+    if switch is None or switch.state is not SwitchState.ASKING:
         return record
-    return _moved(record, SwitchState.CONFIRMED, now)
+    return _moved(attrs.evolve(record, switch=attrs.evolve(switch, was=record.state)), SwitchState.CONFIRMED, now)
 
 
 def accepted(record: Record, now: int) -> Record:
@@ -171,17 +178,15 @@ def refused(record: Record, now: int, why: str) -> Record:
     """By the concentrator or the module: the supply is as it was."""
     if record.switch is None or record.switch.state not in IN_THE_FIELD:
         return record
-    return _ended(record, SwitchState.REFUSED, now, why)
+    return _as_it_was(_ended(record, SwitchState.REFUSED, now, why))
 
 
 def silent(record: Record, now: int, why: str = NO_ANSWER) -> Record:
     """Nothing can come any more, and nothing came: how the supply is nobody knows."""
     if record.switch is None or record.switch.state not in IN_THE_FIELD:
         return record
-    after = _ended(record, SwitchState.NO_ANSWER, now, why)
-    # One more holder of a supply that is off: whether the module knows of him or not, it stays off.
-    stays = record.state is SupplyState.OFF and record.switch.action is SwitchAction.DISCONNECT
-    return after if stays else attrs.evolve(after, state=SupplyState.UNKNOWN, since=now)
+    # `sending` has said what may have become of the supply; one more holder of one that is off leaves it off.
+    return _ended(record, SwitchState.NO_ANSWER, now, why)
 
 
 def executed(record: Record, command_id: bytes, now: int, *, still_held: bool, supplied: bool) -> Record:
@@ -203,23 +208,24 @@ def executed(record: Record, command_id: bytes, now: int, *, still_held: bool, s
     steps = tuple(attrs.evolve(one, done=True) if one.command_id == command_id else one for one in switch.steps)
     if switch.action is SwitchAction.DISCONNECT:
         switch = attrs.evolve(switch, steps=steps, state=SwitchState.EXECUTED, executed=now, changed=now, reason="")
-        if record.state is SupplyState.OFF:                 # one more holder; the meter's silence is counted from the first
-            return attrs.evolve(record, switch=switch, by_hand=False)
+        if record.state is SupplyState.OFF:             # one more holder; the meter's silence is counted from the first
+            return attrs.evolve(record, switch=switch)
         return attrs.evolve(
             record, switch=switch, state=SupplyState.OFF, since=now, by_hand=False, effect=Effect.WAITING, effect_pulses=0,
         )
     record = attrs.evolve(record, in_module=record.in_module - {step.holder})
     if any(not one.done for one in steps):
-        return attrs.evolve(record, switch=attrs.evolve(switch, steps=steps, state=SwitchState.CONFIRMED, changed=now))
+        switch = attrs.evolve(switch, steps=steps, state=SwitchState.CONFIRMED, changed=now)
+        return _as_it_was(attrs.evolve(record, switch=switch))
     why = HELD_IN_MODULE if still_held else ""
     switch = attrs.evolve(switch, steps=steps, state=SwitchState.EXECUTED, executed=now, changed=now, reason=why)
     if still_held:
-        return attrs.evolve(record, switch=switch, state=SupplyState.OFF, by_hand=False)
+        return attrs.evolve(record, switch=switch, state=SupplyState.OFF)
     if supplied:
         return attrs.evolve(
-            record, switch=switch, state=SupplyState.ON, since=now, by_hand=False, effect=Effect.NONE, effect_pulses=0
+            record, switch=switch, state=SupplyState.ON, since=now, effect=Effect.NONE, effect_pulses=0
         )
-    return attrs.evolve(record, switch=switch, by_hand=True, effect=Effect.NONE, effect_pulses=0)
+    return attrs.evolve(record, switch=switch, state=SupplyState.OFF, by_hand=True, effect=Effect.NONE, effect_pulses=0)
 
 
 def passed(record: Record, now: int, grace: int) -> Record:
@@ -252,6 +258,11 @@ def _back_by_hand(record: Record, command_id: bytes, now: int) -> Record:
     if not mine or not record.by_hand:
         return record
     return attrs.evolve(record, state=SupplyState.ON, since=now, by_hand=False)
+
+
+def _as_it_was(record: Record) -> Record:
+    """Nothing that could change the supply has come to the module."""
+    return record if record.switch is None else attrs.evolve(record, state=record.switch.was)
 
 
 def _moved(record: Record, state: SwitchState, now: int, why: str = "") -> Record:

@@ -166,6 +166,8 @@ def against_holding(actor: Actor, place: Place, record: Record, holding: Holding
     reasons += tagged(holding.reason, holding.tag, holding.name)
     if record.state is not SupplyState.OFF:
         reasons.append("the supply is not known to be off: disconnect it instead")
+    elif record.by_hand:
+        reasons.append("it is let go, and a hand may switch it on: disconnect it instead")
     switch = record.switch
     under_way = switch is not None and not switch.over and switch.state is not SwitchState.REQUESTED
     if under_way and switch is not None and switch.action is SwitchAction.RECONNECT:

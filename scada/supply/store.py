@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS supply (
 CREATE TABLE IF NOT EXISTS switch (
     id TEXT PRIMARY KEY, point TEXT NOT NULL, "action" TEXT NOT NULL, requested_by TEXT NOT NULL, origin TEXT NOT NULL,
     requested INTEGER NOT NULL, expires INTEGER NOT NULL, holding TEXT NOT NULL, note TEXT NOT NULL, state TEXT NOT NULL,
-    confirmed_by TEXT NOT NULL, not_after INTEGER NOT NULL, steps TEXT NOT NULL, reason TEXT NOT NULL,
+    confirmed_by TEXT NOT NULL, not_after INTEGER NOT NULL, was TEXT NOT NULL, steps TEXT NOT NULL, reason TEXT NOT NULL,
     accepted INTEGER NOT NULL, executed INTEGER NOT NULL, changed INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS news (
@@ -53,7 +53,7 @@ WITHOUT ROWID;
 SUPPLY: Final = ("point", "state", "since", "by_hand", "holders", "in_module", "switch", "effect", "effect_pulses")
 SWITCH: Final = (
     "id", "action", "requested_by", "origin", "requested", "expires", "holding", "note", "state", "confirmed_by",
-    "not_after", "steps", "reason", "accepted", "executed", "changed",
+    "not_after", "was", "steps", "reason", "accepted", "executed", "changed",
 )
 
 
@@ -186,6 +186,7 @@ def _record(values: dict[str, Any], switches: dict[str, Switch]) -> Record:
 def _switch(values: dict[str, Any]) -> Switch:
     return Switch(**values | {
         "action": SwitchAction(values["action"]), "origin": Origin(values["origin"]), "state": SwitchState(values["state"]),
+        "was": SupplyState(values["was"]),
         "holding": _holding(json.loads(values["holding"])) if values["holding"] else None,
         "steps": tuple(Step(bytes.fromhex(one), holder, done) for one, holder, done in json.loads(values["steps"])),
     })
