@@ -29,6 +29,7 @@ HELD: Final = "HELD"                    # executed, and somebody in the module s
 MEANWHILE_HELD: Final = "somebody holds the supply off meanwhile"
 HELD_IN_MODULE: Final = "the module says that somebody else holds the supply off"
 TOO_LATE: Final = "expired before it could leave"
+ON_AGAIN: Final = "the field says that the supply is on again"
 REPLACED: Final = "another switch took its place"
 NOBODY_CONFIRMED: Final = "no second person confirmed it in time"
 NO_ANSWER: Final = "the module did not answer until the command expired"
@@ -200,7 +201,8 @@ def executed(record: Record, command_id: bytes, now: int, *, still_held: bool, s
     if switch is None:
         return record
     if switch.state is SwitchState.EXECUTED:
-        return _back_by_hand(record, command_id, now) if supplied else record
+        known = bool(switch.steps) and switch.steps[-1].command_id == command_id
+        return _back(record, now) if supplied and known else record
     step = switch.step
     heard = switch.state in (*IN_THE_FIELD, SwitchState.CONFIRMED, SwitchState.NO_ANSWER)
     if not heard or step is None or step.command_id != command_id:
@@ -208,6 +210,8 @@ def executed(record: Record, command_id: bytes, now: int, *, still_held: bool, s
     steps = tuple(attrs.evolve(one, done=True) if one.command_id == command_id else one for one in switch.steps)
     if switch.action is SwitchAction.DISCONNECT:
         switch = attrs.evolve(switch, steps=steps, state=SwitchState.EXECUTED, executed=now, changed=now, reason="")
+        if supplied:
+            return _back(attrs.evolve(record, switch=switch), now)
         if record.state is SupplyState.OFF:             # one more holder; the meter's silence is counted from the first
             return attrs.evolve(record, switch=switch)
         return attrs.evolve(
@@ -250,14 +254,14 @@ def restarted(record: Record, now: int) -> Record:
     return unsure(record, now, RESTARTED)
 
 
-def _back_by_hand(record: Record, command_id: bytes, now: int) -> Record:
-    """Of the last command of a reconnection, and only while nobody holds the supply (again)."""
-    switch = record.switch
-    assert switch is not None
-    mine = switch.action is SwitchAction.RECONNECT and switch.steps and switch.steps[-1].command_id == command_id
-    if not mine or not record.by_hand:
+def _back(record: Record, now: int) -> Record:
+    """The field says that the supply is back: somebody on site has switched it, if need be without asking us."""
+    if record.state is SupplyState.ON:
         return record
-    return attrs.evolve(record, state=SupplyState.ON, since=now, by_hand=False)
+    switch = record.switch
+    if switch is not None and switch.action is SwitchAction.DISCONNECT:
+        switch = attrs.evolve(switch, reason=ON_AGAIN)
+    return attrs.evolve(record, switch=switch, state=SupplyState.ON, since=now, by_hand=False)
 
 
 def _as_it_was(record: Record) -> Record:

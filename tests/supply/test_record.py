@@ -52,6 +52,7 @@ class Module:
     holders: set[str] = attrs.field(factory=set)
     ctr: int = -1
     answers: dict[bytes, str] = attrs.field(factory=dict)
+    let_go: bytes = b""                 # the last command that let it go
 
     def hear(self, frame: Frame, now: int) -> str:
         if frame.command_id in self.answers:
@@ -68,6 +69,7 @@ class Module:
             self.holders.discard(frame.holder)
             answer = "HELD" if self.holders else "OK"
             self.supplied = self.supplied or not (self.holders or self.manual)
+            self.let_go = frame.command_id
         self.answers[frame.command_id] = answer
         return answer
 
@@ -249,9 +251,7 @@ class SupplyMachine(RuleBasedStateMachine):
     @rule()
     def hand_opens(self) -> None:
         self.module.supplied = self.opened_by_hand = True
-        switch = self.record.switch
-        if switch and switch.steps:
-            self.up.append((switch.steps[-1].command_id, "OK", True))
+        self.up.append((self.module.let_go, "OK", True))
 
     # --------------------------------------------------------------------------------------------- promises
     @invariant()
@@ -349,3 +349,28 @@ def test_what_the_module_still_holds_is_said_and_is_not_on() -> None:
     assert record.state is SupplyState.OFF
     assert record.switch is not None
     assert record.switch.reason == steps.HELD_IN_MODULE
+
+
+def test_a_valve_is_on_when_the_field_says_that_a_hand_opened_it_and_not_before() -> None:
+    record = off_for_all(off(Record("P"), HoldReason.LEAK))
+    switch = Switch("b" * 32, SwitchAction.RECONNECT, "ana", Origin.HMI, 1002, 1050)
+    record = steps.confirmed(steps.requested(record, switch), "ion", 1002, 1040, [b"x" * 16])
+    let_go = steps.executed(steps.sending(record, 1003), b"x" * 16, 1004, still_held=False, supplied=False)
+    opened = steps.executed(let_go, b"x" * 16, 2000, still_held=False, supplied=True)
+    strange = steps.executed(let_go, b"y" * 16, 2000, still_held=False, supplied=True)
+
+    assert (let_go.state, let_go.by_hand) == (SupplyState.OFF, True)
+    assert (opened.state, opened.by_hand, opened.since) == (SupplyState.ON, False, 2000)
+    assert strange == let_go
+
+
+def test_a_disconnected_supply_that_comes_back_by_itself_is_not_said_to_be_off() -> None:
+    """Somebody on site switched it on: whoever holds it must hear of it."""
+    record = off(Record("P"), HoldReason.DEBT)
+    assert record.switch is not None
+    back = steps.executed(record, record.switch.steps[0].command_id, 2000, still_held=False, supplied=True)
+
+    assert back.state is SupplyState.ON
+    assert back.holders == record.holders
+    assert back.switch is not None
+    assert back.switch.reason == steps.ON_AGAIN

@@ -68,7 +68,7 @@ def test_a_supply_goes_off_by_two_persons_and_comes_back_when_nobody_holds_it(ma
     one("POST", f"{base}/release", {"holder": crew, "tag": "T-7", "name": "Rusu"})
     one("POST", f"{base}/reconnect", {})
     followed = Process(
-        site.folder, "supply", "supply", "confirm", str(site.config), point, "-u", "dispatcher2", "--yes", "--follow", "--json",
+        site.folder, "supply", "supply", "confirm", str(site.config), point, "-u", "dispatcher2", "--yes", "--follow",
         env={"SCADA_PASSWORD": PASSWORD},
     )
     status = followed.popen.wait(90)
