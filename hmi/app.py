@@ -21,6 +21,7 @@ from hmi.pages import (
     outages,
     overview,
     reads,
+    supplies,
     tags,
     transformer,
     walkby,
@@ -49,8 +50,8 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(login.make(services, sessions, gate))
     app.register_blueprint(account.make(services, sessions))
     for page in (
-        overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, outages, alarms, audit, tags,
-        walkby,
+        overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, supplies, outages, alarms, audit,
+        tags, walkby,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

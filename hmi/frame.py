@@ -69,6 +69,7 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("meters.index", _("Meters")),
         ("reads.page", _("Reads")),
         ("dispatch.page", _("Load shedding")),
+        ("supplies.page", _("Supplies")),
         ("outages.page", _("Outages")),
         ("alarms.page", _("Alarms")),
         ("tags.page", _("Tags")),

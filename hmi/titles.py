@@ -17,6 +17,12 @@ def _l(text: str) -> str:
 TITLES: Final = (
     _l("Members"),
     _l("Register, read on demand"),
+    _l("Supply: 0 not known, 1 on, 2 off"),
+    _l("Who hold the supply off"),
+    _l("Switch waits for a second person"),
+    _l("Let go; somebody on site must switch"),
+    _l("Pulses: 0 nothing to confirm, 1 waiting, 2 stopped, 3 still counting"),
+    _l("Switched on site alone"),
     _l("Active power"),
     _l("Apparent power"),
     _l("Frequency"),

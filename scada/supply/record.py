@@ -91,8 +91,8 @@ def confirmed(record: Record, by: str, now: int, not_after: int, command_ids: It
         wire = tuple(sorted(in_module)) or ALL_ON_THE_WIRE
     steps = tuple(Step(identity, holder) for identity, holder in zip(command_ids, wire, strict=False))
     switch = attrs.evolve(
-        switch, state=SwitchState.CONFIRMED, confirmed_by=by, not_after=not_after, was=record.state, steps=steps, changed=now,
-        reason="",
+        switch, state=SwitchState.CONFIRMED, confirmed_by=by, not_after=not_after, was=record.state, steps=steps,
+        changed=now, reason="",
     )
     return attrs.evolve(record, holders=holders, in_module=in_module, switch=switch)
 

@@ -7,8 +7,18 @@ import attrs
 
 from scada.commands import Actor, Role
 from scada.site import Directory, Medium, Point, Supply, SupplyKind
-from scada.supplies import Holding, HoldReason, Local, SupplyRequest, SupplyState, SwitchAction, SwitchState
+from scada.supplies import (
+    Holding,
+    HoldReason,
+    Local,
+    SupplyRequest,
+    SupplyState,
+    SupplyStatus,
+    SwitchAction,
+    SwitchState,
+)
 from scada.supply.record import Record
+from scada.supply.show import device_name
 
 COMMANDERS: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 MAY_SAY_LOCAL: Final = COMMANDERS | {Role.ENGINEER}
@@ -48,6 +58,17 @@ def place_of(directory: Directory, name: str) -> Place | None:
 def local_of(place: Place, locals_: Mapping[str, Local]) -> Local | None:
     """Who has the say on site, at the point or in its whole area; None: commands may come from here."""
     return locals_.get(point_scope(place.point.name)) or locals_.get(area_scope(place.area))
+
+
+def status_of(place: Place, record: Record, locals_: Mapping[str, Local]) -> SupplyStatus:
+    """What people and programs are shown."""
+    return SupplyStatus(
+        point=place.point.name, kind=place.supply.kind, medium=place.point.medium,
+        title=place.supply.title or place.point.title or place.point.name, device=device_name(place.device),
+        module=place.device, concentrator=place.concentrator, area=place.area, protected=place.protected,
+        state=record.state, by_hand=record.by_hand, holders=record.holders, switch=record.switch, effect=record.effect,
+        effect_pulses=record.effect_pulses, local=local_of(place, locals_), since=record.since,
+    )
 
 
 def point_scope(name: str) -> str:

@@ -129,7 +129,7 @@ class SupplyService:
 
     def supply(self, point: str) -> SupplyStatus | None:
         place = self._place(point)
-        return None if place is None else _status(place, self._book.get(point), self._book.locals)
+        return None if place is None else rules.status_of(place, self._book.get(point), self._book.locals)
 
     def history(self, point: str, before: int | None = None, size: int = 50) -> tuple[SupplyNews, ...]:
         return self._book.history(point, before, size)
@@ -272,7 +272,7 @@ class SupplyService:
         except CommandRejected as error:
             await self._refusal(actor, f"supply.{what}", point, error.reasons)
             raise
-        return _status(place, record, self._book.locals)
+        return rules.status_of(place, record, self._book.locals)
 
     async def _refusal(self, actor: Actor, action: str, target: str, reasons: Sequence[str]) -> None:
         """Record a refusal, then tell the person."""
@@ -377,13 +377,3 @@ def _passed(record: Record, now: int) -> tuple[Record, Iterable[News]]:
 def _refuse(reasons: Sequence[str]) -> None:
     if reasons:
         raise CommandRejected(reasons)
-
-
-def _status(place: Place, record: Record, locals_: dict[str, Local]) -> SupplyStatus:
-    return SupplyStatus(
-        point=place.point.name, kind=place.supply.kind, medium=place.point.medium,
-        title=place.supply.title or place.point.title or place.point.name, device=show.device_name(place.device),
-        module=place.device, concentrator=place.concentrator, area=place.area, protected=place.protected,
-        state=record.state, by_hand=record.by_hand, holders=record.holders, switch=record.switch, effect=record.effect,
-        effect_pulses=record.effect_pulses, local=rules.local_of(place, locals_), since=record.since,
-    )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, IMPORT, PUBLIC, READ_NOW, STAFF, roles_of
+from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, IMPORT, LOCAL, PUBLIC, READ_NOW, STAFF, roles_of
 from scada.commands import Role
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
@@ -29,6 +29,24 @@ EXPECTED = {
     "reads.read": READ_NOW,
     "reads.task": STAFF,
     "reads.cancel": READ_NOW,
+    "supplies.page": STAFF,
+    "supplies.one": STAFF,
+    "supplies.disconnect": DISPATCH,
+    "supplies.reconnect": DISPATCH,
+    "supplies.confirm": DISPATCH,
+    "supplies.withdraw": DISPATCH,
+    "supplies.hold": DISPATCH,
+    "supplies.release": DISPATCH,
+    "supplies.local": LOCAL,
+    "api.every_supply": STAFF,
+    "api.one_supply": STAFF,
+    "api.disconnect": DISPATCH,
+    "api.reconnect": DISPATCH,
+    "api.confirm": DISPATCH,
+    "api.withdraw": DISPATCH,
+    "api.hold": DISPATCH,
+    "api.release": DISPATCH,
+    "api.local": LOCAL,
     "dispatch.page": STAFF,
     "dispatch.select": DISPATCH,
     "dispatch.review": DISPATCH,
@@ -66,7 +84,7 @@ EXPECTED = {
     "walkby.upload": IMPORT,
     "api.walkby": IMPORT,
 }
-FILLED = {"name": "T01", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
+FILLED = {"name": "T01", "point": "P-01-004", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:
