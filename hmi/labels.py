@@ -98,7 +98,7 @@ SUPPLY_KIND: Final[dict[SupplyKind, Any]] = {
     SupplyKind.CONTACTOR: _l("contactor"), SupplyKind.BREAKER: _l("breaker"), SupplyKind.VALVE: _l("valve"),
 }
 SUPPLY_EFFECT: Final[dict[Effect, Any]] = {
-    Effect.NONE: _l("–"), Effect.WAITING: _l("no full hour yet"), Effect.CONFIRMED: _l("stopped"),
+    Effect.NONE: "–", Effect.WAITING: _l("no full hour yet"), Effect.CONFIRMED: _l("stopped"),
     Effect.BYPASS: _l("still counting"),
 }
 SUPPLY_FILTER: Final[dict[str, Any]] = {

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 
+from hmi import labels
 from hmi.access import DISPATCH, LOCAL, STAFF, allow
 from hmi.i18n import _
 from hmi.notices import notice
@@ -16,6 +17,7 @@ from scada.supplies import (
     Effect,
     Holding,
     HoldReason,
+    SupplyNews,
     SupplyRequest,
     SupplyState,
     SupplyStatus,
@@ -25,6 +27,10 @@ from scada.supplies import (
 
 SIZE: Final = 100
 HISTORY: Final = 50
+WORDS: Final = {
+    **{action.value: text for action, text in labels.SWITCH_ACTION.items()},
+    **{reason.value: text for reason, text in labels.HOLD_REASON.items()},
+}
 SHOWN: Final[dict[str, Callable[[SupplyStatus], bool]]] = {
     "all": lambda one: True,
     "off": lambda one: one.state is SupplyState.OFF or bool(one.holders),
@@ -69,7 +75,7 @@ def make(services: Services) -> Blueprint:
         before = request.args.get("before", "")
         news = supplies.history(point, int(before) if before.isdecimal() and len(before) < 12 else None, HISTORY)
         return render_template(
-            "supply.html", one=found, news=news, size=HISTORY, reasons=tuple(HoldReason),
+            "supply.html", one=found, news=[(line, _told(line)) for line in news], size=HISTORY, reasons=tuple(HoldReason),
             mine=found.switch is not None and found.switch.requested_by == g.session.account.name,
         )
 
@@ -125,6 +131,13 @@ def make(services: Services) -> Blueprint:
         return then(point, said, supplies.set_local, point=point, area=area, local=on, note=_texts("note")[0])
 
     return blueprint
+
+
+def _told(line: SupplyNews) -> str:
+    """The detail of a line of history; what was asked for, and why, in the words of the page."""
+    if line.what not in ("requested", "hold", "release"):
+        return in_words(line.detail)
+    return " ".join(str(WORDS.get(word.rstrip(":"), word)) for word in line.detail.split(" "))
 
 
 def _texts(*names: str) -> tuple[str, ...]:

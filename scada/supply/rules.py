@@ -231,8 +231,8 @@ def against_local(actor: Actor, area: str, known: Local | None) -> list[str]:
     """`known`: who said local, where it is to end: he himself, or an administrator, says remote again."""
     reasons = []
     if actor.role not in MAY_SAY_LOCAL:
-        said = "only dispatchers, engineers and administrators may say local or remote"
-        reasons.append(f"{actor.name} is {actor.role}; {said}")
+        name, role = actor.name, actor.role
+        reasons.append(f"{name} is {role}; only dispatchers, engineers and administrators may say local or remote")
     if not actor.covers(area):
         reasons.append(f"{actor.name} may not command in area {area or '(none)'}")
     if known is not None and actor.name != known.by and actor.role is not Role.ADMINISTRATOR:
