@@ -70,18 +70,15 @@ class Sender:
 
     # ------------------------------------------------------------------ private
     async def _drive(self, point: str) -> None:
+        """Ask first where need be, then send; one command at most, so that a link that keeps breaking is not hammered."""
+        if self._state(point) is SwitchState.ASKING:
+            await self._ask(point)
+        if self._state(point) is SwitchState.CONFIRMED and self._running():
+            await self._send(point)
+
+    def _state(self, point: str) -> SwitchState | None:
         switch = self._book.get(point).switch
-        while switch is not None and self._running():
-            before = switch
-            if switch.state is SwitchState.ASKING:
-                await self._ask(point)
-            elif switch.state is SwitchState.CONFIRMED:
-                await self._send(point)
-            switch = self._book.get(point).switch
-            if switch == before or switch is None or switch.state not in (SwitchState.CONFIRMED, SwitchState.ASKING):
-                return
-            if switch.state is SwitchState.CONFIRMED and switch.reason:     # it waits for something
-                return
+        return switch.state if switch is not None else None
 
     async def _ask(self, point: str) -> None:
         """Nobody knows whether it came: ask, never repeat."""
