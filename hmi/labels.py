@@ -127,7 +127,7 @@ SUPPLY_NEWS: Final[dict[str, Any]] = {
     "accepted": _l("taken by the concentrator"),
     "received": _l("heard by the module"), "executed": _l("executed by the module"), "refused": _l("refused"),
     "no_answer": _l("no answer"), "by_hand": _l("switched on by hand on site"), "confirmed": _l("its pulses have stopped"),
-    "bypass": _l("it still counts"),
+    "bypass": _l("it still counts"), "another_module": _l("another module switches it now"),
 }
 ACTION: Final[dict[Action, Any]] = {
     Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),

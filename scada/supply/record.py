@@ -49,6 +49,7 @@ class Record:
     switch: Switch | None = None
     effect: Effect = Effect.NONE
     effect_pulses: int = 0
+    eui: int = 0                        # of the module that all this is known of; 0: of none yet
 
     @property
     def busy(self) -> bool:
@@ -75,8 +76,8 @@ def requested(record: Record, switch: Switch) -> Record:
     return attrs.evolve(record, switch=switch, state=SupplyState.UNKNOWN if lost else record.state, by_hand=False)
 
 
-def confirmed(record: Record, by: str, now: int, not_after: int, command_ids: Iterable[bytes]) -> Record:
-    """The second person has said yes: the holder is entered before anything is sent."""
+def confirmed(record: Record, by: str, now: int, not_after: int, command_ids: Iterable[bytes], eui: int = 0) -> Record:
+    """The second person has said yes: the holder is entered before anything is sent. `eui`: of the module to be told."""
     switch = record.switch
     assert switch is not None
     assert switch.state is SwitchState.REQUESTED
@@ -94,7 +95,7 @@ def confirmed(record: Record, by: str, now: int, not_after: int, command_ids: It
         switch, state=SwitchState.CONFIRMED, confirmed_by=by, not_after=not_after, was=record.state, steps=steps,
         changed=now, reason="",
     )
-    return attrs.evolve(record, holders=holders, in_module=in_module, switch=switch)
+    return attrs.evolve(record, holders=holders, in_module=in_module, switch=switch, eui=eui or record.eui)
 
 
 def withdrawn(record: Record, now: int, why: str) -> Record:
@@ -242,6 +243,11 @@ def passed(record: Record, now: int, grace: int) -> Record:
     if switch.state is SwitchState.CONFIRMED:
         return not_sent(record, now, TOO_LATE) if now >= switch.not_after else record
     return silent(record, now) if now >= switch.not_after + grace else record
+
+
+def moved(record: Record, eui: int) -> Record:
+    """Another module switches the supply now: it knows of no holder, and nobody knows how it stands."""
+    return attrs.evolve(record, eui=eui, state=SupplyState.UNKNOWN, by_hand=False, in_module=frozenset())
 
 
 def counted(record: Record, effect: Effect, pulses: int) -> Record:

@@ -177,7 +177,8 @@ class SupplyService:
             _refuse(rules.against_confirmation(actor, place, record, switch_id, now, self._book.locals))
             not_after = now + self._settings.not_after_seconds * NS
             ids = [uuid4().bytes for _ in ALL_ON_THE_WIRE]
-            return steps.confirmed(record, actor.name, now, not_after, ids), [News("confirmed_by", actor.name)]
+            eui = place.supply.eui
+            return steps.confirmed(record, actor.name, now, not_after, ids, eui), [News("confirmed_by", actor.name)]
 
         status = await self._do(actor, "confirm", place, say_yes, switch=switch_id)
         self._sender.drive(point)
@@ -335,7 +336,13 @@ class SupplyService:
 
     def _registry_changed(self, directory: Directory) -> None:
         for status in self.supplies():
-            if status != self._shown.get(status.point):
+            eui = directory.supply_of_point[status.point].eui
+            if self._book.get(status.point).eui not in (0, eui):
+                changed = self._book.change(status.point, lambda record, now, eui=eui: (  # type: ignore[misc]
+                    steps.moved(record, eui), [News("another_module", detail=f"{eui:016x}")]
+                ))
+                changed.addErrback(self._not_written)
+            elif status != self._shown.get(status.point):
                 self._show(status)
 
     def _marked(self, mark: Mark) -> None:

@@ -34,7 +34,8 @@ VERSION: Final = 1
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS supply (
     point TEXT PRIMARY KEY, state TEXT NOT NULL, since INTEGER NOT NULL, by_hand INTEGER NOT NULL, holders TEXT NOT NULL,
-    in_module TEXT NOT NULL, switch TEXT REFERENCES switch (id), effect TEXT NOT NULL, effect_pulses INTEGER NOT NULL
+    in_module TEXT NOT NULL, switch TEXT REFERENCES switch (id), effect TEXT NOT NULL, effect_pulses INTEGER NOT NULL,
+    eui TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS switch (
     id TEXT PRIMARY KEY, point TEXT NOT NULL, "action" TEXT NOT NULL, requested_by TEXT NOT NULL, origin TEXT NOT NULL,
@@ -50,7 +51,7 @@ CREATE INDEX IF NOT EXISTS news_point ON news (point, number);
 CREATE TABLE IF NOT EXISTS local (scope TEXT PRIMARY KEY, by TEXT NOT NULL, at INTEGER NOT NULL, note TEXT NOT NULL)
 WITHOUT ROWID;
 """
-SUPPLY: Final = ("point", "state", "since", "by_hand", "holders", "in_module", "switch", "effect", "effect_pulses")
+SUPPLY: Final = ("point", "state", "since", "by_hand", "holders", "in_module", "switch", "effect", "effect_pulses", "eui")
 SWITCH: Final = (
     "id", "action", "requested_by", "origin", "requested", "expires", "holding", "note", "state", "confirmed_by",
     "not_after", "was", "steps", "reason", "accepted", "executed", "changed",
@@ -162,6 +163,7 @@ def _supply_row(record: Record) -> tuple[Any, ...]:
     values = {
         "holders": _json([attrs.astuple(one) for one in record.holders]), "in_module": _json(sorted(record.in_module)),
         "switch": record.switch.id if record.switch else None, "by_hand": int(record.by_hand),
+        "eui": f"{record.eui:016x}",
     }
     return tuple(values[column] if column in values else getattr(record, column) for column in SUPPLY)
 
@@ -179,7 +181,7 @@ def _record(values: dict[str, Any], switches: dict[str, Switch]) -> Record:
         "state": SupplyState(values["state"]), "by_hand": bool(values["by_hand"]),
         "holders": tuple(_holding(one) for one in json.loads(values["holders"])),
         "in_module": frozenset(json.loads(values["in_module"])), "switch": switches.get(values["switch"]),
-        "effect": Effect(values["effect"]),
+        "effect": Effect(values["effect"]), "eui": int(values["eui"], 16),
     })
 
 

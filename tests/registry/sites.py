@@ -23,6 +23,8 @@ from scada.site import (
     ModuleState,
     Point,
     Site,
+    Supply,
+    SupplyKind,
     Transformer,
 )
 
@@ -58,6 +60,7 @@ def a_site() -> Site:
                 "BG-1", Medium.ELECTRICITY, transformer="T01", feed_tag="T01-meter/energy_import", members=("P2", "P1")
             ),
         ),
+        supplies=(Supply("P1", HIGH, SupplyKind.CONTACTOR, "Main switch"),),
     )
 
 
@@ -155,5 +158,15 @@ def sites(draw: Any) -> Site:
                 tuple(draw(some([one for one in own if one != feed_point]))), draw(st.floats(0, 1)), draw(positive),
             )
         )
-    kinds = (transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups)
+    supplies = [
+        Supply(
+            point.name, module.eui, draw(st.sampled_from([SupplyKind.CONTACTOR, SupplyKind.BREAKER]))
+            if point.medium is Medium.ELECTRICITY else SupplyKind.VALVE, draw(texts),
+        )
+        for module, point in zip(draw(some(modules)), points, strict=False)
+    ]
+    kinds = (
+        transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups,
+        supplies,
+    )
     return Site(*(tuple(kind) for kind in kinds))

@@ -61,8 +61,15 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.directory = Directory(site())
 
+        self.told: list[Callable[[Directory], None]] = []
+
     def subscribe(self, listener: Callable[[Directory], None]) -> Callable[[], None]:
+        self.told.append(listener)
         return lambda: None
+
+    def replace(self, content: Site) -> None:
+        self.directory = Directory(content)
+        self.told[-1](self.directory)
 
 
 class FakeAudit:

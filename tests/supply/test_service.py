@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from scada.commands import Action, Actor, MemberState
@@ -312,3 +313,21 @@ def test_a_danger_does_not_wait_for_a_reconnection(tmp_path: Path) -> None:
     assert unknown is SupplyState.UNKNOWN
     assert bench.service.supply(FLAT).state is SupplyState.OFF  # type: ignore[union-attr]
     assert [one.holder for one in bench.field.orders] == ["DEBT", "DEBT", "DANGER"]
+
+
+def test_a_module_that_takes_the_place_of_another_knows_of_no_holder(tmp_path: Path) -> None:
+    """Its contact may be on: the holders stay, and the supply is not said to be off."""
+    bench = Bench(tmp_path)
+    off(bench)
+    site = bench.registry.directory.site
+    module = attrs.evolve(site.modules[0], eui=0xB1)
+    supplies = (attrs.evolve(site.supplies[0], eui=0xB1), *site.supplies[1:])
+    bench.registry.replace(attrs.evolve(site, modules=(module, *site.modules[1:]), supplies=supplies))
+    found = bench.service.supply(FLAT)
+    ask(bench)
+    confirm(bench)
+    bench.field.report(MemberState.EXECUTED)
+
+    assert (found.state, len(found.holders)) == (SupplyState.UNKNOWN, 1)  # type: ignore[union-attr]
+    assert bench.field.orders[-1].eui == 0xB1
+    assert bench.service.supply(FLAT).state is SupplyState.OFF  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
 import * as reads from "./reads";
+import * as supplies from "./supplies";
 import * as values from "./values";
 
 if (page.live) {
@@ -14,6 +15,7 @@ if (page.live) {
   alarms.start();
   command.start();
   reads.start();
+  supplies.start();
   keys.start();
   live.start();
 } else {
