@@ -5,6 +5,7 @@ field in `sender`, the meters behind it in `bypass`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -32,7 +33,7 @@ from scada.ports import (
     Unsubscribe,
 )
 from scada.settings import SupplySettings
-from scada.site import Directory
+from scada.site import Directory, Site, differing
 from scada.supplies import (
     OVER,
     Holding,
@@ -52,8 +53,11 @@ from scada.supply.record import ALL_ON_THE_WIRE, Record
 from scada.supply.rules import Place
 from scada.supply.sender import Sender
 from scada.supply.store import News
+from scada.timers import cancel
 
 FILE: Final = "supply.sqlite"
+PER_TURN: Final = 200                   # supplies shown in one turn of the loop
+PLACES: Final = ("concentrators", "points", "consumers")    # of the site: what the place of every supply is made of
 EVERY_S: Final = 1.0                    # real time between two looks at what waits
 METERS_S: Final = 5.0                   # real time between two looks at the meters, when hours have come
 GRACE_S: Final = 300                    # site time for which an answer may still be on its way after `not_after`
@@ -77,6 +81,10 @@ class SupplyService:
         self._bypass = BypassWatch(self._book, registry, reader, alarms, clock, reactor, pool)
         self._points: dict[bytes, str] = {}                 # command id -> point, of each supply's last switch
         self._shown: dict[str, SupplyStatus] = {}
+        self._site = Site()                                 # as it was last looked at
+        self._point_of: dict[int, str] = {}                 # EUI of a module -> the point whose supply it switches
+        self._waiting: dict[str, None] = {}                 # points to be shown anew
+        self._refreshing: Any = None
         self._listeners: list[Callable[[SupplyStatus], None]] = []
         self._unsubscribe: list[Unsubscribe] = []
         self._running, self._hours_came, self._looking, self._refused = False, True, False, 0
@@ -109,6 +117,7 @@ class SupplyService:
         self._running = False
         while self._unsubscribe:
             self._unsubscribe.pop()()
+        cancel(self._refreshing)
         for loop in (self._ticker, self._meters):
             if loop.running:
                 loop.stop()
@@ -245,9 +254,7 @@ class SupplyService:
             await self._refusal(actor, action, scope, reasons)
         await self._audit.append(actor, action, scope, note=note)
         await self._book.set_local(scope, Local(scope, actor.name, self._clock.now(), note) if local else None)
-        for status in self.supplies():
-            if status.area == area and status != self._shown.get(status.point):
-                self._changed(status.point)
+        self._look_again([point] if point else (one.point for one in self._registry.directory.site.supplies))
 
     # ------------------------------------------------------------------- private
     def _place(self, point: str) -> Place | None:
@@ -335,15 +342,41 @@ class SupplyService:
         self._sink.publish(show.batch_of(status, self._clock.now()))
 
     def _registry_changed(self, directory: Directory) -> None:
-        for status in self.supplies():
-            eui = directory.supply_of_point[status.point].eui
-            if self._book.get(status.point).eui not in (0, eui):
-                changed = self._book.change(status.point, lambda record, now, eui=eui: (  # type: ignore[misc]
+        """Only what has to do with the change is looked at: a city has 100,000 supplies."""
+        site, before = directory.site, self._site
+        self._site = site
+        if site.supplies is not before.supplies:
+            self._point_of = {one.eui: one.point for one in site.supplies}
+        if any(getattr(site, kind) is not getattr(before, kind) for kind in PLACES):
+            self._look_again(one.point for one in site.supplies)
+            return
+        points = [now.point for _, now in differing(before.supplies, site.supplies) if now is not None]
+        modules = (now for _, now in differing(before.modules, site.modules) if now is not None)
+        points += [self._point_of[one.eui] for one in modules if one.eui in self._point_of]
+        self._look_again(points)
+
+    def _look_again(self, points: Iterable[str]) -> None:
+        """Show anew what may have changed, some in each turn of the loop."""
+        self._waiting.update(dict.fromkeys(points))
+        if self._waiting and self._refreshing is None:
+            self._refreshing = self._reactor.callLater(0, self._refresh)
+
+    def _refresh(self) -> None:
+        self._refreshing = None
+        for point in tuple(islice(self._waiting, PER_TURN)):
+            del self._waiting[point]
+            place = self._place(point)
+            if place is None:
+                continue
+            eui = place.supply.eui
+            if self._book.get(point).eui not in (0, eui):
+                moved = self._book.change(point, lambda record, now, eui=eui: (  # type: ignore[misc]
                     steps.moved(record, eui), [News("another_module", detail=f"{eui:016x}")]
                 ))
-                changed.addErrback(self._not_written)
-            elif status != self._shown.get(status.point):
-                self._show(status)
+                moved.addErrback(self._not_written)
+            elif (status := self.supply(point)) is not None and status != self._shown.get(point):
+                self._changed(point) if point in self._shown else self._show(status)
+        self._look_again(())
 
     def _marked(self, mark: Mark) -> None:
         self._hours_came = True

@@ -184,6 +184,7 @@ class Bench:
             anything.meters, self.bus, self.clock, self.reactor, self.folder, pool, monitor_only=self.monitor_only,
         )
         done(self.service.start())
+        self.reactor.advance(0)
         return self.service
 
     def kill(self) -> None:

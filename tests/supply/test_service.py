@@ -323,6 +323,7 @@ def test_a_module_that_takes_the_place_of_another_knows_of_no_holder(tmp_path: P
     module = attrs.evolve(site.modules[0], eui=0xB1)
     supplies = (attrs.evolve(site.supplies[0], eui=0xB1), *site.supplies[1:])
     bench.registry.replace(attrs.evolve(site, modules=(module, *site.modules[1:]), supplies=supplies))
+    bench.reactor.advance(0)
     found = bench.service.supply(FLAT)
     ask(bench)
     confirm(bench)

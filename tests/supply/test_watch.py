@@ -1,7 +1,8 @@
 """What the meter behind a disconnected supply proves: only hours that lie wholly behind the switch, and only what came."""
 
 import numpy as np
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scada.supplies import Effect
 from scada.supply.watch import NANOS_PER_HOUR, ODD_PULSES, QUIET_H, first_hours, verdicts
