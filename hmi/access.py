@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from flask import Flask
 
 from scada.commands import Role
+from scada.rollout import MAY_ROLL_OUT
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -21,6 +22,7 @@ ACKNOWLEDGE: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRAT
 READ_NOW: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 ADOPT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 IMPORT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
+ROLL_OUT: Final = MAY_ROLL_OUT
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
 
 

@@ -12,16 +12,21 @@ from hmi.pages import (
     alarms,
     audit,
     balance,
+    clocks,
     collection,
     dispatch,
+    firmware,
+    groups,
     login,
     mesh,
     meter,
     meters,
+    modules,
     outages,
     overview,
     reads,
     supplies,
+    swaps,
     tags,
     transformer,
     walkby,
@@ -50,8 +55,8 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(login.make(services, sessions, gate))
     app.register_blueprint(account.make(services, sessions))
     for page in (
-        overview, transformer, balance, mesh, collection, meters, meter, reads, dispatch, supplies, outages, alarms, audit,
-        tags, walkby,
+        overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages, alarms,
+        audit, tags, walkby, modules, swaps, groups, firmware,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

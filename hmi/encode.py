@@ -6,8 +6,10 @@ from typing import Any
 
 from scada.clock import HOUR_S
 from scada.commands import CommandStatus, MemberState, Selection
+from scada.group_keys import GroupKeyState
 from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
+from scada.site import MeterPeriod, Module, SiteChange
 from scada.supplies import Holding, Local, SupplyNews, SupplyStatus, Switch
 
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
@@ -185,4 +187,48 @@ def walkby(report: WalkbyReport) -> dict[str, Any]:
         ],
         "unknown_euis": [f"{eui:016x}" for eui in report.unknown],
         "problems": [str(one) for one in report.problems],
+    }
+
+
+def module(one: Module) -> dict[str, Any]:
+    return {
+        "eui": f"{one.eui:016x}", "name": one.name, "title": one.title, "state": one.state.value,
+        "concentrator": one.concentrator, "index": one.index, "channels": one.channels, "adapter": one.adapter,
+        "building": one.building,
+    }
+
+
+def meter(one: MeterPeriod) -> dict[str, Any]:
+    return {
+        "serial": one.serial, "point": one.point, "eui": f"{one.eui:016x}", "channel": one.channel,
+        "pulses_per_unit": one.pulses_per_unit, "valid_from_s": one.valid_from * HOUR_S,
+        "valid_to_s": None if one.valid_to is None else one.valid_to * HOUR_S,
+        "start_register": one.start_register, "final_register": one.final_register,
+    }
+
+
+def change(one: SiteChange) -> dict[str, Any]:
+    """What a swap or a step changes."""
+    return {
+        "modules": [{"was": None if was is None else module(was), "is": module(now)} for was, now in one.modules],
+        "closed": [meter(period) for period in one.closed], "opened": [meter(period) for period in one.opened],
+        "loads": [{"was": f"{was.eui:016x}", "is": f"{now.eui:016x}", "title": now.title} for was, now in one.loads],
+        "groups": [
+            {"name": now.name, "epoch_was": was.epoch, "epoch_is": now.epoch, "members": len(now.members)}
+            for was, now in one.groups
+        ],
+        "nothing": one.nothing,
+    }
+
+
+def group_keys(one: GroupKeyState) -> dict[str, Any]:
+    """How far a group's key has come."""
+    return {
+        "group": one.group, "number": one.number, "epoch": one.epoch, "held": one.held, "members": one.members,
+        "unplaced": [f"{eui:016x}" for eui in one.unplaced],
+        "concentrators": [
+            {"name": share.concentrator, "epoch_in_use": share.in_use, "held": share.held, "members": share.members,
+             "missing": [f"{eui:016x}" for eui in share.missing]}
+            for share in one.shares
+        ],
     }

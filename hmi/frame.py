@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, request, url_for
 
-from hmi import access, encode, formats, labels, reasons, titles
+from hmi import access, encode, formats, labels, life, reasons, titles
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES, _, ui_strings
 from hmi.notices import take
@@ -24,6 +24,7 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
     app.jinja_env.globals.update(
         labels=labels, access=access, asset=assets.url, LANGUAGES=LANGUAGES, site=services.site,
         quality_words=formats.quality_words,
+        next_page=lambda alarm: life.next_page(services.registry.directory, alarm),
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -67,10 +68,12 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("mesh.page", _("Network")),
         ("collection.page", _("Collection")),
         ("meters.index", _("Meters")),
+        ("modules.page", _("Modules")),
         ("reads.page", _("Reads")),
         ("dispatch.page", _("Load shedding")),
         ("supplies.page", _("Supplies")),
         ("outages.page", _("Outages")),
+        ("firmware.page", _("Firmware")),
         ("alarms.page", _("Alarms")),
         ("tags.page", _("Tags")),
     ]

@@ -10,8 +10,9 @@ from flask_babel import lazy_gettext as _l
 from scada.commands import Action, CommandState, EffectState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
 from scada.outage import Scope
-from scada.ports import AlarmState, Priority
+from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
+from scada.rollout import CampaignState, UpdateState
 from scada.site import Medium, ModuleState, SupplyKind
 from scada.supplies import Effect, HoldReason, SupplyState, SwitchAction, SwitchState
 from scada.tags import Quality
@@ -50,6 +51,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "wrong_subnet": _l("heard at another concentrator"), "duplicate_eui": _l("two modules with one EUI"),
     "unexpected_channel": _l("meter on a channel that is not there"),
     "module_gone_heard": _l("out of service, and heard"),
+    "clock_set": _l("clock set"), "clock_set_back": _l("clock set back over stored hours"),
     "bypass": _l("bypass: disconnected, and still counting"),
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
@@ -59,6 +61,10 @@ ALARM_KIND: Final[dict[str, Any]] = {
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
     "imbalance_percent": _l("imbalance of the balance"), "longest_turn": _l("time for which the server was busy"),
+}
+RECALL_STATE: Final[dict[RecallState, Any]] = {
+    RecallState.WAITING: _l("waits for its turn"), RecallState.ASKING: _l("is being asked"), RecallState.DONE: _l("over"),
+    RecallState.EXPIRED: _l("expired"),
 }
 MEMBER_STATE: Final[dict[MemberState, Any]] = {
     MemberState.SELECTED: _l("selected"), MemberState.SENT: _l("sent"),
@@ -89,6 +95,30 @@ READ_STATE: Final[dict[ReadState, Any]] = {
 }
 READ_PRIORITY: Final[dict[ReadPriority, Any]] = {
     ReadPriority.URGENT: _l("urgent"), ReadPriority.NORMAL: _l("normal priority"), ReadPriority.LOW: _l("low priority"),
+}
+CAMPAIGN_STATE: Final[dict[CampaignState, Any]] = {
+    CampaignState.DRAFT: _l("draft: nothing was sent"), CampaignState.CANARY: _l("canary is being updated"),
+    CampaignState.SOAK: _l("canary is being watched"), CampaignState.WAVE: _l("waves are being updated"),
+    CampaignState.PAUSED: _l("paused"), CampaignState.DONE: _l("done"), CampaignState.ABORTED: _l("aborted"),
+}
+UPDATE_STATE: Final[dict[UpdateState, Any]] = {
+    UpdateState.WAITING: _l("waits"), UpdateState.TRANSFER: _l("takes blocks"), UpdateState.COMPLETE: _l("has every block"),
+    UpdateState.VERIFIED: _l("image checked"), UpdateState.ACTIVATING: _l("starts the image"),
+    UpdateState.DONE: _l("runs the version"), UpdateState.FAILED: _l("failed"),
+}
+UPDATE_SYMBOL: Final = {
+    UpdateState.WAITING: "○", UpdateState.TRANSFER: "→", UpdateState.COMPLETE: "◔", UpdateState.VERIFIED: "◑",
+    UpdateState.ACTIVATING: "●", UpdateState.DONE: "✓", UpdateState.FAILED: "✖",
+}
+ROLLOUT: Final[dict[str, Any]] = {
+    "start": _l("Start the canary"), "approve": _l("Approve the waves"), "pause": _l("Pause"), "resume": _l("Resume"),
+    "abort": _l("Abort"),
+}
+ROLLOUT_MEANS: Final[dict[str, Any]] = {
+    "start": _l("The modules of the canary take the image; the waves wait for the approval of another person."),
+    "approve": _l("After the soak the waves follow each other by themselves, while the failure rate stays in its limit."),
+    "resume": _l("Blocks and activations leave again; the failures so far no longer count."),
+    "abort": _l("Nothing leaves any more, for good. Modules that run the new version keep it."),
 }
 SUPPLY_STATE: Final[dict[SupplyState, Any]] = {
     SupplyState.UNKNOWN: _l("not known"), SupplyState.ON: _l("on"), SupplyState.OFF: _l("off"),
@@ -201,5 +231,6 @@ def for_browser() -> dict[str, Any]:
         "supply": {state.value: f"{SUPPLY_SYMBOL[state]} {text}" for state, text in SUPPLY_STATE.items()},
         "switch": {state.value: str(text) for state, text in SWITCH_STATE.items()},
         "read": {state.value: str(text) for state, text in READ_STATE.items()},
+        "campaign": {state.value: str(text) for state, text in CAMPAIGN_STATE.items()},
         "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
     }

@@ -25,3 +25,8 @@ def fits(query: str, *texts: str) -> bool:
     """Whether every word of a query occurs in one of the texts."""
     together = " ".join(texts).casefold()
     return all(word in together for word in query.casefold().split())
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names of a form's field, separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

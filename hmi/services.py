@@ -14,6 +14,8 @@ from scada.ports import (
     Balances,
     CollectionMonitor,
     Desk,
+    Firmware,
+    GroupKeys,
     Health,
     LiveReader,
     MeshMonitor,
@@ -24,10 +26,11 @@ from scada.ports import (
     Registry,
     Supplies,
     TagSource,
+    TimeMonitor,
     Users,
     WalkbyImport,
 )
-from scada.settings import HmiSettings, SiteSettings
+from scada.settings import HmiSettings, SiteSettings, TimeSettings
 
 
 def in_this_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -61,9 +64,13 @@ class Services:
     supplies: Supplies
     mesh: MeshMonitor
     collection: CollectionMonitor
+    time: TimeMonitor
+    clock_limits: TimeSettings
     network: NetworkMonitor
     outages: Outages
+    firmware: Firmware
     walkby: WalkbyImport
+    group_keys: GroupKeys
     health: Callable[[], list[Health]]
     clock: SiteClock
     site: SiteSettings

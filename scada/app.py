@@ -24,6 +24,7 @@ from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.dmesh.walkby.service import WalkbyService
 from scada.drivers.modbus.service import ModbusService
 from scada.errors import ConfigError, Problem
+from scada.firmware.service import FirmwareService
 from scada.historian.service import Historian
 from scada.lock import DataDirLock
 from scada.loop import MeasuredSelector
@@ -119,6 +120,12 @@ class Server:
         reading = await run(
             ReadingService(registry, dmesh, registry.audit, bus.of("reading"), clock, reactor, data, durable)
         )
+        firmware = await run(
+            FirmwareService(
+                settings.firmware, registry, dmesh.updates, registry.audit, clock, reactor, data, durable,
+                bus.of("firmware"), monitor_only=settings.dispatch.monitor_only,
+            )
+        )
         supplies = await run(
             SupplyService(
                 settings.supply, registry, dmesh, registry.audit, alarms, historian.intervals, historian.intervals,
@@ -142,8 +149,9 @@ class Server:
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, alarms=alarms, desk=desk, reading=reading, supplies=supplies, mesh=dmesh, collection=dmesh,
-            walkby=walkby, network=network, outages=outages, health=self.health, clock=clock, site=settings.site,
-            hmi=settings.hmi,
+            time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
+            firmware=firmware, health=self.health, clock=clock,
+            site=settings.site, hmi=settings.hmi,
         )
         hmi = HmiService(settings.hmi, services, clock, reactor)
         registry.on_accounts(hmi.accounts_changed)

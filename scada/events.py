@@ -25,6 +25,8 @@ class EventCode(IntEnum):
     DUPLICATE_EUI = 21                  # two concentrators list it at once
     UNEXPECTED_CHANNEL = 22             # a meter hangs on a channel that the module has not
     MODULE_GONE_HEARD = 23              # replaced or retired, and heard all the same
+    CLOCK_SET = 24                      # made by the server: it stepped a concentrator's clock
+    CLOCK_SET_BACK = 25                 # the same, back over hours that are stored
 
 
 @attrs.frozen

@@ -19,12 +19,22 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.errors import Problem
 from scada.events import DeviceEvent
-from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.group_keys import GroupKeyState
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
-from scada.rollout import CampaignRequest, CampaignStatus, DeviceReport, Image, Lack, StoredImage
-from scada.site import Directory, JoinedModule, MeshView, Module, Swap
+from scada.rollout import (
+    CampaignRequest,
+    CampaignStatus,
+    DeviceReport,
+    Image,
+    Lack,
+    StoredImage,
+    UpdateFilter,
+    UpdateStatus,
+)
+from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
 from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyRequest, SupplyStatus
 from scada.tags import Batch, Device, Snapshot
 
@@ -73,6 +83,9 @@ class IntervalStore(Protocol):
 
         Idempotent by (EUI, channel, interval). Fails with `StorageError`, and then nothing may be acknowledged.
         """
+
+    def commit_batch(self, batch: IntervalBatch) -> "Deferred[NDArray[np.int64]]":
+        """The same for many blocks, all or nothing; fires with the slot of every row."""
 
     def quarantine(self, block: Quarantined) -> "Deferred[None]":
         """Keep an unusable block durably with its reason; then its record may be acknowledged too."""
@@ -141,6 +154,13 @@ class ResultStore(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------ registry
+class GroupKeys(Protocol):
+    """Which members hold their group's key; the driver implements it."""
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        """How far the key of a load group has come; None for a group that is not. Memory, and the size of the group."""
+
+
 class Registry(Protocol):
     """What exists. `directory` is the current content; changes come through the methods."""
 
@@ -165,6 +185,12 @@ class Registry(Protocol):
 
     def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
         """Another module or meter in the place of one; answers the new module. Fails with `CommandRejected`."""
+
+    def step(self, actor: Actor, step: Step) -> "Deferred[Module]":
+        """Any of these, or the move to another concentrator; again is once. Fails with `CommandRejected`."""
+
+    def preview(self, actor: Actor, wish: Swap | Step) -> "Deferred[SiteChange]":
+        """What a swap or a step would change; changes nothing. Fails with `CommandRejected`."""
 
     def set_module_states(self, states: Mapping[int, str]) -> "Deferred[None]":
         """Life-cycle news from the field (lost, back again), by EUI; one change however many they are."""
@@ -347,6 +373,40 @@ class NetworkMonitor(Protocol):
         """Where a module stood, newest first, with the concentrator. Blocking."""
 
 
+@attrs.frozen
+class ModuleClock:
+    """The clock of one module, against its concentrator's."""
+
+    eui: int                            # 0 where the list of modules did not come yet
+    index: int
+    offset_s: float                     # positive: ahead
+    drift_ppm: float                    # NaN while too few reports came
+    heard: int                          # ns, site time
+    beyond: bool                        # beyond tolerance
+
+
+@attrs.frozen
+class ClockView:
+    """The clocks of one subnet."""
+
+    concentrator: str
+    link_up: bool
+    offset_s: float                     # concentrator's against ours, when last compared; positive: ahead
+    within_s: float                     # what that comparison leaves open
+    drift_ppm: float                    # NaN in the first hours
+    compared: int                       # ns, site time; 0: never
+    mode: str                           # how it was set last: "step", "slew", "" = not yet
+    steps: int                          # since start
+    modules: int                        # whose clock is known
+    beyond: int                         # of them beyond tolerance
+    worst: tuple[ModuleClock, ...]      # the worst first
+
+
+class TimeMonitor(Protocol):
+    def clocks(self, concentrator: str) -> ClockView | None:
+        """Of one concentrator of the registry, by name. Memory."""
+
+
 @attrs.frozen(eq=False)
 class CollectionView:
     """What is held of a concentrator's channels: (n, h) hours from `first` on."""
@@ -358,9 +418,68 @@ class CollectionView:
     given_up: int                       # what lacks before this hour is not asked for any more
 
 
+@attrs.frozen(eq=False)
+class CollectionSummary:
+    """How one concentrator, or one balance group, stands, in channel-hours."""
+
+    name: str
+    edges: tuple[int, ...]              # where each of the last site days begins, and where today ends [h since 1970]
+    due: NDArray[np.int64]              # (days,) today last
+    lacking: NDArray[np.int64]          # (days,) of them those not held
+    shares: tuple[float, ...]           # held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due
+    missing: int                        # still asked for
+    given_up: int                       # in the last week
+    given_up_before: int                # what lacks before this hour is not asked for any more
+    oldest: int                         # oldest missing hour; -1: none
+    link_up: bool | None = None         # None: a group has no link
+    spent: int = 0                      # packets that asking has cost the busiest module today
+    budget: int = 0
+    busy_s: float = 0.0                 # real time for which the concentrator asked to be left alone
+
+
+class RecallState(StrEnum):
+    """Of a gap that a person asked for again."""
+
+    WAITING = "waiting"
+    ASKING = "asking"
+    DONE = "done"
+    EXPIRED = "expired"
+
+
+@attrs.frozen
+class Recall:
+    """A person asked for a gap again."""
+
+    number: int                         # since start
+    concentrator: str
+    modules: tuple[str, ...]            # empty: all of the concentrator
+    first: int                          # h since 1970
+    hours: int
+    lacking: int                        # hours of modules that lacked when it was asked for
+    brought: int                        # channel-hours that came
+    by: str
+    at: int                             # s, site time
+    until: int                          # s, site time: what did not come by then is not asked for any more
+    state: RecallState = RecallState.WAITING
+
+
 class CollectionMonitor(Protocol):
     def collection(self, concentrator: str) -> CollectionView | None:
         """None where nothing is known yet. Memory."""
+
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """Of all concentrators of the registry of which something is known. Memory."""
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        """Of balance groups, as they were when last looked at. Memory."""
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        """Fires when it is audited and queued; fails with `CommandRejected`, all reasons at once. Reactor thread."""
+
+    def recalls(self) -> tuple[Recall, ...]:
+        """What was asked for again since start, newest first, a few hundred at most. Memory."""
 
 
 # --------------------------------------------------------------------------------------- walk-by collection
@@ -458,9 +577,13 @@ class Firmware(Protocol):
         """Newest first. Blocking."""
 
     def campaigns(self) -> tuple[CampaignStatus, ...]:
-        """Newest first."""
+        """Newest first. Memory."""
 
-    def campaign(self, number: int) -> CampaignStatus | None: ...
+    def campaign(self, number: int) -> CampaignStatus | None:
+        """Memory."""
+
+    def updates(self, number: int, wanted: UpdateFilter) -> tuple[tuple[UpdateStatus, ...], int]:
+        """A part of a campaign's modules, and how many fit the filter. Looks at each: off the loop. Any thread."""
 
     def draft(self, actor: Actor, request: CampaignRequest) -> "Deferred[CampaignStatus]":
         """Freeze a selection of modules; nothing is sent."""

@@ -1,5 +1,6 @@
 """Firmware on its way to modules: an image, how far one device is with it, and what a campaign looks like to people."""
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -125,23 +126,55 @@ class UpdateStatus:
 
 
 @attrs.frozen
+class UpdateFilter:
+    """Which modules of a campaign are wanted."""
+
+    states: tuple[UpdateState, ...] = ()    # empty: every one
+    stage: int | None = None
+    first: int = 0
+    most: int = 100
+
+
+@attrs.frozen
+class StageStatus:
+    """The canary, or a wave."""
+
+    number: int                         # 0: canary
+    total: int                          # modules
+    counts: Mapping[UpdateState, int] = attrs.field(hash=False)
+    missing: int = 0                    # blocks that its modules in transfer lack, together
+
+    def count(self, *states: UpdateState) -> int:
+        return sum(self.counts.get(one, 0) for one in states)
+
+    @property
+    def under_way(self) -> int:
+        return self.total - self.count(UpdateState.WAITING, UpdateState.DONE, UpdateState.FAILED)
+
+
+@attrs.frozen
 class CampaignStatus:
     number: int
     image: Image
     request: CampaignRequest
     state: CampaignState
     stage: int                          # 0: canary; else number of the wave
-    stages: int                         # canary and waves
+    stages: tuple[StageStatus, ...]     # canary and waves
     drafter: str
     approver: str                       # "" = nobody has approved the waves yet
     made: int                           # ns, site time
     soak_ends: int                      # ns, site time; 0 outside the soak
     why: str                            # why it is paused or aborted
-    modules: tuple[UpdateStatus, ...]
+    tripped: bool                       # it has paused by itself
+    failed_percent: float               # of the present stage's modules; failures that were forgiven do not count
     left_out: tuple[str, ...] = ()      # sentences: who was not selected, and why
 
-    def count(self, state: UpdateState) -> int:
-        return sum(one.state is state for one in self.modules)
+    @property
+    def total(self) -> int:
+        return sum(one.total for one in self.stages)
+
+    def count(self, *states: UpdateState) -> int:
+        return sum(one.count(*states) for one in self.stages)
 
 
 @attrs.frozen
@@ -151,4 +184,4 @@ class StoredImage:
     image: Image
     imported: int                       # ns, real time
     by: str
-    trusted: bool                       # by a key that is trusted now
+    signer: str                         # fingerprint of the key that signed it, if that is trusted now; else ""

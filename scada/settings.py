@@ -96,11 +96,27 @@ class CollectionSettings(Section):
         60, ge=1, le=400, description="Days for which modules keep their archive; older holes are given up."
     )
     packets_a_day: int = Field(
-        500, ge=1, description="Radio packets that asking may cost a module in one UTC day: relay levels x blocks."
+        500, ge=1, description="Radio packets that asking may cost a module in one UTC day: those it sends for itself, and "
+        "two for each question to a module behind it."
     )
     due_after_hours: int = Field(2, ge=0, le=72, description="An hour that is not here this long after its end is missing.")
     reads_under_way: int = Field(64, ge=1, description="Concentrators that are asked at the same time, at most.")
+    module_tags: int = Field(
+        5000, ge=0, description="Modules that have tags of their own for completeness, at most; made when an hour lacks."
+    )
     answer_seconds: float = Field(300.0, gt=0, description="Real time after which an unanswered question is over.")
+
+
+class TimeSettings(Section):
+    concentrator_seconds: float = Field(
+        5.0, gt=0, description="Offset of a concentrator's clock from which on it raises an alarm. [s]"
+    )
+    module_seconds: float = Field(
+        10.0, gt=0, description="Offset of a module's clock from which on it counts as wrong. [s]"
+    )
+    drift_ppm: float = Field(
+        100.0, gt=0, description="Rate of a clock from which on it counts as wrong: 100 ppm are 9 s a day. [ppm]"
+    )
 
 
 class DmeshSettings(Section):
@@ -119,6 +135,7 @@ class DmeshSettings(Section):
         "proven itself."
     )
     collection: CollectionSettings = CollectionSettings()
+    time: TimeSettings = TimeSettings()
     keys_file: Path | None = Field(None, description="Encrypted key store; default `keys.store` in the data directory.")
     master_key_file: Path | None = Field(
         None, description="Master key of the key store, mode 0600; default `master.key` in the data directory. "
@@ -256,6 +273,7 @@ class Settings(Section):
     opcua: OpcuaSettings = OpcuaSettings()
     hmi: HmiSettings = HmiSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    firmware: FirmwareSettings = FirmwareSettings()
     supply: SupplySettings = SupplySettings()
 
     def path(self, given: Path | None, default: str) -> Path:

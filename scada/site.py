@@ -129,6 +129,15 @@ class MeterPeriod:
 
 
 @attrs.frozen
+class Replacement:
+    """Which module took the place of one that was replaced; its concentrator is told until its list says so."""
+
+    eui: int                            # of the one that left
+    heir: int
+    hour: int                           # h since 1970: from then on the heir measures
+
+
+@attrs.frozen
 class Load:
     """A secondary load behind a module's actuator."""
 
@@ -193,6 +202,7 @@ class Site:
     loads: tuple[Load, ...] = ()
     load_groups: tuple[LoadGroup, ...] = ()
     balance_groups: tuple[BalanceGroup, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
     supplies: tuple[Supply, ...] = ()
     generation: int = 0                 # raised by every change of the registry
 
@@ -271,6 +281,11 @@ class Directory:
         return {one.name: one for one in self.site.load_groups}
 
     @cached_property
+    def replacement_of_eui(self) -> dict[int, Replacement]:
+        """By the module that left."""
+        return {one.eui: one for one in self.site.replacements}
+
+    @cached_property
     def balance_group(self) -> dict[str, BalanceGroup]:
         return {one.name: one for one in self.site.balance_groups}
 
@@ -281,7 +296,7 @@ MADE_FROM = {
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
-    "balance_group": ("balance_groups",), "supply_of_point": ("supplies",),
+    "balance_group": ("balance_groups",), "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),
 }
 MOST_PATCHED = 1000                     # changed modules for which a look-up is copied and corrected, not made anew
 
@@ -344,6 +359,39 @@ class Swap:
     new_eui: int                        # the old one where only meters are changed
     hour: int                           # h since 1970: the new periods begin
     meters: tuple[SwappedMeter, ...] = ()
+
+
+class StepKind(StrEnum):
+    """What a person does with one module of the registry, besides putting another in its place."""
+
+    COMMISSION = "commission"           # begin to put it into service
+    ADOPT = "adopt"                     # it is in service
+    RETIRE = "retire"                   # out of service, and nothing in its place
+    MOVE = "move"                       # it belongs to another concentrator
+
+
+@attrs.frozen
+class Step:
+    """One such wish; asking again changes nothing more."""
+
+    kind: StepKind
+    eui: int
+    concentrator: str = ""              # of a move: where it belongs
+
+
+@attrs.frozen
+class SiteChange:
+    """What a swap or a step would change, thing by thing; (as it is, as it would be), None where there is none yet."""
+
+    modules: tuple[tuple[Module | None, Module], ...] = ()
+    closed: tuple[MeterPeriod, ...] = ()            # as they would end
+    opened: tuple[MeterPeriod, ...] = ()
+    loads: tuple[tuple[Load, Load], ...] = ()
+    groups: tuple[tuple[LoadGroup, LoadGroup], ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.modules or self.closed or self.opened or self.loads or self.groups)
 
 
 @attrs.frozen

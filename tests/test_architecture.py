@@ -65,10 +65,13 @@ EDGES = {
     "scada/supply/store.py": "SQLite",
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
+    "scada/drivers/dmesh/harvest.py": "gathers at the end of a turn of the loop",
     "scada/drivers/dmesh/caller.py": "calls, and the waits between them",
     "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
     "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/handing.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",
     "scada/drivers/dmesh/listener.py": "twisted's factory of connections",
@@ -77,6 +80,7 @@ EDGES = {
     "scada/drivers/dmesh/serial_port.py": "the serial port",
     "scada/drivers/dmesh/simulator/serial.py": "the simulated concentrators' serial line",
     "scada/drivers/dmesh/station.py": "sets in motion what a message asks for",
+    "scada/drivers/dmesh/timekeeper.py": "asks the concentrator, and waits for events to be durable",
     "scada/drivers/dmesh/tls.py": "twisted's transport with TLS inside, and certificate files",
     "scada/drivers/dmesh/turns.py": "twisted's protocol of a shared line, and its timers",
     "scada/drivers/dmesh/vault.py": "the key file",
@@ -87,6 +91,8 @@ EDGES = {
     # outages
     "scada/outages/store.py": "SQLite",
     # firmware
+    "scada/firmware/keeper.py": "the store, from a thread",
+    "scada/firmware/orders.py": "logs what was done",
     "scada/firmware/runner.py": "the gateway's Deferreds",
     "scada/firmware/store.py": "SQLite",
     # Modbus
@@ -149,6 +155,7 @@ EDGES = {
     "hmi/frame.py": "flask: what stands on every page",
     "hmi/hub.py": "the reactor's side of the live streams",
     "hmi/i18n.py": "flask: the visitor's language",
+    "hmi/life.py": "flask: addresses of pages",
     "hmi/limiter.py": "a lock: pages run in threads",
     "hmi/notices.py": "flask: the visitor's session",
     "hmi/resources.py": "twisted's side of the web server",

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, data, dispatch, reads, session, supplies, walkby
+from hmi.api import alarms, collection, data, dispatch, firmware, modules, reads, session, supplies, walkby
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -15,6 +15,9 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     reads.add(blueprint, services)
     supplies.add(blueprint, services)
     alarms.add(blueprint, services)
+    collection.add(blueprint, services)
     data.add(blueprint, services)
     walkby.add(blueprint, services)
+    modules.add(blueprint, services)
+    firmware.add(blueprint, services)
     return blueprint

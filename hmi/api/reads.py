@@ -7,11 +7,9 @@ from werkzeug.exceptions import BadRequest
 
 from hmi import encode
 from hmi.access import READ_NOW, STAFF, allow
-from hmi.api.body import optional, whole
+from hmi.api.body import names, optional, whole
 from hmi.services import Services
 from scada.reads import ReadPriority, ReadRequest
-
-MOST_NAMES = 5000
 
 
 def add(blueprint: Blueprint, services: Services) -> None:
@@ -28,7 +26,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         if priority not in ReadPriority.__members__:
             raise BadRequest("priority: expected urgent, normal or low")
         wish = ReadRequest(
-            _names(body, "points"), _names(body, "modules"), _names(body, "groups"), within, ReadPriority[priority],
+            names(body, "points"), names(body, "modules"), names(body, "groups"), within, ReadPriority[priority],
             optional("key"),
         )
         return jsonify(encode.read(services.in_reactor(services.reading.request, g.session.actor(), wish))), 202
@@ -49,10 +47,3 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @allow(READ_NOW)
     def cancel(task_id: str) -> Any:
         return jsonify(encode.read(services.in_reactor(services.reading.cancel, g.session.actor(), task_id)))
-
-
-def _names(body: dict[str, Any], what: str) -> tuple[str, ...]:
-    found = body.get(what, [])
-    if not isinstance(found, list) or len(found) > MOST_NAMES or not all(isinstance(one, str) for one in found):
-        raise BadRequest(f"{what}: expected a list of at most {MOST_NAMES} names")
-    return tuple(found)

@@ -8,7 +8,7 @@ from hmi import encode
 from hmi.access import READ_NOW, STAFF, allow
 from hmi.i18n import _
 from hmi.notices import notice
-from hmi.paging import Page
+from hmi.paging import Page, names
 from hmi.reasons import in_words
 from hmi.services import Services
 from scada.errors import CommandRejected
@@ -39,7 +39,7 @@ def make(services: Services) -> Blueprint:
         form = request.form
         minutes = form.get("minutes", "15")
         wish = ReadRequest(
-            _names(form.get("points", "")), _names(form.get("modules", "")), _names(form.get("groups", "")),
+            names(form.get("points", "")), names(form.get("modules", "")), names(form.get("groups", "")),
             int(minutes) * 60 if minutes.isdecimal() and len(minutes) < 6 else 0,
             ReadPriority.URGENT if form.get("urgent") else ReadPriority.NORMAL,
             form.get("key", "")[:64],
@@ -78,10 +78,6 @@ def make(services: Services) -> Blueprint:
         return redirect(url_for("reads.task", task_id=found.id))
 
     return blueprint
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _registers(directory: Directory, member: ReadMember) -> list[tuple[ChannelReading, str, float, str]]:

@@ -34,6 +34,8 @@ PRIORITY: Final[dict[str, Priority]] = {
     "duplicate_eui": Priority.HIGH,
     "unexpected_channel": Priority.MEDIUM,
     "module_gone_heard": Priority.LOW,
+    "clock_set": Priority.LOW,
+    "clock_set_back": Priority.MEDIUM,
     "bypass": Priority.HIGH,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
@@ -47,6 +49,7 @@ CODE: Final[dict[str, int]] = {
 
 MOMENTARY: Final = frozenset({
     EventCode.CLOCK_STEPPED, EventCode.CONCENTRATOR_RESTARTED, EventCode.LINK_REPLACED, EventCode.HOURS_GIVEN_UP,
+    EventCode.CLOCK_SET, EventCode.CLOCK_SET_BACK,
 })
 """Things that happen and are over: the field sends no end for them, so the end is made here."""
 

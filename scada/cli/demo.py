@@ -34,8 +34,11 @@ Location = tuple[str | int, ...]        # of a key in the configuration
 @click.option("--modbus-port", type=PORT, help="Port of the simulated Modbus meter.  [default: 15020]")
 @click.option("--profiles", type=click.Path(path_type=Path, exists=True), help="Minute × kW profiles of real consumers.")
 @click.option("--loads", type=click.Path(path_type=Path, exists=True), help="Which consumer has which profile and phase.")
+@click.option("--firmware-key", "firmware_keys", multiple=True, type=click.Path(path_type=Path, exists=True),
+              help="Public key of a maker whose firmware the simulated modules take; may be given again.")
 def demo(folder: Path, speed: float, hmi_port: int | None, opcua_port: int | None, dmlp_port: int | None,
-         modbus_port: int | None, profiles: Path | None, loads: Path | None) -> None:
+         modbus_port: int | None, profiles: Path | None, loads: Path | None,
+         firmware_keys: tuple[Path, ...]) -> None:
     """Run the server beside a simulated district; Ctrl-C stops both. Ports that are given stay in its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -53,6 +56,7 @@ def demo(folder: Path, speed: float, hmi_port: int | None, opcua_port: int | Non
     ]
     for option, value in (("--profiles", profiles), ("--loads", loads)):
         field += [option, str(value)] if value else []
+    field += [word for path in firmware_keys for word in ("--firmware-key", str(path))]
     prepare(folder, config, field)
     if nothing_stored(settings):
         field += ["--history", str(HISTORY_H)]          # the modules' archives already hold something to look at

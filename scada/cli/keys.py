@@ -13,6 +13,9 @@ import click
 from scada.cli.output import print_json, print_table
 from scada.cli.site import person, registry_of
 from scada.drivers.dmesh import backup
+from scada.drivers.dmesh.group_keys import state_of
+from scada.drivers.dmesh.key_ledger import FILE as LEDGER
+from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.numbers import KeyTarget
 from scada.errors import ConfigError, Problem
@@ -22,6 +25,7 @@ from scada.settings import load
 LINK_DIGITS: Final = 8
 MODULE_DIGITS: Final = 16
 KEY_DIGITS: Final = 32
+NAMED: Final = 10                       # members without the key that are named in the table
 CONFIG = click.argument("config", type=click.Path(path_type=Path, exists=True))
 REPLACE = click.option("--replace", is_flag=True, help="The concentrator has a key already: it is not taken any more.")
 
@@ -69,6 +73,46 @@ def list_(config: Path, as_json: bool) -> None:
         return
     cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
     print_table("keys", ("holder", "key", "new key", "state", "key before until (UTC s)"), cells)
+
+
+@keys.command()
+@CONFIG
+@click.argument("groups", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def status(config: Path, groups: tuple[str, ...], as_json: bool) -> None:
+    """How far the keys of GROUPS (names of load groups; all without) have come to their members, and who lacks them."""
+    settings = load(config)
+    ledger = KeyLedger(settings.path(None, LEDGER))
+    with registry_of(config) as database:
+        directory = database.directory(database.load())
+    if unknown := [one for one in groups if one not in directory.load_group]:
+        raise ConfigError([Problem("argument", "GROUPS", f"no load group {', '.join(unknown)}; expected names")])
+    ledger.open(read_only=True)
+    wanted = [one for one in directory.site.load_groups if not groups or one.name in groups]
+    states = [state_of(directory, one, ledger.held, ledger.in_use) for one in wanted]
+    ledger.close()
+    named = directory.module_of_eui
+    rows = [
+        {
+            "group": state.group, "epoch": state.epoch, "concentrator": share.concentrator, "in_use": share.in_use,
+            "held": share.held, "members": share.members, "missing": [named[eui].name for eui in share.missing],
+        }
+        for state in states for share in state.shares
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    cells = [
+        (state.group, str(state.epoch), share.concentrator, str(share.in_use or "-"), f"{share.held} of {share.members}",
+         _some([named[eui].name for eui in share.missing]))
+        for state in states for share in state.shares
+    ]
+    print_table("group keys", ("group", "epoch", "concentrator", "in use", "hold it", "lack it"), cells)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 @keys.command()

@@ -119,13 +119,18 @@ def plan(config: Path, file: Path, dry_run: bool, as_json: bool) -> None:
 @click.option("--at", default="", help="Full hour in UTC, such as 2026-01-01T00:00Z; now without it.")
 @click.option("--meter", "meters", multiple=True, metavar="CHANNEL:KEY=VALUE,…",
               help="What is known of a channel: final, start (registers), serial, constant, channel (of the new module).")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @AS_JSON
-def swap(config: Path, old: str, new: str, at: str, meters: tuple[str, ...], as_json: bool) -> None:
+def swap(
+    config: Path, old: str, new: str, at: str, meters: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
     """
     Put module NEW (its EUI) in the place of OLD (name or EUI): meters' periods end and go on at the same points.
 
-    With the same module twice only the meters that are named are changed.
+    With the same module twice only the meters that are named are changed. Giving it again changes nothing more.
     """
+    from scada.cli.life import tell_change
+
     with registry_of(config) as database:
         directory = database.directory(database.load())
         module = directory.module_of_name.get(old)
@@ -135,6 +140,9 @@ def swap(config: Path, old: str, new: str, at: str, meters: tuple[str, ...], as_
             change = Swap(*euis, hour, tuple(_swapped(one) for one in meters))
         except ValueError as error:
             raise click.UsageError(str(error)) from None
+        if dry_run:
+            tell_change(database.preview(person(), change), dry_run=True, as_json=as_json)
+            return
         after = database.swap(person(), change)
     heir = next(one for one in after.modules if one.eui == change.new_eui)
     opened = [one for one in after.meters if one.eui == heir.eui and one.valid_from == hour]

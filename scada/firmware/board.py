@@ -14,7 +14,8 @@ BOARD: Final = Device(
     "Firmware",
     (
         TagDef("campaigns", "", "Firmware campaigns under way", digits=0),
-        TagDef("paused", "", "Firmware campaigns that are paused", digits=0, limits=Limits(high=0.5)),
+        TagDef("paused", "", "Firmware campaigns that are paused", digits=0),
+        TagDef("tripped", "", "Firmware campaigns that paused by themselves", digits=0, limits=Limits(high=0.5)),
         TagDef("modules", "", "Modules to be updated", digits=0),
         TagDef("updated", "", "Modules that run the new firmware", digits=0),
         TagDef("failed", "", "Modules whose update failed", digits=0),
@@ -32,6 +33,6 @@ def values(campaigns: Iterable[Campaign]) -> NDArray[np.float64]:
     settled = count[UpdateState.DONE] + count[UpdateState.FAILED]
     total = sum(count.values())
     return np.array([
-        len(live), sum(one.state is CampaignState.PAUSED for one in live), total, count[UpdateState.DONE],
-        count[UpdateState.FAILED], total - settled - count[UpdateState.WAITING],
+        len(live), sum(one.state is CampaignState.PAUSED for one in live), sum(one.tripped for one in live), total,
+        count[UpdateState.DONE], count[UpdateState.FAILED], total - settled - count[UpdateState.WAITING],
     ], dtype=np.float64)

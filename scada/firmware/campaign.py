@@ -3,7 +3,6 @@
 A failure counts against the stage that is under way; those a person has seen and resumed after count no more.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -15,20 +14,14 @@ from scada.rollout import (
     CampaignRequest,
     CampaignState,
     CampaignStatus,
-    DeviceReport,
-    DeviceState,
     Image,
+    StageStatus,
+    UpdateFilter,
     UpdateState,
     UpdateStatus,
 )
 
 SETTLED: Final = frozenset({UpdateState.DONE, UpdateState.FAILED})
-FURTHER: Final = {
-    DeviceState.RECEIVING: UpdateState.TRANSFER,
-    DeviceState.COMPLETE: UpdateState.COMPLETE,
-    DeviceState.VERIFIED: UpdateState.VERIFIED,
-    DeviceState.ACTIVATING: UpdateState.ACTIVATING,
-}
 
 
 @attrs.frozen
@@ -69,23 +62,34 @@ class Campaign:
     soak_ends: int = 0
     forgiven: int = 0                   # failures a person has seen
     why: str = ""
+    tripped: bool = False               # it has paused by itself
     of_link: dict[int, tuple[int, ...]] = attrs.field(init=False, factory=dict)
-    _sizes: list[int] = attrs.field(init=False, factory=list)
+    concentrators: frozenset[str] = attrs.field(init=False, factory=frozenset)
+    _of_stage: list[list[int]] = attrs.field(init=False, factory=list)
     _tally: dict[tuple[int, UpdateState], int] = attrs.field(init=False, factory=dict)
+    _totals: dict[UpdateState, int] = attrs.field(init=False, factory=dict)
+    _missing: list[int] = attrs.field(init=False, factory=list)     # blocks that modules in transfer lack, by stage
 
     def __attrs_post_init__(self) -> None:
         links: dict[int, list[int]] = {}
-        self._sizes = [0] * (1 + max((one.stage for one in self.members.values()), default=0))
+        self._of_stage = [[] for _ in range(1 + max((one.stage for one in self.members.values()), default=0))]
+        self._missing = [0] * self.stages
         for one in self.members.values():
             links.setdefault(one.link_id, []).append(one.eui)
-            self._sizes[one.stage] += 1
-            self._count(one.stage, self.progress[one.eui].state, 1)
+            self._of_stage[one.stage].append(one.eui)
+            self._count(one.stage, self.progress[one.eui], 1)
+        self.concentrators = frozenset(one.concentrator for one in self.members.values())
         self.of_link = {link: tuple(euis) for link, euis in links.items()}
 
     # ------------------------------------------------------------------ questions
     @property
     def stages(self) -> int:
-        return len(self._sizes)
+        return len(self._of_stage)
+
+    @property
+    def size(self) -> int:
+        """Modules of the present stage."""
+        return len(self._of_stage[self.stage])
 
     @property
     def running(self) -> bool:
@@ -104,7 +108,7 @@ class Campaign:
 
     def count(self, state: UpdateState) -> int:
         """Modules in a state, of all stages."""
-        return sum(self._tally.get((stage, state), 0) for stage in range(self.stages))
+        return self._totals.get(state, 0)
 
     def failed(self) -> int:
         """Failures in the stages begun that count."""
@@ -112,15 +116,13 @@ class Campaign:
 
     def settled(self) -> bool:
         """Whether every module of the stages begun has succeeded or failed."""
-        begun = self.stage + 1
-        ended = sum(self._tally.get((stage, one), 0) for stage in range(begun) for one in SETTLED)
-        return ended == sum(self._sizes[:begun])
+        return all(self._ended(stage) for stage in range(self.stage + 1))
 
     def due(self, now: int) -> Event | None:
         """What time and reports have made due. `now`: site time [ns]"""
         if not self.running:
             return None
-        if self.failed() > self.request.most_failed_percent / 100 * self._sizes[self.stage]:
+        if self.failed() > self.request.most_failed_percent / 100 * self.size:
             return Event.TROUBLE
         last = self.stage + 1 >= self.stages
         if self.state is CampaignState.SOAK:
@@ -137,7 +139,8 @@ class Campaign:
         """Modules that have not come to an end although the stage has had its time."""
         if self.state not in (CampaignState.CANARY, CampaignState.WAVE) or now < self.began + self.request.patience_s * NS:
             return []
-        return [eui for link in self.of_link for eui in self.wanted(link)]
+        open_stages = (self._of_stage[stage] for stage in range(self.stage + 1) if not self._ended(stage))
+        return [eui for euis in open_stages for eui in euis if self.progress[eui].state not in SETTLED]
 
     # -------------------------------------------------------------------- changes
     def apply(self, event: Event, now: int, why: str = "") -> bool:
@@ -146,6 +149,7 @@ class Campaign:
         if state is None:
             return False
         self.state, self.why = state, why if state in (CampaignState.PAUSED, CampaignState.ABORTED) else ""
+        self.tripped = event is Event.TROUBLE
         if event is Event.WIDEN:
             self.stage += 1
             self.forgiven += self.failed()                  # each stage is judged by its own
@@ -160,8 +164,8 @@ class Campaign:
         before, stage = self.progress[eui], self.members[eui].stage
         if (before.state, before.reason, before.missing) == (progress.state, progress.reason, progress.missing):
             return False
-        self._count(stage, before.state, -1)
-        self._count(stage, progress.state, 1)
+        self._count(stage, before, -1)
+        self._count(stage, progress, 1)
         if before.state is UpdateState.FAILED is not progress.state and stage <= self.stage and self.forgiven:
             self.forgiven -= 1                              # it tries again: a new failure is a new one
         self.progress[eui] = progress
@@ -169,84 +173,46 @@ class Campaign:
 
     def retry(self, now: int) -> list[int]:
         """Those that failed may try again."""
-        failed = [eui for eui, one in self.progress.items() if one.state is UpdateState.FAILED]
+        failed = [
+            eui for stage, euis in enumerate(self._of_stage) if self._tally.get((stage, UpdateState.FAILED))
+            for eui in euis if self.progress[eui].state is UpdateState.FAILED
+        ]
         for eui in failed:
             self.put(eui, Progress(changed=now))
         return failed
 
     def status(self) -> CampaignStatus:
         return CampaignStatus(
-            self.number, self.image, self.request, self.state, self.stage, self.stages, self.drafter, self.approver,
-            self.made, self.soak_ends, self.why,
+            self.number, self.image, self.request, self.state, self.stage,
             tuple(
-                UpdateStatus(one.eui, one.device, one.concentrator, one.stage, *attrs.astuple(self.progress[one.eui]))
-                for one in self.members.values()
+                StageStatus(
+                    number, len(euis), {one: n for one in UpdateState if (n := self._tally.get((number, one), 0))},
+                    self._missing[number],
+                )
+                for number, euis in enumerate(self._of_stage)
             ),
-            self.left_out,
+            self.drafter, self.approver, self.made, self.soak_ends, self.why, self.tripped,
+            100 * self.failed() / self.size if self.size else 0.0, self.left_out,
         )
 
-    def _count(self, stage: int, state: UpdateState, by: int) -> None:
-        self._tally[stage, state] = self._tally.get((stage, state), 0) + by
+    def updates(self, wanted: UpdateFilter) -> tuple[tuple[UpdateStatus, ...], int]:
+        """A part of the modules that fit, and how many fit. Any thread: members are never replaced."""
+        stages = self._of_stage if wanted.stage is None else self._of_stage[wanted.stage:wanted.stage + 1]
+        fitting = [
+            eui for euis in stages for eui in euis
+            if not wanted.states or self.progress[eui].state in wanted.states
+        ]
+        shown = (self.members[eui] for eui in fitting[wanted.first:wanted.first + wanted.most])
+        return tuple(
+            UpdateStatus(one.eui, one.device, one.concentrator, one.stage, *attrs.astuple(self.progress[one.eui]))
+            for one in shown
+        ), len(fitting)
 
+    def _ended(self, stage: int) -> bool:
+        return sum(self._tally.get((stage, one), 0) for one in SETTLED) == len(self._of_stage[stage])
 
-def judge(image: Image, before: Progress, report: DeviceReport, now: int) -> Progress:
-    """What a report means for a module of a campaign with `image`; only the running version is success."""
-    ours = report.image == image.id
-    tried = before.state is not UpdateState.WAITING
-    if report.running == image.version and not (ours and report.state == DeviceState.FAILED):
-        return _moved(before, UpdateState.DONE, "", 0, now)
-    if ours and report.state == DeviceState.FAILED:
-        # Of an earlier try there may be a failure still, which says nothing of this one.
-        why = f"the module says {report.reason}; it runs {report.running}"
-        return _moved(before, UpdateState.FAILED, why, report.missing, now) if tried else before
-    if before.state is UpdateState.DONE:
-        return _moved(before, UpdateState.FAILED, f"it went back to {report.running}", report.missing, now)
-    if before.state is UpdateState.FAILED:
-        return before
-    if unfit := misfit(image, report):
-        return _moved(before, UpdateState.FAILED, unfit, report.missing, now)
-    state = FURTHER.get(DeviceState(report.state)) if report.state in DeviceState._value2member_map_ else None
-    if not ours or not tried or state is None:
-        return before
-    return _moved(before, state, "", report.missing, now)
-
-
-def misfit(image: Image, report: DeviceReport) -> str:
-    """Why a device must never be offered an image; "" if it may."""
-    if report.hardware != image.hardware:
-        return f"it is of hardware class {report.hardware or '?'}; the image is for {image.hardware}"
-    if report.rollback > image.rollback:
-        return f"it ran number {report.rollback} already; the image has {image.rollback}"
-    return ""
-
-
-def stages_of(members: Iterable[Member], canary: int, wave: int) -> tuple[Member, ...]:
-    """
-    Who takes it when: the canary is spread over the concentrators, the waves follow them one after the other.
-
-    A fault of one concentrator must not hide in a canary that is all its own; a broadcast of blocks serves a whole
-    subnet at the price of one module.
-    """
-    by_link: dict[str, list[Member]] = {}
-    for one in sorted(members, key=lambda one: one.device):
-        by_link.setdefault(one.concentrator, []).append(one)
-    first: list[Member] = []
-    columns = [iter(found) for _, found in sorted(by_link.items())]
-    while columns and len(first) < canary:
-        for column in tuple(columns):
-            found_next = next(column, None)
-            if found_next is None:
-                columns.remove(column)
-            elif len(first) < canary:
-                first.append(found_next)
-    chosen = {one.eui for one in first}
-    rest = [one for _, found in sorted(by_link.items()) for one in found if one.eui not in chosen]
-    return (
-        *(attrs.evolve(one, stage=0) for one in first),
-        *(attrs.evolve(one, stage=1 + place // wave) for place, one in enumerate(rest)),
-    )
-
-
-def _moved(before: Progress, state: UpdateState, reason: str, missing: int, now: int) -> Progress:
-    same = (before.state, before.reason, before.missing) == (state, reason, missing)
-    return before if same else Progress(state, reason, missing, now)
+    def _count(self, stage: int, progress: Progress, by: int) -> None:
+        self._tally[stage, progress.state] = self._tally.get((stage, progress.state), 0) + by
+        self._totals[progress.state] = self._totals.get(progress.state, 0) + by
+        if progress.state is UpdateState.TRANSFER:
+            self._missing[stage] += by * progress.missing

@@ -21,7 +21,7 @@ from scada.settings import FirmwareSettings
 
 log = Logger()
 
-LOOKS: Final = 200                      # concentrators a turn
+LOOKS: Final = 100                      # concentrators a turn: of 240 modules each, 10 ms
 REST_S: Final = 30.0                    # real time that a link is left alone after BUSY or a time-out
 TAKEN: Final = frozenset({"OK", "ACCEPTED", "DUPLICATE"})
 Key = tuple[int, int]                   # (campaign, link id)
@@ -112,14 +112,11 @@ class Runner:
         """The next thing that may be sent now; the gateway says whether the link is free."""
         if self._stopped or not campaign.running:
             return None
-        wanted = campaign.wanted(link_id)
-        if not wanted:
+        obstacle = self._gateway.obstacle(link_id)          # first: it costs less than a look at every module
+        if obstacle or not (wanted := campaign.wanted(link_id)):
             return None
-        obstacle = self._gateway.obstacle(link_id)
         if obstacle is None:
             self._fail(campaign, wanted, "its concentrator does not take firmware")
-            return None
-        if obstacle:
             return None
         subnet = self._subnets.setdefault((campaign.number, link_id), Subnet())
         return next_step(subnet, wanted, self._clock.monotonic())
@@ -181,10 +178,17 @@ class Runner:
     ) -> bool:
         """A refusal is final for the modules it is about, unless it says that it passes."""
         if code in TAKEN:
+            subnet.denied = subnet.denied and what != "the offer"
+            return True
+        if code == "DENIED" and what == "the offer" and not subnet.denied:      # which of them ran a higher number?
+            subnet.denied, subnet.answered, subnet.offered = True, False, frozenset()
             return True
         if code == "UNKNOWN" and what != "the offer":       # it has lost our offer: from the beginning, with what it has
             subnet.offered, subnet.lack = frozenset(), None
             return True
+        if code == "INTERLOCK":                             # it has another module list: from the beginning, with that
+            self._subnets.pop((campaign.number, link_id), None)
+            return False
         if code == "DENIED" and what != "the offer":        # its devices stand otherwise than we think
             subnet.answered = False
             return True
@@ -205,7 +209,8 @@ class Runner:
         for eui in modules:
             one = campaign.progress[eui]
             if one.state is before:
-                campaign.put(eui, Progress(then, "", one.missing, now))
+                missing = campaign.image.blocks if then is UpdateState.TRANSFER else one.missing
+                campaign.put(eui, Progress(then, "", missing, now))
                 moved.append(eui)
         await self._save(campaign, moved)
 

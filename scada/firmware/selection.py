@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from scada.commands import Actor
-from scada.firmware.campaign import Member
+from scada.firmware.campaign import Campaign, Member, Progress
+from scada.firmware.judging import stages_of
 from scada.rollout import MAY_ROLL_OUT, CampaignRequest, Image
 from scada.site import Directory, Module, ModuleState
 
-Known = Mapping[int, tuple[str, str, int]]      # EUI → (running version, hardware class, highest anti-rollback number)
+Said = tuple[str, str, int]             # running version, hardware class, highest anti-rollback number
+Known = Mapping[int, Said]              # by EUI
 
 
 def faults(actor: Actor, request: CampaignRequest, directory: Directory) -> list[str]:
@@ -32,6 +34,20 @@ def refused_to(actor: Actor) -> list[str]:
     if actor.role in MAY_ROLL_OUT:
         return []
     return [f"{actor.name} is {actor.role}; only engineers and administrators may update firmware"]
+
+
+def draft(
+    number: int, actor: Actor, request: CampaignRequest, image: Image, directory: Directory, known: Known, now: int
+) -> tuple[Campaign | None, list[str]]:
+    """A campaign with its stages, or the reasons that forbid it. `now`: site time [ns]"""
+    members, left_out, reasons = select(actor, request, image, directory, known)
+    if reasons:
+        return None, reasons
+    staged = stages_of(members, request.canary, request.wave)
+    return Campaign(
+        number, image, request, actor.name, now, {one.eui: one for one in staged},
+        {one.eui: Progress(changed=now) for one in staged}, left_out, began=now,
+    ), []
 
 
 def select(

@@ -51,6 +51,7 @@ class Subnet:
     offered_at: float = 0.0             # real time, monotonic [s]
     lack: Lack | None = None            # what its own store lacks, from FW_MISSING after our offer
     next_block: int = 0                 # of those not sent since that account
+    denied: bool = False                # the last offer, whole, for one module that was named in it
     told: dict[tuple[type[Verify] | type[Activate], int], float] = attrs.field(factory=dict)
 
 

@@ -20,7 +20,8 @@ from scada.rollout import CampaignRequest, CampaignState, DeviceReport, Image, U
 
 FILE: Final = "firmware.sqlite"
 VERSION: Final = 1
-KEPT: Final = 100                       # campaigns read back at start; the file keeps all
+KEPT: Final = 100                       # campaigns that are over and in memory all the same; the file keeps all
+KEPT_MEMBERS: Final = 500_000           # and their modules together
 BUSY_S: Final = 10.0                    # wait for the command line, or for the server
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS trusted (
@@ -36,7 +37,8 @@ CREATE TABLE IF NOT EXISTS device (
 CREATE TABLE IF NOT EXISTS campaign (
     number INTEGER PRIMARY KEY, image BLOB NOT NULL REFERENCES image (id), request TEXT NOT NULL, drafter TEXT NOT NULL,
     made INTEGER NOT NULL, left_out TEXT NOT NULL, state TEXT NOT NULL, stage INTEGER NOT NULL, approver TEXT NOT NULL,
-    began INTEGER NOT NULL, soak_ends INTEGER NOT NULL, forgiven INTEGER NOT NULL, why TEXT NOT NULL
+    began INTEGER NOT NULL, soak_ends INTEGER NOT NULL, forgiven INTEGER NOT NULL, why TEXT NOT NULL,
+    tripped INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS member (
     campaign INTEGER NOT NULL REFERENCES campaign (number), eui TEXT NOT NULL, place INTEGER NOT NULL, device TEXT NOT NULL,
@@ -45,7 +47,7 @@ CREATE TABLE IF NOT EXISTS member (
     PRIMARY KEY (campaign, eui)
 ) WITHOUT ROWID;
 """
-COURSE: Final = ("state", "stage", "approver", "began", "soak_ends", "forgiven", "why")     # what changes of a campaign
+COURSE: Final = ("state", "stage", "approver", "began", "soak_ends", "forgiven", "why", "tripped")   # what changes
 
 
 @attrs.frozen
@@ -97,7 +99,7 @@ class FirmwareStore:
             database.executescript(SCHEMA)
             database.execute(f"PRAGMA user_version={VERSION}")
         except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{self._path} could not be opened: {error}") from None
+            raise StorageError(f"the firmware store {self._path} cannot be used: {error}") from None
         self._database = database
 
     def close(self) -> None:
@@ -148,7 +150,7 @@ class FirmwareStore:
         with self._transaction() as database:
             row = database.execute("SELECT bytes FROM content WHERE id = ?", (image,)).fetchone()
             if row is None:
-                raise StorageError(f"{self._path} holds no image {image.hex()}")
+                raise StorageError(f"the firmware store holds no image {image.hex()}")
             return bytes(row[0])
 
     # --------------------------------------------------------------------- devices
@@ -199,15 +201,19 @@ class FirmwareStore:
             )
 
     def campaigns(self, images: dict[bytes, Image]) -> list[Campaign]:
-        """Oldest first: the newest ones, and every one that is not over."""
+        """Oldest first: every one that is not over, and the newest of the others."""
         with self._transaction() as database:
-            columns = ("number", "image", "request", "drafter", "made", "left_out", *COURSE)
-            rows = database.execute(
-                f"SELECT {', '.join(columns)} FROM campaign WHERE state NOT IN (?, ?)"
-                " OR number IN (SELECT number FROM campaign ORDER BY number DESC LIMIT ?) ORDER BY number",
-                (CampaignState.DONE, CampaignState.ABORTED, KEPT),
+            sizes = database.execute(
+                "SELECT number, state IN (?, ?), (SELECT COUNT(*) FROM member WHERE campaign = number) FROM campaign",
+                (CampaignState.DONE, CampaignState.ABORTED),
             ).fetchall()
-            return [self._campaign(database, dict(zip(columns, row, strict=True)), images) for row in rows]
+            wanted = kept((number, bool(over), size) for number, over, size in sizes)
+            columns = ("number", "image", "request", "drafter", "made", "left_out", *COURSE)
+            found = []
+            for number in sorted(wanted):
+                row = database.execute(f"SELECT {', '.join(columns)} FROM campaign WHERE number = ?", (number,)).fetchone()
+                found.append(self._campaign(database, dict(zip(columns, row, strict=True)), images))
+            return found
 
     def _campaign(self, database: sqlite3.Connection, row: dict[str, Any], images: dict[bytes, Image]) -> Campaign:
         members, progress = {}, {}
@@ -220,25 +226,38 @@ class FirmwareStore:
             progress[eui] = Progress(UpdateState(state), reason, missing, changed)
         request = json.loads(row["request"])
         request |= {name: tuple(request[name]) for name in ("concentrators", "groups")}
+        course = {name: row[name] for name in COURSE} | {
+            "state": CampaignState(row["state"]), "tripped": bool(row["tripped"]),
+        }
         return Campaign(
             row["number"], images[row["image"]], CampaignRequest(**request), row["drafter"], row["made"], members, progress,
-            tuple(json.loads(row["left_out"])), CampaignState(row["state"]), *(row[name] for name in COURSE[1:]),
+            tuple(json.loads(row["left_out"])), **course,
         )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._database is None:
-                raise StorageError(f"{self._path} is closed")
+                raise StorageError("the firmware store is closed")
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 yield self._database
                 self._database.execute("COMMIT")
             except sqlite3.Error as error:
-                raise StorageError(f"{self._path} could not be written: {error}") from None
+                raise StorageError(f"the firmware store {self._path} cannot be used: {error}") from None
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
+
+
+def kept(sizes: Iterable[tuple[int, bool, int]]) -> set[int]:
+    """Which of (number, whether it is over, modules) stay in memory: memory is bounded, whatever was rolled out before."""
+    found, over, members = set(), 0, 0
+    for number, ended, size in sorted(sizes, reverse=True):
+        over, members = over + ended, members + size * ended
+        if not ended or over == 1 or (over <= KEPT and members <= KEPT_MEMBERS):
+            found.add(number)
+    return found
 
 
 def _hex(eui: int) -> str:

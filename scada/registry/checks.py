@@ -44,6 +44,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("load_groups", "max_off_s"): _between(1, WEEK_S),
     ("load_groups", "min_on_s"): _between(0, WEEK_S),
     ("balance_groups", "normal_loss"): _between(0, 1),
+    ("replacements", "hour"): _hour,
     ("balance_groups", "limit_percent"): _positive,
 }
 
@@ -64,6 +65,8 @@ REFERENCES: Final = {
     ("balance_groups", "transformer"): "transformers",
     ("balance_groups", "feed_point"): "points",
     ("balance_groups", "members"): "points",
+    ("replacements", "eui"): "modules",
+    ("replacements", "heir"): "modules",
 }
 REQUIRED: Final = {("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point"), ("supplies", "point")}
 

@@ -19,10 +19,24 @@ from scada.registry.joining import Joined, join
 from scada.registry.lifecycle import Happening, after
 from scada.registry.models import Base, RevisionRow
 from scada.registry.schema import make_engine, migrate, reading, writing
-from scada.registry.swapping import swapped
+from scada.registry.stepping import difference, stepped
+from scada.registry.swapping import carried_out, swapped
 from scada.registry.users import UserBook
 from scada.settings import RegistrySettings
-from scada.site import MADE_FROM, Directory, JoinedModule, Module, ModuleState, Site, Swap, followed
+from scada.site import (
+    MADE_FROM,
+    Concentrator,
+    Directory,
+    JoinedModule,
+    Module,
+    ModuleState,
+    Site,
+    SiteChange,
+    Step,
+    StepKind,
+    Swap,
+    followed,
+)
 
 _revisions = Base.metadata.tables[RevisionRow.__tablename__]
 _SITE_REVISION = update(_revisions).where(_revisions.c.kind == "site")
@@ -197,53 +211,51 @@ class RegistryDatabase:
 
     def adopt(self, actor: Actor, eui: int) -> Site:
         """Make a discovered module active; raises `CommandRejected`."""
-        return self._happen(actor, eui, Happening.ADOPTED, "only a discovered module can be adopted", "module.adopt")
+        return self.step(actor, Step(StepKind.ADOPT, eui))
 
     def commission(self, actor: Actor, eui: int) -> Site:
         """A person begins to put a module into service; raises `CommandRejected`."""
-        return self._happen(actor, eui, Happening.BEGUN, "only a planned or discovered module can be", "module.commission")
+        return self.step(actor, Step(StepKind.COMMISSION, eui))
 
     def retire(self, actor: Actor, eui: int) -> Site:
         """Take a module out of service for good; raises `CommandRejected`."""
-        return self._happen(actor, eui, Happening.RETIRED, "it is out of service already", "module.retire")
+        return self.step(actor, Step(StepKind.RETIRE, eui))
 
-    def _happen(self, actor: Actor, eui: int, happening: Happening, otherwise: str, action: str) -> Site:
-        def make(site: Site) -> Site:
-            directory = self.directory(site)
-            module = directory.module_of_eui.get(eui)
-            if module is None:
-                raise CommandRejected([f"no module {eui:016X} has announced itself"])
-            reasons = _not_allowed(actor, directory, module)
-            state = after(module.state, happening)
-            if state is None:
-                reasons.append(f"{module.name} is {module.state}; {otherwise}")
-            if happening is Happening.RETIRED and any(
-                one.valid_to is None for one in directory.meters_of_eui.get(eui, ())
-            ):
-                reasons.append(f"{module.name} has meters; close their periods, or put another module in its place")
-            if reasons or state is None:
-                raise CommandRejected(reasons)
-            return with_state(site, eui, state)
-
-        return self.change(make, lambda: self.audit.note(actor, action, f"{eui:016X}"))
+    def step(self, actor: Actor, step: Step) -> Site:
+        """Do one step with a module; raises `CommandRejected` with every reason. Doing it again changes nothing."""
+        more = {"concentrator": step.concentrator} if step.kind is StepKind.MOVE else {}
+        return self.change(
+            lambda site: self._wished(site, actor, step),
+            lambda: self.audit.note(actor, f"module.{step.kind}", f"{step.eui:016X}", **more),
+        )
 
     def swap(self, actor: Actor, swap: Swap) -> Site:
         """Put another module or meter in the place of one; raises `CommandRejected` with every reason."""
-
-        def make(site: Site) -> Site:
-            directory = self.directory(site)
-            made, reasons = swapped(site, directory, swap)
-            module = directory.module_of_eui.get(swap.old_eui)
-            if module is not None:
-                reasons = [*_not_allowed(actor, directory, module), *reasons]
-            if reasons:
-                raise CommandRejected(reasons)
-            return made
-
-        return self.change(make, lambda: self.audit.note(
+        return self.change(lambda site: self._wished(site, actor, swap), lambda: self.audit.note(
             actor, "module.swap", f"{swap.old_eui:016X}", new=f"{swap.new_eui:016X}", hour=swap.hour,
             meters=[attrs.asdict(one) for one in swap.meters],
         ))
+
+    def preview(self, actor: Actor, wish: Swap | Step) -> SiteChange:
+        """What a swap or a step would change; raises `CommandRejected` with every reason, and changes nothing."""
+        site = self.load()
+        with self._lock:                    # the look-ups belong to whoever changes the site
+            return difference(site, self._wished(site, actor, wish))
+
+    def _wished(self, site: Site, actor: Actor, wish: Swap | Step) -> Site:
+        directory = self.directory(site)
+        if isinstance(wish, Swap):
+            eui = wish.old_eui
+            made, reasons = (site, []) if carried_out(directory, wish) else swapped(site, directory, wish)
+        else:
+            eui = wish.eui
+            made, reasons = stepped(site, directory, wish)
+        if (module := directory.module_of_eui.get(eui)) is not None:
+            target = directory.concentrator.get(wish.concentrator) if isinstance(wish, Step) else None
+            reasons = [*_not_allowed(actor, directory, module, target), *reasons]
+        if reasons:
+            raise CommandRejected(reasons)
+        return made
 
     def set_module_state(self, eui: int, state: ModuleState) -> Site:
         """One of them."""
@@ -271,18 +283,17 @@ class RegistryDatabase:
         return self.change(make)
 
 
-def _not_allowed(actor: Actor, directory: Directory, module: Module) -> list[str]:
+def _not_allowed(
+    actor: Actor, directory: Directory, module: Module, target: Concentrator | None
+) -> list[str]:
     reasons = []
     if actor.role not in ADOPTERS:
         reasons.append(f"a {actor.role} may not adopt modules; an engineer may")
     if not actor.covers(directory.concentrator[module.concentrator].area):
         reasons.append(f"{module.name} is outside the areas of {actor.name}")
+    if target is not None and not actor.covers(target.area):
+        reasons.append(f"{target.name} is outside the areas of {actor.name}")
     return reasons
-
-
-def with_state(site: Site, eui: int, state: ModuleState) -> Site:
-    modules = tuple(attrs.evolve(one, state=state) if one.eui == eui else one for one in site.modules)
-    return attrs.evolve(site, modules=modules)
 
 
 def _figures(counts: dict[str, int]) -> dict[str, int]:

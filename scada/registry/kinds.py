@@ -24,6 +24,7 @@ from scada.site import (
     Module,
     ModuleState,
     Point,
+    Replacement,
     Supply,
     SupplyKind,
     Transformer,
@@ -111,7 +112,9 @@ _BY_TYPE: Final[dict[Any, Form]] = {
     tuple[int, ...]: attrs.evolve(EUI, many=True),
     tuple[str, ...]: attrs.evolve(TEXT, many=True),
 }
-_BY_NAME: Final[dict[str, Form]] = {"eui": EUI, "link_id": _hexadecimal(8), "valid_from": HOUR, "valid_to": HOUR}
+_BY_NAME: Final[dict[str, Form]] = {
+    "eui": EUI, "heir": EUI, "link_id": _hexadecimal(8), "valid_from": HOUR, "valid_to": HOUR, "hour": HOUR,
+}
 
 
 @attrs.frozen
@@ -154,6 +157,7 @@ KINDS: Final = (
     _kind("loads", Load, "eui"),
     _kind("load_groups", LoadGroup, "name"),
     _kind("balance_groups", BalanceGroup, "name"),
+    _kind("replacements", Replacement, "eui"),
     _kind("supplies", Supply, "point"),
 )
 KIND: Final = {kind.name: kind for kind in KINDS}

@@ -208,6 +208,14 @@ class BalanceGroupMemberRow(Base):
     member: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("points.name"), index=True)
 
 
+class ReplacementRow(Base):
+    __tablename__ = "replacements"
+    id: Mapped[int] = _id()
+    eui: Mapped[int] = _module(unique=True)
+    heir: Mapped[int] = _module(index=True)
+    hour: Mapped[int] = mapped_column(Integer)
+
+
 class RevisionRow(Base):
     """One counter each for `site`, `users` and `audit`: other processes see a change by it, writers queue at it."""
 

@@ -12,9 +12,9 @@ RESERVED: Final = {
     "Outages": "the outages' own tags", "Firmware": "the tags of the firmware campaigns",
 }
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
-# Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, and a
-# concentrator's collection and network, and the supply that a module switches.
-_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network|-supply)")
+# Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, a concentrator's
+# network and clocks, the collection of a module, concentrator or balance group, and the supply that a module switches.
+_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network|-time|-supply)")
 
 
 def on_the_bus(site: Site) -> dict[str, str]:
@@ -51,7 +51,7 @@ def shared(what: str, name: str, held: Mapping[str, str]) -> str:
     other = other or next((whose for prefix, whose in PREFIXES.items() if name.startswith(prefix)), "")
     if not other and part is not None:
         whole = held.get(part["whole"], "")
-        other = f"a part of {whole}" if whole.startswith(("module ", "concentrator ")) else ""
+        other = f"a part of {whole}" if whole.startswith(("module ", "concentrator ", "balance group ")) else ""
     if not other:
         return ""
     return f"{what} and {other} share a name; expected another one, for whatever has tags needs its own"

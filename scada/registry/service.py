@@ -19,7 +19,7 @@ from scada.registry.database import RegistryDatabase, open_registry, url_of
 from scada.registry.joining import Joined
 from scada.registry.users import SYSTEM, UserBook
 from scada.settings import RegistrySettings
-from scada.site import Directory, JoinedModule, Module, ModuleState, Site, Swap
+from scada.site import Directory, JoinedModule, Module, ModuleState, Site, SiteChange, Step, Swap
 
 __all__ = ["AuditService", "RegistryDatabase", "RegistryService", "open_registry", "url_of"]
 
@@ -190,6 +190,16 @@ class RegistryService:
 
     def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
         return Deferred.fromCoroutine(self._swap(actor, swap))
+
+    def step(self, actor: Actor, step: Step) -> "Deferred[Module]":
+        return Deferred.fromCoroutine(self._stepped(actor, step))
+
+    def preview(self, actor: Actor, wish: Swap | Step) -> "Deferred[SiteChange]":
+        return self._run(self._database.preview, actor, wish)
+
+    async def _stepped(self, actor: Actor, step: Step) -> Module:
+        self._replace(await self._run(self._database.step, actor, step))
+        return self._directory.module_of_eui[step.eui]
 
     async def _moved(self, work: Callable[[Actor, int], Site], actor: Actor, eui: int) -> Module:
         self._replace(await self._run(work, actor, eui))

@@ -3,7 +3,7 @@
 import attrs
 
 from scada.registry.lifecycle import Happening, after
-from scada.site import Directory, MeterPeriod, Module, ModuleState, Site, Swap, SwappedMeter
+from scada.site import Directory, MeterPeriod, Module, ModuleState, Replacement, Site, Swap, SwappedMeter
 
 
 def swapped(site: Site, directory: Directory, swap: Swap) -> tuple[Site, list[str]]:
@@ -47,8 +47,30 @@ def swapped(site: Site, directory: Directory, swap: Swap) -> tuple[Site, list[st
             attrs.evolve(group, epoch=group.epoch + 1, members=tuple(heirs.get(eui, eui) for eui in group.members))
             if old.eui in group.members else group for group in site.load_groups
         ),
+        replacements=(
+            *(one for one in site.replacements if one.eui != old.eui), Replacement(old.eui, heir.eui, swap.hour),
+        ),
     )
     return site, []
+
+
+def carried_out(directory: Directory, swap: Swap) -> bool:
+    """Whether the registry stands as this swap leaves it: asking again must neither fail nor swap twice."""
+    if swap.new_eui != swap.old_eui:
+        done = directory.replacement_of_eui.get(swap.old_eui)
+        return done is not None and (done.heir, done.hour) == (swap.new_eui, swap.hour)
+    periods = directory.meters_of_eui.get(swap.old_eui, ())
+    return bool(swap.meters) and all(
+        any(
+            one.channel == _channel(named.channel, swap) and one.valid_from == swap.hour
+            and (not named.serial or one.serial == named.serial) and one.start_register == named.start_register
+            for one in periods
+        ) and any(
+            one.channel == named.channel and one.valid_to == swap.hour and one.final_register == named.final_register
+            for one in periods
+        )
+        for named in swap.meters
+    )
 
 
 def _reasons(directory: Directory, swap: Swap, old: Module | None, new: Module | None) -> list[str]:

@@ -16,6 +16,7 @@ from twisted.logger import LogEvent, LogLevel, formatEventAsClassicLogText, glob
 from scada.clock import HOUR_S, NS, SiteClock, TimeMap
 from scada.drivers.dmesh.frame import SERIAL_MAX_FRAME
 from scada.errors import ConfigError, Problem, StorageError
+from scada.firmware.trust import key_file_of
 from scada.registry import exchange
 from scada.simulate.district import make_district
 from scada.simulate.field import Field, MeterValues
@@ -140,8 +141,9 @@ class Simulation:
         )
         if before is not None:
             self.field.recall(before)
-        modules = module_rings(options.keys_file)
+        modules, makers = module_rings(options.keys_file), tuple(map(key_file_of, options.firmware_keys))
         for one in self.field.concentrators:
+            one.firmware.makers = makers
             one.keys.keep = partial(keep, options.keys_file)
             one.keys.modules.update({eui: ring for eui, ring in modules.items() if one.index_of(eui) is not None})
 

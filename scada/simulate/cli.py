@@ -52,6 +52,8 @@ PANEL = Path("field-panel.json")
 @click.option("--panel-port", type=click.IntRange(0, 65535), default=0, help="Port of the panel.  [default: any free one]")
 @click.option("--record", "record_file", type=click.Path(path_type=Path),
               help="Record what goes over every concentrator's wire, for `scada simulate replay`.")
+@click.option("--firmware-key", "firmware_keys", multiple=True, type=click.Path(path_type=Path),
+              help="Public key (Ed25519) of a maker whose firmware the modules take; may be given again.")
 @click.option("--verbose", is_flag=True, help="Say on standard error when a concentrator's link comes and goes.")
 @click.pass_context
 def simulate(context: click.Context, /, server: str, start: str | None, **given: Any) -> None:

@@ -44,6 +44,8 @@ class Field:
             self._concentrator(spec, keys[spec.link_id], archive_ids[spec.link_id], boot_id)
             for spec in world.district.concentrators
         )
+        for one in self.concentrators:
+            one.keep_list = lambda: self.remember()
         self._plan_episodes(world.district)
         self._sense_at = sensors.next_after(world.at // NS)
 
@@ -69,14 +71,19 @@ class Field:
         return {
             "world": self.world.memory(),
             "loads": {str(one.link_id): one.control.memory() for one in self.concentrators},
+            "lists": {str(one.link_id): one.list_memory() for one in self.concentrators},
             "supplies": {str(one.link_id): one.singles.memory() for one in self.concentrators},
             "hours": [one.memory() for one in self._kept],
+            "firmware": {str(one.link_id): one.firmware.memory() for one in self.concentrators},
         }
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Go on from what `memory` gave; the world was recalled before. What is delivered twice is the same twice."""
         for one in self.concentrators:
+            if (kept := memory.get("lists", {}).get(str(one.link_id))) is not None:
+                one.recall_list(kept)
             one.control.recall(memory["loads"][str(one.link_id)], self.world.at / NS)
+            one.firmware.recall(memory.get("firmware", {}).get(str(one.link_id), {}))
             one.singles.recall(memory.get("supplies", {}).get(str(one.link_id), {}), self.world.at / NS)
         for closed in map(ClosedHour.recalled, memory["hours"]):
             self._kept.append(closed)

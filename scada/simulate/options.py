@@ -36,6 +36,7 @@ class Options:
     panel_file: Path | None = None
     panel_port: int = 0
     record_file: Path | None = None
+    firmware_keys: tuple[Path, ...] = ()    # public keys of makers whose images the modules take
     verbose: bool = False
 
     def __attrs_post_init__(self) -> None:

@@ -28,7 +28,7 @@ from scada.errors import CommandRejected  # noqa: E402
 from scada.firmware.service import FirmwareService  # noqa: E402
 from scada.firmware.store import FILE, FirmwareStore, Package  # noqa: E402
 from scada.firmware.trust import TrustedKey  # noqa: E402
-from scada.rollout import CampaignRequest, CampaignState, UpdateState  # noqa: E402
+from scada.rollout import CampaignRequest, CampaignState, UpdateFilter, UpdateState  # noqa: E402
 from scada.settings import DmeshSettings, FirmwareSettings  # noqa: E402
 from scada.site import Concentrator, Module, ModuleState, Site  # noqa: E402
 from tests import firmware_maker as maker  # noqa: E402
@@ -94,13 +94,14 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
         raise AssertionError(f"campaign {number}: {firmware.campaign(number)}")
 
     for _ in range(200):
-        if len(firmware._known) == MODULES:
+        if len(firmware._keeper.known) == MODULES:
             break
         await deferLater(reactor, 0.05)
     wish = CampaignRequest(ids["bad"].hex(), canary=2, wave=3, soak_s=0)
     bad = await firmware.draft(ANA, wish)
     await firmware.start_canary(ANA, bad.number)
     paused = await until(bad.number, CampaignState.PAUSED)
+    modules_of_bad = firmware.updates(bad.number, UpdateFilter())[0]
     await firmware.abort(ANA, bad.number, "it does not come back")
     good = await firmware.draft(ANA, CampaignRequest(ids["good"].hex(), canary=2, wave=3, soak_s=0))
     await firmware.start_canary(ANA, good.number)
@@ -118,14 +119,15 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
         alone = str(refused)
     await firmware.approve(ION, good.number)
     done = await until(good.number, CampaignState.DONE)
+    modules_of_good = firmware.updates(good.number, UpdateFilter())[0]
     beat.stop()
     await client.stop()
     await firmware.stop()
     await dmesh.stop()
     return {
-        "paused": [paused.why, sorted({one.reason for one in paused.modules if one.stage == 0})],
-        "untouched": [one.state.name for one in paused.modules if one.stage], "soaked": soaked.count(UpdateState.DONE),
-        "alone": alone, "done": [one.state.name for one in done.modules], "stages": done.stages,
+        "paused": [paused.why, sorted({one.reason for one in modules_of_bad if one.stage == 0})],
+        "untouched": [one.state.name for one in modules_of_bad if one.stage], "soaked": soaked.count(UpdateState.DONE),
+        "alone": alone, "done": [one.state.name for one in modules_of_good], "stages": len(done.stages),
         "running": sorted({one.running for one in state.firmware.devices.values()}),
         "again": state.firmware.blocks_again, "audit": trail.rows,
     }

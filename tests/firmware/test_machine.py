@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scada.clock import NS
-from scada.firmware.campaign import Campaign, Member, Progress, judge, stages_of
+from scada.firmware.campaign import Campaign, Member, Progress
+from scada.firmware.judging import judge, stages_of
 from scada.firmware.machine import RUNNING, TRANSITIONS, Event, after
 from scada.rollout import OVER, CampaignRequest, CampaignState, DeviceReport, DeviceState, Image, UpdateState
 

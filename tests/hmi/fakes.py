@@ -29,6 +29,7 @@ from scada.commands import (
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
+from scada.group_keys import GroupKeyShare, GroupKeyState
 from scada.intervals import MISSING, IntervalSeries
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
@@ -39,10 +40,14 @@ from scada.ports import (
     Alarm,
     AlarmState,
     AuditRow,
+    ClockView,
+    CollectionSummary,
     CollectionView,
     Consumption,
     Health,
+    ModuleClock,
     Priority,
+    Recall,
     ResultTable,
     TagHistory,
     WalkbyExamination,
@@ -50,7 +55,9 @@ from scada.ports import (
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
-from scada.settings import HmiSettings, SiteSettings
+from scada.registry.stepping import difference, stepped
+from scada.registry.swapping import carried_out, swapped
+from scada.settings import HmiSettings, SiteSettings, TimeSettings
 from scada.site import (
     BalanceGroup,
     Concentrator,
@@ -67,8 +74,12 @@ from scada.site import (
     ModuleState,
     Point,
     Site,
+    SiteChange,
+    Step,
+    StepKind,
     Supply,
     SupplyKind,
+    Swap,
     Transformer,
 )
 from scada.supplies import (
@@ -88,6 +99,7 @@ from scada.supply import rules
 from scada.supply.record import Record
 from scada.supply.rules import status_of
 from scada.tags import Batch, Device, Quality, TagDef
+from tests.hmi.fake_firmware import FakeFirmware
 
 MODULES = 24  # per concentrator
 PASSWORD = "correct horse battery"
@@ -207,13 +219,50 @@ class FakeRegistry(Listeners):
         self.directory = Directory(site)
 
     def adopt(self, actor: Actor, eui: int) -> "Deferred[Module]":
-        module = self.directory.module_of_eui.get(eui)
-        if module is None or module.state is not ModuleState.DISCOVERED:
-            return fail(CommandRejected(["no discovered module has this number"]))
-        adopted = attrs.evolve(module, state=ModuleState.ACTIVE)
+        return self.step(actor, Step(StepKind.ADOPT, eui))
+
+    def step(self, actor: Actor, step: Step) -> "Deferred[Module]":
+        return self._change(step, step.eui)
+
+    def swap(self, actor: Actor, swap: Swap) -> "Deferred[Module]":
+        return self._change(swap, swap.new_eui)
+
+    def preview(self, actor: Actor, wish: Swap | Step) -> "Deferred[SiteChange]":
+        site, reasons = self._wished(wish)
+        return fail(CommandRejected(reasons)) if reasons else succeed(difference(self.directory.site, site))
+
+    def _change(self, wish: Swap | Step, eui: int) -> "Deferred[Module]":
+        site, reasons = self._wished(wish)
+        if reasons:
+            return fail(CommandRejected(reasons))
+        self.directory = Directory(site)
+        return succeed(self.directory.module_of_eui[eui])
+
+    def _wished(self, wish: Swap | Step) -> tuple[Site, list[str]]:
+        """By the real rules, but for roles and areas."""
         site = self.directory.site
-        self.directory = Directory(attrs.evolve(site, modules=tuple(adopted if m.eui == eui else m for m in site.modules)))
-        return succeed(adopted)
+        if isinstance(wish, Step):
+            return stepped(site, self.directory, wish)
+        return (site, []) if carried_out(self.directory, wish) else swapped(site, self.directory, wish)
+
+
+class FakeGroupKeys:
+    """Every third member at C01 lacks the key; C02 still goes by the epoch before."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        directory = self._registry.directory
+        group = directory.load_group.get(name)
+        if group is None:
+            return None
+        of = {c: [eui for eui in group.members if directory.module_of_eui[eui].concentrator == c] for c in ("C01", "C02")}
+        shares = (
+            GroupKeyShare("C01", group.epoch, len(of["C01"]), tuple(of["C01"][::3])),
+            GroupKeyShare("C02", max(0, group.epoch - 1), len(of["C02"]), ()),
+        )
+        return GroupKeyState(group.name, group.number, group.epoch, shares)
 
 
 class FakeUsers:
@@ -774,6 +823,7 @@ class FakeCollection:
 
     def __init__(self, clock: SiteClock) -> None:
         self.hour = clock.hour()
+        self.asked: list[Recall] = []
 
     def collection(self, concentrator: str) -> CollectionView | None:
         if concentrator != "C01":
@@ -783,6 +833,53 @@ class FakeCollection:
         wanted[:, -2:] = False
         lacking[0, [3, 4, hours - 30]] = True
         return CollectionView(np.array([1, 2]), first, wanted, lacking, first + 72)
+
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        """As the driver reckons them, from the view; the site's days are those of UTC+2."""
+        view = self.collection("C01")
+        assert view is not None
+        midnight = (self.hour + 2) // 24 * 24 - 2
+        edges = tuple(midnight + 24 * day for day in range(-29, 2))
+        at = np.clip(np.array(edges) - view.first, 0, view.wanted.shape[1])
+        due, lack = (np.diff(np.concatenate([[0], one.sum(axis=0).cumsum()])[at]) for one in (view.wanted, view.lacking))
+        shares = tuple(1 - lack[one].sum() / due[one].sum() for one in (slice(-1, None), slice(-2, -1), slice(-7, None),
+                                                                       slice(None)))
+        return (CollectionSummary("C01", edges, due, lack, shares, 1, 2, view.given_up, self.hour - 30, True, 12, 500),)
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        return tuple(attrs.evolve(one, name="BG-T01", link_up=None) for one in self.summaries())
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        if concentrator != "C01":
+            return fail(CommandRejected([f"nothing is missing at {concentrator} in these hours, as far as is known here"]))
+        at = self.hour * 3600
+        self.asked.insert(0, Recall(
+            len(self.asked) + 1, concentrator, tuple(modules), first, hours, 3, 0, actor.name, at, at + 86_400
+        ))
+        return succeed(self.asked[0])
+
+    def recalls(self) -> tuple[Recall, ...]:
+        return tuple(self.asked)
+
+
+class FakeTime:
+    """C01 is 1.25 s ahead with one module that runs away; C02 was stepped, and no module's clock is known."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self._clock = clock
+
+    def clocks(self, concentrator: str) -> ClockView | None:
+        now, nan = self._clock.now(), float("nan")
+        if concentrator == "C02":
+            return ClockView("C02", False, 0.02, 0.04, nan, now - 600 * NS, "step", 2, 0, 0, ())
+        base = 0x00124B0000000000 + 1000
+        worst = (
+            ModuleClock(base + 5, 5, 12.5, 410.0, now - 300 * NS, True),
+            ModuleClock(base + 6, 6, -0.4, nan, now - 300 * NS, False),
+        )
+        return ClockView(concentrator, True, 1.25, 0.03, -7.4, now - 60 * NS, "slew", 0, 12, 1, worst)
 
 
 class FakeNetwork:
@@ -860,6 +957,7 @@ class World:
         self.mesh = FakeMesh(clock)
         self.network = FakeNetwork(clock, self.mesh)
         self.outages = FakeOutages(clock)
+        self.firmware = FakeFirmware(clock, self.registry, self.audit)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -895,9 +993,13 @@ class World:
             supplies=self.supplies,
             mesh=self.mesh,
             collection=FakeCollection(clock),
+            time=FakeTime(clock),
+            clock_limits=TimeSettings(),
             network=self.network,
             outages=self.outages,
+            firmware=self.firmware,
             walkby=self.walkby,
+            group_keys=FakeGroupKeys(self.registry),
             health=self.health,
             clock=clock,
             site=SiteSettings(name="demo", title="Chișinău, sector Botanica", timezone="Europe/Chisinau"),
@@ -947,4 +1049,5 @@ class World:
         self.bus.sweep()
         self.desk.step()
         self.reading.step()
+        self.firmware.step()
         self.supplies.step()

@@ -23,8 +23,10 @@ APART: Final = {
     "registry/names.py": "files checked before anything runs", "drivers/dmesh/messages/": "faults of frames, for the log",
     "drivers/modbus/template.py": "files checked before anything runs",
     "drivers/dmesh/keyring.py": "the terminal",
-    "drivers/dmesh/updates.py": "firmware: no page shows it yet", "firmware/": "no page shows it yet",
+    "firmware/trust.py": "the terminal",
     "drivers/dmesh/event_cursors.py": "the terminal at the start, and the log",
+    "drivers/dmesh/key_ledger.py": "the terminal at the start, and the log",
+    "drivers/dmesh/lists.py": "the audit and the log",
     "drivers/dmesh/archive.py": "quarantine and log", "historian/admission.py": "quarantine and log",
     "historian/segment.py": "quarantine and log", "historian/lines.py": "line protocol",
     "opcua_server/calls.py": "OPC UA clients", "opcua_server/certificates.py": "OPC UA clients and the log",
@@ -32,6 +34,7 @@ APART: Final = {
     "opcua_server/units.py": "the standard's own names",
 }
 ERRORS: Final = frozenset({"CommandRejected", "StorageError", "LinkError", "Unavailable"})     # their text reaches a page
+SAYERS: Final = frozenset({"_fail", "_moved", "_told", "Progress"})      # are given a reason by its place
 HOLDERS: Final = frozenset({                            # names of what holds a text for people
     "text", "_text", "reason", "reasons", "why", "trouble", "fault", "_fault", "problem", "_failure", "warnings",
 })
@@ -76,7 +79,9 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[t
             yield from _texts(node.value)
         if isinstance(node, ast.Call):
             called = _name(node.func)
-            if called in ERRORS or called == "Health" or (speaks and called in {"append", "extend"}):
+            listed = called in {"append", "extend"} and isinstance(node.func, ast.Attribute)
+            holds = listed and _name(node.func.value) in HOLDERS
+            if called in ERRORS | SAYERS or called == "Health" or holds or (speaks and listed):
                 for part in (*node.args, *(keyword.value for keyword in node.keywords)):
                     yield from _texts(part)
             elif any(_of_a_result(part) for part in node.args):

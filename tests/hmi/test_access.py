@@ -5,7 +5,20 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from hmi.access import ACKNOWLEDGE, ADOPT, AUDITORS, DISPATCH, EVERYBODY, IMPORT, LOCAL, PUBLIC, READ_NOW, STAFF, roles_of
+from hmi.access import (
+    ACKNOWLEDGE,
+    ADOPT,
+    AUDITORS,
+    DISPATCH,
+    EVERYBODY,
+    IMPORT,
+    LOCAL,
+    PUBLIC,
+    READ_NOW,
+    ROLL_OUT,
+    STAFF,
+    roles_of,
+)
 from scada.commands import Role
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
@@ -22,6 +35,11 @@ EXPECTED = {
     "balance.page": STAFF,
     "mesh.page": STAFF,
     "collection.page": STAFF,
+    "collection.ask": READ_NOW,
+    "api.collection": STAFF,
+    "api.asked": STAFF,
+    "api.ask": READ_NOW,
+    "clocks.page": STAFF,
     "mesh.adopt": ADOPT,
     "meters.index": STAFF,
     "meter.page": STAFF,
@@ -83,8 +101,36 @@ EXPECTED = {
     "walkby.page": IMPORT,
     "walkby.upload": IMPORT,
     "api.walkby": IMPORT,
+    "modules.page": STAFF,
+    "modules.one": STAFF,
+    "modules.step": ADOPT,
+    "modules.do": ADOPT,
+    "swaps.module": ADOPT,
+    "swaps.swap_module": ADOPT,
+    "swaps.meter": ADOPT,
+    "swaps.swap_meter": ADOPT,
+    "groups.page": STAFF,
+    "api.modules": STAFF,
+    "api.module": STAFF,
+    "api.step": ADOPT,
+    "api.swap": ADOPT,
+    "api.group_keys": STAFF,
+    "firmware.page": STAFF,
+    "firmware.draft": ROLL_OUT,
+    "firmware.campaign": STAFF,
+    "firmware.review": ROLL_OUT,
+    "firmware.act": ROLL_OUT,
+    "api.images": STAFF,
+    "api.campaigns": STAFF,
+    "api.draft": ROLL_OUT,
+    "api.campaign": STAFF,
+    "api.campaign_modules": STAFF,
+    "api.act": ROLL_OUT,
 }
-FILLED = {"name": "T01", "point": "P-01-004", "selection_id": "S0001", "command_id": "00", "task_id": "00"}
+FILLED = {
+    "name": "T01", "kind": "retire", "eui": "0" * 16, "selection_id": "S0001", "command_id": "00", "task_id": "00",
+    "number": "1", "doing": "pause", "point": "P-01-004",
+}
 
 
 def test_every_route_says_who_may_use_it(app: Flask) -> None:
@@ -112,7 +158,7 @@ def test_the_matrix_of_roles_and_routes_holds(app: Flask, person: Callable[[str]
             continue
         url = rule.rule
         for name, value in FILLED.items():
-            url = url.replace(f"<{name}>", value)
+            url = url.replace(f"<{name}>", value).replace(f"<int:{name}>", value)
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             status = client.open(url, method=method, headers={"X-CSRF-Token": token}).status_code
             if role is None:
@@ -130,7 +176,7 @@ def test_every_post_without_the_forms_token_is_refused(app: Flask, world: World,
     for rule in app.url_map.iter_rules():
         if "POST" not in rule.methods or rule.endpoint == "api.log_in":
             continue
-        url = rule.rule.replace("<command_id>", "00")
+        url = rule.rule.replace("<command_id>", "00").replace("<int:number>", "1")
         for wrong in ({}, {"csrf": "0" * 64}):
             answer = someone.client.post(url, data=wrong)
             assert answer.status_code == 403, url
@@ -152,6 +198,6 @@ def test_a_newcomer_sees_nothing_before_the_password_is_changed(app: Flask, pers
             continue
         url = rule.rule
         for name, value in FILLED.items():
-            url = url.replace(f"<{name}>", value)
+            url = url.replace(f"<{name}>", value).replace(f"<int:{name}>", value)
         answer = newcomer.client.get(url)
         assert (answer.status_code, answer.headers.get("Location")) in ((302, "/account/password"), (403, None)), url

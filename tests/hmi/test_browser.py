@@ -36,10 +36,19 @@ PAGES = {
     "meters": "/meters",
     "meter": "/meters/P-01-003",
     "meter-month": "/meters/P-01-003?span=month",
+    "modules": "/modules",
+    "module": "/modules/C01-013",
+    "swap": "/modules/C01-015/swap",
+    "group": "/groups/LG-boilers",
     "dispatch": "/dispatch",
     "network-module": "/network?concentrator=C01&module=C01-003&colour=battery&sort=trouble",
     "network-past": "/network?concentrator=C01&at=1",
     "outages": "/outages",
+    "collection": "/collection",
+    "collection-modules": "/collection?concentrator=C01",
+    "clocks": "/clocks",
+    "firmware": "/firmware",
+    "firmware-campaign": "/firmware/2",
     "alarms": "/alarms",
     "journal": "/alarms/journal",
     "audit": "/audit",
@@ -266,6 +275,22 @@ def test_a_shed_is_reviewed_confirmed_and_its_results_come_in_by_themselves(
     assert visit.complaints == []
 
 
+def test_a_campaign_goes_on_by_itself_and_its_bars_with_it(visit: Visit) -> None:
+    """Asked every few beats; the version has to be typed before anything can be sent."""
+    page = visit.goto("/firmware/3")
+    moved = changes(page, '[data-stage="2"] [data-delivered]', 12)
+    way = page.locator('[data-stage="2"] svg.progress .way').get_attribute("width")
+    page = visit.goto("/firmware/2/resume")
+    button = page.locator("[data-needs-confirm]")
+    expect(button).to_be_disabled()
+    page.fill("[name=confirm]", "2.0")
+    expect(button).to_be_enabled()
+
+    assert moved
+    assert float(way or 0) == 75
+    assert visit.complaints == []
+
+
 def test_ten_tabs_of_one_browser_are_all_live(visit: Visit) -> None:
     """A browser opens six connections to a server: the stream is shared, or the seventh tab never loads."""
     tabs = [visit.open_tab() for _ in range(10)]
@@ -348,3 +373,18 @@ def test_the_bundle_is_small(server: Served) -> None:
 
     assert files
     assert total < 100 * 1024
+
+
+def test_the_heat_map_is_walked_by_the_arrow_keys(visit: Visit) -> None:
+    """What a cell says is read out; Enter opens the row."""
+    page = visit.goto("/collection")
+    expect(page.locator("#link")).to_have_attribute("data-state", "live", timeout=10_000)
+    page.locator("svg.heat").focus()
+    expect(page.locator(".heat-told")).to_contain_text("C01, ")
+    first = text_of(page, ".heat-told")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".heat-told")).not_to_have_text(first)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/collection?concentrator=C01")
+    expect(page.locator("svg.heat .name").first).to_contain_text("C01-0")
+    visit.shot("heat")

@@ -28,16 +28,27 @@ PAGES = [
     "/balance/BG-T01?span=month",
     "/network",
     "/network?concentrator=C02",
+    "/clocks",
     "/collection",
     "/collection?concentrator=C01",
     "/collection?concentrator=C01&module=C01-001",
     "/collection?concentrator=C02",
+    "/collection?by=group",
     "/network?concentrator=C01&colour=battery&sort=trouble&trouble=32&module=C01-007",
     "/network?concentrator=C01&at=1767258000",
     "/meters",
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
     "/meters/W-01-005?span=month",
+    "/meters/P-01-003/swap",
+    "/modules",
+    "/modules?state=lost&q=13&concentrator=C01",
+    "/modules/C01-013",
+    "/modules/C01-013/step/retire",
+    "/modules/C01-013/step/move",
+    "/modules/C01-013/step/move?concentrator=C02",
+    "/modules/C01-003/swap",
+    "/groups/LG-boilers",
     "/reads",
     "/reads?open=1&page=2",
     "/supplies",
@@ -50,6 +61,7 @@ PAGES = [
     "/alarms/suppressed",
     "/outages",
     "/outages?before=1",
+    "/firmware",
     "/audit",
     "/tags",
     "/tags?bad=1",
@@ -563,3 +575,15 @@ def test_collection_tells_missing_hours_from_given_up_ones_and_unknown_ones(pers
     assert (hours.count("▼"), hours.count("✖")) == (1, 2)
     assert client.get("/collection?concentrator=nobody").status_code == 404
     assert client.get("/collection?concentrator=C01&module=nobody").status_code == 404
+
+
+def test_clocks_show_the_worst_first_and_what_is_beyond_tolerance(person: Callable[..., Person]) -> None:
+    """Offsets with their sign; a step is marked, and of an unknown rate nothing is claimed."""
+    body = person("viewer").client.get("/clocks").text
+    concentrators, modules = (part.split("</tbody>")[0] for part in body.split("<tbody>")[1:3])
+
+    assert "+1.250" in concentrators
+    assert "▲ step" in concentrators
+    assert modules.index("C01-005") < modules.index("C01-006")
+    assert modules.count("▲ beyond tolerance") == 1
+    assert "+410.0" in modules

@@ -16,7 +16,8 @@ from scada.metering.channels import tags as channel_tags
 from scada.site import Medium
 from tests.hmi.sentences import SCADA, sentences
 
-NAMES = {"Load groups", "link X1", "module X1", "group X1 epoch X1"}     # a folder on the bus; entries of the key file
+NAMES = {"Load groups", "link X1", "module X1", "group X1 epoch X1",      # a folder on the bus; entries of the key file
+         "X1 is X1; X1"}        # put together of what is known as a whole
 TEMPLATES = SCADA.parent / "config" / "templates" / "modbus"
 
 

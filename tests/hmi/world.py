@@ -29,6 +29,7 @@ def main(port: int, *options: str) -> None:
     reactor: Any = installed_reactor
     clock = SiteClock()
     world = World(clock, reactor, port)
+    world.firmware.rehearse()
     if "flood" in options:
         hub.FLUSH_S = 0.005
     if "hang" in options:

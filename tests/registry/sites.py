@@ -22,6 +22,7 @@ from scada.site import (
     Module,
     ModuleState,
     Point,
+    Replacement,
     Site,
     Supply,
     SupplyKind,
@@ -158,6 +159,10 @@ def sites(draw: Any) -> Site:
                 tuple(draw(some([one for one in own if one != feed_point]))), draw(st.floats(0, 1)), draw(positive),
             )
         )
+    replacements = [
+        Replacement(old.eui, draw(st.sampled_from(modules)).eui, draw(st.integers(0, 69_999_999)))
+        for old in draw(some(modules))
+    ]
     supplies = [
         Supply(
             point.name, module.eui, draw(st.sampled_from([SupplyKind.CONTACTOR, SupplyKind.BREAKER]))
@@ -167,6 +172,6 @@ def sites(draw: Any) -> Site:
     ]
     kinds = (
         transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups,
-        supplies,
+        replacements, supplies,
     )
     return Site(*(tuple(kind) for kind in kinds))

@@ -20,19 +20,25 @@ from twisted.python.failure import Failure
 
 from scada.bus import TagBus
 from scada.clock import NS
-from scada.commands import Action, GroupOrder, LoadClass, MemberReport, MemberState
+from scada.commands import Action, Actor, GroupOrder, LoadClass, MemberReport, MemberState, Role
 from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.messages import image_id
 from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import Record
 from scada.drivers.dmesh.simulator.client import ConcentratorClient
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimModule
 from scada.events import DeviceEvent, EventCode
+from scada.firmware.service import FirmwareService
+from scada.firmware.store import FILE, FirmwareStore, Package
+from scada.firmware.trust import TrustedKey
 from scada.historian.store import EmbeddedIntervals
 from scada.intervals import MISSING, IntervalStatus
-from scada.settings import DmeshSettings
+from scada.rollout import CampaignRequest, UpdateFilter, UpdateState
+from scada.settings import DmeshSettings, FirmwareSettings
 from scada.simulate.faults import Fault, Rig
 from scada.site import Concentrator, Module, ModuleState, Site
+from tests import firmware_maker as maker
 from tests.drivers.dmesh.peers import RegistryBook, run_now
 from tests.fakes import NOON, site_clock
 
@@ -138,6 +144,9 @@ class Watched:
     def commit(self, block: Any) -> "Deferred[Any]":
         return self._watch(self.store.commit(block))
 
+    def commit_batch(self, batch: Any) -> "Deferred[Any]":
+        return self._watch(self.store.commit_batch(batch))
+
     def quarantine(self, block: Any) -> "Deferred[Any]":
         return self._watch(self.store.quarantine(block))
 
@@ -160,6 +169,25 @@ class Truth:
 
     counted: dict[Key, int] = attrs.field(factory=dict)
     archived: dict[Key, int] = attrs.field(factory=dict)
+
+
+class AtOnce:
+    """A pool of no threads: what is given to it is done, and its result handed over as a thread would."""
+
+    def callInThreadWithCallback(self, done: Callable[[bool, Any], None], job: Callable[[], Any]) -> None:
+        try:
+            result: Any = job()
+        except Exception:
+            done(False, Failure())
+        else:
+            done(True, result)
+
+
+class Silent:
+    """An audit that has nothing to say."""
+
+    def append(self, *_: Any, **detail: Any) -> "Deferred[None]":
+        return succeed(None)
 
 
 class Stand:
@@ -194,6 +222,8 @@ class Stand:
         self._closed = HOUR
         self._commands = 0
         self._tree: tuple[dict[int, int], float] | None = None
+        self._folder = folder
+        self.firmware: FirmwareService | None = None
         for client in self.clients:
             client.start()
         self.settle()
@@ -209,22 +239,33 @@ class Stand:
             self.reactor.advance(60.0 / RATE)
             for client in self.clients:
                 client.state.control.run(self.site_s)
+                client.state.firmware.run(self.site_s)
             while self._closed < self.site_s // 3600:
                 self._close_hour(self._closed)
                 self._closed += 1
             self.settle()
             self._watch_tree()
+            self._watch_time()
 
     def settle(self) -> None:
         """Until nothing is under way, on the net or to the disk."""
         end = time.monotonic() + PATIENCE
         calls = self.reactor.calls_from_threads
-        while self.net.run() or self.store.under_way or not calls.empty():
+        while self._turn() or self.store.under_way or not calls.empty():
             assert time.monotonic() < end, "something never ends"
             if self.store.under_way or not calls.empty():
                 calls.get(timeout=PATIENCE)()
 
+    def _turn(self) -> bool:
+        """One turn of the loop; whether anything moved."""
+        moved = self.net.run()
+        self.reactor.advance(0)
+        return moved or bool(self.net.waiting)
+
     def close(self) -> None:
+        if self.firmware is not None:
+            self.firmware.stop()
+            self.settle()
         self.historian.close()
 
     def rig(self, seed: int = 1) -> Rig:
@@ -248,6 +289,53 @@ class Stand:
 
         self.service.inquire(name.encode() * 16, LINKS[0]).addCallbacks(said, lambda _: None)
         self.settle()
+
+    # ------------------------------------------------------------------------------------------------ firmware
+    def prepare_campaigns(self) -> None:
+        """The campaigns' service with a signed image, and concentrators that have said what their modules run."""
+        content = maker.content(1000)
+        body = maker.manifest(content)
+        store = FirmwareStore(self._folder / FILE)
+        store.open()
+        store.trust(TrustedKey(maker.VENDOR, maker.PUBLIC, 0, "admin"))
+        store.add_image(Package(image_id(body), body, maker.sign(body), 0, "admin"), content)
+        store.close()
+        audit: Any = Silent()
+        pool: Any = AtOnce()
+        self.firmware = FirmwareService(
+            FirmwareSettings(), self.registry, self.service.updates, audit, self.clock, self.reactor, self._folder, pool,
+            TagBus(self.clock, self.reactor), monitor_only=False,
+        )
+        self.firmware.start()
+        self.settle()
+        for client in self.clients:
+            client.state.firmware.makers = (maker.PUBLIC,)
+            client.cut()
+        self.run(0.5)
+
+    def campaign(self) -> None:
+        """To every module, a canary of two, approved."""
+        assert self.firmware is not None
+        image = self.firmware.images()[0].image
+        ana, ion = (Actor(name, Role.ENGINEER) for name in ("ana", "ion"))
+        self._do(self.firmware.draft(ana, CampaignRequest(image.id.hex(), canary=2, wave=100, soak_s=0)))
+        self._do(self.firmware.start_canary(ana, 1))
+        self._do(self.firmware.approve(ion, 1))
+
+    def _do(self, doing: "Deferred[Any]") -> None:
+        self.settle()
+        assert doing.called, "it waits for something that is no thread"
+        doing.addErrback(lambda failure: failure.raiseException())
+
+    def _firmware(self) -> dict[str, float]:
+        if self.firmware is None or (found := self.firmware.campaign(1)) is None:
+            return {}
+        rows, _ = self.firmware.updates(1, UpdateFilter((UpdateState.FAILED,)))
+        seen: dict[str, float] = {f"firmware.{one.name.lower()}": found.count(one) for one in UpdateState}
+        for code, said in (("CRYPTO", "CRYPTO"), ("TIMEOUT", "TIMEOUT"), ("ROLLBACK", "it ran number")):
+            seen[f"firmware.failed_{code}"] = sum(said in one.reason for one in rows)
+        again = sum(client.state.firmware.blocks_again for client in self.clients)
+        return seen | {"firmware.tripped": found.tripped, "firmware.stage": found.stage, "firmware.blocks_again": again}
 
     # ------------------------------------------------------------------------------------------------ looking
     def look(self) -> dict[str, float]:
@@ -276,7 +364,7 @@ class Stand:
         seen["joined.elsewhere"] = len({
             one.eui for one in self.registry.joined if one.link_id != self._home(one.eui)
         })
-        return seen | self._hours()
+        return seen | self._hours() | self._firmware()
 
     def held(self) -> tuple[dict[Key, int], dict[Key, int]]:
         """Pulses and status bits that the store holds, by EUI and hour."""
@@ -350,6 +438,13 @@ class Stand:
             self.seen["tree.moved"] += moved
             self.seen["mesh.delivery_fell"] += int(delivery < 0.95 * before[1])
 
+    def _watch_time(self) -> None:
+        """Minutes in which a module's clock is beyond tolerance, and in which a concentrator's far off is being slewed."""
+        clocks = self.service.clocks("C01")
+        assert clocks is not None
+        self.seen["time.beyond"] += int(clocks.beyond > 0)
+        self.seen["time.slewed"] += int(abs(clocks.offset_s) > 10 and clocks.mode == "slew")
+
     def _close_hour(self, hour: int) -> None:
         names = [(link, index) for link in LINKS for index in range(1, MODULES + 1)]
         pulses = self._dice.integers(40, 90, len(names))
@@ -386,13 +481,17 @@ def site() -> Site:
 
 def play(stand: Stand, fault: Fault, hours: float = 3.0, *, really: bool = True) -> dict[str, float]:
     """Two quiet hours, the fault for some, and what it takes to come back; what changed since it would have begun."""
-    stand.run(2.0 + 0.5)
+    stand.run(2.0 if fault.command == "campaign" else 2.5)
+    if fault.command == "campaign":
+        stand.prepare_campaigns()
     before = stand.look()
     if fault.command == "before":
         stand.command()
         stand.run(2 / 60)
     undo = fault.begin(stand.rig()) if really else lambda: None
     stand.settle()
+    if fault.command == "campaign":
+        stand.campaign()
     if fault.command in ("during", "twice"):
         twice = fault.command == "twice"
         stand.command("c", 900 if twice else 600)

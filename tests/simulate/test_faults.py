@@ -33,7 +33,7 @@ def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(stand: Stan
     assert not (lost if fault.complete else [])
 
 
-@pytest.mark.parametrize("command", ["", "during", "before", "twice"])
+@pytest.mark.parametrize("command", ["", "during", "before", "twice", "campaign"])
 def test_what_a_fault_must_show_is_not_shown_without_it(stand: Stand, command: str) -> None:
     """Otherwise the test above would prove nothing."""
     faults = [one for one in CATALOGUE.values() if one.command == command]

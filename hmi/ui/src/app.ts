@@ -1,7 +1,9 @@
 /** Starts what the page has use for. Without this file every page can still be read. */
 import * as alarms from "./alarms";
 import * as command from "./command";
+import * as firmware from "./firmware";
 import * as frame from "./frame";
+import * as heat from "./heat";
 import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
@@ -15,8 +17,10 @@ if (page.live) {
   alarms.start();
   command.start();
   reads.start();
+  firmware.start();
   supplies.start();
   keys.start();
+  heat.start();
   live.start();
 } else {
   frame.clockOnly();

@@ -4,6 +4,7 @@ A channel owes its hours from the first one that is held of it; one that never d
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from scada.clock import DAY_H, HOUR_S
 from scada.drivers.dmesh.coverage import Coverage, Words, as_hours, expected, first_held, hours_in
-from scada.ports import CollectionView
+from scada.ports import CollectionSummary, CollectionView
 from scada.tags import TagDef
 
 GIVEN_UP_DAYS: Final = 7                # days beyond the archive's depth for which is shown what was given up
-PERIODS: Final = (0, 1, 6, 29)          # site days before today with which today, yesterday, 7 and 30 days begin
+DAYS: Final = 30                        # site days told of one by one, today the last
+PERIODS: Final = (slice(-1, None), slice(-2, -1), slice(-7, None), slice(None))    # today, yesterday, 7 and 30 days
 TAGS: Final = (
     TagDef("held_today", "%", "Hours held of today, as far as they are due", 0, 100, digits=1),
     TagDef("held_yesterday", "%", "Hours held of yesterday", 0, 100, digits=1),
@@ -52,13 +54,32 @@ class Picture:
     given_up_days: tuple[int, ...]      # days that were given up with holes in them
     oldest: int                         # oldest missing hour within the depth; -1 if there is none
     newest: int                         # end of the newest hour that any of the channels delivered; 0 if none did
-    shares: tuple[float, ...]           # held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due
+    edges: tuple[int, ...]              # `day_edges`
+    due_of_day: NDArray[np.int64]       # (DAYS,) channel-hours
+    lack_of_day: NDArray[np.int64]      # (DAYS,) of them those not held
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Held of today, yesterday, 7 and 30 days, 0-1; NaN where nothing is due."""
+        pairs = [(int(self.due_of_day[one].sum()), int(self.lack_of_day[one].sum())) for one in PERIODS]
+        return tuple(1 - lack / due if due else float("nan") for due, lack in pairs)
+
+    def given_up_before(self, depth: int) -> int:
+        """Hours before this one are not asked for any more. [h since 1970]"""
+        return (self.first_day + len(self.lack) - 1 - depth) * DAY_H
 
     def view(self, depth: int) -> CollectionView:
         """For the page."""
-        given_up = (self.first_day + len(self.lack) - 1 - depth) * DAY_H
         return CollectionView(
-            self.channels.index, self.first_day * DAY_H, as_hours(self.should), as_hours(self.lack), given_up
+            self.channels.index, self.first_day * DAY_H, as_hours(self.should), as_hours(self.lack),
+            self.given_up_before(depth),
+        )
+
+    def summary(self, name: str, depth: int) -> CollectionSummary:
+        """In few numbers."""
+        return CollectionSummary(
+            name, self.edges, self.due_of_day, self.lack_of_day, self.shares, self.missing, self.given_up,
+            self.given_up_before(depth), self.oldest,
         )
 
     def values(self, now_hour: int) -> NDArray[np.float64]:
@@ -80,13 +101,31 @@ def channels_of(modules: "list[tuple[int, int, int]]", listed: int) -> Channels:
 
 
 def day_edges(seconds: int, zone: ZoneInfo) -> tuple[int, ...]:
-    """Hours in which the site days of `PERIODS` begin, for a site time. [h since 1970]"""
-    today = datetime.fromtimestamp(seconds, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return tuple(int((today - timedelta(days=back)).timestamp()) // HOUR_S for back in PERIODS)
+    """Hours in which the last `DAYS` site days begin, and in which today ends, for a site time. [h since 1970]"""
+    return _edges(seconds // HOUR_S, zone)
+
+
+@lru_cache(maxsize=8)
+def _edges(hour: int, zone: ZoneInfo) -> tuple[int, ...]:
+    today = datetime.fromtimestamp(hour * HOUR_S, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return tuple(int((today + timedelta(days=day)).timestamp()) // HOUR_S for day in range(1 - DAYS, 2))
+
+
+def by_day(words: Words, first_day: int, edges: tuple[int, ...]) -> NDArray[np.int64]:
+    """Channel-hours of (days, n) words between every two edges. [h since 1970]"""
+    at = np.clip(np.array(edges, dtype=np.int64) - first_day * DAY_H, 0, len(words) * DAY_H)
+    row, hour = np.divmod(at, DAY_H)
+    whole = np.concatenate([[0], np.bitwise_count(words).sum(axis=1, dtype=np.int64).cumsum()])
+    begun = np.minimum(row, len(words) - 1)                 # the end of the last day is hour 0 of none
+    low = ((np.int64(1) << hour) - 1).astype(np.uint32)
+    part = np.bitwise_count(words[begun] & low[:, None]).sum(axis=1, dtype=np.int64)
+    days: NDArray[np.int64] = np.diff(whole[row] + part)
+    return days
 
 
 def look(
-    channels: Channels, slots: NDArray[np.int64], coverage: Coverage, due: int, depth: int, edges: tuple[int, ...]
+    channels: Channels, slots: NDArray[np.int64], coverage: Coverage, due: int, depth: int, edges: tuple[int, ...],
+    within: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Picture:
     """
     Compare what is held with what should be.
@@ -101,12 +140,16 @@ def look(
         Days for which a concentrator and its modules keep their archive.
     edges
         `day_edges` of now.
+    within
+        Hours from and before which each channel owes something at all, if that is not always. [h since 1970]
     """
     first_day, days = coverage.oldest, coverage.days
     held = coverage.held(slots, first_day, days)
     since = first_held(held, first_day)
     since = np.where(since < 0, channels.listed, since)
     should = expected(since, due, first_day, days)
+    if within is not None:
+        should &= expected(within[0], within[1], first_day, days)
     lack = should & ~held
     kept = coverage.newest - depth - first_day              # rows before this one are given up
     open_rows = np.flatnonzero(lack[kept:].any(axis=1)) + kept
@@ -118,12 +161,8 @@ def look(
     newest = 0
     if len(rows):
         newest = (first_day + int(rows[-1])) * DAY_H + int(np.bitwise_or.reduce(held[rows[-1]])).bit_length()
-    shares = []
-    for start, end in zip(edges, (due, edges[0], due, due), strict=True):
-        period = expected(np.array([start], dtype=np.int64), end, first_day, days)
-        wanted = hours_in(should & period)
-        shares.append(1 - hours_in(lack & period) / wanted if wanted else float("nan"))
     return Picture(
         channels, first_day, should, lack, hours_in(lack[kept:]), hours_in(lack[:kept]),
-        tuple(first_day + int(row) for row in np.flatnonzero(lack[:kept].any(axis=1))), oldest, newest, tuple(shares),
+        tuple(first_day + int(row) for row in np.flatnonzero(lack[:kept].any(axis=1))), oldest, newest, edges,
+        by_day(should, first_day, edges), by_day(lack, first_day, edges),
     )

@@ -18,19 +18,20 @@ from twisted.python.failure import Failure
 
 from scada.clock import DAY_H, HOUR_S, NS, SiteClock
 from scada.drivers.dmesh import gaps, sets
-from scada.drivers.dmesh.collection import GIVEN_UP_DAYS, TAGS, Channels, Picture, channels_of, day_edges, look
+from scada.drivers.dmesh.collection import GIVEN_UP_DAYS, Channels, Picture, channels_of, day_edges, look
+from scada.drivers.dmesh.completeness import Completeness
 from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
 from scada.drivers.dmesh.gaps import Ledger, Read
 from scada.drivers.dmesh.groups import RunBlocking
 from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
 from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.numbers import MAX_MODULES, Code
 from scada.drivers.dmesh.station import Station
+from scada.drivers.dmesh.wishes import Wish, WishBook, holes
 from scada.events import DeviceEvent, EventCode
-from scada.intervals import IntervalBlock, Mark
-from scada.ports import CollectionView, IntervalReader, Registry, TagSink
+from scada.ports import CollectionSummary, CollectionView, IntervalReader, Recall, Registry, TagSink
 from scada.settings import CollectionSettings
 from scada.site import Directory
-from scada.tags import Batch, Device, Quality
 
 log = Logger()
 
@@ -46,6 +47,7 @@ class CollectionFigures:
 
     reads: int = 0                      # ARCH_READ sent
     reads_empty: int = 0                # of them those that brought nothing
+    reads_busy: int = 0                 # and those that the concentrator had no time for
     read_hours: int = 0                 # channel-hours that they brought
     given_up_hours: int = 0
 
@@ -58,8 +60,11 @@ class Asked:
     station: Station
     corr: int
     lack: Words                         # (n,) of its day when it was sent
+    cost: NDArray[np.int64]             # by subnet index, as it was charged
     deadline: float                     # real time, monotonic
     answered: bool = False
+    busy: int = -1                      # real seconds: RESULT BUSY with this time to wait; -1: not busy
+    wish: Wish | None = None            # whose it is
 
 
 @attrs.define(eq=False)
@@ -93,7 +98,8 @@ class Collector:
         self._subnets: dict[int, Subnet] = {}
         self._turn: deque[int] = deque()
         self._asked: dict[int, Asked] = {}
-        self._devices: set[str] = set()
+        self.completeness = Completeness(clock, reader, registry, sink, settings.module_tags)
+        self.wishes = WishBook()
         self._stopped = False
         self._loop = LoopingCall(self._tick)
         self._loop.clock = reactor
@@ -110,10 +116,10 @@ class Collector:
         if self._loop.running:
             self._loop.stop()
 
-    def durable(self, mark: Mark, block: IntervalBlock) -> None:
-        """A block is on the disk."""
+    def durable(self, slots: NDArray[np.int64], first: int, counts: NDArray[np.int64], interval_s: int) -> None:
+        """(n, h) pulses are on the disk."""
         self.coverage.advance(self._today())
-        self.coverage.enter(mark.slots, block.first, block.counts, block.interval_s)
+        self.coverage.enter(slots, first, counts, interval_s)
 
     def heard(self, link_id: int, packet: Packet) -> None:
         """An answer came to something; perhaps to a read of ours."""
@@ -124,12 +130,32 @@ class Collector:
             asked.deadline = self._clock.monotonic() + self._settings.answer_seconds
         elif isinstance(packet.message, Result | Error):
             asked.answered = True
+            if isinstance(packet.message, Result) and packet.message.code == Code.BUSY:
+                asked.busy = packet.message.retry_after
 
     def view(self, link_id: int) -> CollectionView | None:
         """How one concentrator stands; from any thread, for pictures are replaced whole."""
         subnet = self._subnets.get(link_id)
         picture = subnet.picture if subnet else None
         return picture.view(self._settings.depth_days) if picture else None
+
+    def summary(self, link_id: int, name: str) -> CollectionSummary | None:
+        """The same in few numbers; from any thread."""
+        subnet = self._subnets.get(link_id)
+        picture = subnet.picture if subnet else None
+        if subnet is None or picture is None:
+            return None
+        ledger = subnet.ledger
+        return attrs.evolve(
+            picture.summary(name, self._settings.depth_days), link_up=link_id in self._stations,
+            spent=int(ledger.spent.max()), budget=ledger.budget,
+            busy_s=max(0.0, ledger.not_before - self._clock.monotonic()),
+        )
+
+    def groups(self) -> tuple[CollectionSummary, ...]:
+        """How balance groups stand; from any thread."""
+        depth, pictures = self._settings.depth_days, dict(self.completeness.pictures)
+        return tuple(picture.summary(name, depth) for name, picture in pictures.items())
 
     def pictures(self) -> Mapping[int, Picture]:
         """How each concentrator stands, by link id."""
@@ -164,6 +190,7 @@ class Collector:
         try:
             self._settle()
             self._look()
+            self._look_at_group()
         except Exception:                                   # one bad look must not end all that follow
             log.failure("the gap engine's turn failed")
 
@@ -182,6 +209,11 @@ class Collector:
             subnet.looked = now
             self._examine(link_id, subnet)
 
+    def _look_at_group(self) -> None:
+        if self.rebuilt_from <= self._today():
+            due, edges = self._clock.hour() - self._settings.due_after_hours, day_edges(self._clock.seconds(), self._zone)
+            self.completeness.next_group(self.coverage, due, self._settings.depth_days, edges)
+
     def _examine(self, link_id: int, subnet: Subnet) -> None:
         station = self._stations.get(link_id)
         channels = self._channels(link_id, subnet, station)
@@ -193,7 +225,11 @@ class Collector:
         picture = subnet.picture = look(
             channels, slots, self.coverage, due, self._settings.depth_days, day_edges(self._clock.seconds(), self._zone)
         )
-        self._publish(link_id, picture)
+        self.completeness.concentrator(link_id, picture, self._settings.depth_days)
+        asked = self._asked.get(link_id)
+        for over in self.wishes.settle(link_id, asked.wish if asked else None, self._clock.seconds()):
+            log.info("{name}: the gap asked for by {who} is {state}: {brought} channel-hours came",
+                     name=over.concentrator, who=over.by, state=over.state.value, brought=over.brought)
         self._give_up(link_id, subnet, picture)
         if station is not None and self._may_ask(link_id, station):
             self._ask(link_id, subnet, station, channels, picture)
@@ -212,18 +248,27 @@ class Collector:
         came = expected(np.zeros(1, dtype=np.int64), picture.newest, first_day, len(picture.lack))
         lack = picture.lack & came                          # what is newer than anything it sent comes by itself
         lack[:max(0, skip)] = 0
-        cost = gaps.cost_of_a_read(self._levels(station))
-        ready = subnet.ledger.ready(cost, today, self._clock.monotonic())
-        read = gaps.next_read(gaps.by_module(lack, channels.index), first_day, ready)
+        packets, now, ledger = gaps.packets_by_node(station.mesh.parents()), self._clock.monotonic(), subnet.ledger
+        room = ledger.room(packets, today, now)
+        every = gaps.by_module(picture.lack, channels.index)
+        read, wish = self.wishes.next(link_id, every, first_day, room)      # what a person asked for comes first
+        if wish is None:
+            read = gaps.next_read(gaps.by_module(lack, channels.index), first_day, ledger.ready(packets, today, now))
         if read is None:
             return
-        subnet.ledger.charge(read, cost)
+        read = ledger.affordable(read, packets)
+        cost = gaps.cost_of(read, packets)
+        ledger.charge(cost)
+        if wish is not None:
+            wish.sent(read)
+            lack = picture.lack
         self.figures.reads += 1
         request = ArchRead(read.first, read.hours, sets.bitmap(read.modules), self._credit)
         chosen = np.isin(channels.index, read.modules)
         day = np.where(chosen, lack[read.day - first_day] & np.uint32(read.word), 0).astype(np.uint32)
-        deadline = self._clock.monotonic() + self._settings.answer_seconds
-        self._asked[link_id] = Asked(read, station, station.link.begin(request), day, deadline)
+        self._asked[link_id] = Asked(
+            read, station, station.link.begin(request), day, cost, now + self._settings.answer_seconds, wish=wish
+        )
 
     def _settle(self) -> None:
         """Reads that are over: who gave nothing is left alone for a while."""
@@ -231,6 +276,8 @@ class Collector:
         for link_id, asked in tuple(self._asked.items()):
             if self._stations.get(link_id) is not asked.station:
                 del self._asked[link_id]                    # the link broke: that says nothing about the modules
+                if asked.wish is not None:
+                    asked.wish.give_back(asked.read)
                 continue
             if asked.station.archive.answering:
                 continue                                    # blocks of it are on their way to the disk
@@ -246,12 +293,44 @@ class Collector:
             del self._asked[link_id]
             brought = hours_in(asked.lack) - hours_in(after)
             self.figures.read_hours += brought
+            if asked.wish is not None:
+                asked.wish.brought(brought)
+            if asked.busy >= 0 and not brought:
+                self.figures.reads_busy += 1
+                subnet.ledger.postpone(asked.cost, now + gaps.busy_for(asked.busy))
+                if asked.wish is not None:
+                    asked.wish.give_back(asked.read)
+                continue
             self.figures.reads_empty += not brought
             before, then = (gaps.by_module(one[None, :], channels.index)[0] for one in (asked.lack, after))
             subnet.ledger.settle(asked.read, gaps.gained(asked.read, before, then), now)
             subnet.looked = float("-inf")                   # and on, with the next hole
             self._turn.remove(link_id)
             self._turn.appendleft(link_id)
+
+    # ------------------------------------------------------------------ what a person asks for again
+    def lacks(self, link_id: int, first: int, hours: int, modules: Mapping[int, str] | None) -> bool:
+        """Whether anything is missing in some hours, as far as is known."""
+        subnet = self._subnets.get(link_id)
+        picture = subnet.picture if subnet else None
+        if picture is None:
+            return False
+        lack = gaps.by_module(picture.lack, picture.channels.index)
+        return bool(holes(lack, picture.first_day, first, hours, modules))
+
+    def wish(self, link_id: int, recall: Recall, modules: Mapping[int, str] | None) -> Recall:
+        """Queue it; the same answer with what lacks: 0 where nothing does, or nothing is known."""
+        subnet = self._subnets.get(link_id)
+        picture = subnet.picture if subnet else None
+        if subnet is None or picture is None:
+            return recall
+        subnet.looked = float("-inf")
+        lack = gaps.by_module(picture.lack, picture.channels.index)
+        return self.wishes.add(link_id, recall, lack, picture.first_day, modules)
+
+    def recalls(self) -> tuple[Recall, ...]:
+        """From any thread, newest first."""
+        return self.wishes.told({asked.wish for asked in tuple(self._asked.values())}, self._clock.seconds())
 
     # ------------------------------------------------------------------ who is expected
     def _channels(self, link_id: int, subnet: Subnet, station: Station | None) -> Channels:
@@ -265,29 +344,12 @@ class Collector:
         elif subnet.modules is None and directory is not subnet.directory:
             subnet.directory = directory
             found = directory.concentrator_of_link.get(link_id)
-            mine = [one for one in directory.site.modules if found and one.concentrator == found.name and one.index]
+            places = [(found.name, index) for index in range(1, MAX_MODULES + 1)] if found else []
+            mine = [directory.module_of_eui[directory.module_at[one]] for one in places if one in directory.module_at]
             subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in mine], subnet.listed)
         return subnet.channels or channels_of([], 0)
 
-    def _levels(self, station: Station) -> NDArray[np.int64]:
-        level = np.zeros(gaps.SIZE, dtype=np.int64)
-        for index, (_, one) in station.mesh.places.items():
-            level[index] = one
-        return level
-
     # ------------------------------------------------------------------ what is said
-    def _publish(self, link_id: int, picture: Picture) -> None:
-        concentrator = self._registry.directory.concentrator_of_link.get(link_id)
-        if concentrator is None:
-            return
-        name = f"{concentrator.name}-collection"
-        if name not in self._devices:
-            self._devices.add(name)
-            self._sink.add_device(Device(name, TAGS, (concentrator.name,), concentrator.title, concentrator.area))
-        values, now = picture.values(self._clock.hour()), self._clock.now()
-        quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
-        self._sink.publish(Batch(name, values, quality, now, now))
-
     def _give_up(self, link_id: int, subnet: Subnet, picture: Picture) -> None:
         """Days that the archive no longer reaches back to, each said once; the alarms know what they heard before."""
         if self.rebuilt_from > self.coverage.oldest:

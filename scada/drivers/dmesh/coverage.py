@@ -90,7 +90,7 @@ def first_held(held: Words, first_day: int) -> NDArray[np.int64]:
     return np.where(some.any(axis=0), (first_day + row) * DAY_H + bit, -1)
 
 
-def expected(since: NDArray[np.int64], until: int, first_day: int, days: int) -> Words:
+def expected(since: NDArray[np.int64], until: int | NDArray[np.int64], first_day: int, days: int) -> Words:
     """(days, n) hours of each channel in [since, until)."""
     starts = (first_day + np.arange(days, dtype=np.int64))[:, None] * DAY_H
     low = np.clip(since[None, :] - starts, 0, DAY_H)

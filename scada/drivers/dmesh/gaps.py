@@ -16,6 +16,8 @@ from scada.drivers.dmesh.numbers import MAX_MODULES
 FIRST_WAIT_S: Final = 60.0              # real time before a module that gave nothing new is asked again; doubles
 LONGEST_WAIT_S: Final = 6 * 3600.0
 SIZE: Final = MAX_MODULES + 1           # arrays by subnet index
+MOST_LEVELS: Final = 30                 # of a tree
+RELAYED: Final = 2                      # packets of a relay for each read below it: the question, and the answer
 
 
 @attrs.frozen
@@ -40,24 +42,42 @@ class Ledger:
     """What asking has cost each module today, and who is left alone for a while. By subnet index."""
 
     def __init__(self, budget: int) -> None:
-        self.budget = budget                                # relayed packets a day
+        self.budget = budget                                # packets a day
         self.spent = np.zeros(SIZE, dtype=np.int64)
+        self.not_before = 0.0                               # real time, monotonic [s]: the concentrator said BUSY
         self._day = 0
         self._strikes = np.zeros(SIZE, dtype=np.int64)
         self._until = np.zeros(SIZE)                        # real time, monotonic [s]
 
-    def ready(self, cost: NDArray[np.int64], day: int, now: float) -> NDArray[np.bool_]:
-        """Whom one more read may be asked of."""
+    def room(self, packets: NDArray[np.int64], day: int, now: float) -> NDArray[np.bool_]:
+        """Whose read neither itself nor any relay on its way is too poor for."""
         if day != self._day:
             self._day = day
             self.spent[:] = 0
-        ready = (self.spent + cost <= self.budget) & (self._until <= now)
-        ready[0] = False
-        return ready
+        room: NDArray[np.bool_] = np.all(packets <= self.budget - self.spent, axis=1)
+        room[0] = False
+        if now < self.not_before:
+            room[:] = False
+        return room
 
-    def charge(self, read: Read, cost: NDArray[np.int64]) -> None:
-        chosen = list(read.modules)
-        self.spent[chosen] += cost[chosen]
+    def ready(self, packets: NDArray[np.int64], day: int, now: float) -> NDArray[np.bool_]:
+        """Of those with room, who is not left alone at present."""
+        return self.room(packets, day, now) & (self._until <= now)
+
+    def affordable(self, read: Read, packets: NDArray[np.int64]) -> Read:
+        """The first modules of a read that their common relays can pay for together; the others are asked another time."""
+        cost = packets[list(read.modules)].cumsum(axis=0)
+        fits = int((cost <= self.budget - self.spent).all(axis=1).sum())
+        return attrs.evolve(read, modules=read.modules[: max(1, fits)])
+
+    def charge(self, cost: NDArray[np.int64]) -> None:
+        """`cost_of` a read, by subnet index."""
+        self.spent += cost
+
+    def postpone(self, cost: NDArray[np.int64], until: float) -> None:
+        """The concentrator was busy: nothing went by radio, and it is not asked again before."""
+        self.spent = np.maximum(self.spent - cost, 0)
+        self.not_before = until
 
     def settle(self, read: Read, gained: NDArray[np.bool_], now: float) -> None:
         """After a read: who gave nothing new is asked again later, each time twice as late."""
@@ -69,10 +89,42 @@ class Ledger:
         self._strikes[nothing] += 1
 
 
-def cost_of_a_read(level: NDArray[np.int64], blocks: int = 1) -> NDArray[np.int64]:
-    """Packets that a module's blocks are on the radio: one a level and block; a level of 0 is not known and counts as 1."""
-    cost: NDArray[np.int64] = np.maximum(level, 1) * blocks
+def packets_by_node(parents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Return what a read of each module costs each node of its subnet.
+
+    Parameters
+    ----------
+    parents : ndarray of int64, shape (241,)
+        Parent by subnet index; 0 is the concentrator, or not known.
+
+    Returns
+    -------
+    packets : ndarray of int64, shape (241, 241)
+        Row: the module that is read. Column: the node that sends. The module sends its answer, one packet; each relay
+        on its way passes on the question and the answer. A tree that is a circle by mistake ends after 30 levels.
+    """
+    packets = np.zeros((SIZE, SIZE), dtype=np.int64)
+    rows, node = np.arange(SIZE), parents
+    for _ in range(MOST_LEVELS):
+        there = node > 0
+        if not there.any():
+            break
+        packets[rows[there], node[there]] = RELAYED
+        node = np.where(there, parents[node], 0)
+    packets[rows, rows] = 1
+    return packets
+
+
+def cost_of(read: Read, packets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Packets by subnet index that a read of several modules makes."""
+    cost: NDArray[np.int64] = packets[list(read.modules)].sum(axis=0)
     return cost
+
+
+def busy_for(retry_after: int) -> float:
+    """Real seconds for which a concentrator that said BUSY is left alone; one that says no time gets a usual wait. [s]"""
+    return min(float(retry_after), LONGEST_WAIT_S) or FIRST_WAIT_S
 
 
 def by_module(lack: Words, index: NDArray[np.int64]) -> Words:

@@ -8,11 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
+import attrs
+import numpy as np
 from twisted.internet.defer import Deferred, DeferredLock
 
 from scada.clock import SiteClock
 from scada.commands import GroupOrder, MemberReport, MemberState, RetryOrder
 from scada.drivers.dmesh import crypto, sets
+from scada.drivers.dmesh.group_keys import Pairs, under_old
+from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.link import COMMAND_T1_S, Link
 from scada.drivers.dmesh.messages import (
@@ -28,7 +32,7 @@ from scada.drivers.dmesh.messages import (
     signed,
 )
 from scada.drivers.dmesh.modules import ModuleBook
-from scada.drivers.dmesh.numbers import Code, KeyTarget, code_name
+from scada.drivers.dmesh.numbers import Capability, Code, KeyTarget, code_name
 from scada.errors import CommandRejected, ConfigError, DataRejected, LinkError, StorageError
 
 KEPT: Final = 256                       # commands whose members are remembered, per concentrator
@@ -105,10 +109,11 @@ class GroupSender:
     """Sends orders over one session, one after the other."""
 
     def __init__(
-        self, link: Link, book: ModuleBook, keys: KeyStore, clock: SiteClock, log: CommandLog, run_blocking: RunBlocking
+        self, link: Link, book: ModuleBook, keys: KeyStore, clock: SiteClock, log: CommandLog, run_blocking: RunBlocking,
+        ledger: KeyLedger,
     ) -> None:
         self._link, self._book, self._keys, self._clock = link, book, keys, clock
-        self._log, self._run = log, run_blocking
+        self._log, self._run, self._ledger = log, run_blocking, ledger
         self._turn = DeferredLock()
         self._sets: dict[int, tuple[int, bytes]] = {}       # group -> (epoch, digest) this session has confirmed
         self._confirmed: dict[tuple[int, int], bytes] = {}  # (group, epoch) -> key this session has confirmed
@@ -152,7 +157,8 @@ class GroupSender:
 
     async def _send(self, order: GroupOrder) -> None:
         self._in_time(order.not_after)
-        key = await self._prepare(order)
+        order = await self._under(order)
+        key = await self._prepare(order.group, order.epoch, order.members)
         counter = await self._stored(self._keys.next_counter, self._clock.seconds())
         self._in_time(order.not_after)                      # preparing took its time
         self._log.enter(order.command_id, order.members, order.not_after)
@@ -178,30 +184,64 @@ class GroupSender:
         if not self._link.up:
             raise LinkError(self._link.name, "the link is down: nothing was sent")
 
-    async def _prepare(self, order: GroupOrder) -> bytes:
+    def switch(self, number: int, epoch: int, pairs: Pairs) -> "Deferred[None]":
+        """Put an epoch to use for these members, in turn with the commands; what was before is taken back."""
+        return self._turn.run(lambda: Deferred.fromCoroutine(self._switch(number, epoch, pairs)))
+
+    async def _switch(self, number: int, epoch: int, pairs: Pairs) -> None:
+        before = self._ledger.in_use(self._link.link_id, number)
+        await self._ledger.use(self._link.link_id, number, epoch, pairs)        # before the concentrator hears of it
+        await self._prepare(number, epoch, pairs)
+        if before is not None and before.epoch != epoch:
+            await self._link.ask(KeyRevoke(KeyTarget.GROUP, number, before.epoch), Result, COMMAND_T1_S)
+
+    def put_key(self, number: int, epoch: int) -> "Deferred[bytes]":
+        """Bring the key of an epoch to the concentrator, in turn with the commands; the key."""
+        return self._turn.run(lambda: Deferred.fromCoroutine(self._key(number, epoch)))
+
+    async def _under(self, order: GroupOrder) -> GroupOrder:
+        """The order as it goes out: in its own epoch, or in the one before where that reaches more and nobody too many."""
+        link_id, number = order.link_id, order.group
+        before = self._ledger.in_use(link_id, number)
+        if not self._link.hello.capabilities & Capability.GROUP_KEYS:
+            return order
+        if before is not None and before.epoch < order.epoch and (number, before.epoch) in self._keys.groups():
+            euis = np.array([eui for _, eui in order.members], dtype=np.uint64)
+            holders = int(np.isin(euis, self._ledger.held(link_id, number, order.epoch)).sum())
+            held_before = int(np.isin(euis, self._ledger.held(link_id, number, before.epoch)).sum())
+            if under_old(order.members, holders, before, held_before):
+                return attrs.evolve(order, epoch=before.epoch, members=before.pairs)
+        if before is None or before.epoch != order.epoch:
+            await self._ledger.use(link_id, number, order.epoch, order.members)
+        return order
+
+    async def _prepare(self, number: int, epoch: int, members: Pairs) -> bytes:
         """Membership and key of the group, where this session has not confirmed them yet; the key."""
-        wanted = (order.epoch, sets.members_digest(order.members))
-        if self._sets.get(order.group) != wanted:
-            bitmap = sets.bitmap(index for index, _ in order.members)
-            answer = await self._link.ask(GroupSet(order.group, order.epoch, bitmap, wanted[1]), Result, COMMAND_T1_S)
+        wanted = (epoch, sets.members_digest(members))
+        if self._sets.get(number) != wanted:
+            bitmap = sets.bitmap(index for index, _ in members)
+            answer = await self._link.ask(GroupSet(number, epoch, bitmap, wanted[1]), Result, COMMAND_T1_S)
             self._accepted("GROUP_SET", answer)
-            self._sets[order.group] = wanted
-        key = await self._stored(self._keys.group_key, order.group, order.epoch)
-        if self._confirmed.get((order.group, order.epoch)) != key:
-            await self._put_key(order, key)
-            self._confirmed[order.group, order.epoch] = key
+            self._sets[number] = wanted
+        return await self._key(number, epoch)
+
+    async def _key(self, number: int, epoch: int) -> bytes:
+        key = await self._stored(self._keys.group_key, number, epoch)
+        if self._confirmed.get((number, epoch)) != key:
+            await self._put_key(number, epoch, key)
+            self._confirmed[number, epoch] = key
         return key
 
-    async def _put_key(self, order: GroupOrder, key: bytes) -> None:
+    async def _put_key(self, number: int, epoch: int, key: bytes) -> None:
         """One that was revoked, or lost with a key store, has left another under this epoch: it is taken back first."""
-        put = KeyPut(KeyTarget.GROUP, order.group, order.epoch, crypto.wrap(self._link.key.secret, key))
+        put = KeyPut(KeyTarget.GROUP, number, epoch, crypto.wrap(self._link.key.secret, key))
         answer = await self._link.ask(put, KeyConfirm, COMMAND_T1_S)
         if isinstance(answer, Result) and answer.code == Code.DENIED:
-            await self._link.ask(KeyRevoke(KeyTarget.GROUP, order.group, order.epoch), Result, COMMAND_T1_S)
+            await self._link.ask(KeyRevoke(KeyTarget.GROUP, number, epoch), Result, COMMAND_T1_S)
             answer = await self._link.ask(put, KeyConfirm, COMMAND_T1_S)
         if isinstance(answer, Result):
             raise CommandRejected([f"{self._link.name} refused the group's key: {code_name(answer.code)}"])
-        same = (answer.target, answer.number, answer.key_id) == (KeyTarget.GROUP, order.group, order.epoch)
+        same = (answer.target, answer.number, answer.key_id) == (KeyTarget.GROUP, number, epoch)
         if not same or not crypto.equal(answer.check, crypto.key_check(key)):
             raise CommandRejected([f"{self._link.name} confirmed another key than the group's"])
 

@@ -20,7 +20,7 @@ from scada.drivers.dmesh import keyring
 from scada.drivers.dmesh.keyring import Key, Ring
 from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.vault import FileVault, Vault, master_key
-from scada.errors import ConfigError, Problem
+from scada.errors import ConfigError, Problem, StorageError
 
 MAGIC: Final = b"SCADAKS1"
 KEY: Final = 16                         # bytes
@@ -73,7 +73,12 @@ class KeyStore:
     @classmethod
     def open(cls, path: Path, master_key_path: Path) -> "KeyStore":
         """The store in the file `path`, empty if it does not exist; a master key is made then. Raises `ConfigError`."""
-        return cls(FileVault(path), master_key(master_key_path, may_make=not path.exists()))
+        return cls.over(FileVault(path), master_key_path)
+
+    @classmethod
+    def over(cls, vault: Vault, master_key_path: Path) -> "KeyStore":
+        """The store in any vault, empty if that holds nothing; a master key is made then. Raises `ConfigError`."""
+        return cls(vault, master_key(master_key_path, may_make=vault.stamp() is None))
 
     def __repr__(self) -> str:
         return f"KeyStore({self._vault.name!r})"
@@ -136,7 +141,7 @@ class KeyStore:
         try:
             self._refresh()
             self.problem = ""
-        except (ConfigError, OSError) as error:
+        except (ConfigError, StorageError) as error:
             self.problem = str(error)
 
     # ------------------------------------------------------------------ changing; all blocking

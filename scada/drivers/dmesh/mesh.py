@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from scada.clock import HOUR_S, NS
 from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import LinkStat, LinkStats, Neighbour, Overheard, Topology, TopologyDelta
+from scada.drivers.dmesh.module_clocks import ModuleClocks
 from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.numbers import MAX_MODULES
+from scada.drivers.dmesh.timekeeping import ClockRecord
 from scada.site import Concentrator, MeshAlternative, MeshNeighbour, MeshNode, MeshView, Module
 from scada.tags import Batch, Device, Quality, TagDef
 
@@ -66,12 +69,20 @@ class Mesh:
     newest_hour: int = 0                                                # end of the newest interval committed
     overheard: tuple[Neighbour, ...] = ()
     overheard_as_of: int = 0                                            # ns, site time
+    clock: ClockRecord = attrs.field(factory=ClockRecord)
+    module_clocks: ModuleClocks | None = None                           # None: no module's clock was told of
     _pages: dict[int, Topology] = attrs.field(factory=dict)
     _accounts: dict[int, Overheard] = attrs.field(factory=dict)         # pages of OVERHEARD
 
     def take_stats(self, report: LinkStats) -> None:
         self.stats.update((stat.index, stat) for stat in report.nodes)
         self.as_of = max(self.as_of, report.time * NS)
+        if self.module_clocks is None and any(one.clock_offset_ms for one in report.nodes):
+            self.module_clocks = ModuleClocks()             # a field that is 0 for everybody is one that nobody fills
+        if self.module_clocks is not None:
+            if self.modules is not None:
+                self.module_clocks.follow(self.modules.euis)
+            self.module_clocks.take(report.nodes)
 
     def take_topology(self, page: Topology) -> bool:
         """One page of a snapshot; True when it was the last missing one and the tree changed."""
@@ -124,6 +135,15 @@ class Mesh:
         if self.modules is None:
             return {}
         return {one.eui: self.stats[one.index].travel_ms / 1000 for one in self.modules.entries if one.index in self.stats}
+
+    def parents(self) -> NDArray[np.int64]:
+        """Whom each module sends through, by subnet index; 0: the concentrator, or not known."""
+        found = np.zeros(MAX_MODULES + 1, dtype=np.int64)
+        for index, stat in self.stats.items():
+            found[index] = stat.parent
+        for index, (parent, _) in self.places.items():      # the tree is newer than the statistics
+            found[index] = parent
+        return found
 
     def _node(self, index: int, eui: int) -> MeshNode:
         stat = self.stats.get(index)

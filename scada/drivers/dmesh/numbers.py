@@ -67,6 +67,8 @@ class Type(IntEnum):
     KEY_CONFIRM = 0x61
     KEY_ACTIVATE = 0x62
     KEY_REVOKE = 0x63
+    KEY_MEMBERS = 0x64
+    KEY_HELD = 0x65
 
 
 HANDSHAKE: Final = frozenset({Type.HELLO, Type.CHALLENGE, Type.AUTH, Type.CLOSE, Type.WAKE})  # may travel in plain
@@ -85,6 +87,7 @@ FROM_CONCENTRATOR: Final = frozenset(
         Type.HELLO, Type.AUTH, Type.INFO, Type.PARAM, Type.ARCH_STATUS, Type.PROFILE, Type.SAMPLES, Type.READ_RESULT,
         Type.EVENT, Type.MODULE_JOINED, Type.MODULE_LIST, Type.COMMAND_REPORT, Type.TOPOLOGY, Type.LINK_STATS,
         Type.TOPOLOGY_DELTA, Type.OVERHEARD, Type.FW_MISSING, Type.FW_STATUS, Type.KEY_CONFIRM,
+        Type.KEY_HELD,
     }
 )                                       # the rest is for a server to send
 
@@ -142,6 +145,7 @@ class Capability(IntFlag):
     KEYS = 512                          # of links and modules over the air
     TOPOLOGY_DELTA = 1024
     OVERHEARD = 2048
+    GROUP_KEYS = 4096                   # hands a group's key to each member and says who holds it
 
 
 class ClockMode(IntEnum):

@@ -1,7 +1,7 @@
 """The D-Mesh driver: listens for concentrators and stands for them towards the rest of the server.
 
-Implements the ports FieldGateway, SupplyGateway, FieldReader, MeshMonitor, EventSource and HealthSource. It wires; what a
-message means is decided in `station` and the modules it uses.
+Implements the ports FieldGateway, SupplyGateway, FieldReader, MeshMonitor, TimeMonitor, EventSource and HealthSource. It
+wires; what a message means is decided in `station` and the modules it uses.
 """
 
 from collections import Counter
@@ -28,14 +28,20 @@ from scada.drivers.dmesh.collector import Collector
 from scada.drivers.dmesh.conflicts import Conflict, conflicts
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
+from scada.drivers.dmesh.group_keys import Assignment, assignments, state_of
 from scada.drivers.dmesh.groups import CommandLog, RunBlocking
+from scada.drivers.dmesh.harvest import Harvest
+from scada.drivers.dmesh.key_ledger import FILE as LEDGER
+from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
+from scada.drivers.dmesh.lists import concerned
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
+from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
@@ -48,16 +54,30 @@ from scada.drivers.dmesh.turns import Port, SerialLine
 from scada.drivers.dmesh.updates import Updates
 from scada.errors import ConfigError, LinkError, StartError, StorageError
 from scada.events import DeviceEvent, EventCode
+from scada.group_keys import GroupKeyState
 from scada.intervals import IntervalBlock, Mark
-from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.ports import (
+    Audit,
+    ClockView,
+    CollectionSummary,
+    CollectionView,
+    Health,
+    IntervalReader,
+    IntervalStore,
+    Recall,
+    Registry,
+    TagSink,
+    Unsubscribe,
+)
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
-from scada.site import MeshView
+from scada.site import Directory, MeshView, Site
 from scada.supplies import SupplyOrder
 
 log = Logger()
 
 PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
+PER_TURN: Final = 500                   # concentrators looked after in one turn of the loop: 14,000 must not hold it
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
 TLS_NOTICE_D: Final = 30                # days before its end from which a certificate is a problem
@@ -93,20 +113,26 @@ class DmeshService:
             reactor, self, self._door, Terms(settings.handshake_seconds), settings.max_connections, settings.max_unproven
         )
         self._figures = Figures()
+        self._ledger = KeyLedger(None if state_file is None else state_file.with_name(LEDGER), run)
+        self._assigned: dict[int, tuple[Assignment, ...]] = {}
+        self._grouped: tuple[object, object] = (None, None)     # what of the registry they were made from
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
-        self._display = Display(sink, registry, clock, self._meshes, self.link_up)
+        self._display = Display(sink, registry, clock, self._meshes, self.link_up, settings.time)
         self._stations: dict[int, Station] = {}             # by link id, those that are up
         # Without a reader (tests of the protocol) there is no picture of what is held.
-        self.collector = reader and Collector(
+        self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
             self._stations, run, self._tell_events,
-        )
+        ) if reader else None
+        self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
+            tell_time=self._display.time,
+            tell_change=self._tell_change, ledger=self._ledger, assigned=lambda link_id: self._assigned.get(link_id, ()),
             key_grace=round(settings.key_grace_hours * 3600),
         )
         if self.collector:
@@ -116,6 +142,8 @@ class DmeshService:
             self._stations, collector.reading if collector else lambda link_id: False, self._name, self.on_link
         )
         self._around = attrs.evolve(self._around, tell_firmware=self.updates.heard)
+        harvest = Harvest(store, clock, reactor, self._figures, self._around.durable)
+        self._around = attrs.evolve(self._around, harvest=harvest)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = self._repeated = 0
@@ -127,6 +155,7 @@ class DmeshService:
         self._link_listeners: list[Callable[[int, bool], None]] = []
         self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
+        self._site = Site()                                 # as it was when the registry last spoke
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: list[Any] = []
@@ -145,10 +174,11 @@ class DmeshService:
     async def _start(self) -> None:
         try:
             await self._around.run_blocking(self._door.event_cursors.open)
+            await self._around.run_blocking(self._ledger.open)
         except StorageError as error:
             raise StartError("dmesh", str(error), "check the space on its disk, and whose file it is") from None
-        self._display.registry_changed(self._registry.directory)
-        self._unsubscribe = self._registry.subscribe(self._display.registry_changed)
+        self._registry_changed(self._registry.directory)
+        self._unsubscribe = self._registry.subscribe(self._registry_changed)
         tls = self._settings.tls
         try:
             if tls is not None:
@@ -193,6 +223,7 @@ class DmeshService:
                 port.line.farewell(Reason.SHUTDOWN)
             port.stop()
         await self._around.run_blocking(self._door.event_cursors.close)
+        await self._around.run_blocking(self._ledger.close)
 
     # ---------------------------------------------------------- FieldGateway
     def send(self, order: GroupOrder) -> "Deferred[None]":
@@ -253,11 +284,32 @@ class DmeshService:
         known = self._registry.directory.concentrator.get(concentrator)
         return self.collector.view(known.link_id) if known and self.collector else None
 
+    def summaries(self) -> tuple[CollectionSummary, ...]:
+        if self.collector is None:
+            return ()
+        found = (self.collector.summary(one.link_id, one.name) for one in self._registry.directory.site.concentrators)
+        return tuple(one for one in found if one is not None)
+
+    def group_summaries(self) -> tuple[CollectionSummary, ...]:
+        return self.collector.groups() if self.collector else ()
+
+    def ask_again(
+        self, actor: Actor, concentrator: str, modules: Sequence[str], first: int, hours: int
+    ) -> "Deferred[Recall]":
+        return Deferred.fromCoroutine(self._recaller.ask(actor, concentrator, modules, first, hours))
+
+    def recalls(self) -> tuple[Recall, ...]:
+        return self.collector.recalls() if self.collector else ()
+
     def view(self, concentrator: str) -> MeshView | None:
         one = self._registry.directory.concentrator.get(concentrator)
         if one is None:
             return None
         return self._meshes.get(one.link_id, Mesh()).view(one.name, link_up=self.link_up(one.link_id))
+
+    def clocks(self, concentrator: str) -> ClockView | None:
+        one = self._registry.directory.concentrator.get(concentrator)
+        return self._display.clocks(one) if one is not None else None
 
     def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
         return _enter(self._mesh_listeners, listener)
@@ -265,7 +317,7 @@ class DmeshService:
     def durable(self, mark: Mark, block: IntervalBlock) -> None:
         """A block is on the disk that no link delivered: the gap engine need not ask for its hours."""
         if self.collector:
-            self.collector.durable(mark, block)
+            self.collector.durable(mark.slots, block.first, block.counts, block.interval_s)
 
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         return _enter(self._event_listeners, listener)
@@ -309,6 +361,7 @@ class DmeshService:
             "serial_stray": self._serial_counts("stray"),
             "requests_repeated": self._repeated + sum(station.link.repeated for station in self._stations.values()),
             "tls_refused": self._tls_refused,
+            "clocks_stepped": sum(mesh.clock.steps for mesh in self._meshes.values()),
             "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
             "keys_changed": self._key_news["activated"],
@@ -319,6 +372,7 @@ class DmeshService:
             figures["tls_days_left"] = self._tls_days
         if self.collector:
             figures |= attrs.asdict(self.collector.figures) | {"reads_under_way": self.collector.under_way}
+            figures["module_tags_left_out"] = self.collector.completeness.left_out
         for reason in (Reason.VERSION, Reason.UNKNOWN_LINK, Reason.BAD_KEY, Reason.TIMEOUT, Reason.PROTOCOL):
             figures[f"refused_{reason.name.lower()}"] = self._refusals.counts[reason.name.lower()]
         return figures | {f"dropped_{reason}": count for reason, count in self._rejected.items()}
@@ -426,6 +480,35 @@ class DmeshService:
             written = self._audit.append(SYSTEM, f"keys.{what}", name_of(holder), concentrator=name, detail=detail)
             written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
 
+    def _tell_change(self, name: str, what: str, detail: str) -> None:
+        """What a concentrator was told of its module list or its groups' keys, and took or refused."""
+        log.info("{name}: {what}: {detail}", name=name, what=what, detail=detail)
+        if self._audit is not None:
+            written = self._audit.append(SYSTEM, what, name, detail=detail)
+            written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        directory = self._registry.directory
+        group = directory.load_group.get(name)
+        return None if group is None else state_of(directory, group, self._ledger.held, self._ledger.in_use)
+
+    def _registry_changed(self, directory: Directory) -> None:
+        before, self._site = self._site, directory.site
+        self._display.registry_changed(directory)
+        made_from = (directory.site.load_groups, directory.site.concentrators)
+        if any(was is not now for was, now in zip(self._grouped, made_from, strict=True)):
+            self._grouped = made_from
+            made = self._around.run_blocking(assignments, directory)
+            made.addCallbacks(self._regrouped, lambda failure: log.failure("groups", failure), callbackArgs=(made_from,))
+        for name in concerned(before, directory.site):
+            known = directory.concentrator.get(name)
+            if known is not None and (station := self._stations.get(known.link_id)) is not None:
+                station.learn_modules()
+
+    def _regrouped(self, assigned: dict[int, tuple[Assignment, ...]], made_from: tuple[object, object]) -> None:
+        if made_from is self._grouped:                      # else a newer one is on its way
+            self._assigned = assigned
+
     def _tell_readings(self, report: ReadReport) -> "Deferred[Any]":
         return gatherResults([listener(report) for listener in tuple(self._reading_listeners)], consumeErrors=True)
 
@@ -478,8 +561,17 @@ class DmeshService:
 
     def _beat(self) -> None:
         self._display.concentrators()
-        for station in tuple(self._stations.values()):
-            station.look_after_keys()
+        self._look_after(tuple(self._stations.values()))
+
+    def _look_after(self, stations: tuple[Station, ...]) -> None:
+        """So many in each turn of the loop; the key store is looked at once for them all."""
+        unsettled = self._around.keys.unsettled()
+        for station in stations[:PER_TURN]:
+            station.look_after_keys(unsettled)
+            station.look_after_list()
+            station.look_after_groups()
+        if len(stations) > PER_TURN:
+            self._reactor.callLater(0, self._look_after, stations[PER_TURN:])
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import NS, SiteClock
-from scada.drivers.dmesh import mesh
+from scada.drivers.dmesh import mesh, time_tags
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import LinkStat, Samples
 from scada.drivers.dmesh.numbers import UNIT_OF_SENSOR, Sensor
-from scada.ports import Registry, TagSink
-from scada.site import IN_SERVICE, Directory, Site, differing
+from scada.ports import ClockView, Registry, TagSink
+from scada.settings import TimeSettings
+from scada.site import IN_SERVICE, Concentrator, Directory, Site, differing
 from scada.tags import Batch, Device, Quality, TagDef
 
 SENSORS: Final = tuple(Sensor)
@@ -26,8 +27,9 @@ class Display:
 
     def __init__(
         self, sink: TagSink, registry: Registry, clock: SiteClock, meshes: Mapping[int, Mesh],
-        link_up: Callable[[int], bool],
+        link_up: Callable[[int], bool], time: TimeSettings,
     ) -> None:
+        self._time_tags, self._tolerance = time_tags.tags(time), time_tags.tolerance(time)
         self._sink, self._registry, self._clock, self._meshes, self._link_up = sink, registry, clock, meshes, link_up
         self._devices: dict[str, Device] = {}
         self._site = Site()                                 # as it was last shown
@@ -55,6 +57,19 @@ class Display:
         if known is not None and known.name in self._devices:
             view = self._meshes.get(link_id, Mesh())
             self._sink.publish(view.batch(known.name, link_up=self._link_up(link_id), now=self._clock.now()))
+
+    def time(self, link_id: int) -> None:
+        """The clocks of a concentrator and its modules."""
+        known = self._registry.directory.concentrator_of_link.get(link_id)
+        if known is not None and known.name in self._devices:
+            self._add(time_tags.device(known, self._time_tags))
+            view = self._meshes.get(link_id, Mesh())
+            self._sink.publish(time_tags.batch(known.name, view, self._tolerance, self._clock.now()))
+
+    def clocks(self, concentrator: Concentrator) -> ClockView:
+        link_id = concentrator.link_id
+        view = self._meshes.get(link_id, Mesh())
+        return time_tags.view(concentrator.name, view, self._tolerance, link_up=self._link_up(link_id))
 
     def stats(self, view: Mesh, stats: Iterable[LinkStat], only: Container[str] | None = None) -> None:
         """Link statistics as tags of adopted modules; of some devices `only`, when those are new on the bus."""

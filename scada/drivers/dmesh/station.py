@@ -10,11 +10,15 @@ from twisted.python.failure import Failure
 
 from scada.clock import NS, SiteClock
 from scada.commands import MemberReport
-from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Figures
+from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Durable, Figures, Harvester
 from scada.drivers.dmesh.door import Door
+from scada.drivers.dmesh.group_keys import Assignment
 from scada.drivers.dmesh.groups import CommandLog, GroupSender, RunBlocking
+from scada.drivers.dmesh.handing import KeyHander
+from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
+from scada.drivers.dmesh.lists import ListKeeper
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import (
     ArchStatus,
@@ -26,32 +30,30 @@ from scada.drivers.dmesh.messages import (
     FwMissing,
     FwStatus,
     GetTopology,
+    KeyHeld,
     LinkStat,
     LinkStats,
     ModuleEntry,
     ModuleJoined,
     Overheard,
     Packet,
-    Ping,
-    Pong,
     ProfileMessage,
     ReadResult,
     Result,
     Samples,
-    TimeSet,
     Topology,
     TopologyDelta,
 )
 from scada.drivers.dmesh.modules import ModuleBook, joined
-from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, ClockMode, Code, Reason
+from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.reads import ReadSender, report_of
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
 from scada.drivers.dmesh.singles import SingleSender
+from scada.drivers.dmesh.timekeeper import TimeKeeper
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
-from scada.intervals import IntervalBlock, Mark
 from scada.ports import IntervalStore, Registry
 from scada.reads import ReadReport
 from scada.site import ModuleState
@@ -61,10 +63,6 @@ log = Logger()
 
 MOST_UNDER_WAY: Final = 32              # messages that are being dealt with: news of modules, reports
 EVENT_BATCHES: Final = 8                # batches under way; a concentrator waits for EVENT_ACK anyway
-ROUND_TRIPS: Final = 3
-LONGEST_ROUND_TRIP_S: Final = 5.0       # real time; beyond it a clock is not set
-STEP_S: Final = 60                      # site time; a clock that is further off is stepped, not slewed
-RESYNC_S: Final = 3600.0                # real time between settings of the clock
 
 
 @attrs.frozen
@@ -87,9 +85,14 @@ class Surroundings:
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
+    tell_change: Callable[[str, str, str], None]            # whose, action for the audit, detail
+    ledger: KeyLedger
+    assigned: Callable[[int], tuple[Assignment, ...]]       # by link id: whose members should hold which group's key
     key_grace: int                      # s, real time
     tell_mesh: Callable[[int], None]
-    durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
+    tell_time: Callable[[int], None]
+    durable: Durable = lambda slots, first, counts, interval_s: None
+    harvest: Harvester | None = None
     answered: Callable[[int, Packet], None] = lambda link_id, packet: None
     tell_firmware: "Callable[[Station, FwMissing | FwStatus], Coroutine[Any, Any, None]] | None" = None
 
@@ -107,17 +110,31 @@ class Station:
                      name=link.name, newest=link.hello.newest, held=held)
         self.archive = ArchiveIntake(
             link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed,
-            around.durable,
+            around.durable, around.harvest,
         )
-        self.groups = GroupSender(link, self.book, around.keys, around.clock, commands, around.run_blocking)
+        self.groups = GroupSender(
+            link, self.book, around.keys, around.clock, commands, around.run_blocking, around.ledger
+        )
+        self.hander = KeyHander(
+            link, around.keys, around.ledger, self.groups, lambda: around.assigned(link.link_id), around.reactor,
+            lambda what, detail: around.tell_change(link.name, f"keys.{what}", detail),
+        )
         self._keys = KeyCarrier(
             link, around.keys, around.clock, around.run_blocking, around.reactor.seconds, around.key_grace,
             lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
         )
         self.singles = SingleSender(
-            link, self.book, around.keys, around.clock, commands, around.run_blocking, self.look_after_keys
+            link, self.book, around.keys, around.clock, commands, around.run_blocking,
+            lambda: self.look_after_keys(around.keys.unsettled()),
         )
         self.reads = ReadSender(link, self.book)
+        self._time = TimeKeeper(
+            link, self.book, mesh, around.clock, around.store, self._held_until, around.tell_events, around.tell_time
+        )
+        self.lists = ListKeeper(
+            link, self.book, around.registry, around.reactor.seconds,
+            lambda what, detail: around.tell_change(link.name, f"list.{what}", detail),
+        )
         self._events_turn = DeferredLock()
         self._under_way = 0
         self._asking = False            # for the whole tree, after a delta that does not fit
@@ -126,12 +143,11 @@ class Station:
     def start(self) -> None:
         """READY has left: learn the modules, set the clock."""
         self._go(self._learn_modules())
-        self._go(self._set_clock())
-        self.look_after_keys()
+        self._go(self._keep_time())
+        self.look_after_keys(self._around.keys.unsettled())
 
-    def look_after_keys(self) -> None:
+    def look_after_keys(self, unsettled: frozenset[Holder]) -> None:
         """Every few seconds: what `scada keys` laid up meanwhile is taken on; a key that was withdrawn ends the session."""
-        unsettled = self._around.keys.unsettled()
         if self.link.up and self._keys.withdrawn:
             self.link.close(Reason.BAD_KEY, "the key of this session was revoked or replaced")
         elif unsettled and self.link.up:
@@ -139,6 +155,12 @@ class Station:
             due = self._keys.due(unsettled, {eui for _, eui in modules.pairs} if modules is not None else ())
             if due:
                 self._go(self._keys.carry_out(due))
+
+    def look_after_groups(self) -> None:
+        """Every few seconds: keys of groups that members lack, and epochs that wait to be put to use."""
+        one = self.hander.due()
+        if one is not None and not self.commanding:         # the radio is the command's, and the epoch stays what it was
+            self._go(self.hander.hand(one))
 
     def heard(self, delivered: Delivered) -> None:
         """One message."""
@@ -164,6 +186,8 @@ class Station:
                 self._go(self._joined(news, packet.corr))
             case CommandReport() as report:
                 self._go(self._reported(report, packet.corr))
+            case KeyHeld() as news:
+                self._go(self.hander.heard(news))
             case ReadResult() as result:
                 self._go(self._read(result, packet.corr))
             case Topology() as page:
@@ -181,6 +205,7 @@ class Station:
             case LinkStats() as stats:
                 self.mesh.take_stats(stats)
                 self._around.tell_stats(self.mesh, stats.nodes)
+                self._around.tell_time(self.link.link_id)
                 self._around.tell_mesh(self.link.link_id)
             case FwMissing() | FwStatus() as news if self._around.tell_firmware:
                 self._go(self._around.tell_firmware(self, news))
@@ -201,19 +226,41 @@ class Station:
     def went_down(self, why: str) -> None:
         """The session is over."""
         self.archive.halt()
+        self.hander.went_down()
         cancel(self._resync)
         self._resync = None
         self.link.went_down(why)
 
     # ------------------------------------------------------------------ modules
+    def look_after_list(self) -> None:
+        """Every few seconds: a change of the list that broke off is tried again."""
+        if self.lists.due():
+            self.learn_modules()
+
+    def learn_modules(self) -> None:
+        """Ask for the list anew: the registry has changed in what concerns it."""
+        if self.link.up:
+            self._go(self._learn_modules())
+
     async def _learn_modules(self) -> None:
         modules = await self.book.refresh()
         if modules is not None:
+            modules = await self.lists.put_right(modules)
             self.mesh.modules = modules
             self._around.tell_mesh(self.link.link_id)
             self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
-            await self._around.registry.module_joined(joined(self.link.link_id, modules.entries))
+            await self._around.registry.module_joined(joined(self.link.link_id, self._announced(modules.entries)))
             self._around.tell_list(self, modules.entries, True)
+
+    def _announced(self, entries: tuple[ModuleEntry, ...]) -> tuple[ModuleEntry, ...]:
+        """Without those that the server put on the list itself and that nobody has heard yet: they stay planned."""
+        known = self._around.registry.directory.module_of_eui
+
+        def planned(entry: ModuleEntry) -> bool:
+            module = known.get(entry.eui)
+            return module is not None and module.state is ModuleState.PLANNED
+
+        return tuple(one for one in entries if one.level or one.rssi or not planned(one))
 
     async def _joined(self, news: ModuleJoined, corr: int) -> None:
         await self._around.registry.module_joined(joined(self.link.link_id, news.modules))
@@ -306,20 +353,13 @@ class Station:
         self.link.answer(corr, Result(Code.OK))
 
     # --------------------------------------------------------------------- time
-    async def _set_clock(self) -> None:
-        """The best of several round trips decides; an untrusted clock sets nothing."""
-        self._resync = self._around.reactor.callLater(RESYNC_S, lambda: self._go(self._set_clock()))
-        clock = self._around.clock
-        best, mode = LONGEST_ROUND_TRIP_S, ClockMode.SLEW
-        for _ in range(ROUND_TRIPS if clock.trusted() else 0):
-            asked = clock.monotonic()
-            pong = await self.link.ask(Ping(clock.seconds()), Pong)
-            if (took := clock.monotonic() - asked) < best and isinstance(pong, Pong):
-                best = took
-                mode = ClockMode.STEP if abs(pong.own - clock.seconds()) > STEP_S + took * clock.rate else ClockMode.SLEW
-        if best < LONGEST_ROUND_TRIP_S:
-            time = round((clock.now() + best / 2 * clock.rate * NS) / NS)
-            await self.link.ask(TimeSet(time, mode, round(best * 1000)), Result)
+    async def _keep_time(self) -> None:
+        self._resync = self._around.reactor.callLater(self._time.wait, lambda: self._go(self._keep_time()))
+        await self._time.keep()
+
+    def _held_until(self) -> int | None:
+        """None after a restart, and while records are on their way: then hours may be held that are not counted here."""
+        return self.mesh.newest_hour if self.mesh.newest_hour and self.archive.caught_up else None
 
     # ------------------------------------------------------------------ machinery
     def _committed(self, end_hour: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
+import numpy as np
 from twisted.internet.defer import Deferred, fail
 
 from scada.drivers.dmesh import sets
@@ -26,7 +27,7 @@ from scada.drivers.dmesh.messages import (
     read_manifest,
     signed_part,
 )
-from scada.drivers.dmesh.numbers import Capability, code_name
+from scada.drivers.dmesh.numbers import Capability, Code, code_name
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.station import Station
 from scada.errors import CommandRejected, DataRejected, LinkError
@@ -46,6 +47,7 @@ class _Account:
     time: int
     image: bytes
     pages: int
+    generation: int
     seen: set[int] = attrs.field(factory=set)
     store: int = 0                      # bits of index 0
     missing: dict[int, int] = attrs.field(factory=dict)     # by index: number of blocks
@@ -63,13 +65,7 @@ class Updates:
 
     # ------------------------------------------------------------------ FirmwareGateway
     def read_manifest(self, manifest: bytes) -> Image:
-        found = read_manifest(manifest)
-        if isinstance(found, Rejected):
-            raise CommandRejected([f"the manifest cannot be read: {found.detail}"])
-        return Image(
-            image_id(manifest), found.vendor, found.hardware, found.version, found.rollback, found.size, found.sha256,
-            found.block_size, signed_part(manifest),
-        )
+        return image_of(manifest)
 
     def obstacle(self, link_id: int) -> str | None:
         station = self._stations.get(link_id)
@@ -100,7 +96,8 @@ class Updates:
     def offer(self, link_id: int, manifest: bytes, signature: bytes, modules: Iterable[int]) -> "Deferred[str]":
         async def send(station: Station) -> str:
             self._accounts.pop(link_id, None)               # what comes now is the account of this offer
-            return await self._code(station, FwOffer(manifest, signature, await self._bitmap(station, modules)))
+            named, generation = await self._named(station, modules)
+            return await self._code(station, FwOffer(manifest, signature, named, False, generation))
 
         return self._go(link_id, send)
 
@@ -109,13 +106,15 @@ class Updates:
 
     def verify(self, link_id: int, image: bytes, modules: Iterable[int]) -> "Deferred[str]":
         async def send(station: Station) -> str:
-            return await self._code(station, FwVerify(image, await self._bitmap(station, modules)))
+            named, generation = await self._named(station, modules)
+            return await self._code(station, FwVerify(image, named, False, generation))
 
         return self._go(link_id, send)
 
     def activate(self, link_id: int, image: bytes, modules: Iterable[int]) -> "Deferred[str]":
         async def send(station: Station) -> str:
-            return await self._code(station, FwActivate(image, await self._bitmap(station, modules)))
+            named, generation = await self._named(station, modules)
+            return await self._code(station, FwActivate(image, named, False, 0, generation))
 
         return self._go(link_id, send)
 
@@ -132,7 +131,7 @@ class Updates:
         account = self._page(station, message)
         if account is None:
             return
-        modules = await station.book.of(0)
+        modules = await station.book.of(account.generation)
         if modules is None or self._stations.get(station.link.link_id) is not station:
             return
         self._tell(Lack(
@@ -145,8 +144,9 @@ class Updates:
         """The account that this page completes; a malformed one costs itself."""
         link_id = station.link.link_id
         whose, account = self._accounts.get(link_id, (None, None))
-        new = (page.time, page.image, page.pages)
-        if account is None or whose is not station or (account.time, account.image, account.pages) != new:
+        new = (page.time, page.image, page.pages, page.generation)
+        held = account and (account.time, account.image, account.pages, account.generation)
+        if account is None or whose is not station or held != new:
             if page.pages > MOST_PAGES:
                 return None
             account = _Account(*new)
@@ -166,7 +166,7 @@ class Updates:
         return account
 
     async def _reports(self, station: Station, status: FwStatus) -> list[DeviceReport]:
-        modules = await station.book.of(0)
+        modules = await station.book.of(status.generation)
         if modules is None:
             return []
         return [
@@ -177,16 +177,20 @@ class Updates:
             for one in status.devices if one.index and modules.euis[one.index]
         ]
 
-    async def _bitmap(self, station: Station, euis: Iterable[int]) -> bytes:
+    async def _named(self, station: Station, euis: Iterable[int]) -> tuple[bytes, int]:
+        """Modules as the wire names them, and the generation of the list they were looked up in."""
         modules = await station.book.of(0)
         if modules is None:
             raise LinkError(station.link.name, "has no module list at present: nothing was sent")
-        wanted = set(euis)
-        return sets.bitmap(entry.index for entry in modules.entries if entry.eui in wanted)
+        wanted = np.isin(modules.euis, np.fromiter(euis, dtype=np.uint64))
+        wanted[0] = False
+        return sets.bitmap(np.flatnonzero(wanted).tolist()), modules.generation
 
     async def _code(self, station: Station, message: Message) -> str:
         try:
             answer = await station.link.ask(message, Result, COMMAND_T1_S)
+            if answer.code == Code.INTERLOCK:               # somebody has joined or left: who has which index now?
+                await station.book.refresh()
         except DataRejected as refused:
             raise LinkError(station.link.name, refused.reason) from None
         return code_name(answer.code)
@@ -200,3 +204,14 @@ class Updates:
     def _tell(self, news: News) -> None:
         for listener in tuple(self._listeners):
             listener(news)
+
+
+def image_of(manifest: bytes) -> Image:
+    """What a manifest says, whoever signed it; raises `CommandRejected` where it cannot be read."""
+    found = read_manifest(manifest)
+    if isinstance(found, Rejected):
+        raise CommandRejected([f"the manifest cannot be read: {found.detail}"])
+    return Image(
+        image_id(manifest), found.vendor, found.hardware, found.version, found.rollback, found.size, found.sha256,
+        found.block_size, signed_part(manifest),
+    )

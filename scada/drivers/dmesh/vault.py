@@ -1,6 +1,7 @@
 """Where the sealed key store lies: one small interface, and the file that implements it (an edge: reads and writes files).
 
-A database may stand in its place: one row, replaced under a lock, whose version number is the stamp.
+A database may stand in its place: one row, replaced under a lock, whose version number is the stamp. What any of them must
+do is tested by one suite, `tests/drivers/dmesh/test_vault.py`, which a table passes too.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ MASTER: Final = 32                      # bytes
 
 
 class Vault(Protocol):
-    """One sealed content, which other processes may replace too."""
+    """One sealed content, which other processes may replace too. Any thread; what cannot be done is a `StorageError`."""
 
     name: str                           # for people: where it is
 
@@ -31,10 +32,10 @@ class Vault(Protocol):
         """The content, whole; None where there is none. Never waits for a writer."""
 
     def replace(self, data: bytes) -> None:
-        """Durably: after a crash it is the old content or the new one. Blocking."""
+        """Durable when it returns: after a crash it is the old content or the new one. Blocking; inside `alone`."""
 
     def alone(self) -> AbstractContextManager[None]:
-        """No other process writes meanwhile. Blocking; raises `StorageError`."""
+        """No other vault of the same content, here or in another process, is inside meanwhile. Blocking."""
 
 
 class FileVault:
@@ -48,6 +49,8 @@ class FileVault:
             found = self._path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unreadable(error) from error
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def read(self) -> bytes | None:
@@ -55,6 +58,11 @@ class FileVault:
             return self._path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> StorageError:
+        return StorageError(f"{self._path}: the key store cannot be read: {error.strerror}")
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -67,6 +75,12 @@ class FileVault:
             raise StorageError(f"{self._path}: the key store cannot be written: {error.strerror}") from error
 
     def replace(self, data: bytes) -> None:
+        try:
+            self._replace(data)
+        except OSError as error:
+            raise StorageError(f"{self._path}: the key store cannot be written: {error.strerror}") from error
+
+    def _replace(self, data: bytes) -> None:
         temporary = self._path.with_suffix(".tmp")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)
@@ -106,7 +120,7 @@ def master_key(path: Path, *, may_make: bool) -> bytes:
     key = secrets.token_bytes(MASTER)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        FileVault(path).replace(key.hex().encode() + b"\n")
+        FileVault(path)._replace(key.hex().encode() + b"\n")
     except OSError as error:
         raise ConfigError([Problem(str(path), "", f"cannot be written: {error.strerror}")]) from None
     return key

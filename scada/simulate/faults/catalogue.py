@@ -30,7 +30,7 @@ class Fault:
     shows: str                          # one sentence: the outcome the server must show
     expect: tuple[Expectation, ...]     # the same for machines
     begin: Callable[[Rig], Undo]
-    command: str = ""                   # one of `NEEDS`: a group command belongs to it
+    command: str = ""                   # one of `NEEDS`: a group command, or a campaign, belongs to it
     complete: bool = True               # afterwards no reading is missing at the server
 
     @property
@@ -48,6 +48,7 @@ NEEDS: Final = {
     "during": "Shed a load group while it lasts.",
     "before": "Shed a load group first.",
     "twice": "Shed a load group twice at once.",
+    "campaign": "Run a firmware campaign while it lasts.",
 }
 CATALOGUE: dict[str, Fault] = {}
 

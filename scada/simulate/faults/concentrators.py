@@ -8,6 +8,7 @@ from scada.drivers.dmesh.simulator.line import is_sealed
 from scada.simulate.faults.catalogue import Kind, fault
 from scada.simulate.faults.rig import Rig, Undo
 
+AHEAD_S: Final = 2 * HOUR_S
 SMALL_LOG: Final = 2                        # records that a full log still holds
 
 
@@ -58,12 +59,38 @@ def reboot_in_command(rig: Rig) -> Undo:
     "lost-clock", Kind.CONCENTRATOR,
     does="After a loss of power its clock stands at 1970, and so do the hours it archives, until it hears the time.",
     shows="The clock is stepped; hours of 1970 go into quarantine; the same readings come again with their true hours.",
-    expect=("historian.quarantined >= 1", "event.CONCENTRATOR_RESTARTED >= 1"),
+    expect=("historian.quarantined >= 1", "event.CONCENTRATOR_RESTARTED >= 1", "event.CLOCK_SET >= 1"),
 )
 def lost_clock(rig: Rig) -> Undo:
     rig.client.hold()
     rig.state.plight.clock_lost = rig.now() // HOUR_S * HOUR_S
     rig.state.restart(rig.now())
+    return rig.client.release
+
+
+@fault(
+    "clock-ahead", Kind.CONCENTRATOR,
+    does="Its clock jumps two hours ahead while the server cannot be reached, and it archives hours that are not over.",
+    shows="The clock is set back with an event that names the stored hours between, and these bear CLOCK_INVALID; what "
+          "comes for them afterwards is kept as a conflict.",
+    expect=("event.CLOCK_SET_BACK >= 1", "flagged.CLOCK_INVALID >= 1", "historian.conflicts >= 1",
+            "dmesh.clocks_stepped >= 1"),
+)
+def clock_ahead(rig: Rig) -> Undo:
+    rig.client.hold()
+    rig.state.plight.clock_lost -= AHEAD_S
+    return rig.client.release
+
+
+@fault(
+    "clock-slow", Kind.CONCENTRATOR,
+    does="Its clock loses 20 s while the server cannot be reached.",
+    shows="It is slewed, never stepped: no event, and no hour is twice.",
+    expect=("time.slewed >= 1", "dmesh.clocks_stepped == 0", "event.CLOCK_SET == 0", "historian.conflicts == 0"),
+)
+def clock_slow(rig: Rig) -> Undo:
+    rig.client.hold()
+    rig.state.clock.step(-20.0)
     return rig.client.release
 
 

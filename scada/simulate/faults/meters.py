@@ -9,6 +9,7 @@ from scada.intervals import IntervalStatus
 from scada.simulate.faults.catalogue import Kind, fault
 from scada.simulate.faults.rig import Rig, Undo
 
+FAST_PPM: Final = 420.0
 NEAR_THE_END: Final = WRAP - 3
 
 
@@ -117,6 +118,17 @@ def hole(rig: Rig) -> Undo:
 )
 def drift(rig: Rig) -> Undo:
     return _meter(rig, late=0.05, status=int(IntervalStatus.CLOCK_ADJUSTED))
+
+
+@fault(
+    "module-clock-fast", Kind.MODULE,
+    does="The crystal of a module is broken: its clock gains a second and a half an hour.",
+    shows="It is counted as beyond tolerance, and is the worst of its subnet; its concentrator keeps setting it right.",
+    expect=("time.beyond >= 1", "dmesh.clocks_stepped == 0"),
+)
+def module_clock_fast(rig: Rig) -> Undo:
+    rig.state.crystals.hurry(rig.module, FAST_PPM)
+    return lambda: rig.state.crystals.hurry(rig.module, -FAST_PPM)
 
 
 @fault(

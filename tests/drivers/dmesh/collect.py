@@ -21,12 +21,14 @@ from twisted.internet.task import deferLater  # noqa: E402
 
 from scada.bus import TagBus  # noqa: E402
 from scada.clock import DAY_H, SiteClock  # noqa: E402
+from scada.commands import Actor, Origin, Role  # noqa: E402
 from scada.drivers.dmesh.keystore import KeyStore  # noqa: E402
 from scada.drivers.dmesh.service import DmeshService  # noqa: E402
 from scada.drivers.dmesh.simulator.client import ConcentratorClient  # noqa: E402
 from scada.drivers.dmesh.simulator.state import ConcentratorState, SimModule  # noqa: E402
 from scada.events import EventCode  # noqa: E402
 from scada.historian.store import EmbeddedIntervals  # noqa: E402
+from scada.ports import RecallState  # noqa: E402
 from scada.settings import CollectionSettings, DmeshSettings  # noqa: E402
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, RegistryBook  # noqa: E402
 
@@ -79,6 +81,7 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
     await service.start()
     client = ConcentratorClient(state, reactor, TCP4ClientEndpoint(reactor, "127.0.0.1", port), lambda: clock.now() / 1e9)
     client.start()
+    state.plight.busy = 2
     lacking = []
     for _ in range(200):
         await deferLater(reactor, 0.1)
@@ -90,6 +93,12 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
             break
     await deferLater(reactor, 1.0)                          # what was committed is merged
     given_up = bus.snapshot().get("C01-collection/given_up")[0]
+    anna = Actor("anna", Role.ENGINEER, origin=Origin.CLI)
+    wished = await service.ask_again(anna, "C01", [], first, 24)
+    for _ in range(100):
+        await deferLater(reactor, 0.1)
+        if service.recalls()[0].state is RecallState.DONE:
+            break
     await client.stop()
     await service.stop()
     euis = np.arange(0xD100_0001, 0xD100_0001 + MODULES, dtype=np.uint64)
@@ -100,6 +109,7 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
     missing_at = [(int(row) + 1, int(column) + first - now_hour) for row, column in np.argwhere(held < 0)]
     store.close()
     return {
+        "wished": [wished.lacking, service.recalls()[0].brought, service.recalls()[0].state.value],
         "lacking": lacking, "figures": dict(health.figures), "told": told, "given_up": given_up, "conflicts": conflicts,
         "wrong": wrong.tolist(), "missing": missing_at, "beyond": first + 5 - now_hour, "day": first // DAY_H,
     }

@@ -23,7 +23,7 @@ EUIS = tuple(0xD100_0000 + index for index in range(1, 4))
 
 
 class ConcentratorDisk:
-    """Where the simulated concentrator keeps its keys."""
+    """Where the simulated concentrator keeps its keys and its module list."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,6 +31,13 @@ class ConcentratorDisk:
     def keep(self, target: KeyTarget, number: int, ring: Ring) -> None:
         held = self._all() | {f"{target.name} {number}": keyring.dumped(ring)}
         self.path.write_text(json.dumps(held, default=bytes.hex), encoding="ascii")
+
+    def keep_list(self, memory: dict[str, Any]) -> None:
+        self.path.with_suffix(".list").write_text(json.dumps(memory), encoding="ascii")
+
+    def list_memory(self) -> dict[str, Any] | None:
+        path = self.path.with_suffix(".list")
+        return json.loads(path.read_text(encoding="ascii")) if path.exists() else None
 
     def rings(self) -> dict[tuple[str, int], Ring]:
         def key(value: Any) -> Any:
@@ -54,6 +61,7 @@ class Meeting:
         self.reactor = MemoryReactorClock()
         self.clock = site_clock(self.reactor)
         self.disk = ConcentratorDisk(folder / "concentrator.json")
+        self.registry = RegistryBook()                      # its database outlives the server
         self.start_server()
         self.start_concentrator()
         self.session: ConcentratorSession | None = None
@@ -67,7 +75,7 @@ class Meeting:
             self.keys.add_link(LINK_ID, LINK_KEY)
         self.service = DmeshService(
             DmeshSettings(**self.settings), self.clock, self.reactor, TagBus(self.clock, self.reactor), Store(),
-            RegistryBook(), self.keys, run_now,
+            self.registry, self.keys, run_now, state_file=self.folder / "dmesh.sqlite",
         )
         self.service.start()
 
@@ -80,6 +88,9 @@ class Meeting:
         )
         self.state.keys.modules.update({number: ring for (target, number), ring in rings.items() if target == "MODULE"})
         self.state.keys.keep = self.disk.keep
+        if (kept := self.disk.list_memory()) is not None:
+            self.state.recall_list(kept)
+        self.state.keep_list = lambda: self.disk.keep_list(self.state.list_memory())
 
     def connect(self, frames: int | None = None) -> bool:
         """Talk until nobody has anything to say, or `frames` were carried and the link breaks; whether it is up."""
@@ -124,6 +135,13 @@ class Meeting:
         if self.session is not None:
             self.session.lost()
             self.connection.connectionLost()
+
+    def live(self, seconds: int) -> None:
+        """Both ends go on talking, and the radio goes its way."""
+        for _ in range(seconds // 5):
+            self.reactor.advance(5.0)
+            self.state.control.run(float(self.clock.seconds()))
+            self.carry()
 
     def beat(self) -> None:
         """The server's own loop comes round."""

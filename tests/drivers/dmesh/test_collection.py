@@ -1,5 +1,6 @@
 """The gap engine: holes are found, fetched and closed; it yields to commands; what it gives up it says."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,13 +15,15 @@ import pytest
 from numpy.typing import NDArray
 
 from scada.clock import DAY_H
+from scada.commands import Actor, Origin, Role
 from scada.drivers.dmesh import messages, profile, sets
-from scada.drivers.dmesh.collection import channels_of, day_edges, look
+from scada.drivers.dmesh.collection import DAYS, by_day, channels_of, day_edges, look
 from scada.drivers.dmesh.coverage import Coverage
 from scada.drivers.dmesh.messages import ArchRead, ProfileMessage, Result
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.service import DmeshService
 from scada.intervals import HOURLY, MISSING, IntervalBlock, IntervalSeries, Mark
+from scada.ports import RecallState
 from scada.settings import CollectionSettings, DmeshSettings
 from tests.drivers.dmesh.peers import HOUR, Bench, Peer, Store, Wire, bench, day, hello, run_now
 from tests.drivers.dmesh.test_sockets import free_port
@@ -121,6 +124,31 @@ def test_who_has_nothing_is_asked_again_after_a_minute_and_then_after_two(tmp_pa
     assert [len(turns(site, wire, seconds)) for seconds in (5, 50, 15, 100, 30)] == [1, 0, 1, 0, 1]
 
 
+def test_a_busy_concentrator_is_asked_again_when_it_said_and_not_before(tmp_path: Path) -> None:
+    """RESULT BUSY with 90 s: no strike, no cost, no second question in between."""
+    site = site_with(tmp_path, packets_a_day=1)
+    wire = holed(site)
+    wire.replies[ArchRead] = lambda message: Result(Code.BUSY, 90)
+
+    assert [len(turns(site, wire, seconds)) for seconds in (5, 80, 15)] == [1, 0, 1]
+    assert site.service.collector is not None
+    assert (site.service.collector.figures.reads_busy, site.service.collector.figures.reads_empty) == (2, 0)
+
+
+def test_the_relays_on_the_way_pay_for_a_question(tmp_path: Path) -> None:
+    """Module 2 sends through module 1: after one question 1 has sent two packets, and the budget is spent."""
+    site = site_with(tmp_path, packets_a_day=2)
+    wire = holed(site)
+    nodes = (messages.TopologyNode(1, 0, 1), messages.TopologyNode(2, 1, 2))
+    wire.say(messages.Topology(1, 0, 1, HOUR * 3600, nodes))
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+    asked = [len(turns(site, wire, seconds)) for seconds in (5, 300)]
+    (summary,) = site.service.summaries()
+
+    assert asked == [1, 0]
+    assert (summary.spent, summary.budget) == (2, 2)
+
+
 def test_the_radio_budget_of_the_day_ends_the_asking(tmp_path: Path) -> None:
     """A budget of one packet: asked once, and not again after the wait is over."""
     site = site_with(tmp_path, packets_a_day=1)
@@ -189,13 +217,98 @@ def test_a_broken_link_is_no_fault_of_the_module(tmp_path: Path) -> None:
     assert len(turns(site, again, 5)) == 1
 
 
+# --------------------------------------------------------------------------------------- asked for by a person
+ANNA = Actor("anna", Role.DISPATCHER, origin=Origin.CLI)
+
+
+def ask(site: Bench, *modules: str, first: int = HOUR - 24, hours: int = 24, actor: Actor = ANNA) -> Any:
+    """The answer, or the exception."""
+    found: list[Any] = []
+    asking = site.service.ask_again(actor, "C01", modules, first, hours)
+    asking.addCallbacks(found.append, lambda failure: found.append(failure.value))
+    return found[0]
+
+
+def test_a_person_asks_again_though_the_module_is_left_alone(tmp_path: Path) -> None:
+    """It gave nothing and would be asked in a minute at the earliest; the wish is asked at once, and only once."""
+    site = site_with(tmp_path)
+    wire = holed(site)
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+    assert len(turns(site, wire, 5)) == 1
+    recall = ask(site, "C01-002")
+    asked = turns(site, wire, 10)
+    (told,) = site.service.recalls()
+
+    assert (recall.lacking, recall.state) == (3, RecallState.WAITING)
+    assert [packet.message for packet in asked] == [ArchRead(HOUR - 20, 3, sets.bitmap([2]), 8)]
+    assert (told.state, told.brought, told.by) == (RecallState.DONE, 0, "anna")
+
+
+def test_a_wish_beyond_the_depth_is_asked_for_and_within_the_radio_budget_all_the_same(tmp_path: Path) -> None:
+    """Nobody asks for given-up hours but a person; a module whose packets are spent is not asked by anybody."""
+    site = site_with(tmp_path, depth_days=1, packets_a_day=1)
+    wire = Wire(site.service, Peer(hello(newest=1))).shake()
+    block = day(HOUR - 24 * 4)
+    block.counts[1, 4:7] = MISSING
+    wire.say(ProfileMessage(1, profile.encode(block)))
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+    by_itself = turns(site, wire, 10)
+    ask(site, "C01-002", first=HOUR - 24 * 4, hours=24)
+    wished = turns(site, wire, 10)
+    ask(site, "C01-002", first=HOUR - 24 * 4, hours=24)
+
+    assert [packet.message.first for packet in by_itself] == []
+    assert [packet.message.first for packet in wished] == [HOUR - 24 * 4 + 4]
+    assert turns(site, wire, 10) == []
+    assert [one.state for one in site.service.recalls()] == [RecallState.WAITING, RecallState.DONE]
+
+
+def test_a_wish_that_cannot_be_met_is_over_after_a_day(tmp_path: Path) -> None:
+    """The link is down all the time: it is told as expired."""
+    site = site_with(tmp_path)
+    wire = holed(site)
+    turns(site, wire, 1)
+    wire.connection.connectionLost()
+    ask(site, "C01-002")
+    site.reactor.advance(86_401)
+    site.reactor.advance(3)
+
+    assert [one.state for one in site.service.recalls()] == [RecallState.EXPIRED]
+
+
+def test_every_reason_against_a_wish_is_named_at_once(tmp_path: Path) -> None:
+    """Who may not, whose module it is not, how long; and nothing to ask for is said too."""
+    site = site_with(tmp_path)
+    turns(site, holed(site), 5)
+    refused = ask(site, "X", hours=0, actor=Actor("eva", Role.VIEWER, ("South",)))
+
+    assert refused.reasons == (
+        "eva is viewer; only dispatchers, engineers and administrators may ask for hours",
+        "0 hours: expected 1 to 744", "eva may not read in area -", "X is not a module of C01",
+    )
+    assert ask(site, "C01-001").reasons == ("nothing is missing at C01 in these hours, as far as is known here",)
+
+
 # ------------------------------------------------------------------------------------------------ the picture
+def test_hours_of_site_days_are_counted_as_one_by_one() -> None:
+    """Whatever the edges of the days, also outside of what is known."""
+    dice = np.random.default_rng(5)
+    held = dice.integers(0, 2**24, (9, 11), dtype=np.uint32)
+    edges = tuple(DAY * DAY_H + edge for edge in (-30, -3, 0, 21, 44, 69, 200, 216, 300))
+    bits = [bool(held[hour // 24, n] >> (hour % 24) & 1) for n in range(11) for hour in range(216)]
+    hour = np.tile(np.arange(216), 11) + DAY * DAY_H
+    true = [int(((hour >= low) & (hour < high) & bits).sum()) for low, high in itertools.pairwise(edges)]
+
+    assert by_day(held, DAY, edges).tolist() == true
+
+
 def test_days_have_the_length_they_have_on_the_clock_of_the_site() -> None:
     """The day of the change to winter time has 25 hours."""
     noon = datetime(2026, 10, 26, 12, tzinfo=(zone := ZoneInfo("Europe/Chisinau")))
-    today, yesterday, *_ = day_edges(int(noon.timestamp()), zone)
+    edges = day_edges(int(noon.timestamp()), zone)
 
-    assert today - yesterday == 25
+    assert len(edges) == DAYS + 1
+    assert np.diff(edges)[-2:].tolist() == [25, 24]
 
 
 def test_beyond_the_depth_is_given_up_and_within_it_is_missing() -> None:
@@ -206,7 +319,7 @@ def test_beyond_the_depth_is_given_up_and_within_it_is_missing() -> None:
         counts = np.full((1, 24), 3, dtype=np.int64)
         counts[0, 2:4] = MISSING
         coverage.enter(np.array([0]), (DAY - back) * DAY_H, counts)
-    edges = tuple((DAY - back) * DAY_H for back in (0, 1, 6, 29))
+    edges = tuple((DAY - back) * DAY_H for back in range(DAYS - 1, -2, -1))
     picture = look(channels_of([(1, 5, 1)], 0), np.array([0]), coverage, (DAY + 1) * DAY_H, 2, edges)
 
     assert (picture.missing, picture.given_up, picture.given_up_days) == (6, 4, (DAY - 4, DAY - 3))
@@ -228,11 +341,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_holes_are_fetched_from_the_modules_and_the_history_equals_the_truth(outcome: Any) -> None:
     """Everything but what is lost for good or beyond the archive; nothing else, nothing twice, no conflict."""
-    beyond = outcome["beyond"]
-
     assert outcome["wrong"] == []
     assert outcome["conflicts"] == 0
-    assert outcome["missing"] == [[5, -12], [5, -11], *([6, beyond + hour] for hour in range(4))]
+    assert outcome["missing"] == [[5, -12], [5, -11]]
     assert outcome["lacking"][-1] == 2
     assert outcome["figures"]["read_hours"] == 10
     assert outcome["figures"]["quarantined"] == 0
@@ -243,3 +354,13 @@ def test_what_is_beyond_the_archive_is_never_asked_for_and_said_to_be_given_up(o
     assert outcome["told"] == [["C01", 19, outcome["day"]]]
     assert outcome["figures"]["given_up_hours"] == 4
     assert outcome["given_up"] == 4
+
+
+def test_what_was_given_up_comes_when_a_person_asks_for_it(outcome: Any) -> None:
+    """Nobody asked for it by itself; the module still had it."""
+    assert outcome["wished"] == [4, 4, "done"]
+
+
+def test_a_busy_concentrator_is_asked_again_and_gives(outcome: Any) -> None:
+    """Twice it had no time; nothing is lost by that."""
+    assert outcome["figures"]["reads_busy"] == 2

@@ -348,6 +348,7 @@ def test_sealed_frames_leave_in_the_order_of_their_counters(tmp_path: Path) -> N
     site = bench(tmp_path)
     wire = Wire(site.service).shake()
     wire.connection.dataReceived(wire.peer.sealed(record(1)) + wire.peer.sealed(messages.Ping(1), 5))
+    site.reactor.advance(0)
     answers = wire.read()
 
     assert {type(packet.message) for packet in answers} == {ArchAck, messages.Pong}
@@ -590,7 +591,8 @@ def test_a_block_that_was_asked_for_is_acknowledged_by_corr_and_moves_no_cursor(
 
 
 # taken, and nothing to be said about it
-QUIET = {Type.ARCH_STATUS, Type.SAMPLES, Type.LINK_STATS, Type.TOPOLOGY_DELTA, Type.OVERHEARD, Type.FW_MISSING}
+QUIET = {Type.ARCH_STATUS, Type.SAMPLES, Type.LINK_STATS, Type.TOPOLOGY_DELTA, Type.OVERHEARD, Type.FW_MISSING,
+         Type.KEY_HELD}
 
 
 @pytest.mark.parametrize("message", SAMPLES, ids=lambda one: one.TYPE.name)

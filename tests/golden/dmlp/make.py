@@ -1,4 +1,4 @@
-"""Makes messages.json: one golden frame of every DMLP message, written from docs/dmlp.md alone.
+"""Makes messages.json: one golden frame of every DMLP message and of some variants, written from docs/dmlp.md alone.
 
 It imports nothing of this project, nor a CBOR library: what it shares with the code that is tested is the page. Run it with
 any Python that has the `cryptography` package; it writes to standard output what stands in messages.json.
@@ -128,11 +128,11 @@ MESSAGES = [
     ("READY", 0x04, 0, "to concentrator", {0: T, 1: 42, 2: 17, 3: 8, 4: True}),
     ("CLOSE", 0x05, 0, "to concentrator", {0: 4, 1: "another connection", 2: 30}),
     ("PING", 0x06, 7, "to server", {0: T}),
-    ("PONG", 0x07, 7, "to concentrator", {0: T, 1: T + 1, 2: True}),
+    ("PONG", 0x07, 7, "to concentrator", {0: T, 1: T + 1, 2: True, 3: 250}),
     ("ERROR", 0x08, 9, "to server", {0: 3, 1: "PING: time: missing", 2: 6}),
     ("WAKE", 0x09, 0, "plain to concentrator", {0: LINK_ID}),
     ("RESULT", 0x0A, 9, "to server", {0: 2, 1: 120, 2: "reading"}),
-    ("TIME_SET", 0x10, 9, "to concentrator", {0: T, 1: 1, 2: 850}),
+    ("TIME_SET", 0x10, 9, "to concentrator", {0: T, 1: 1, 2: 850, 3: 125, 4: -1500}),
     ("GET_INFO", 0x18, 9, "to concentrator", {}),
     ("INFO", 0x19, 9, "to server", {0: "J100UC", 1: "1.2.3", 2: 86400, 3: 240, 4: 9}),
     ("GET_PARAM", 0x1A, 9, "to concentrator", {0: [1, 2], 1: 1}),
@@ -173,18 +173,44 @@ MESSAGES = [
     ("TOPOLOGY_DELTA", 0x53, 0, "to server", {0: 6, 1: 7, 2: T, 3: [{0: 7, 1: 4, 2: 2}], 4: EVEN}),
     ("OVERHEARD", 0x54, 0, "to server", {0: 0, 1: 1, 2: T, 3: [
         {0: OTHER_EUI, 1: T - 60, 2: -97, 3: 7, 4: 12, 5: 0x00010204}]}),
-    ("FW_OFFER", 0x58, 9, "to concentrator", {0: MANIFEST, 1: MAKER.sign(b"DMLP1 firmware" + MANIFEST), 2: ODD, 3: True}),
+    ("FW_OFFER", 0x58, 9, "to concentrator", {0: MANIFEST, 1: MAKER.sign(b"DMLP1 firmware" + MANIFEST), 2: ODD, 3: True,
+        4: 4}),
     ("FW_BLOCK", 0x59, 9, "to concentrator", {0: IMAGE, 1: 390, 2: bytes(range(64))}),
-    ("FW_MISSING", 0x5A, 0, "to server", {0: IMAGE, 1: 0, 2: 1, 3: T, 4: [{0: 0}, {0: 7, 1: 8, 2: b"\x81\x01"}]}),
-    ("FW_VERIFY", 0x5B, 9, "to concentrator", {0: IMAGE, 1: ODD, 2: True}),
-    ("FW_ACTIVATE", 0x5C, 9, "to concentrator", {0: IMAGE, 1: ODD, 2: True, 3: T + 3600}),
+    ("FW_MISSING", 0x5A, 0, "to server", {0: IMAGE, 1: 0, 2: 1, 3: T, 4: [{0: 0}, {0: 7, 1: 8, 2: b"\x81\x01"}],
+        5: 4}),
+    ("FW_VERIFY", 0x5B, 9, "to concentrator", {0: IMAGE, 1: ODD, 2: True, 3: 4}),
+    ("FW_ACTIVATE", 0x5C, 9, "to concentrator", {0: IMAGE, 1: ODD, 2: True, 3: T + 3600, 4: 4}),
     ("FW_STATUS", 0x5D, 0, "to server", {0: 0, 1: 1, 2: T, 3: [
-        {0: 7, 1: "2.0.4", 2: "D100FC", 3: 4, 4: IMAGE, 5: 6, 6: 12, 7: 3}, {0: 0, 1: "1.2.3"}]}),
+        {0: 7, 1: "2.0.4", 2: "D100FC", 3: 4, 4: IMAGE, 5: 6, 6: 12, 7: 3}, {0: 0, 1: "1.2.3"}], 4: 4}),
     ("GET_FW_STATUS", 0x5E, 9, "to concentrator", {0: 1}),
     ("KEY_PUT", 0x60, 9, "to concentrator", {0: 1, 1: EUI, 2: 2, 3: aes_key_wrap(derive(LINK_KEY, b"DMLP1 kek"), NEW_KEY)}),
     ("KEY_CONFIRM", 0x61, 9, "to server", {0: 1, 1: EUI, 2: 2, 3: cmac(NEW_KEY, b"DMLP1 confirm")[:8]}),
     ("KEY_ACTIVATE", 0x62, 9, "to concentrator", {0: 1, 1: EUI, 2: 2, 3: 86400}),
     ("KEY_REVOKE", 0x63, 9, "to concentrator", {0: 1, 1: EUI, 2: 1}),
+    ("KEY_MEMBERS", 0x64, 9, "to concentrator", {0: 3, 1: 12, 2: [
+        {0: 1, 1: OTHER_EUI}, {0: 7, 1: EUI, 2: aes_key_wrap(derive(MODULE_KEY, b"DMLP1 kek"), GROUP_KEY)}]}),
+    ("KEY_HELD", 0x65, 0, "to server", {0: 3, 1: 12, 2: b"\x01" + bytes(29), 3: [{0: 7, 1: 12}], 4: True}),
+]
+
+SHED = {0: ID16, 1: 3, 2: 12, 3: 1, 4: 1, 5: 900, 6: T + 600, 7: 0, 8: 3, 9: T << 16 | 3}
+
+# what it shows, and as above: where one frame of a type leaves a question open
+VARIANTS = [
+    ("a CLOSE before READY is plain", "CLOSE", 0x05, 0, "plain to concentrator", {0: 2}),
+    ("200 bytes of text are 100 of these letters", "CLOSE", 0x05, 0, "to concentrator", {0: 9, 1: "ș" * 100}),
+    ("key 99 is not known: ignored", "PING", 0x06, 8, "to concentrator", {0: T, 99: [1, 2]}),
+    ("what an ARCH_READ brought: record 0, its corr; 4-byte deltas of quarter-hours, one missing, with status; list 4",
+     "PROFILE", 0x23, 9, "to server", {0: 0, 1: {
+         0: 490896, 1: 2, 2: b"\x07\x00", 3: b"\x02", 4: b"\xff\xff\xff\xff", 5: struct.pack("<II", 70_000, 0xFFFFFFFF),
+         7: b"\x10\x00", 8: 4, 9: 900, 10: 4}}),
+    ("its acknowledgement: no request, though it has the corr of the ARCH_READ", "ARCH_ACK", 0x25, 9, "to concentrator",
+     {0: 44, 1: 8}),
+    ("a value that is whole may be an integer", "SAMPLES", 0x24, 0, "to server", {0: 0, 1: [{0: 7, 1: 1, 2: -5, 3: T}]}),
+    ("the highest EUI", "MODULE_ADD", 0x3B, 9, "to concentrator", {0: 4, 1: 0xFFFFFFFFFFFFFFFF}),
+    ("a shed: no level, so none is under the MAC", "GROUP_COMMAND", 0x42, 9, "to concentrator",
+     SHED | {10: cmac(GROUP_KEY, cbor(SHED))[:8]}),
+    ("a report on the way: no corr, no final, empty sets left out", "COMMAND_REPORT", 0x44, 0, "to server",
+     {0: ID16, 1: b"\x41" + bytes(29), 2: b"\x01" + bytes(29), 4: [{0: 7, 1: 5}], 5: [0, 0, 1]}),
 ]
 
 
@@ -197,14 +223,14 @@ def shown(item):
     return f"h'{item.hex()}'" if isinstance(item, bytes) else item
 
 
-def case(name, number, corr, way, content):
+def case(name, number, corr, way, content, counter):
     body = cbor([number, corr, content])
     if way.startswith("plain"):
         made = frame(body, sealed=False)
         return {"name": name, "type": number, "corr": corr, "way": way, "map": shown(content), "body": body.hex(),
                 "frame": made.hex()}
-    made = sealed_frame(body, TO_CONCENTRATOR if way == "to concentrator" else TO_SERVER, number)
-    return {"name": name, "type": number, "corr": corr, "way": way, "counter": number, "map": shown(content),
+    made = sealed_frame(body, TO_CONCENTRATOR if way == "to concentrator" else TO_SERVER, counter)
+    return {"name": name, "type": number, "corr": corr, "way": way, "counter": counter, "map": shown(content),
             "body": body.hex(), "frame": made.hex()}
 
 
@@ -212,6 +238,7 @@ document = {
     "link_id": f"{LINK_ID:08x}", "link_key": LINK_KEY.hex(), "nonce_c": NONCE_C.hex(), "nonce_s": NONCE_S.hex(),
     "group_key": GROUP_KEY.hex(), "module_key": MODULE_KEY.hex(), "new_key": NEW_KEY.hex(),
     "maker_public_key": MAKER.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex(),
-    "messages": [case(*one) for one in MESSAGES],
+    "messages": [case(*one, counter=one[1]) for one in MESSAGES],
+    "variants": [{"shows": shows} | case(*one, counter=0x100 + i) for i, (shows, *one) in enumerate(VARIANTS)],
 }
 print(json.dumps(document, indent=1, ensure_ascii=False))

@@ -69,7 +69,15 @@ from scada.drivers.dmesh.messages.firmware import (
     signed_part,
 )
 from scada.drivers.dmesh.messages.info import GetInfo, GetParam, Info, Param, ParamMessage, Reboot, SetParam, TimeSet
-from scada.drivers.dmesh.messages.keys import KeyActivate, KeyConfirm, KeyPut, KeyRevoke
+from scada.drivers.dmesh.messages.keys import (
+    KeyActivate,
+    KeyConfirm,
+    KeyHeld,
+    KeyMembers,
+    KeyPut,
+    KeyRevoke,
+    MemberKey,
+)
 from scada.drivers.dmesh.messages.link import Auth, Challenge, Close, Error, Hello, Ping, Pong, Ready, Result, Wake
 from scada.drivers.dmesh.messages.network import (
     Alternative,
@@ -150,6 +158,8 @@ __all__ = [
     "Info",
     "KeyActivate",
     "KeyConfirm",
+    "KeyHeld",
+    "KeyMembers",
     "KeyPut",
     "KeyRevoke",
     "KeyTarget",
@@ -160,6 +170,7 @@ __all__ = [
     "Mac",
     "Mac64",
     "Manifest",
+    "MemberKey",
     "Message",
     "Missing",
     "ModuleAdd",

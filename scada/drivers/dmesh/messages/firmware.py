@@ -40,6 +40,7 @@ class FwOffer(Message):
     signature: Annotated[bytes, Octets(64, 64), 1]                      # Ed25519, see `signed_part`
     modules: Annotated[Bitmap, 2] = NONE                                # who shall have it
     concentrator: Annotated[Bool, 3] = False                            # it is for the concentrator itself
+    generation: Annotated[U32, 4] = 0                                   # of the list `modules` is from; 0: not said
 
 
 @numbered(Type.FW_BLOCK)
@@ -69,6 +70,7 @@ class FwMissing(Message):
     pages: Annotated[U16, 2]
     time: Annotated[Seconds, 3]
     devices: Annotated[tuple[Missing, ...], Many(Missing, 256), 4]
+    generation: Annotated[U32, 5] = 0                                   # of the module list; 0: the current one
 
 
 @numbered(Type.FW_VERIFY)
@@ -79,6 +81,7 @@ class FwVerify(Message):
     image: Annotated[ImageId, 0]
     modules: Annotated[Bitmap, 1] = NONE
     concentrator: Annotated[Bool, 2] = False
+    generation: Annotated[U32, 3] = 0                                   # as of FW_OFFER
 
 
 @numbered(Type.FW_ACTIVATE)
@@ -90,6 +93,7 @@ class FwActivate(Message):
     modules: Annotated[Bitmap, 1] = NONE
     concentrator: Annotated[Bool, 2] = False
     at: Annotated[Seconds, 3] = 0                                       # site time; 0: at once
+    generation: Annotated[U32, 4] = 0                                   # as of FW_OFFER
 
 
 @attrs.frozen
@@ -111,6 +115,7 @@ class FwStatus(Message):
     pages: Annotated[U8, 1]
     time: Annotated[Seconds, 2]
     devices: Annotated[tuple[FwDevice, ...], Many(FwDevice, 256), 3]
+    generation: Annotated[U32, 4] = 0                                   # of the module list; 0: the current one
 
 
 @numbered(Type.GET_FW_STATUS)

@@ -1,12 +1,14 @@
 """Time (0x10), information and parameters (0x18) of a concentrator."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import attrs
 
 from scada.drivers.dmesh.messages.base import U8, U16, U32, Message, Parent, Seconds, numbered
 from scada.drivers.dmesh.numbers import ClockMode, Type
 from scada.drivers.dmesh.wire import Choice, Int, Many, Scalar, Text
+
+UNSAID: Final = -(2**53)                # no correction was measured: the receiver goes by `time`
 
 
 @numbered(Type.TIME_SET)
@@ -15,6 +17,8 @@ class TimeSet(Message):
     time: Annotated[Seconds, 0]
     mode: Annotated[ClockMode, Choice(ClockMode), 1]
     round_trip_ms: Annotated[U32, 2] = 0                                # best of those measured
+    time_ms: Annotated[int, Int(0, 999), 3] = 0                         # of `time`
+    correction_ms: Annotated[int, Int(UNSAID, -UNSAID), 4] = UNSAID     # what the receiver's clock is to gain, as measured
 
 
 @numbered(Type.GET_INFO)

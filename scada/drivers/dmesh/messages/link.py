@@ -84,6 +84,7 @@ class Pong(Message):
     time: Annotated[Seconds, 0]                                         # of the PING
     own: Annotated[Seconds, 1]
     time_good: Annotated[Bool, 2] = False
+    own_ms: Annotated[int, Int(0, 999), 3] = 0                          # of `own`; 0 also where only seconds are known
 
 
 @numbered(Type.ERROR)

@@ -24,8 +24,11 @@ from scada.drivers.dmesh.messages import (
     GroupCommand,
     GroupSet,
     Info,
+    KeyMembers,
     Message,
     ModuleList,
+    ModuleRemove,
+    ModuleReplace,
     Ping,
     Pong,
     ProfileMessage,
@@ -37,6 +40,7 @@ from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.state import WRAPPING, ConcentratorState
 
 LONGEST_ROUND_TRIP_MS: Final = 5000
+BUSY_S: Final = 1                           # real time
 MODEL: Final = "J100UC (simulated)"
 FIRMWARE: Final = "1.0"
 
@@ -45,7 +49,7 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
     """Do what is asked at a site time [s since 1970]; the answers, in order."""
     match message:
         case Ping(time=time):
-            return (Pong(time, int(now), True),)
+            return (Pong(time, int(now), state.plight.clock_lost <= 0, int(now % 1 * 1000)),)
         case TimeSet(round_trip_ms=trip):
             return (_result(Code.OK if trip <= LONGEST_ROUND_TRIP_MS else Code.BAD_ARGUMENT),)
         case GetInfo():
@@ -56,11 +60,18 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case GetTopology(page=page):
             trees = state.topology(now)
             return (trees[page],) if page < len(trees) else (_result(Code.UNKNOWN),)
+        case ArchRead() if state.plight.busy:
+            state.plight.busy -= 1
+            return (Result(int(Code.BUSY), BUSY_S),)
         case ArchRead():
             return _read(state, message)
         case ReadNow():
             code, retry_after = state.reads.take(message, now)
             return (Result(int(code), retry_after),)
+        case ModuleReplace() | ModuleRemove():
+            return (_result(state.change_list(message, now)),)
+        case KeyMembers():
+            return (_result(state.handing.take(message, now)),)
         case GroupSet():
             return (_result(state.control.set_group(message)),)
         case GroupCommand():
@@ -85,7 +96,7 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
 
 def asks_modules(state: ConcentratorState, message: Message) -> bool:
     """Whether the answer must be fetched by radio, which takes its time."""
-    return isinstance(message, ArchRead) and bool(
+    return isinstance(message, ArchRead) and not state.plight.busy and bool(
         state.fetched(sets.indices(message.modules), message.first, message.hours)
     )
 

@@ -34,7 +34,7 @@ class ConcentratorProtocol(Protocol):
         self._client = client
         self.session = ConcentratorSession(
             client.state, secrets.token_bytes(16), self._write, self._end,
-            lambda: client.now() - client.state.plight.clock_lost, client.reactor.callLater,
+            lambda: client.state.time(client.now()), client.reactor.callLater,
             real=time.time,
         )
         self._missed = self._number = 0

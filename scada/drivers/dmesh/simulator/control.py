@@ -13,6 +13,7 @@ from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import CommandReport, CommandRetry, GroupCommand, GroupSet, Refusal
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.simulator.actuator import Actuator, Membership
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh
 
 REPEAT_S: Final = 45.0                      # between two broadcasts of one command, site time
@@ -20,6 +21,7 @@ COALESCE_S: Final = 2.0                     # reports are sent at most this ofte
 ANSWER_S: Final = 180.0                     # how long after `not_after` an answer may still be on its way
 BY_HAND_S: Final = (600.0, 1800.0)          # when somebody presses the button of a load that waits for a hand
 KEPT: Final = 256                           # commands remembered
+UNSETTLED: Final = -1                       # an epoch that no command has
 UNDER_WAY: Final = 32                       # commands being broadcast or collected at once
 
 
@@ -81,6 +83,7 @@ class Control:
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
         self.mute: set[int] = set()             # modules that obey, and whose answers nobody hears
+        self.handing: Handing | None = None     # None: every module got every key at once
         self.behind: set[int] = set()           # modules that did not hear of their group's newest epoch
 
     def inherit(self, other: "Control") -> None:
@@ -98,6 +101,12 @@ class Control:
             return Code.INTERLOCK
         self._groups[group.group] = Group(group.epoch, frozenset(members))
         return Code.OK
+
+    def unsettle(self, index: int) -> None:
+        """Another module has this index, or none: nobody of its groups is switched until the server says who is meant."""
+        for number, group in self._groups.items():
+            if index in group.members:
+                self._groups[number] = Group(UNSETTLED, group.members)
 
     def take(self, command: GroupCommand, now: float) -> Code:
         """Accept a command for broadcast, or say why not; a known command id is not executed twice."""
@@ -201,6 +210,8 @@ class Control:
             return
         actuator = self._actuators.get(index)
         command = progress.command
+        if self.handing is not None:
+            self.handing.meet(index, now)
         if actuator is None:
             code = Code.INTERLOCK
         else:
@@ -212,10 +223,12 @@ class Control:
             self._at(now + up, lambda at: self._answer(progress, index, code, now, at))
 
     def _membership(self, group: int, index: int) -> Membership | None:
-        """What every member was told over the air: the group's epoch and the key of that epoch."""
+        """What a member was told over the air: the group's epoch and the key of that epoch."""
         known = self._groups.get(group)
         key = None if known is None else self._keys.get((group, known.epoch))
-        return None if known is None or key is None else Membership(known.epoch - (index in self.behind), key)
+        if known is None or key is None or (self.handing is not None and self.handing.lacks(index, (group, known.epoch))):
+            return None
+        return Membership(known.epoch - (index in self.behind), key)
 
     def _settle(
         self, index: int, actuator: Actuator, was_supplied: bool, held_before: frozenset[bytes], now: float

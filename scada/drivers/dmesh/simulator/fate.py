@@ -10,7 +10,9 @@ import numpy as np
 from scada.drivers.dmesh.messages import CommandReport, Event
 from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.archive import Archive
+from scada.drivers.dmesh.simulator.clocks import ModuleCrystals
 from scada.drivers.dmesh.simulator.control import Control
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh, grow
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
 from scada.drivers.dmesh.simulator.supply import Singles
@@ -23,9 +25,11 @@ class Fate:
     boot_id: int
     max_frame: int
     control: Control
+    handing: Handing
     singles: Singles
     archive: Archive
     mesh: Mesh
+    crystals: ModuleCrystals
     listener: Listener | None
     events: list[Event]
     event_cursor: int
@@ -65,6 +69,7 @@ class Fate:
         """Power came back: commands under way and keys are gone; the archive, and what modules hold, is not."""
         self.boot_id = (self.boot_id + 1) % 2**32
         memory, self.control = self.control.memory(), self._make_control()
+        self.handing.restart()
         self.control.recall(memory, now)
         self.singles = self._make_singles()
         self._owed.clear()
@@ -109,6 +114,7 @@ class Fate:
             self._all += (module,)
             self._by_eui[module.eui] = module
             self._place[module.index] = len(self._all) - 1
+            self.crystals.enter(module.index)
             self.mesh = grow(np.array([one.index for one in self._all], dtype=np.int64), self._rng)
             memory, old = self.control.memory(), self.control
             self.control = self._make_control()

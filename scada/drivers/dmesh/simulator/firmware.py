@@ -6,8 +6,8 @@ old firmware after ten minutes. Everything in site time.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -85,24 +85,37 @@ class Firmware:
 
     def __init__(
         self, indices: Iterable[int], mesh: Mesh, rng: np.random.Generator, present: Callable[[], set[int]],
-        reachable: Callable[[int, float], bool], tell: Callable[[Message], None],
+        reachable: Callable[[int, float], bool], tell: Callable[[Message], None], generation: Callable[[], int],
     ) -> None:
         self.devices = {index: Device() for index in indices}
         self.makers: tuple[bytes, ...] = ()                 # public keys that the devices have from the factory
         self.pace = Pace()
         self.damaged: set[int] = set()                      # modules whose copy of the next image will have a flipped bit
+        self.deaf: set[int] = set()                         # modules that do not find their concentrator with new firmware
         self.blocks_taken = 0                               # FW_BLOCKs that brought something new
         self.blocks_again = 0
         self._mesh, self._rng = mesh, rng
         self._place = {int(index): place for place, index in enumerate(mesh.index)}
         self._present, self._reachable, self._tell = present, reachable, tell
+        self._generation = generation
         self._offer: _Offer | None = None
         self._next_round = self._next_account = float("inf")
         self._owe_account = False
 
+    def memory(self) -> dict[str, Any]:
+        """What its devices run, as JSON: a simulator that starts again has not put them back to their first firmware."""
+        return {str(index): [one.running, one.rollback] for index, one in self.devices.items() if one.running != BORN_WITH}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        for index, (running, rollback) in memory.items():
+            if (one := self.devices.get(int(index))) is not None:
+                one.running, one.rollback = running, rollback
+
     # ------------------------------------------------------------------ what the server asks
     def handle(self, message: Message, now: float) -> tuple[Message, ...]:
         """The answers, in order."""
+        if isinstance(message, FwOffer | FwVerify | FwActivate) and message.generation not in (0, self._generation()):
+            return (Result(Code.INTERLOCK),)
         match message:
             case GetFwStatus(page=page):
                 pages = self._pages(sorted(self._present()), now)
@@ -196,11 +209,11 @@ class Firmware:
         named = [index for index in sets.indices(activate.modules) if index in self.devices]
         if any(self.devices[index].state is not S.VERIFIED or self.devices[index].image != offer.id for index in named):
             return Code.DENIED
-        deaf = bytes(offer.content[:len(DEAF)]) == DEAF
         for index in named:
             device = self.devices[index]
             device.state = S.ACTIVATING
-            device.due = max(now, activate.at) + (self.pace.fallback_s if deaf else self.pace.reboot_s)
+            takes = self.pace.fallback_s if self._falls_back(index, offer) else self.pace.reboot_s
+            device.due = max(now, activate.at) + takes
         self._say(named, now)
         return Code.ACCEPTED
 
@@ -218,7 +231,7 @@ class Firmware:
             self._next_round = at + self.pace.round_s if self._broadcast(at) else float("inf")
         back = [index for index, one in self.devices.items() if one.due <= now]
         for index in back:
-            self._came_back(self.devices[index])
+            self._came_back(index)
         if back:
             self._say(back, now)
         if self._next_account <= now:
@@ -254,12 +267,16 @@ class Firmware:
             self._owe_account, self._next_account = True, at + self.pace.told_s
         return True
 
-    def _came_back(self, device: Device) -> None:
+    def _falls_back(self, index: int, offer: _Offer) -> bool:
+        return index in self.deaf or bytes(offer.content[:len(DEAF)]) == DEAF
+
+    def _came_back(self, index: int) -> None:
         """The new firmware found its concentrator, or the old one is back."""
-        offer, device.due = self._offer, float("inf")
+        offer, device = self._offer, self.devices[index]
+        device.due = float("inf")
         if offer is None or device.image != offer.id:
             return
-        if bytes(offer.content[:len(DEAF)]) == DEAF:
+        if self._falls_back(index, offer):
             device.state, device.code = S.FAILED, Code.TIMEOUT
             return
         device.running, device.state = offer.manifest.version, S.RUNNING
@@ -273,7 +290,7 @@ class Firmware:
     def _pages(self, indices: Iterable[int], now: float) -> list[FwStatus]:
         devices = [self._device(index) for index in indices if index in self.devices]
         parts = [tuple(devices[at:at + DEVICES_A_PAGE]) for at in range(0, len(devices), DEVICES_A_PAGE)] or [()]
-        return [FwStatus(number, len(parts), int(now), part) for number, part in enumerate(parts)]
+        return [FwStatus(number, len(parts), int(now), part, self._generation()) for number, part in enumerate(parts)]
 
     def _device(self, index: int) -> FwDevice:
         one, offer = self.devices[index], self._offer
@@ -291,7 +308,7 @@ class Firmware:
             entries += _entries(index, ~held)
         pages = [tuple(entries[at:at + ENTRIES_A_PAGE]) for at in range(0, len(entries), ENTRIES_A_PAGE)]
         for number, page in enumerate(pages):
-            self._tell(FwMissing(offer.id, number, len(pages), int(now), page))
+            self._tell(FwMissing(offer.id, number, len(pages), int(now), page, self._generation()))
 
 
 def _entries(index: int, missing: NDArray[np.bool_]) -> Iterator[Missing]:

@@ -66,6 +66,7 @@ class Plight:
     meters: list[Meter] = attrs.field(factory=list)
     twins: dict[int, int] = attrs.field(factory=dict)   # index -> EUI that it calls itself
     clock_lost: float = 0.0                             # s that the concentrator's clock is behind
+    busy: int = 0                                       # ARCH_READs that it has no time for
     repeats: set[int] = attrs.field(factory=set)        # modules that deliver the next hour twice, once as the one before
 
     def bend(self, index: Ints, channel: NDArray[np.uint8], rows: Rows) -> Rows:

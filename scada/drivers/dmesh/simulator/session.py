@@ -45,9 +45,10 @@ from scada.drivers.dmesh.messages import (
     TimeSet,
     Wake,
 )
+from scada.drivers.dmesh.messages.info import UNSAID
 from scada.drivers.dmesh.numbers import ANSWERS, Capability, Code, Reason
 from scada.drivers.dmesh.rejected import Reject, Rejected
-from scada.drivers.dmesh.simulator.answers import FIRMWARE, MODEL, answers, asks_modules
+from scada.drivers.dmesh.simulator.answers import FIRMWARE, LONGEST_ROUND_TRIP_MS, MODEL, answers, asks_modules
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Listener, SimModule
 
 ANSWERS_KEPT: Final = 64
@@ -55,7 +56,7 @@ EVENTS_A_MESSAGE: Final = 32
 TRIES: Final = 3                                # of a request on a serial line
 CAPABILITIES: Final = (
     Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
-    | Capability.READ_NOW | Capability.FIRMWARE | Capability.SINGLE_COMMANDS
+    | Capability.READ_NOW | Capability.FIRMWARE | Capability.REGISTRY | Capability.GROUP_KEYS | Capability.SINGLE_COMMANDS
 )
 
 
@@ -351,8 +352,10 @@ class ConcentratorSession(Listener):
             case KeyPut() | KeyActivate() | KeyRevoke() if self._key is not None:
                 answer = self._state.keys.take(message, self._key, self._state.has_module, self._real())
                 return () if answer is None else (answer,)
-            case TimeSet():
-                self._state.time_was_set()
+            case TimeSet(round_trip_ms=trip) if trip <= LONGEST_ROUND_TRIP_MS:
+                late = message.time + message.time_ms / 1000 - self._now()
+                known = message.correction_ms != UNSAID
+                self._state.time_was_set(message.correction_ms / 1000 if known else late, message.mode)
                 return answers(self._state, message, self._now())
             case _:
                 return answers(self._state, message, self._now())

@@ -21,12 +21,16 @@ from scada.drivers.dmesh.messages import (
     Topology,
     TopologyNode,
 )
+from scada.drivers.dmesh.numbers import ClockMode
 from scada.drivers.dmesh.profile import Profile
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
+from scada.drivers.dmesh.simulator.clocks import ModuleCrystals, SlewedClock, crystals
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.fate import Fate
 from scada.drivers.dmesh.simulator.firmware import Firmware
+from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.keys import SimKeys
+from scada.drivers.dmesh.simulator.lists import WRAP, Lists
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
 from scada.drivers.dmesh.simulator.reading import Reads
@@ -90,7 +94,7 @@ class _Waiting:
     status: list[NDArray[np.uint8]] = attrs.field(factory=list)
 
 
-class ConcentratorState(Fate):
+class ConcentratorState(Fate, Lists):
     """Everything of one subnet that outlives a session. Times are site time. [s since 1970]"""
 
     def __init__(
@@ -115,11 +119,18 @@ class ConcentratorState(Fate):
         self.outputs = outputs or Outputs()
         self.plight = Plight()
         self._all = modules
-        self._gone: set[int] = set()            # indices whose module was taken to another subnet
+        self._gone: set[int] = set()            # indices whose module was taken to another subnet, or off the list
+        self._unheard: set[int] = set()
+        self._wired: dict[int, int] = {}
+        self._bases: dict[tuple[int, int], int] = {}
+        self.keep_list: Callable[[], None] = lambda: None   # makes a changed list durable
         self._by_eui = {module.eui: module for module in modules}
         self._rng = np.random.default_rng([seed, link_id])
         self._noise = np.random.default_rng([seed, link_id, 1])     # its own: statistics must not move the commands' dice
         self.mesh = grow(np.array([module.index for module in modules], dtype=np.int64), self._rng, weak_battery)
+        dice = np.random.default_rng([seed, link_id, 4])
+        self.clock = SlewedClock(float(crystals(1, dice)[0]), started)
+        self.crystals = ModuleCrystals(self.mesh.index, started, dice)
         self._place = {module.index: number for number, module in enumerate(modules)}
         self.archive = Archive(archive_id, max_frame - WRAPPING, archive_depth)
         self._archive_full = False
@@ -138,6 +149,11 @@ class ConcentratorState(Fate):
         self._trees = 1                         # generation of the topology
         self._owed: dict[bytes, CommandReport] = {}
         self._out_of_reach = out_of_reach
+        self.handing = Handing(
+            self.keys.groups, self.keys.modules.get, lambda: {module.index: module.eui for module in self.modules},
+            lambda: self.mesh, np.random.default_rng([seed, link_id, 4]), self.is_reachable,
+            lambda *when: self.control.at(*when), self._tell,
+        )
         self.control = self._make_control()
         self._single_rng = np.random.default_rng([seed, link_id, 4])
         self.singles = self._make_singles()
@@ -154,12 +170,12 @@ class ConcentratorState(Fate):
         )
         self.firmware = Firmware(
             (module.index for module in modules), self.mesh, np.random.default_rng([seed, link_id, 3]),
-            lambda: {module.index for module in self.modules}, self.is_reachable, self._tell,
+            lambda: {module.index for module in self.modules}, self.is_reachable, self._tell, lambda: self.generation,
         )
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, started)
 
     def _make_control(self) -> Control:
-        return Control(
+        control = Control(
             {module.index: module.actuator for module in self._all if module.actuator is not None},
             self.keys.groups,
             lambda: {module.index: module.eui for module in self.modules},
@@ -170,6 +186,8 @@ class ConcentratorState(Fate):
             self.is_reachable,
             self._out_of_reach,
         )
+        control.handing, self.handing.deaf = self.handing, control.behind
+        return control
 
     def _make_singles(self) -> Singles:
         return Singles(
@@ -178,7 +196,9 @@ class ConcentratorState(Fate):
             self.keys.modules,
             self.mesh,
             self._single_rng,
-            lambda index, on, at: self.outputs.on_whole_supply(self._all[self._place[index]].eui, on, at),
+            lambda index, on, at: self.outputs.on_whole_supply(
+                self._wired.get(index, self._all[self._place[index]].eui), on, at
+            ),
             self._report,
             self.is_reachable,
             lambda *when: self.control.at(*when),           # another one after a restart
@@ -188,8 +208,19 @@ class ConcentratorState(Fate):
         """What has become of a command, to a group or to one module."""
         return self.control.known(command_id) or self.singles.known(command_id)
 
-    def time_was_set(self) -> None:
-        """The server gave the time: what was dated wrongly is delivered again under its true hours."""
+    def time(self, now: float) -> float:
+        """What its clock shows."""
+        return self.clock.read(now) - self.plight.clock_lost
+
+    def time_was_set(self, correction: float, mode: ClockMode) -> None:
+        """The server gave the time, which is `correction` [s] more than the clock showed.
+
+        After a step, what was dated wrongly comes again under its true hours.
+        """
+        if mode is ClockMode.SLEW:
+            self.clock.slew(correction)
+            return
+        self.clock.step(correction - self.plight.clock_lost)
         self.plight.clock_lost = 0.0
         misdated, self._misdated = self._misdated, []
         for profile in misdated:
@@ -199,7 +230,7 @@ class ConcentratorState(Fate):
         if index in self.plight.welded and not supplied:
             self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
             return
-        self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at)
+        self.outputs.on_supply(self._wired.get(index, self._all[self._place[index]].eui), supplied, at)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
@@ -215,6 +246,8 @@ class ConcentratorState(Fate):
             ModuleEntry(
                 module.index, self.plight.twins.get(module.index, module.eui), module.channels, module.adapter,
                 int(self.mesh.level[place]), max(0, int(self.mesh.parent[place])), round(float(self.mesh.rssi[place])),
+            ) if module.index not in self._unheard else ModuleEntry(
+                module.index, module.eui, module.channels, module.adapter
             )
             for module in modules for place in (self._place[module.index],)
         )
@@ -278,6 +311,10 @@ class ConcentratorState(Fate):
         bent = self.plight.bend(
             index, channel[mine], (register[mine], pulses[mine], status[mine].astype(np.uint8))
         )
+        if self._bases:
+            places = zip(index.tolist(), channel[mine].tolist(), strict=True)
+            bases = np.array([self._bases.get(place, 0) for place in places], dtype=np.int64)
+            bent = ((bent[0] - bases) % WRAP, *bent[1:])
         columns = (index, channel[mine], *bent)
         ends = (bent[0] + bent[1]).tolist()
         self._registers.update(zip(zip(index.tolist(), channel[mine].tolist(), strict=True), ends, strict=True))
@@ -334,7 +371,8 @@ class ConcentratorState(Fate):
         if self.plight.clock_lost:
             self._misdated.append(profile)
             behind = int(self.plight.clock_lost // HOUR_S)
-            profile = attrs.evolve(profile, first_hour=profile.first_hour - behind, status=profile.status | MISDATED)
+            doubt = MISDATED if behind > 0 else np.uint8(0)         # one that ran ahead does not know it
+            profile = attrs.evolve(profile, first_hour=profile.first_hour - behind, status=profile.status | doubt)
         for record in self.archive.append(profile):
             self.outputs.on_record(record)
         if bool(self.archive.lost) is not self._archive_full:
@@ -359,7 +397,7 @@ class ConcentratorState(Fate):
         """Enter an event; it is told until it is acknowledged."""
         self._sequence += 1
         lost = self.plight.clock_lost
-        self.events.append(Event(self._sequence, int(code), raised, int(at - lost), not lost, index, channel))
+        self.events.append(Event(self._sequence, int(code), raised, int(at - lost), lost <= 0, index, channel))
         del self.events[:-EVENTS_KEPT]
         if self.listener is not None:
             self.listener.events_added()
@@ -401,7 +439,7 @@ class ConcentratorState(Fate):
 
     def link_stats(self, now: float) -> tuple[LinkStats, ...]:
         mesh, day_share = self.mesh, now % 86400 / 86400
-        noise = self._noise.normal(0.0, 1.0, len(mesh.index))
+        noise, offsets = self._noise.normal(0.0, 1.0, len(mesh.index)), self.crystals.offsets(now)
         nodes = []
         for module in self.modules:
             place = self._place[module.index]
@@ -413,7 +451,7 @@ class ConcentratorState(Fate):
                 travel_ms=round(1000 * float(mesh.travel_s[place])),
                 relayed=min(65535, round(int(mesh.relayed_a_day[place]) * day_share)),
                 battery_idle_mv=round(battery), battery_load_mv=round(battery - 110),
-                heard=self._heard(module.index, now),
+                heard=self._heard(module.index, now), clock_offset_ms=round(1000 * float(offsets[place])),
             ))
         pages = self.pages(nodes)
         return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
@@ -421,7 +459,8 @@ class ConcentratorState(Fate):
     def _register(self, index: int, channel: int) -> int | None:
         """What a channel has counted: up to now where the world says so, else up to the end of the last hour."""
         if self.outputs.register is not None:
-            return self.outputs.register(self._all[self._place[index]].eui, channel)
+            eui = self._wired.get(index, self._all[self._place[index]].eui)
+            return (self.outputs.register(eui, channel) - self._bases.get((index, channel), 0)) % WRAP
         return self._registers.get((index, channel))
 
     def _read(self, result: ReadResult) -> None:

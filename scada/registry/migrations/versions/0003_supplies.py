@@ -1,14 +1,14 @@
 """Which metering points have a supply that can be switched, and by which module.
 
-Revision 0002. Stands on its own: it names no class of ours, so that it stays what it was when the models move on.
+Revision 0003. Stands on its own: it names no class of ours, so that it stays what it was when the models move on.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import Column, String
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
