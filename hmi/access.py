@@ -17,6 +17,7 @@ PUBLIC: Final = frozenset({"public"})
 EVERYBODY: Final = frozenset(Role)
 STAFF: Final = frozenset(Role) - {Role.SUBSCRIBER, Role.INSTALLER}
 DISPATCH: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
+LOCAL: Final = DISPATCH | {Role.ENGINEER}
 ACKNOWLEDGE: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 READ_NOW: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.ADMINISTRATOR})
 ADOPT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})

@@ -12,6 +12,7 @@ from scada.group_keys import GroupKeyState
 from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
 from scada.site import MeterPeriod, Module, SiteChange
+from scada.supplies import Holding, Local, SupplyNews, SupplyStatus, Switch
 
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
 NEEDS_EYES = ("unacknowledged", "returned")
@@ -152,6 +153,44 @@ def dial_row(table: DialTable, row: int) -> dict[str, Any]:
         "cause": Cause(int(found.cause[row])).name.lower(), "offset": finite(float(table.offset[row])),
         "due": Due(int(table.due[row])).name.lower(),
         "due_ms": milliseconds(int(table.due_at[row])) if table.last_at[row] else None,
+    }
+
+
+def supply(one: SupplyStatus) -> dict[str, Any]:
+    return {
+        "point": one.point, "kind": one.kind.value, "medium": one.medium.value, "title": one.title, "device": one.device,
+        "module": one.module, "concentrator": one.concentrator, "area": one.area, "protected": one.protected,
+        "state": one.state.value, "by_hand": one.by_hand, "since_ms": milliseconds(one.since),
+        "holders": [holding(each) for each in one.holders], "switch": switch(one.switch) if one.switch else None,
+        "effect": one.effect.value, "effect_pulses": one.effect_pulses, "local": local(one.local) if one.local else None,
+    }
+
+
+def holding(one: Holding) -> dict[str, Any]:
+    return {
+        "id": one.id, "reason": one.reason.value, "tag": one.tag, "name": one.name, "note": one.note, "by": one.by,
+        "at_ms": milliseconds(one.at),
+    }
+
+
+def switch(one: Switch) -> dict[str, Any]:
+    return {
+        "id": one.id, "action": one.action.value, "state": one.state.value, "over": one.over,
+        "requested_by": one.requested_by, "origin": one.origin.value, "requested_ms": milliseconds(one.requested),
+        "expires_ms": milliseconds(one.expires), "confirmed_by": one.confirmed_by,
+        "not_after_ms": milliseconds(one.not_after), "accepted_ms": milliseconds(one.accepted),
+        "executed_ms": milliseconds(one.executed), "reason": one.reason, "note": one.note,
+        "holder": holding(one.holding) if one.holding else None,
+    }
+
+
+def local(one: Local) -> dict[str, Any]:
+    return {"scope": one.scope, "by": one.by, "at_ms": milliseconds(one.at), "note": one.note}
+
+
+def supply_news(one: SupplyNews) -> dict[str, Any]:
+    return {
+        "number": one.number, "at_ms": milliseconds(one.at), "what": one.what, "actor": one.actor, "detail": one.detail,
     }
 
 

@@ -73,6 +73,7 @@ def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
         ("modules.page", _("Modules")),
         ("reads.page", _("Reads")),
         ("dispatch.page", _("Load shedding")),
+        ("supplies.page", _("Supplies")),
         ("outages.page", _("Outages")),
         ("firmware.page", _("Firmware")),
         ("alarms.page", _("Alarms")),

@@ -1,4 +1,4 @@
-"""Brings live values, alarms, commands and reads to the streams: four times a second, a hundred streams a turn."""
+"""Brings live values, alarms, commands, reads and supplies to the streams: four times a second, 100 streams a turn."""
 
 import json
 import secrets
@@ -45,6 +45,7 @@ class Hub:
             self._services.alarms.subscribe(self._on_alarm),
             self._services.desk.subscribe(self._on_command),
             self._services.reading.subscribe(self._on_read),
+            self._services.supplies.subscribe(self._on_supply),
         ]
         self._flush.start(FLUSH_S, now=False).addErrback(self._failed)
         self._beat.start(BEAT_S, now=False).addErrback(self._failed)
@@ -100,11 +101,16 @@ class Hub:
             if stream.hears_site or (stream.only and task.actor == stream.session.account.name):
                 stream.read(task)
 
+    def _on_supply(self, status: Any) -> None:
+        for stream in self.streams.values():
+            if stream.hears_site:
+                stream.supply(status)
+
     # ----------------------------------------------------------------- news out
     def _tell_news(self) -> None:
         ready = [
             stream for stream in self.streams.values()
-            if stream.paused_since is None and (stream.dirty or stream.commands or stream.reads or stream.alarms_changed)
+            if stream.paused_since is None and stream.has_news
         ]
         if not ready:
             return
@@ -147,6 +153,10 @@ class Hub:
                 read, stream.reads = stream.reads, {}
                 for task in read.values():
                     stream.tell("read", encode.read(task, members=False))
+            if stream.supplies:
+                changed, stream.supplies = stream.supplies, {}
+                for supply in changed.values():
+                    stream.tell("supply", encode.supply(supply))
 
     def _tell_time(self) -> None:
         now = self._services.clock.monotonic()

@@ -14,7 +14,8 @@ from scada.outage import Scope
 from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
 from scada.rollout import CampaignState, UpdateState
-from scada.site import Medium, ModuleState
+from scada.site import Medium, ModuleState, SupplyKind
+from scada.supplies import Effect, HoldReason, SupplyState, SwitchAction, SwitchState
 from scada.tags import Quality
 
 QUALITY_SYMBOL: Final = {
@@ -52,6 +53,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "unexpected_channel": _l("meter on a channel that is not there"),
     "module_gone_heard": _l("out of service, and heard"),
     "clock_set": _l("clock set"), "clock_set_back": _l("clock set back over stored hours"),
+    "bypass": _l("bypass: disconnected, and still counting"),
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
@@ -119,6 +121,45 @@ ROLLOUT_MEANS: Final[dict[str, Any]] = {
     "approve": _l("After the soak the waves follow each other by themselves, while the failure rate stays in its limit."),
     "resume": _l("Blocks and activations leave again; the failures so far no longer count."),
     "abort": _l("Nothing leaves any more, for good. Modules that run the new version keep it."),
+}
+SUPPLY_STATE: Final[dict[SupplyState, Any]] = {
+    SupplyState.UNKNOWN: _l("not known"), SupplyState.ON: _l("on"), SupplyState.OFF: _l("off"),
+}
+SUPPLY_SYMBOL: Final = {SupplyState.UNKNOWN: "?", SupplyState.ON: "●", SupplyState.OFF: "○"}
+SUPPLY_KIND: Final[dict[SupplyKind, Any]] = {
+    SupplyKind.CONTACTOR: _l("contactor"), SupplyKind.BREAKER: _l("breaker"), SupplyKind.VALVE: _l("valve"),
+}
+SUPPLY_EFFECT: Final[dict[Effect, Any]] = {
+    Effect.NONE: "–", Effect.WAITING: _l("no full hour yet"), Effect.CONFIRMED: _l("stopped"),
+    Effect.BYPASS: _l("still counting"),
+}
+SUPPLY_FILTER: Final[dict[str, Any]] = {
+    "all": _l("All"), "off": _l("Off or held off"), "pending": _l("Second person awaited"), "bypass": _l("Bypassed"),
+}
+HOLD_REASON: Final[dict[HoldReason, Any]] = {
+    HoldReason.DEBT: _l("debt"), HoldReason.DANGER: _l("danger"), HoldReason.LEAK: _l("leak"),
+    HoldReason.CREW: _l("crew at work"),
+}
+SWITCH_ACTION: Final[dict[SwitchAction, Any]] = {
+    SwitchAction.DISCONNECT: _l("disconnect"), SwitchAction.RECONNECT: _l("reconnect"),
+}
+SWITCH_STATE: Final[dict[SwitchState, Any]] = {
+    SwitchState.REQUESTED: _l("waits for a second person"), SwitchState.CONFIRMED: _l("confirmed, not sent yet"),
+    SwitchState.SENT: _l("sent"), SwitchState.ASKING: _l("the concentrator is asked"),
+    SwitchState.ACCEPTED: _l("taken by the concentrator"), SwitchState.RECEIVED: _l("heard by the module"),
+    SwitchState.EXECUTED: _l("executed"), SwitchState.REFUSED: _l("refused"), SwitchState.NO_ANSWER: _l("no answer"),
+    SwitchState.NOT_SENT: _l("not sent"), SwitchState.EXPIRED: _l("not confirmed in time"),
+    SwitchState.WITHDRAWN: _l("withdrawn"),
+}
+SUPPLY_NEWS: Final[dict[str, Any]] = {
+    "requested": _l("asked for"), "confirmed_by": _l("confirmed by a second person"), "withdrawn": _l("withdrawn"),
+    "expired": _l("not confirmed in time"), "hold": _l("holder entered"), "release": _l("holder released"),
+    "sent": _l("sent"), "not_sent": _l("not sent"), "unsure": _l("the link broke"),
+    "known": _l("the concentrator knows of it"), "never_came": _l("it never came to the concentrator"),
+    "accepted": _l("taken by the concentrator"),
+    "received": _l("heard by the module"), "executed": _l("executed by the module"), "refused": _l("refused"),
+    "no_answer": _l("no answer"), "by_hand": _l("switched on by hand on site"), "confirmed": _l("its pulses have stopped"),
+    "bypass": _l("it still counts"), "another_module": _l("another module switches it now"),
 }
 ACTION: Final[dict[Action, Any]] = {
     Action.SHED: _l("shed"), Action.RESTORE: _l("restore"), Action.LIMIT: _l("limit"), Action.ECO: _l("economy"),
@@ -216,6 +257,8 @@ def for_browser() -> dict[str, Any]:
         "point": {name: str(text) for name, text in POINT.items()},
         "alarm": {state.value: str(text) for state, text in ALARM_STATE.items()},
         "member": {state.name.lower(): [MEMBER_SYMBOL[state], str(text)] for state, text in MEMBER_STATE.items()},
+        "supply": {state.value: f"{SUPPLY_SYMBOL[state]} {text}" for state, text in SUPPLY_STATE.items()},
+        "switch": {state.value: str(text) for state, text in SWITCH_STATE.items()},
         "read": {state.value: str(text) for state, text in READ_STATE.items()},
         "campaign": {state.value: str(text) for state, text in CAMPAIGN_STATE.items()},
         "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},

@@ -25,6 +25,7 @@ from scada.ports import (
     Outages,
     Reading,
     Registry,
+    Supplies,
     TagSource,
     TimeMonitor,
     Users,
@@ -62,6 +63,7 @@ class Services:
     desk: Desk
     dials: Dials
     reading: Reading
+    supplies: Supplies
     mesh: MeshMonitor
     collection: CollectionMonitor
     time: TimeMonitor

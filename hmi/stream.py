@@ -16,6 +16,7 @@ from hmi.sessions import Session
 MAX_TAGS: Final = 1000                  # per stream; all tabs of one browser share it
 MAX_COMMANDS: Final = 16
 MAX_READS: Final = 64
+MAX_SUPPLIES: Final = 64
 
 
 @implementer(IPushProducer)
@@ -32,6 +33,7 @@ class Stream:
     dirty: set[str] = attrs.field(factory=set)                         # devices with news
     commands: dict[str, Any] = attrs.field(factory=dict)               # command id -> latest status
     reads: dict[str, Any] = attrs.field(factory=dict)                  # id of a read -> its latest state
+    supplies: dict[str, Any] = attrs.field(factory=dict)               # point -> its supply as it is now
     alarms_changed: bool = False
     paused_since: float | None = None
     sequence: int = 0
@@ -63,6 +65,16 @@ class Stream:
         self.reads[task.id] = task
         while len(self.reads) > MAX_READS:
             self.reads.pop(next(iter(self.reads)))
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self.dirty or self.commands or self.reads or self.supplies or self.alarms_changed)
+
+    def supply(self, status: Any) -> None:
+        self.merged += self.supplies.pop(status.point, None) is not None
+        self.supplies[status.point] = status
+        while len(self.supplies) > MAX_SUPPLIES:
+            self.supplies.pop(next(iter(self.supplies)))
 
     def tell(self, event: str, data: Any) -> None:
         """Write one event now; callers look at `paused_since` first."""

@@ -40,6 +40,7 @@ from scada.registry.names import device_clashes
 from scada.registry.service import RegistryService
 from scada.self_monitor import SelfMonitor
 from scada.settings import Settings
+from scada.supply.service import SupplyService
 
 SWITCH_INTERVAL_S: Final = 0.001        # a worker thread gives the loop its turn back within a millisecond
 log = Logger()
@@ -132,6 +133,12 @@ class Server:
                 bus.of("firmware"), monitor_only=settings.dispatch.monitor_only,
             )
         )
+        supplies = await run(
+            SupplyService(
+                settings.supply, registry, dmesh, registry.audit, alarms, historian.intervals, historian.intervals,
+                bus.of("supply"), clock, reactor, data, durable, monitor_only=settings.dispatch.monitor_only,
+            )
+        )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
@@ -148,8 +155,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, reading=reading, mesh=dmesh, collection=dmesh, time=dmesh,
-            clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
+            live=historian.live, alarms=alarms, desk=desk, reading=reading, supplies=supplies, mesh=dmesh, collection=dmesh,
+            time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
             firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,
         )

@@ -36,6 +36,7 @@ from scada.rollout import (
     UpdateStatus,
 )
 from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
+from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyRequest, SupplyStatus
 from scada.tags import Batch, Device, Snapshot
 
 Unsubscribe = Callable[[], None]
@@ -319,6 +320,31 @@ class FieldGateway(Protocol):
 
     def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Unsubscribe:
         """Hear what became of members."""
+
+    def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
+        """Hear of links going up and down."""
+
+
+class SupplyGateway(Protocol):
+    """The last frame to one supply; implemented by the D-Mesh driver, held by the supply service alone (reactor thread)."""
+
+    def obstacle(self, link_id: int, index: int, eui: int) -> "Deferred[str]":
+        """What keeps a command to this module from leaving now, and may pass ("" = nothing); makes ready what it can.
+
+        Fails with `LinkError` while the link is down, with `CommandRejected` where it will never be possible.
+        """
+
+    def switch_supply(self, order: SupplyOrder) -> "Deferred[None]":
+        """Fires when the concentrator has accepted the order; fails with `LinkError` or `CommandRejected`."""
+
+    def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
+        """As of `FieldGateway`."""
+
+    def link_up(self, link_id: int) -> bool:
+        """Memory."""
+
+    def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Unsubscribe:
+        """Hear what became of commands; executed with the reason HELD: somebody else in the module keeps the supply off."""
 
     def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
         """Hear of links going up and down."""
@@ -629,6 +655,48 @@ class Desk(Protocol):
 
     def subscribe(self, listener: Callable[[CommandStatus], None]) -> Unsubscribe:
         """Hear of every change of a command (reactor thread)."""
+
+
+class Supplies(Protocol):
+    """Disconnection and reconnection of single supplies (reactor thread, but where it says otherwise).
+
+    Whatever a person asks for is audited; what is refused fails with `CommandRejected` naming every reason.
+    """
+
+    def supplies(self) -> tuple[SupplyStatus, ...]:
+        """Every supply of the registry, in its order. Memory."""
+
+    def supply(self, point: str) -> SupplyStatus | None:
+        """Memory."""
+
+    def history(self, point: str, before: int | None = None, size: int = 50) -> tuple[SupplyNews, ...]:
+        """Newest first, numbered below `before`. Blocking."""
+
+    def locals(self) -> tuple[Local, ...]:
+        """Where the say is on site. Memory."""
+
+    def request(self, actor: Actor, request: SupplyRequest) -> "Deferred[SupplyStatus]":
+        """Ask for a switch: it is kept, and waits for a second person. Nothing is sent."""
+
+    def confirm(self, actor: Actor, point: str, switch_id: str) -> "Deferred[SupplyStatus]":
+        """The second person: fires when the switch is on disk and is about to be sent; follow it with `subscribe`."""
+
+    def withdraw(self, actor: Actor, point: str, switch_id: str) -> "Deferred[SupplyStatus]":
+        """Take back a request that still waits."""
+
+    def hold(self, actor: Actor, point: str, holding: Holding) -> "Deferred[SupplyStatus]":
+        """One more who holds a supply that is off; `id`, `by` and `at` of the holding are not looked at."""
+
+    def release(
+        self, actor: Actor, point: str, holding_id: str, *, tag: str = "", name: str = "", note: str = ""
+    ) -> "Deferred[SupplyStatus]":
+        """One less; the supply does not return by it."""
+
+    def set_local(self, actor: Actor, *, point: str = "", area: str = "", local: bool, note: str = "") -> "Deferred[None]":
+        """Say that a point, or a whole area, is switched on site alone; or from here again."""
+
+    def subscribe(self, listener: Callable[[SupplyStatus], None]) -> Unsubscribe:
+        """Hear of every change of a supply (reactor thread)."""
 
 
 # ------------------------------------------------------------------------------------------------- reading

@@ -254,6 +254,13 @@ class DispatchSettings(Section):
     journal_days: int = Field(730, ge=7, description="Days for which finished commands stay in the command journal.")
 
 
+class SupplySettings(Section):
+    confirm_seconds: int = Field(900, ge=30, description="Site time a switch of a supply waits for its second person.")
+    not_after_seconds: int = Field(
+        600, ge=60, description="Site time after the confirmation when nobody may execute the switch any more."
+    )
+
+
 class FirmwareSettings(Section):
     block_pause_seconds: float = Field(
         0.25, ge=0, description="Real time between two blocks of firmware on one link; a block is 1 kB at most."
@@ -277,6 +284,7 @@ class Settings(Section):
     hmi: HmiSettings = HmiSettings()
     dispatch: DispatchSettings = DispatchSettings()
     firmware: FirmwareSettings = FirmwareSettings()
+    supply: SupplySettings = SupplySettings()
 
     def path(self, given: Path | None, default: str) -> Path:
         """A configured path, or the default one in the data directory."""

@@ -22,6 +22,14 @@ class Medium(StrEnum):
     HEAT = "heat"
 
 
+class SupplyKind(StrEnum):
+    """What switches a whole supply."""
+
+    CONTACTOR = "contactor"
+    BREAKER = "breaker"
+    VALVE = "valve"                     # closed from here, opened by hand on site alone
+
+
 UNIT_OF_MEDIUM = {Medium.ELECTRICITY: "kWh", Medium.WATER: "m³", Medium.GAS: "m³", Medium.HEAT: "kWh"}
 
 
@@ -143,6 +151,16 @@ class Load:
 
 
 @attrs.frozen
+class Supply:
+    """The actuator that switches the whole supply of a metering point."""
+
+    point: str
+    eui: int                            # of the module it hangs on; a module has one at most
+    kind: SupplyKind
+    title: str = ""
+
+
+@attrs.frozen
 class LoadGroup:
     name: str
     number: int                         # 1-255, on the wire
@@ -185,6 +203,7 @@ class Site:
     load_groups: tuple[LoadGroup, ...] = ()
     balance_groups: tuple[BalanceGroup, ...] = ()
     replacements: tuple[Replacement, ...] = ()
+    supplies: tuple[Supply, ...] = ()
     generation: int = 0                 # raised by every change of the registry
 
 
@@ -254,6 +273,10 @@ class Directory:
         return {load.eui: load for load in self.site.loads}
 
     @cached_property
+    def supply_of_point(self) -> dict[str, Supply]:
+        return {one.point: one for one in self.site.supplies}
+
+    @cached_property
     def load_group(self) -> dict[str, LoadGroup]:
         return {one.name: one for one in self.site.load_groups}
 
@@ -273,7 +296,7 @@ MADE_FROM = {
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
-    "balance_group": ("balance_groups",), "replacement_of_eui": ("replacements",),
+    "balance_group": ("balance_groups",), "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),
 }
 MOST_PATCHED = 1000                     # changed modules for which a look-up is copied and corrected, not made anew
 

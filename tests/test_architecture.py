@@ -58,6 +58,11 @@ EDGES = {
     # reading on demand
     "scada/reading/book.py": "the journal, from a thread",
     "scada/reading/journal.py": "SQLite",
+    # single supplies
+    "scada/supply/book.py": "the store, from a thread",
+    "scada/supply/bypass.py": "reads the meters in a thread",
+    "scada/supply/sender.py": "the gateway's Deferreds",
+    "scada/supply/store.py": "SQLite",
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
     "scada/drivers/dmesh/harvest.py": "gathers at the end of a turn of the loop",
@@ -71,6 +76,7 @@ EDGES = {
     "scada/drivers/dmesh/link.py": "requests and their time limits",
     "scada/drivers/dmesh/listener.py": "twisted's factory of connections",
     "scada/drivers/dmesh/modules.py": "asks the concentrator",
+    "scada/drivers/dmesh/singles.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/serial_port.py": "the serial port",
     "scada/drivers/dmesh/simulator/serial.py": "the simulated concentrators' serial line",
     "scada/drivers/dmesh/station.py": "sets in motion what a message asks for",

@@ -2,7 +2,20 @@
 
 from flask import Blueprint
 
-from hmi.api import alarms, collection, data, dials, dispatch, firmware, install, modules, reads, session, walkby
+from hmi.api import (
+    alarms,
+    collection,
+    data,
+    dials,
+    dispatch,
+    firmware,
+    install,
+    modules,
+    reads,
+    session,
+    supplies,
+    walkby,
+)
 from hmi.pages.login import Gate
 from hmi.services import Services
 from hmi.sessions import Sessions
@@ -13,6 +26,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     session.add(blueprint, services, sessions, gate)
     dispatch.add(blueprint, services)
     reads.add(blueprint, services)
+    supplies.add(blueprint, services)
     alarms.add(blueprint, services)
     collection.add(blueprint, services)
     data.add(blueprint, services)

@@ -37,13 +37,14 @@ PRIORITY: Final[dict[str, Priority]] = {
     "clock_set": Priority.LOW,
     "clock_set_back": Priority.MEDIUM,
     "dial_mismatch": Priority.MEDIUM,
+    "bypass": Priority.HIGH,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
 CODE: Final[dict[str, int]] = {
     "low_low": 101, "low": 102, "high": 103, "high_high": 104, "not_connected": 111, "stale": 112,
     "outage_relay": 121, "outage_riser": 122, "outage_building": 123, "outage_concentrator": 124, "outage_backhaul": 125,
-    "dial_mismatch": 131,
+    "dial_mismatch": 141, "bypass": 151,
     **{code.name.lower(): int(code) for code in EventCode},
 }
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "simulate": "scada.simulate.cli:simulate",
     "site": "scada.cli.life:site",
     "status": "scada.cli.status:status",
+    "supply": "scada.cli.supply:supply",
     "users": "scada.cli.users:users",
     "walkby": "scada.cli.walkby:walkby",
 }

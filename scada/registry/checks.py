@@ -11,7 +11,7 @@ from scada.errors import Problem
 from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH
 from scada.registry.kinds import KIND, KINDS, hour_text
 from scada.registry.names import clashes, one_of
-from scada.site import Directory, MeterPeriod, Site
+from scada.site import Directory, Medium, MeterPeriod, Site, SupplyKind
 
 PHASES: Final = ("", "L1", "L2", "L3", "L1L2", "L1L3", "L2L3", "L1L2L3")
 MAX_HOUR: Final = 70_000_000            # the year 9955; ISO 8601 ends at 9999
@@ -59,6 +59,8 @@ REFERENCES: Final = {
     ("meters", "eui"): "modules",
     ("loads", "eui"): "modules",
     ("loads", "consumer"): "consumers",
+    ("supplies", "point"): "points",
+    ("supplies", "eui"): "modules",
     ("load_groups", "members"): "loads",
     ("balance_groups", "transformer"): "transformers",
     ("balance_groups", "feed_point"): "points",
@@ -66,10 +68,10 @@ REFERENCES: Final = {
     ("replacements", "eui"): "modules",
     ("replacements", "heir"): "modules",
 }
-REQUIRED: Final = {("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point")}
+REQUIRED: Final = {("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point"), ("supplies", "point")}
 
 # What must differ within a kind besides its key.
-UNIQUE: Final = (("concentrators", "link_id"), ("modules", "name"), ("load_groups", "number"))
+UNIQUE: Final = (("concentrators", "link_id"), ("modules", "name"), ("load_groups", "number"), ("supplies", "eui"))
 
 
 @attrs.frozen
@@ -92,7 +94,9 @@ def check(site: Site, ghosts: dict[str, set[Any]] | None = None) -> tuple[Findin
     """Every error and warning. References to `ghosts` (things whose entry is itself wrong) are not held against anybody."""
     return tuple(
         finding
-        for one in (_fields(site), _unique(site), _references(site, ghosts or {}), _periods(site), _groups(site))
+        for one in (
+            _fields(site), _unique(site), _references(site, ghosts or {}), _periods(site), _groups(site), _supplies(site),
+        )
         for finding in one
     )
 
@@ -219,3 +223,19 @@ def _groups(site: Site) -> Iterator[Finding]:
         if module is not None and period.channel >= module.channels:
             text = f"channel {period.channel} of a module with {module.channels} channels (the first is 0)"
             yield Finding("meters", position, "channel", text, warning=True)
+
+
+def _supplies(site: Site) -> Iterator[Finding]:
+    directory = Directory(site)
+    for position, supply in enumerate(site.supplies):
+        point = directory.point.get(supply.point)
+        if point is None:
+            continue
+        valve, electric = supply.kind is SupplyKind.VALVE, point.medium is Medium.ELECTRICITY
+        if valve == electric:
+            expected = "a contactor or breaker" if electric else "a valve"
+            yield Finding("supplies", position, "kind", f"point {point.name} measures {point.medium}; expected {expected}")
+        metered = any(period.point == supply.point and period.valid_to is None for period in site.meters)
+        if not metered:
+            text = f"no meter is installed at {supply.point}: a bypass of its supply would not be seen"
+            yield Finding("supplies", position, "point", text, warning=True)

@@ -25,6 +25,8 @@ from scada.site import (
     ModuleState,
     Point,
     Replacement,
+    Supply,
+    SupplyKind,
     Transformer,
 )
 
@@ -106,7 +108,7 @@ _BY_TYPE: Final[dict[Any, Form]] = {
     float: Form(_number, float),
     bool: Form(_truth, bool),
     float | None: Form(_number, float),
-    **{one: _choice(one) for one in (Adoption, LoadClass, Medium, ModuleState)},
+    **{one: _choice(one) for one in (Adoption, LoadClass, Medium, ModuleState, SupplyKind)},
     tuple[int, ...]: attrs.evolve(EUI, many=True),
     tuple[str, ...]: attrs.evolve(TEXT, many=True),
 }
@@ -156,5 +158,6 @@ KINDS: Final = (
     _kind("load_groups", LoadGroup, "name"),
     _kind("balance_groups", BalanceGroup, "name"),
     _kind("replacements", Replacement, "eui"),
+    _kind("supplies", Supply, "point"),
 )
 KIND: Final = {kind.name: kind for kind in KINDS}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from scada.commands import LoadClass, Role
 from scada.dial import DialSource
 from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH, Hex, Reference, named
-from scada.site import Adoption, Medium, ModuleState
+from scada.site import Adoption, Medium, ModuleState, SupplyKind
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -156,6 +156,15 @@ class LoadRow(Base):
     rated_w: Mapped[float] = mapped_column(Double)
     never: Mapped[bool]
     manual_restore: Mapped[bool]
+
+
+class SupplyRow(Base):
+    __tablename__ = "supplies"
+    id: Mapped[int] = _id()
+    point: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("points.name"), unique=True)
+    eui: Mapped[int] = _module(unique=True)
+    kind: Mapped[SupplyKind] = mapped_column(named(SupplyKind))
+    title: Mapped[str] = _text()
 
 
 class LoadGroupRow(Base):

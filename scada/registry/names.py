@@ -14,8 +14,8 @@ RESERVED: Final = {
 }
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
 # Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, a concentrator's
-# network and clocks, and the collection of a module, concentrator or balance group.
-_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network|-time)")
+# network and clocks, the collection of a module, concentrator or balance group, and the supply that a module switches.
+_PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network|-time|-supply)")
 
 
 def on_the_bus(site: Site) -> dict[str, str]:

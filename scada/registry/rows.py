@@ -17,6 +17,7 @@ TABLES: dict[str, Table] = {
         models.TransformerRow, models.FeederRow, models.ConcentratorRow, models.ModuleRow, models.ConsumerRow,
         models.PointRow, models.MeterRow, models.LoadRow, models.LoadGroupRow, models.BalanceGroupRow,
         models.ReplacementRow,
+        models.SupplyRow,
     )
 }
 MEMBERS: dict[str, Table] = {

@@ -12,8 +12,8 @@ def swapped(site: Site, directory: Directory, swap: Swap) -> tuple[Site, list[st
 
     The installed periods of the old module end at `swap.hour` with their final registers, and go on at the same points
     under the new module: with the same meter where only the module was changed, with another serial, constant and start
-    register where the meter was. Its load and its place in load groups go along. Where `new_eui` is the old one, only
-    the meters that are named change.
+    register where the meter was. Its load, its place in load groups and the supply it switches go along. Where `new_eui`
+    is the old one, only the meters that are named change.
     """
     old, new = directory.module_of_eui.get(swap.old_eui), directory.module_of_eui.get(swap.new_eui)
     reasons = _reasons(directory, swap, old, new)
@@ -42,6 +42,7 @@ def swapped(site: Site, directory: Directory, swap: Swap) -> tuple[Site, list[st
     site = attrs.evolve(
         site, modules=modules,
         loads=tuple(attrs.evolve(one, eui=heirs.get(one.eui, one.eui)) for one in site.loads),
+        supplies=tuple(attrs.evolve(one, eui=heirs.get(one.eui, one.eui)) for one in site.supplies),
         load_groups=tuple(
             attrs.evolve(group, epoch=group.epoch + 1, members=tuple(heirs.get(eui, eui) for eui in group.members))
             if old.eui in group.members else group for group in site.load_groups
@@ -87,6 +88,8 @@ def _reasons(directory: Directory, swap: Swap, old: Module | None, new: Module |
             reasons.append(f"{new.name} has a meter of its own already")
         if old.eui in directory.load_of_eui and not new.adapter:
             reasons.append(f"{new.name} has no actuator, and {old.name} has a load")
+        if any(one.eui == old.eui for one in directory.site.supplies) and not new.adapter:
+            reasons.append(f"{new.name} has no actuator, and {old.name} switches a supply")
     running = {one.channel: one for one in directory.meters_of_eui.get(old.eui, ()) if one.valid_to is None}
     for one in swap.meters:
         if one.channel not in running:

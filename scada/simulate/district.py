@@ -74,6 +74,14 @@ class Actuator:
 
 
 @attrs.frozen
+class WholeSupply:
+    """What switches the whole supply of one of a module's channels."""
+
+    medium: Medium                          # electricity: a contactor; water: a valve, which only a hand opens again
+    never: bool = False                     # the module refuses to switch it off for debt
+
+
+@attrs.frozen
 class ModuleSpec:
     """One radio module, its pulse inputs and its actuator."""
 
@@ -82,6 +90,7 @@ class ModuleSpec:
     channels: tuple[Channel, ...]
     building: str
     actuator: Actuator | None = None
+    supply: WholeSupply | None = None
     registered: bool = True                 # False: left out of the site file, so that it is discovered
 
 
@@ -224,7 +233,8 @@ class _Building:
                 channels.append(self._water(consumer.name))
             if gas:
                 channels.append(Channel(Medium.GAS, consumer.name, GAS_PULSES_PER_M3))
-            self._module(*channels, actuator=None if gas else self._actuator(flat))
+            actuator = None if gas else self._actuator(flat)
+            self._module(*channels, actuator=actuator, supply=None if gas or actuator else self._supply(flat))
         common = self._consumer("common needs", "L1L2L3", use=Use.COMMON, protected=True)
         self._module(self._electricity(common))
         self._module(Channel(Medium.WATER, "", ENTRY_PULSES_PER_M3, entry_of=self.name))
@@ -243,7 +253,8 @@ class _Building:
             channels = [self._electricity(consumer)]
             if number % 2 == 0:
                 channels.append(self._water(consumer.name))
-            self._module(*channels, actuator=self._actuator(number))
+            actuator = self._actuator(number)
+            self._module(*channels, actuator=actuator, supply=None if actuator else self._supply(number))
         self._module(Channel(Medium.WATER, "", ENTRY_PULSES_PER_M3, entry_of=self.name))
         number = 0
         while len(self.modules) < MODULES_PER_CONCENTRATOR:
@@ -261,10 +272,13 @@ class _Building:
         self.consumers.append(consumer)
         return consumer
 
-    def _module(self, *channels: Channel, actuator: Actuator | None = None, registered: bool = True) -> None:
+    def _module(
+        self, *channels: Channel, actuator: Actuator | None = None, supply: WholeSupply | None = None,
+        registered: bool = True,
+    ) -> None:
         index = len(self.modules) + 1
         self.modules.append(
-            ModuleSpec(eui_of(self.number, index), index, channels, self.name, actuator, registered)
+            ModuleSpec(eui_of(self.number, index), index, channels, self.name, actuator, supply, registered)
         )
 
     def _electricity(self, consumer: Consumer) -> Channel:
@@ -279,6 +293,11 @@ class _Building:
         if flat % 18 == 0:
             return "L1L2L3"
         return str(self._rng.choice(["L1", "L2", "L3"], p=[0.43, 0.34, 0.23]))
+
+    @staticmethod
+    def _supply(number: int) -> WholeSupply:
+        """Behind modules that switch no secondary load: a water valve where there is a water meter, else a contactor."""
+        return WholeSupply(Medium.WATER if number % 2 == 0 else Medium.ELECTRICITY, never=number == 7)
 
     def _actuator(self, number: int) -> Actuator | None:
         """Loads by flat number, so that group members do not move with the seed; about 40 % have one (domain D4)."""

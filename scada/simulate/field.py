@@ -16,12 +16,14 @@ from scada.drivers.dmesh.keyring import Ring
 from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import Record
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimModule
+from scada.drivers.dmesh.simulator.supply import SupplyActuator
 from scada.events import EventCode
 from scada.simulate import sensors
 from scada.simulate.district import ConcentratorSpec, District
-from scada.simulate.site import ACTUATOR_ADAPTER
+from scada.simulate.site import adapter_of
 from scada.simulate.truth import TruthWriter
 from scada.simulate.world import ClosedHour, World
+from scada.site import Medium
 
 JOINS_AFTER_H: Final = 1                    # the last module of the district announces itself while one looks
 WEAK_AFTER_H: Final = 2                     # hours until the weak battery is noticed
@@ -70,6 +72,7 @@ class Field:
             "world": self.world.memory(),
             "loads": {str(one.link_id): one.control.memory() for one in self.concentrators},
             "lists": {str(one.link_id): one.list_memory() for one in self.concentrators},
+            "supplies": {str(one.link_id): one.singles.memory() for one in self.concentrators},
             "hours": [one.memory() for one in self._kept],
             "firmware": {str(one.link_id): one.firmware.memory() for one in self.concentrators},
         }
@@ -81,6 +84,7 @@ class Field:
                 one.recall_list(kept)
             one.control.recall(memory["loads"][str(one.link_id)], self.world.at / NS)
             one.firmware.recall(memory.get("firmware", {}).get(str(one.link_id), {}))
+            one.singles.recall(memory.get("supplies", {}).get(str(one.link_id), {}), self.world.at / NS)
         for closed in map(ClosedHour.recalled, memory["hours"]):
             self._kept.append(closed)
             self._deliver(closed)
@@ -133,17 +137,21 @@ class Field:
         modules = tuple(
             SimModule(
                 module.index, module.eui, len(module.channels),
-                ACTUATOR_ADAPTER if module.actuator else "",
+                adapter_of(module),
                 None if module.actuator is None else Actuator(
                     module.actuator.load_class, module.actuator.never, module.actuator.manual_restore
                 ),
                 founded + JOINS_AFTER_H * HOUR_S if module.eui == last and not module.registered else founded,
+                None if module.supply is None else SupplyActuator(
+                    manual=module.supply.medium is not Medium.ELECTRICITY, never=module.supply.never
+                ),
             )
             for module in spec.modules
         )
         weak = next((one.index for one in spec.modules if one.eui == world.district.weak_battery), None)
         outputs = Outputs(
             on_supply=self._switch,
+            on_whole_supply=self._connect,
             on_record=lambda record: self._recorded(spec.link_id, record),
             on_acknowledged=lambda cursor: self._truth.acknowledged(
                 spec.link_id, self._state(spec.link_id).archive.id, cursor
@@ -164,6 +172,11 @@ class Field:
     def _switch(self, eui: int, supplied: bool, at: float) -> None:
         self.world.switch(eui, supplied)
         self._truth.load(eui, supplied, int(at))
+        self.remember()
+
+    def _connect(self, eui: int, on: bool, at: float) -> None:
+        self.world.connect(eui, on)
+        self._truth.supply(eui, on, int(at))
         self.remember()
 
     def _recorded(self, link_id: int, record: Record) -> None:

@@ -20,12 +20,15 @@ from scada.site import (
     ModuleState,
     Point,
     Site,
+    Supply,
+    SupplyKind,
     Transformer,
 )
 
 INSTALLED_H: Final = 438_288                # 2020-01-01T00Z: before anything that is simulated
 AREA: Final = "centre"
 ACTUATOR_ADAPTER: Final = "AD220/50"        # domain A10
+VALVE_ADAPTER: Final = "AD12/1000"
 TITLES: Final = {LoadKind.BOILER: "Boiler", LoadKind.EV: "EV charger", LoadKind.AC: "Air conditioner"}
 
 
@@ -55,7 +58,7 @@ def site_of(district: District) -> Site:
         modules=tuple(
             Module(
                 module.eui, f"{one.name}-{module.index:03}", one.name, module.index, ModuleState.ACTIVE,
-                len(module.channels), ACTUATOR_ADAPTER if module.actuator else "", module.building,
+                len(module.channels), adapter_of(module), module.building,
             )
             for one, module in modules
         ),
@@ -77,6 +80,7 @@ def site_of(district: District) -> Site:
         ),
         load_groups=_load_groups(loads, protected),
         balance_groups=_balance_groups(district, points, meter),
+        supplies=tuple(_supplies(module for _, module in modules)),
     )
 
 
@@ -92,6 +96,21 @@ def _meters(modules: Iterable[ModuleSpec]) -> tuple[list[Point], list[MeterPerio
                 MeterPeriod(serial, name, module.eui, number, float(channel.pulses_per_unit), INSTALLED_H)
             )
     return points, meters
+
+
+def adapter_of(module: ModuleSpec) -> str:
+    """The type of the actuator at a module, "" if none."""
+    if module.supply is not None and module.supply.medium is not Medium.ELECTRICITY:
+        return VALVE_ADAPTER
+    return ACTUATOR_ADAPTER if module.actuator or module.supply else ""
+
+
+def _supplies(modules: Iterable[ModuleSpec]) -> Iterable[Supply]:
+    for module in modules:
+        for channel in module.channels:
+            if module.supply is not None and channel.medium is module.supply.medium:
+                electric = channel.medium is Medium.ELECTRICITY
+                yield Supply(point_name(channel), module.eui, SupplyKind.CONTACTOR if electric else SupplyKind.VALVE)
 
 
 def point_name(channel: Channel) -> str:

@@ -8,6 +8,7 @@ Kinds of line, by their key `is`:
            `pulses` {"<eui>/<channel>": [n, …]}, null = missing
 * `ack`    the concentrator was acknowledged up to and with `record`: `link`, `archive`, `record`
 * `load`   an actuator switched: `eui`, `supplied`, `at` [s]
+* `supply` a whole supply came or went: `eui`, `on`, `at` [s]
 * `fault`  a fault began or ended: `said`, `at` [s]
 
 A line is written in one piece and flushed at once, so that even after a kill only the last one can be incomplete;
@@ -66,6 +67,9 @@ class TruthWriter:
     def load(self, eui: int, supplied: bool, site_s: int) -> None:
         self._write({"is": "load", "eui": f"{eui:016x}", "supplied": supplied, "at": site_s})
 
+    def supply(self, eui: int, on: bool, site_s: int) -> None:
+        self._write({"is": "supply", "eui": f"{eui:016x}", "on": on, "at": site_s})
+
     def fault(self, said: str, site_s: int) -> None:
         self._write({"is": "fault", "said": said, "at": site_s})
 
@@ -98,6 +102,7 @@ class Truth:
     records: dict[tuple[int, int, int], dict[Key, int]] = attrs.field(factory=dict)   # (link, archive, record) -> pulses
     cursors: dict[tuple[int, int], int] = attrs.field(factory=dict)        # (link, archive) -> highest acknowledged
     loads: list[tuple[int, bool, int]] = attrs.field(factory=list)         # (EUI, supplied, at)
+    supplies: list[tuple[int, bool, int]] = attrs.field(factory=list)      # whole ones: (EUI, on, at)
 
     def acknowledged(self) -> dict[Key, int]:
         """Every pulse count that a server has taken responsibility for."""
@@ -134,6 +139,8 @@ def _take(truth: Truth, fact: Mapping[str, Any]) -> None:
             truth.cursors[place] = max(truth.cursors.get(place, 0), fact["record"])
         case "load":
             truth.loads.append((int(fact["eui"], 16), fact["supplied"], fact["at"]))
+        case "supply":
+            truth.supplies.append((int(fact["eui"], 16), fact["on"], fact["at"]))
 
 
 def _pulses(fact: Mapping[str, Any]) -> Iterable[tuple[Key, int]]:

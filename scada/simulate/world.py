@@ -95,6 +95,11 @@ class World:
         loads: dict[str, tuple[LoadKind, float]] = {name: (one.kind, one.rated_w) for name, one in actuators.items()}
         self._load_of = {module.eui: place[module.channels[0].consumer] for module in modules if module.actuator}
         self.supplied = np.ones(len(self._consumers), dtype=bool)
+        self._whole = {
+            module.eui: (module.supply.medium, place[channel.consumer]) for module in modules if module.supply is not None
+            for channel in module.channels if channel.medium is module.supply.medium
+        }
+        self.cut = {medium: np.zeros(len(self._consumers), dtype=bool) for medium in (Medium.ELECTRICITY, Medium.WATER)}
         names = tuple(one.name for one in self._consumers)
         self._households: Households = (
             StochasticHouseholds(self._consumers, loads, rng) if day is None else MeasuredHouseholds(day, names, loads)
@@ -152,6 +157,12 @@ class World:
         self.supplied[self._load_of[eui]] = supplied
         self._refresh(step=False)
 
+    def connect(self, eui: int, on: bool) -> None:
+        """The whole supply behind a module comes or goes; takes effect at `at`."""
+        medium, consumer = self._whole[eui]
+        self.cut[medium][consumer] = not on
+        self._refresh(step=False)
+
     def register(self, eui: int, channel: int) -> int:
         """Pulses that a channel has counted up to now."""
         return int(self.registers[self._row_of[eui, channel]])
@@ -186,6 +197,7 @@ class World:
             "registers": self.registers.tolist(), "remainder": self._remainder.tolist(),
             "hour_registers": self._hour_registers.tolist(), "transformer_uj": self._transformer_uj,
             "used_uj": self.used_uj.tolist(), "lost_uj": self.lost_uj,
+            "cut": {medium.value: one.tolist() for medium, one in self.cut.items()},
         }
 
     def recall(self, memory: Mapping[str, Any]) -> None:
@@ -200,6 +212,8 @@ class World:
         self._hour_registers = np.array(memory["hour_registers"], dtype=np.int64)
         self._transformer_uj = [int(one) for one in memory["transformer_uj"]]
         self.used_uj, self.lost_uj = np.array(memory["used_uj"], dtype=np.int64), int(memory["lost_uj"])
+        for medium, one in memory.get("cut", {}).items():   # a memory of an earlier version has none
+            self.cut[Medium(medium)] = np.array(one, dtype=bool)
         self._refresh(step=False)
 
     def sleep(self, to: int) -> None:
@@ -215,14 +229,15 @@ class World:
             local = self._at_ms // 1000 + UTC_OFFSET_S
             self._households.step(local, STEP_S, self.supplied)
             self._flows.step(local, STEP_S)
-        self._used_mw: Ints = np.rint(self._households.power(self.supplied) * 1000.0).astype(np.int64)
+        drawn = np.where(self.cut[Medium.ELECTRICITY], 0.0, self._households.power(self.supplied))
+        self._used_mw: Ints = np.rint(drawn * 1000.0).astype(np.int64)
         sums = self._used_mw / 1000.0 @ self._share
         lost = np.rint(losses(sums) * 1000.0).astype(np.int64)
         self._lost_mw = int(lost.sum())
         self._active_mw: Ints = np.rint(sums * 1000.0).astype(np.int64) + lost
         rate = np.zeros(len(self.eui), dtype=np.int64)
         rate[self._electric] = self._used_mw[self._whose[self._electric]] * self._factor // 100
-        water = np.where(self._has_water, self._flows.water, 0.0) * (1e6 / HOUR_S)
+        water = np.where(self._has_water & ~self.cut[Medium.WATER], self._flows.water, 0.0) * (1e6 / HOUR_S)
         owners = self._whose[self._wet]
         rate[self._wet] = np.rint(water[owners]).astype(np.int64)
         for entry in self._wet[owners < 0]:

@@ -83,9 +83,27 @@ from scada.site import (
     SiteChange,
     Step,
     StepKind,
+    Supply,
+    SupplyKind,
     Swap,
     Transformer,
 )
+from scada.supplies import (
+    Effect,
+    Holding,
+    HoldReason,
+    Local,
+    SupplyNews,
+    SupplyRequest,
+    SupplyStatus,
+    Switch,
+    SwitchAction,
+    SwitchState,
+)
+from scada.supply import record as steps
+from scada.supply import rules
+from scada.supply.record import Record
+from scada.supply.rules import status_of
 from scada.tags import Batch, Device, Quality, TagDef
 from tests.hmi.fake_firmware import FakeFirmware
 
@@ -114,6 +132,7 @@ METER_TAGS = (
 def district() -> Site:
     """Two concentrators, one transformer with its meter and one without, three load groups of the three classes."""
     modules, consumers, points, meters, loads = [], [], [], [], []
+    supplies = []
     for c in (1, 2):
         for n in range(1, MODULES + 1):
             eui, name = 0x00124B0000000000 + c * 1000 + n, f"C{c:02}-{n:03}"
@@ -143,7 +162,12 @@ def district() -> Site:
                 meters.append(MeterPeriod(f"W{c}{n:05}", f"W-{c:02}-{n:03}", eui, 1, 100.0, 480_000))
             if n % 3 == 0:
                 kind = LoadClass.GREEN if n % 2 else LoadClass.YELLOW
+                supplies += [Supply(f"P-{c:02}-{n:03}", eui, SupplyKind.CONTACTOR)] if n == 6 else []
                 loads.append(Load(eui, kind, "boiler" if n % 2 == 0 else "EV charger", f"K{c:02}{n:03}", 2000.0 + 100 * n))
+            elif n % 5 == 0:
+                supplies.append(Supply(f"W-{c:02}-{n:03}", eui, SupplyKind.VALVE))
+            elif n % 4 == 0:
+                supplies.append(Supply(f"P-{c:02}-{n:03}", eui, SupplyKind.CONTACTOR))
     yellow = tuple(load.eui for load in loads if load.load_class is LoadClass.YELLOW)
     green = tuple(load.eui for load in loads if load.load_class is LoadClass.GREEN)
     electric = tuple(point.name for point in points if point.medium is Medium.ELECTRICITY)
@@ -175,6 +199,7 @@ def district() -> Site:
                 members=tuple(p.name for p in points if p.medium is Medium.WATER),
             ),
         ),
+        supplies=tuple(supplies),
         generation=1,
     )
 
@@ -758,6 +783,111 @@ class FakeReading(Listeners):
         return task
 
 
+class FakeSupplies(Listeners):
+    """The real rules and the real record; what is confirmed is executed with the next `step`."""
+
+    def __init__(self, clock: SiteClock, registry: FakeRegistry, audit: FakeAudit) -> None:
+        super().__init__()
+        self._clock, self._registry, self._audit = clock, registry, audit
+        self.records: dict[str, Record] = {}
+        self.kept: dict[str, Local] = {}
+        self.news: list[SupplyNews] = []
+
+    def supplies(self) -> tuple[SupplyStatus, ...]:
+        found = (self.supply(one.point) for one in self._registry.directory.site.supplies)
+        return tuple(one for one in found if one is not None)
+
+    def supply(self, point: str) -> SupplyStatus | None:
+        place = rules.place_of(self._registry.directory, point)
+        return None if place is None else status_of(place, self.records.get(point, Record(point)), self.kept)
+
+    def history(self, point: str, before: int | None = None, size: int = 50) -> tuple[SupplyNews, ...]:
+        mine = (one for one in reversed(self.news) if one.point == point)
+        return tuple(one for one in mine if before is None or one.number < before)[:size]
+
+    def locals(self) -> tuple[Local, ...]:
+        return tuple(self.kept.values())
+
+    def request(self, actor: Actor, request: SupplyRequest) -> "Deferred[SupplyStatus]":
+        def ask(place: rules.Place, record: Record, now: int) -> Any:
+            reasons = rules.against_request(actor, place, record, request, self.kept)
+            reason = request.reason or HoldReason.DEBT
+            held = Holding(f"{len(self.news):08x}", reason, actor.name, now, request.tag, request.name)
+            off = request.action is SwitchAction.DISCONNECT
+            switch = Switch(f"{len(self.news):032x}", request.action, actor.name, actor.origin, now, now + 900 * NS,
+                            held if off else None, request.note)
+            return reasons, lambda: steps.requested(record, switch)
+        return self._do(actor, "requested", request.point, ask)
+
+    def confirm(self, actor: Actor, point: str, switch_id: str) -> "Deferred[SupplyStatus]":
+        def say(place: rules.Place, record: Record, now: int) -> Any:
+            reasons = rules.against_confirmation(actor, place, record, switch_id, now, self.kept)
+            ids = [bytes([number]) * 16 for number in range(3)]
+            return reasons, lambda: steps.confirmed(record, actor.name, now, now + 600 * NS, ids)
+        return self._do(actor, "confirmed_by", point, say)
+
+    def withdraw(self, actor: Actor, point: str, switch_id: str) -> "Deferred[SupplyStatus]":
+        return self._do(actor, "withdrawn", point, lambda place, record, now: (
+            rules.against_withdrawal(actor, place, record, switch_id), lambda: steps.withdrawn(record, now, "")
+        ))
+
+    def hold(self, actor: Actor, point: str, holding: Holding) -> "Deferred[SupplyStatus]":
+        new = attrs.evolve(holding, id=f"{len(self.news):08x}", by=actor.name, at=self._clock.now())
+        return self._do(actor, "hold", point, lambda place, record, now: (
+            rules.against_holding(actor, place, record, new), lambda: steps.held(record, new)
+        ))
+
+    def release(
+        self, actor: Actor, point: str, holding_id: str, *, tag: str = "", name: str = "", note: str = ""
+    ) -> "Deferred[SupplyStatus]":
+        return self._do(actor, "release", point, lambda place, record, now: (
+            rules.against_release(actor, place, record, holding_id, tag, name, note),
+            lambda: steps.released(record, holding_id),
+        ))
+
+    def set_local(self, actor: Actor, *, point: str = "", area: str = "", local: bool, note: str = "") -> "Deferred[None]":
+        scope = f"point:{point}" if point else f"area:{area}"
+        if (scope in self.kept) == local:
+            return fail(CommandRejected([f"{scope} is in local already" if local else f"{scope} is not in local"]))
+        if local:
+            self.kept[scope] = Local(scope, actor.name, self._clock.now(), note)
+        else:
+            del self.kept[scope]
+        return succeed(None)
+
+    def step(self) -> None:
+        """The field does what was confirmed."""
+        for point, record in self.records.items():
+            now = self._clock.now()
+            while record.switch and record.switch.state is SwitchState.CONFIRMED and (step := record.switch.step):
+                last = sum(not one.done for one in record.switch.steps) == 1
+                on = last and record.switch.action is SwitchAction.RECONNECT and not point.startswith("W-")
+                record = steps.accepted(steps.sending(record, now), now)
+                record = steps.executed(record, step.command_id, now, still_held=False, supplied=on)
+                self._put(record, "executed", "")
+
+    def bypass(self, point: str) -> None:
+        self._put(steps.counted(self.records[point], Effect.BYPASS, 412), "bypass", "")
+
+    def _do(self, actor: Actor, what: str, point: str, judge: Callable[..., Any]) -> "Deferred[SupplyStatus]":
+        place = rules.place_of(self._registry.directory, point)
+        if place is None:
+            return fail(CommandRejected([f"there is no supply at {point} that can be switched"]))
+        reasons, make = judge(place, self.records.get(point, Record(point)), self._clock.now())
+        if reasons:
+            return fail(CommandRejected(reasons))
+        self._audit.append_now(actor, f"supply.{what}", point)
+        return succeed(self._put(make(), what, actor.name))
+
+    def _put(self, record: Record, what: str, actor: str) -> SupplyStatus:
+        self.records[record.point] = record
+        self.news.append(SupplyNews(len(self.news) + 1, self._clock.now(), record.point, what, actor))
+        status = self.supply(record.point)
+        assert status is not None
+        self.tell(status)
+        return status
+
+
 class FakeMesh(Listeners):
     def __init__(self, clock: SiteClock) -> None:
         super().__init__()
@@ -933,6 +1063,7 @@ class World:
         self.alarms = FakeAlarms(clock, self.audit)
         self.desk = FakeDesk(clock, self.registry, self.audit)
         self.reading = FakeReading(clock, self.registry, self.audit)
+        self.supplies = FakeSupplies(clock, self.registry, self.audit)
         self.mesh = FakeMesh(clock)
         self.network = FakeNetwork(clock, self.mesh)
         self.outages = FakeOutages(clock)
@@ -969,6 +1100,7 @@ class World:
             alarms=self.alarms,
             desk=self.desk,
             reading=self.reading,
+            supplies=self.supplies,
             mesh=self.mesh,
             collection=FakeCollection(clock),
             time=FakeTime(clock),
@@ -1029,3 +1161,4 @@ class World:
         self.desk.step()
         self.reading.step()
         self.firmware.step()
+        self.supplies.step()

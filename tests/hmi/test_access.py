@@ -13,6 +13,7 @@ from hmi.access import (
     EVERYBODY,
     IMPORT,
     INSTALL,
+    LOCAL,
     PHOTOS,
     PUBLIC,
     READ_NOW,
@@ -48,6 +49,24 @@ EXPECTED = {
     "reads.read": READ_NOW,
     "reads.task": STAFF,
     "reads.cancel": READ_NOW,
+    "supplies.page": STAFF,
+    "supplies.one": STAFF,
+    "supplies.disconnect": DISPATCH,
+    "supplies.reconnect": DISPATCH,
+    "supplies.confirm": DISPATCH,
+    "supplies.withdraw": DISPATCH,
+    "supplies.hold": DISPATCH,
+    "supplies.release": DISPATCH,
+    "supplies.local": LOCAL,
+    "api.every_supply": STAFF,
+    "api.one_supply": STAFF,
+    "api.disconnect": DISPATCH,
+    "api.reconnect": DISPATCH,
+    "api.confirm": DISPATCH,
+    "api.withdraw": DISPATCH,
+    "api.hold": DISPATCH,
+    "api.release": DISPATCH,
+    "api.local": LOCAL,
     "dispatch.page": STAFF,
     "dispatch.select": DISPATCH,
     "dispatch.review": DISPATCH,
@@ -132,7 +151,7 @@ EXPECTED = {
 }
 FILLED = {
     "name": "T01", "kind": "retire", "eui": "00124b00000003e9", "selection_id": "S0001", "command_id": "00",
-    "task_id": "00", "number": "1", "doing": "pause", "int:channel": "0",
+    "task_id": "00", "number": "1", "doing": "pause", "int:channel": "0", "point": "P-01-004",
 }
 
 

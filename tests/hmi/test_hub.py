@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -13,6 +14,7 @@ from hmi.stream import MAX_COMMANDS, MAX_TAGS, Stream
 from scada.commands import Origin, Role, ShedRequest
 from scada.ports import Account, Priority
 from scada.reads import ReadRequest
+from scada.supplies import HoldReason, SupplyRequest, SwitchAction
 from scada.tags import Device, TagDef
 from tests.hmi.fakes import World
 
@@ -167,6 +169,21 @@ def test_a_read_is_told_in_its_latest_state_and_not_to_subscribers(setup: Setup)
     assert told[0]["answered"] == sum(share["answered"] for share in told[0]["shares"]) > 0
     assert "modules" not in told[0]
     assert outside.told("read") == []
+
+
+def test_a_supply_is_told_as_it_is_now_and_not_to_subscribers(setup: Setup) -> None:
+    request, _ = setup.open()
+    outside, _ = setup.open(role=Role.SUBSCRIBER)
+    one, two = (setup.session(role).actor() for role in (Role.DISPATCHER, Role.ADMINISTRATOR))
+    wish = SupplyRequest("P-01-004", SwitchAction.DISCONNECT, HoldReason.DEBT)
+    switch = setup.world.supplies.request(one, wish).result.switch
+    setup.world.supplies.confirm(attrs.evolve(two, name="another"), "P-01-004", switch.id)
+    setup.world.supplies.step()
+    setup.seconds(0.5)
+    told = request.told("supply")
+
+    assert [(each["point"], each["state"], each["switch"]["state"]) for each in told] == [("P-01-004", "off", "executed")]
+    assert outside.told("supply") == []
 
 
 def test_a_browser_that_reads_nothing_for_a_minute_is_cut_off(setup: Setup) -> None:

@@ -24,6 +24,8 @@ from scada.site import (
     Point,
     Replacement,
     Site,
+    Supply,
+    SupplyKind,
     Transformer,
 )
 
@@ -59,6 +61,7 @@ def a_site() -> Site:
                 "BG-1", Medium.ELECTRICITY, transformer="T01", feed_tag="T01-meter/energy_import", members=("P2", "P1")
             ),
         ),
+        supplies=(Supply("P1", HIGH, SupplyKind.CONTACTOR, "Main switch"),),
     )
 
 
@@ -160,8 +163,15 @@ def sites(draw: Any) -> Site:
         Replacement(old.eui, draw(st.sampled_from(modules)).eui, draw(st.integers(0, 69_999_999)))
         for old in draw(some(modules))
     ]
+    supplies = [
+        Supply(
+            point.name, module.eui, draw(st.sampled_from([SupplyKind.CONTACTOR, SupplyKind.BREAKER]))
+            if point.medium is Medium.ELECTRICITY else SupplyKind.VALVE, draw(texts),
+        )
+        for module, point in zip(draw(some(modules)), points, strict=False)
+    ]
     kinds = (
         transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups,
-        replacements,
+        replacements, supplies,
     )
     return Site(*(tuple(kind) for kind in kinds))

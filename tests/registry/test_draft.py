@@ -179,3 +179,25 @@ def test_a_thousand_errors_are_listed_and_the_rest_counted(tmp_path: Path) -> No
         put(tmp_path, "points:\n" + "- {nam: x}\n" * 1500)
     assert len(caught.value.problems) == 1001
     assert caught.value.problems[-1].expected == "and 500 more"
+
+
+def test_a_supply_that_cannot_be_is_an_error_and_one_without_a_meter_a_warning(tmp_path: Path) -> None:
+    """A contactor on water, two supplies on one module, a point that is not there; and a bypass nobody would see."""
+    with pytest.raises(ConfigError) as refused:
+        put(
+            tmp_path,
+            "supplies:\n"
+            "- {point: W1, eui: 0000000000000003, kind: contactor}\n"
+            f"- {{point: P2, eui: {HIGH:016X}, kind: breaker}}\n"
+            "- {point: P9, eui: 0000000000000009, kind: valve}",
+        )
+    outcome = put(tmp_path, "supplies: [{point: W1, eui: 0000000000000003, kind: valve}]")
+
+    assert [str(one).partition("supplies.")[2] for one in refused.value.problems] == [
+        "0.kind: point W1 measures water; expected a valve",
+        f"1.eui: '{HIGH:016X}' stands twice, the other is P1; expected it once",
+        "2.point: no point P9; expected one that exists",
+        "2.eui: no module 0000000000000009; expected one that exists",
+    ]
+    assert [str(one).rpartition(": ")[2] for one in outcome.warnings] == ["a bypass of its supply would not be seen"]
+    assert outcome.added["supplies"] == 1

@@ -147,7 +147,7 @@ gateways: []
         "site.yaml:28: balance_groups.0.members: P1 stands twice; expected each member once",
         "site.yaml:28: balance_groups.0.feed_point: point W1 measures water; expected electricity",
         "site.yaml:29: gateways: unknown; expected one of transformers, feeders, concentrators, modules, consumers, "
-        "points, meters, loads, load_groups, balance_groups, replacements",
+        "points, meters, loads, load_groups, balance_groups, replacements, supplies",
     ]
 
 
@@ -160,6 +160,7 @@ def test_names_with_spaces_and_quotes_survive_the_lists_of_csv(tmp_path: Path) -
         points=tuple(attrs.evolve(one, name=renamed.get(one.name, one.name)) for one in site.points),
         meters=tuple(attrs.evolve(one, point=renamed[one.point]) for one in site.meters),
         balance_groups=(attrs.evolve(site.balance_groups[0], members=tuple(renamed.values())),),
+        supplies=tuple(attrs.evolve(one, point=renamed[one.point]) for one in site.supplies),
     )
     exchange.write(site, tmp_path / "folder")
 
@@ -183,7 +184,7 @@ def test_every_error_of_a_csv_folder_is_named_with_file_and_line(tmp_path: Path)
         "site/modules.csv:5: modules.5: expected 5 cells as in the header, found 2",
         "site/modules.csv:5: modules.5.eui: expected 16 hexadecimal digits, found '3'",
         "site/moduls.csv: expected the name of a kind: one of transformers, feeders, concentrators, modules, consumers, "
-        "points, meters, loads, load_groups, balance_groups, replacements",
+        "points, meters, loads, load_groups, balance_groups, replacements, supplies",
     ]
 
 

@@ -60,6 +60,7 @@ def test_the_load_and_its_place_in_groups_go_along_under_a_new_epoch(database: R
     assert group.members == (HIGH + 1, NEW)
     assert group.epoch == before.epoch + 1
     assert {one.eui for one in site.loads} == {HIGH + 1, NEW}
+    assert [(one.point, one.eui) for one in site.supplies] == [("P1", NEW)]
 
 
 def test_the_same_meter_goes_on_where_only_the_module_was_changed(database: RegistryDatabase) -> None:
@@ -91,7 +92,8 @@ def test_a_module_nobody_has_heard_is_planned_in_the_old_ones_place(database: Re
                                       "new belongs to C01, C02-001 to C02"]),
         (ENGINEER, Swap(HIGH, HIGH + 1, AT), ["C01-002 is active; a module that takes a place must be new",
                                               "C01-002 has a meter of its own already",
-                                              "C01-002 has no actuator, and C01-001 has a load"]),
+                                              "C01-002 has no actuator, and C01-001 has a load",
+                                              "C01-002 has no actuator, and C01-001 switches a supply"]),
         (ENGINEER, Swap(HIGH, NEW, 400_000, (SwappedMeter(4),)),
          ["no meter hangs on channel 4 of C01-001", "meter A2 hangs there only since a later hour than the swap"]),
         (ENGINEER, Swap(HIGH, NEW, AT, (SwappedMeter(0, new_channel=5, pulses_per_unit=0.0),)),

@@ -29,6 +29,7 @@ from scada.drivers.dmesh.messages import (
     ProfileMessage,
 )
 from scada.drivers.dmesh.sets import indices
+from scada.simulate.district import make_district
 from scada.simulate.truth import Truth, read_truth
 from tests.simulate.peer import Peer, command, group_set, key_put
 
@@ -205,7 +206,8 @@ def test_a_shed_over_the_socket_lowers_the_power_at_the_transformer(running: Run
     link = 0xD0C00001
     peer: Peer = wait_for(lambda: running.server.newest(link))
     modules = {entry.index: entry for entry in wait_for(lambda: peer.of(ModuleList))[0].modules}
-    members = {index: entry.eui for index, entry in modules.items() if entry.adapter}
+    loads = {module.eui for module in make_district().modules if module.actuator}
+    members = {index: entry.eui for index, entry in modules.items() if entry.eui in loads}
     clock = TimeMap.load(running.folder / "clock.json")
     peer.send(key_put(peer.key, 9, 1), request=True)
     peer.send(group_set(9, 1, members), request=True)

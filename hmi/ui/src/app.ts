@@ -9,6 +9,7 @@ import * as keys from "./keys";
 import * as live from "./live";
 import { page } from "./page";
 import * as reads from "./reads";
+import * as supplies from "./supplies";
 import * as values from "./values";
 
 install.start();
@@ -19,6 +20,7 @@ if (page.live) {
   command.start();
   reads.start();
   firmware.start();
+  supplies.start();
   keys.start();
   heat.start();
   live.start();

@@ -6,7 +6,7 @@
 export type FromCore = { kind: "event"; name: string; data: unknown } | { kind: "link"; open: boolean } | { kind: "ended" };
 export type ToCore = { kind: "want"; tags: string[]; csrf: string } | { kind: "alive" } | { kind: "bye" };
 
-const EVENTS = ["hello", "beat", "tags", "alarms", "command", "read", "bye"];
+const EVENTS = ["hello", "beat", "tags", "alarms", "command", "read", "supply", "bye"];
 const RETRY_MS = 2000;
 
 interface Tab { tell: (news: FromCore) => void; tags: string[]; alive: number }

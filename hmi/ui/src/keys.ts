@@ -1,4 +1,4 @@
-/** Keyboard: "/" searches, "A" acknowledges, arrows move in tables, Enter opens a row, Esc leaves. */
+/** Keyboard: "/" searches, "A" acknowledges, arrows move in tables, Enter opens a row, Esc leaves, letters go to buttons. */
 import { acknowledge } from "./alarms";
 
 function typing(target: EventTarget | null): boolean {
@@ -30,6 +30,11 @@ function move(row: HTMLTableRowElement, to: number | "first" | "last"): void {
   next.focus();
 }
 
+/** A button of the page that has a letter: the letter goes there, and Enter presses it. */
+function button(letter: string): HTMLElement | null {
+  return document.querySelector<HTMLElement>(`main button[accesskey="${letter.toLowerCase()}"]:not(:disabled)`);
+}
+
 export function start(): void {
   prepare();
   document.addEventListener("rows", prepare);
@@ -51,6 +56,9 @@ export function start(): void {
     } else if (event.key === "a" || event.key === "A" || event.code === "KeyA") {
       event.preventDefault();
       acknowledge();
+    } else if (/^[a-z]$/i.test(event.key) && button(event.key)) {
+      event.preventDefault();
+      button(event.key)?.focus();
     } else if (row && event.target === row && event.key === "Enter") {
       row.querySelector<HTMLElement>("a, button")?.click();
     } else if (row && to !== undefined) {

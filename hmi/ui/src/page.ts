@@ -14,6 +14,7 @@ interface PageData {
     point: Record<string, string>; reason: { plain: Record<string, string>; patterns: [string, string][] };
     alarm: Record<string, string>; member: Record<string, [string, string]>; command: Record<string, string>; read: Record<string, string>;
     campaign: Record<string, string>;
+    supply: Record<string, string>; switch: Record<string, string>;
   };
 }
 

@@ -37,6 +37,7 @@ from scada.errors import CommandRejected, ConfigError, DataRejected, LinkError, 
 
 KEPT: Final = 256                       # commands whose members are remembered, per concentrator
 NO_RESULT: Final = "no result reported"
+HELD: Final = "HELD"                    # executed by one module, and another holder keeps its supply off
 T = TypeVar("T")
 RunBlocking = Callable[..., "Deferred[Any]"]
 
@@ -90,6 +91,9 @@ def states(report: CommandReport, members: Iterable[int]) -> dict[int, tuple[Mem
         (report.restored, MemberState.RESTORED),
     ):
         found.update((index, (state, "")) for index in sets.indices(bitmap) if index in members)
+    for index in sets.indices(report.held):
+        if found.get(index) == (MemberState.EXECUTED, ""):
+            found[index] = (MemberState.EXECUTED, HELD)
     for refusal in report.refused:
         if refusal.index in members and found.get(refusal.index, (MemberState.RECEIVED, ""))[0] < MemberState.EXECUTED:
             found[refusal.index] = (MemberState.REFUSED, code_name(refusal.code))

@@ -1,7 +1,7 @@
 """The D-Mesh driver: listens for concentrators and stands for them towards the rest of the server.
 
-Implements the ports FieldGateway, FieldReader, MeshMonitor, TimeMonitor, EventSource and HealthSource. It wires; what a
-message means is decided in `station` and the modules it uses.
+Implements the ports FieldGateway, SupplyGateway, FieldReader, MeshMonitor, TimeMonitor, EventSource and HealthSource. It
+wires; what a message means is decided in `station` and the modules it uses.
 """
 
 from collections import Counter
@@ -72,6 +72,7 @@ from scada.ports import (
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import Directory, MeshView, Site
+from scada.supplies import SupplyOrder
 
 log = Logger()
 
@@ -237,6 +238,17 @@ class DmeshService:
     def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
         station = self._stations.get(link_id)
         return Deferred.fromCoroutine(station.groups.inquire(command_id)) if station else fail(self._down(link_id))
+
+    # --------------------------------------------------------- SupplyGateway
+    def obstacle(self, link_id: int, index: int, eui: int) -> "Deferred[str]":
+        station = self._stations.get(link_id)
+        if station is None:
+            return fail(self._down(link_id))
+        return Deferred.fromCoroutine(station.singles.obstacle(index, eui))
+
+    def switch_supply(self, order: SupplyOrder) -> "Deferred[None]":
+        station = self._stations.get(order.link_id)
+        return station.singles.send(order) if station else fail(self._down(order.link_id))
 
     def link_up(self, link_id: int) -> bool:
         return link_id in self._stations

@@ -50,6 +50,7 @@ from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.reads import ReadSender, report_of
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
+from scada.drivers.dmesh.singles import SingleSender
 from scada.drivers.dmesh.timekeeper import TimeKeeper
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
@@ -121,6 +122,10 @@ class Station:
         self._keys = KeyCarrier(
             link, around.keys, around.clock, around.run_blocking, around.reactor.seconds, around.key_grace,
             lambda holder, what, detail: around.tell_keys(link.name, holder, what, detail),
+        )
+        self.singles = SingleSender(
+            link, self.book, around.keys, around.clock, commands, around.run_blocking,
+            lambda: self.look_after_keys(around.keys.unsettled()),
         )
         self.reads = ReadSender(link, self.book)
         self._time = TimeKeeper(
@@ -210,7 +215,7 @@ class Station:
     @property
     def commanding(self) -> bool:
         """Whether a command is on its way to the modules, or its results on their way back."""
-        return self.groups.sending or self._commands.awaited(self._around.clock.seconds())
+        return self.groups.sending or self.singles.sending or self._commands.awaited(self._around.clock.seconds())
 
     def rejected(self, what: Rejected) -> None:
         """What came could not be understood: an answer fails, an archive record is kept as evidence and passed."""

@@ -8,6 +8,7 @@ from scada.drivers.dmesh import profile as profiles
 from scada.drivers.dmesh import sets
 from scada.drivers.dmesh.messages import (
     ArchRead,
+    Command,
     CommandCancel,
     CommandRetry,
     CommandStatus,
@@ -75,12 +76,14 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
             return (_result(state.control.set_group(message)),)
         case GroupCommand():
             return (_result(state.control.take(message, now)),)
+        case Command():
+            return (_result(state.singles.take(message, now)),)
         case CommandCancel(command_id=command_id):
             return (_result(state.control.cancel(command_id)),)
         case CommandRetry():
             return (_result(state.control.retry(message, now)),)
         case CommandStatus(command_id=command_id):
-            return (_result(Code.UNKNOWN if state.control.known(command_id) is None else Code.OK),)
+            return (_result(Code.UNKNOWN if state.known_command(command_id) is None else Code.OK),)
         case FwOffer() | FwBlock() | FwVerify() | FwActivate() | GetFwStatus():
             return state.firmware.handle(message, now)
         case Pong() | Result() | Error():

@@ -15,6 +15,7 @@ from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh, grow
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
+from scada.drivers.dmesh.simulator.supply import Singles
 from scada.events import EventCode
 
 
@@ -25,6 +26,7 @@ class Fate:
     max_frame: int
     control: Control
     handing: Handing
+    singles: Singles
     archive: Archive
     mesh: Mesh
     crystals: ModuleCrystals
@@ -54,6 +56,9 @@ class Fate:
     def _make_control(self) -> Control:
         raise NotImplementedError
 
+    def _make_singles(self) -> Singles:
+        raise NotImplementedError
+
     def _append(self, profile: Profile) -> None:
         raise NotImplementedError
 
@@ -66,6 +71,7 @@ class Fate:
         memory, self.control = self.control.memory(), self._make_control()
         self.handing.restart()
         self.control.recall(memory, now)
+        self.singles = self._make_singles()
         self._owed.clear()
         self.event(EventCode.CONCENTRATOR_RESTARTED, True, now)
 
@@ -115,4 +121,6 @@ class Fate:
             here = {str(module.index): module.actuator.memory()} if module.actuator else {}
             self.control.recall(memory | here, now)
             self.control.inherit(old)
+            before, self.singles = self.singles, self._make_singles()
+            self.singles.inherit(before)
         self._join(now)

@@ -56,7 +56,7 @@ EVENTS_A_MESSAGE: Final = 32
 TRIES: Final = 3                                # of a request on a serial line
 CAPABILITIES: Final = (
     Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
-    | Capability.READ_NOW | Capability.FIRMWARE | Capability.REGISTRY | Capability.GROUP_KEYS
+    | Capability.READ_NOW | Capability.FIRMWARE | Capability.REGISTRY | Capability.GROUP_KEYS | Capability.SINGLE_COMMANDS
 )
 
 
@@ -335,7 +335,7 @@ class ConcentratorSession(Listener):
                 self._answers.popitem(last=False)
             for body in bodies:
                 self._secured(body)
-        if isinstance(message, CommandStatus) and (report := self._state.control.known(message.command_id)):
+        if isinstance(message, CommandStatus) and (report := self._state.known_command(message.command_id)):
             self._send(report)
 
     def _handle(self, message: Message) -> tuple[Message, ...]:

@@ -35,6 +35,7 @@ from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
 from scada.drivers.dmesh.simulator.reading import Reads
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
+from scada.drivers.dmesh.simulator.supply import Singles
 from scada.events import EventCode
 from scada.intervals import IntervalStatus
 
@@ -77,6 +78,7 @@ class Outputs:
     """Where a concentrator's news goes; whoever runs it sets these."""
 
     on_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
+    on_whole_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
     on_record: Callable[[Record], None] = lambda record: None
     on_acknowledged: Callable[[int], None] = lambda cursor: None
     register: Callable[[int, int], int] | None = None       # EUI, channel -> pulses now; None: those of the last hour
@@ -153,6 +155,8 @@ class ConcentratorState(Fate, Lists):
             lambda *when: self.control.at(*when), self._tell,
         )
         self.control = self._make_control()
+        self._single_rng = np.random.default_rng([seed, link_id, 4])
+        self.singles = self._make_singles()
         self._registers: dict[tuple[int, int], int] = {}    # (index, channel) -> pulses at the end of the last hour
         self.reads = Reads(
             lambda: {module.index: module.channels for module in self.modules},
@@ -184,6 +188,25 @@ class ConcentratorState(Fate, Lists):
         )
         control.handing, self.handing.deaf = self.handing, control.behind
         return control
+
+    def _make_singles(self) -> Singles:
+        return Singles(
+            {module.index: module.supply for module in self._all if module.supply is not None},
+            lambda: {module.index: module.eui for module in self.modules},
+            self.keys.modules,
+            self.mesh,
+            self._single_rng,
+            lambda index, on, at: self.outputs.on_whole_supply(
+                self._wired.get(index, self._all[self._place[index]].eui), on, at
+            ),
+            self._report,
+            self.is_reachable,
+            lambda *when: self.control.at(*when),           # another one after a restart
+        )
+
+    def known_command(self, command_id: bytes) -> CommandReport | None:
+        """What has become of a command, to a group or to one module."""
+        return self.control.known(command_id) or self.singles.known(command_id)
 
     def time(self, now: float) -> float:
         """What its clock shows."""

@@ -6,6 +6,7 @@ import attrs
 
 from scada.drivers.dmesh.messages import CommandReport, Message, ReadResult, Sample
 from scada.drivers.dmesh.simulator.actuator import Actuator
+from scada.drivers.dmesh.simulator.supply import SupplyActuator
 
 WRAPPING: Final = 160                       # bytes of a frame that are not the block
 
@@ -20,6 +21,7 @@ class SimModule:
     adapter: str = ""
     actuator: Actuator | None = None
     joins_at: float = float("-inf")         # s, site time: not in the subnet before
+    supply: SupplyActuator | None = None    # of the whole point
 
 
 class Listener:
