@@ -252,26 +252,6 @@ class FakeRegistry(Listeners):
             return stepped(site, self.directory, wish)
         return (site, []) if carried_out(self.directory, wish) else swapped(site, self.directory, wish)
 
-
-class FakeGroupKeys:
-    """Every third member at C01 lacks the key; C02 still goes by the epoch before."""
-
-    def __init__(self, registry: FakeRegistry) -> None:
-        self._registry = registry
-
-    def group_keys(self, name: str) -> GroupKeyState | None:
-        directory = self._registry.directory
-        group = directory.load_group.get(name)
-        if group is None:
-            return None
-        of = {c: [eui for eui in group.members if directory.module_of_eui[eui].concentrator == c] for c in ("C01", "C02")}
-        shares = (
-            GroupKeyShare("C01", group.epoch, len(of["C01"]), tuple(of["C01"][::3])),
-            GroupKeyShare("C02", max(0, group.epoch - 1), len(of["C02"]), ()),
-        )
-        return GroupKeyState(group.name, group.number, group.epoch, shares)
-
-
     def commission(self, actor: Actor, eui: int) -> "Deferred[Module]":
         module = self.directory.module_of_eui[eui]
         begun = attrs.evolve(module, state=ModuleState.COMMISSIONING)
@@ -308,6 +288,25 @@ class FakeGroupKeys:
         new = [one for one in readings if held.get((one.point, one.at)) != one.shown.value]
         self.dials.put(new)
         return succeed(DialOutcome(len(new), len(readings) - len(new)))
+
+
+class FakeGroupKeys:
+    """Every third member at C01 lacks the key; C02 still goes by the epoch before."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+
+    def group_keys(self, name: str) -> GroupKeyState | None:
+        directory = self._registry.directory
+        group = directory.load_group.get(name)
+        if group is None:
+            return None
+        of = {c: [eui for eui in group.members if directory.module_of_eui[eui].concentrator == c] for c in ("C01", "C02")}
+        shares = (
+            GroupKeyShare("C01", group.epoch, len(of["C01"]), tuple(of["C01"][::3])),
+            GroupKeyShare("C02", max(0, group.epoch - 1), len(of["C02"]), ()),
+        )
+        return GroupKeyState(group.name, group.number, group.epoch, shares)
 
 
 class FakeDialStore:
