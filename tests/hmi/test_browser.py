@@ -44,6 +44,8 @@ PAGES = {
     "dispatch": "/dispatch",
     "network-module": "/network?concentrator=C01&module=C01-003&colour=battery&sort=trouble",
     "network-past": "/network?concentrator=C01&at=1",
+    "supplies": "/supplies",
+    "supply": "/supplies/P-01-004",
     "outages": "/outages",
     "collection": "/collection",
     "collection-modules": "/collection?concentrator=C01",

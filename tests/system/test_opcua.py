@@ -124,7 +124,7 @@ def test_two_clients_find_the_same_transformers_and_channels(site: Site, identit
 
     assert {"Transformer", "C01", "C02", "Dispatch"} <= found.keys()
     assert {"Transformer/T01", "T01/T01-meter", "T01/loading", "T01/imbalance_i2_i1"} <= found.keys()
-    beside = ("-sensors", "-collection", "-network")        # devices of the concentrator, not modules
+    beside = ("-sensors", "-collection", "-network", "-time")       # devices of the concentrator, not modules
     assert sum(path.startswith("C01/C01-") and not path.endswith(beside) for path in found) == 60
     assert {one for path, one in found.items() if path.startswith("T01-meter/")} <= by_node["T01"]
     assert {one for path, one in found.items() if path.startswith("C01/C01-")} <= by_node["C01"]
