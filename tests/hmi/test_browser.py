@@ -193,6 +193,8 @@ def test_every_page_is_drawn_in_every_language_without_a_complaint(visit: Visit,
         expect(page.locator("#link")).to_have_attribute("data-state", "live", timeout=10_000)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
         visit.shot(f"{name}-{language}")
+        if name.endswith("-fault"):                         # the browser complains of the 400 that is meant here
+            visit.complaints[:] = [one for one in visit.complaints if "status of 400" not in one]
     visit.page.click(".languages button[value=en]")
 
     assert visit.complaints == []
