@@ -13,6 +13,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, succeed
 
 from scada.alarms.service import AlarmService
+from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.commands import MemberReport, MemberState
@@ -21,12 +22,14 @@ from scada.drivers.dmesh.service import DmeshService
 from scada.events import DeviceEvent, EventCode
 from scada.historian.store import EmbeddedIntervals
 from scada.mesh.service import NetworkService
+from scada.metering.service import MeteringService
 from scada.outages.service import OutageService
 from scada.ports import Alarm, AlarmState
 from scada.settings import DmeshSettings, NetworkSettings
-from scada.simulate.standins import Counted, Inline, SiteBook, run_now
+from scada.simulate.standins import Counted, Inline, NoHistory, ResultsBook, SiteBook, run_now
 from scada.simulate.virtual import Listening, VirtualEndpoint, VirtualReactor
 from scada.site import Site
+from scada.validation.service import ValidationService
 
 PATIENCE_S: Final = 20.0                    # real time; only a bug waits that long
 
@@ -58,15 +61,28 @@ class HeadEnd:
         self.network = NetworkService(
             NetworkSettings(), self.dmesh, registry, bus.of("network"), clock, reactor, folder, pool
         )
+        self.metering = MeteringService(
+            registry, self.historian, self._any(self.store), bus.of("metering"), clock, reactor, pool
+        )
+        self.balancing = BalancingService(
+            registry, bus, bus.of("balancing"), self.metering, self.historian, self._any(self.store), NoHistory(),
+            ResultsBook(), clock, reactor, pool, "UTC",
+        )
+        self.validation = ValidationService(
+            registry, self.metering, self.balancing, self.alarms, clock, reactor, pool
+        )
         self.events: list[DeviceEvent] = []
         self.counts: Counter[str] = Counter()
         self._members: dict[tuple[bytes, int], list[MemberReport]] = {}
         self._outages: set[tuple[str, int]] = set()
         self._raised: set[tuple[str, int]] = set()
+        self._parts: tuple[Any, ...] = (
+            self.metering, self.balancing, self.alarms, self.outages, self.network, self.validation, self.dmesh
+        )
         self.dmesh.on_events(self._heard_events)
         self.dmesh.on_report(self._heard_reports)
         self.dmesh.on_link(lambda link, up: self.counts.update(["link.ups" if up else "link.downs"]))
-        for part in (self.alarms, self.outages, self.network, self.dmesh):
+        for part in self._parts:
             part.start()
             self.settle()
         self.alarms.subscribe(self._heard_alarm)
@@ -86,7 +102,7 @@ class HeadEnd:
         self.reactor.run_until_still(lambda: self.store.under_way > 0)
 
     def close(self) -> None:
-        for part in (self.network, self.outages, self.alarms):
+        for part in reversed(self._parts[:-1]):             # the driver's connections end with their sockets
             part.stop()
             self.settle()
         self.reactor.close()

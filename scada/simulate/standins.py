@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
+import numpy as np
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from scada.historian.store import EmbeddedIntervals
+from scada.ports import ResultTable, TagHistory
 from scada.site import Directory, JoinedModule, Module, ModuleState, Site
 
 Listener = Callable[[Directory], None]
@@ -84,6 +86,33 @@ class Counted:
             return outcome
 
         return deferred.addBoth(done)
+
+
+class NoHistory:
+    """The history of live tags, of which there is none."""
+
+    def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
+        nothing = np.empty(0)
+        return TagHistory(nothing.astype(np.int64), nothing, nothing.astype(np.uint8))
+
+
+class ResultsBook:
+    """What analytics computed, in memory."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
+
+    def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
+        rows = self._rows.setdefault((kind, name, span_s), {})
+        for place, start in enumerate(table.start.tolist()):
+            rows[start] = {column: float(values[place]) for column, values in table.columns.items()}
+        return succeed(None)
+
+    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+        rows = self._rows.get((kind, name, span_s), {})
+        starts = sorted(one for one in rows if first <= one < last)
+        columns = {column: np.array([rows[one][column] for one in starts]) for column in rows[starts[0]]} if starts else {}
+        return ResultTable(np.array(starts, dtype=np.int64), columns)
 
 
 def run_now(function: Callable[..., Any], *args: Any) -> "Deferred[Any]":

@@ -65,9 +65,9 @@ class Truth:
 class Stand:
     """Everything wired; `run` lets site hours pass."""
 
-    def __init__(self, folder: Path, register: int = 1000, *, before_h: int = 0) -> None:
-        self.reactor = VirtualReactor()
-        self.clock = site_clock(self.reactor, rate=RATE)
+    def __init__(self, folder: Path, register: int = 1000, *, rate: float = RATE) -> None:
+        self.reactor, self.rate = VirtualReactor(), rate
+        self.clock = site_clock(self.reactor, rate=rate)
         self.head = HeadEnd(folder, self.reactor, self.clock, site(), KEYS)
         self.historian, self.store = self.head.historian, self.head.store
         self.truth, self.seen = Truth(folder / "truth.jsonl"), self.head.counts
@@ -95,7 +95,7 @@ class Stand:
     def run(self, hours: float, step_min: float = 1.0) -> None:
         """Let site time pass, a minute at a time."""
         for _ in range(round(hours * 60 / step_min)):
-            self.reactor.advance(60.0 * step_min / RATE)
+            self.reactor.advance(60.0 * step_min / self.rate)
             for client in self.clients:
                 client.state.control.run(self.site_s)
             while self._closed < self.site_s // 3600:
@@ -272,9 +272,15 @@ def site() -> Site:
     )
 
 
-def play(stand: Stand, fault: Fault, hours: float = 3.0, *, really: bool = True) -> dict[str, float]:
-    """Two quiet hours, the fault for some, and what it takes to come back; what changed since it would have begun."""
-    stand.run(2.0 + 0.5)
+def rate_for(fault: Fault) -> float:
+    """What lasts for days is lived through faster."""
+    return RATE if fault.lasts_h < 10.0 else 10 * RATE
+
+
+def play(stand: Stand, fault: Fault, *, really: bool = True) -> dict[str, float]:
+    """Some quiet hours, the fault for some, and what it takes to come back; what changed since it would have begun."""
+    step = stand.rate / RATE                                # site minutes: a real second
+    stand.run(fault.settled_h, step)
     before = stand.look()
     if fault.command == "before":
         stand.command()
@@ -287,8 +293,8 @@ def play(stand: Stand, fault: Fault, hours: float = 3.0, *, really: bool = True)
         stand.command("d", 900) if twice else None
     stand.run(0.5)
     stand.inquire() if fault.command == "before" else None
-    stand.run(hours - 0.5)
+    stand.run(fault.lasts_h - 0.5, step)
     undo()
-    stand.run(3.0)
+    stand.run(3.0, step)
     after = stand.look()
     return {name: value - (0 if name == "loads.off" else before.get(name, 0)) for name, value in after.items()}

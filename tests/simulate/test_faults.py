@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from scada.intervals import Mark
 from scada.simulate.faults import CATALOGUE, Fault
 from scada.simulate.faults.expect import Expectation
-from tests.simulate.stand import HOUR, LINKS, Stand, eui, play
+from tests.simulate.stand import HOUR, LINKS, Stand, eui, play, rate_for
 
 
 @pytest.fixture
@@ -22,10 +22,14 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
 
 
 @pytest.mark.parametrize("fault", CATALOGUE.values(), ids=CATALOGUE)
-def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(stand: Stand, fault: Fault) -> None:
-    """The real driver and the real historian, through the fault and back."""
-    seen = play(stand, fault)
-    lost, doubled = stand.lost_and_doubled()
+def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(tmp_path: Path, fault: Fault) -> None:
+    """A whole head-end over real TCP, through the fault and back; held against the truth file."""
+    stand = Stand(tmp_path, rate=rate_for(fault))
+    try:
+        seen = play(stand, fault)
+        lost, doubled = stand.lost_and_doubled()
+    finally:
+        stand.close()
 
     unmet = [str(one) for one in fault.expect if not one.holds(seen)]
     assert not unmet, {name: value for name, value in seen.items() if value}
