@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 
 LEAST_H: Final = 28                     # complete hours for a judgement
 MOST: Final = 4                         # meters of a group that are named at once
-BEYOND_DOUBT: Final = 8.0               # slope against its standard error
+BEYOND_DOUBT: Final = 8.0               # slope against its standard error, over `SURE_H` hours; more over fewer
+SURE_H: Final = 64
 LEAST_SLOPE: Final = 0.08               # of the reading; below it is what a class and a loss may be
 ALIKE: Final = 0.35                     # how far the slopes of even and odd hours may differ, of the larger
 
@@ -85,7 +86,7 @@ def _best(y: Floats, m: Floats, noise: float, freedom: int) -> Follower | None:
     error = np.sqrt(np.maximum(left, noise**2) / power)
     row = int(np.argmax(slope**2 * power))
     strength = float(abs(slope[row]) / error[row])
-    if strength < BEYOND_DOUBT or abs(slope[row]) - 3.0 * error[row] < LEAST_SLOPE:
+    if strength < BEYOND_DOUBT * max(1.0, SURE_H / len(y)) ** 0.5 or abs(slope[row]) - 3.0 * error[row] < LEAST_SLOPE:
         return None
     halves = [float(m[row, part::2] @ y[part::2] / max(float((m[row, part::2] ** 2).sum()), 1e-12)) for part in (0, 1)]
     if halves[0] * halves[1] <= 0 or abs(halves[0] - halves[1]) > ALIKE * max(map(abs, halves)):
