@@ -10,6 +10,7 @@ import numpy as np
 
 from scada.clock import NS
 from scada.commands import Action, GroupOrder, LoadClass
+from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.dmesh.simulator import network
 from scada.drivers.dmesh.simulator.actuator import Actuator
@@ -140,6 +141,7 @@ class Stand:
         """What the server shows, by the names of `scada.simulate.faults.expect`."""
         seen = self.head.look()
         self.truth.read()
+        seen["keys.settled"] = float(self._key_changed())
         seen["loads.switched"] = len([1 for _, supplied in self.switched if not supplied])
         seen["loads.off"] = sum(
             not one.actuator.supplied for one in self.clients[0].state.modules if one.actuator is not None
@@ -151,6 +153,12 @@ class Stand:
             one.eui for one in self.head.registry.joined if one.link_id != self._home(one.eui)
         })
         return seen | self._hours()
+
+    def _key_changed(self) -> bool:
+        """Whether both ends hold another key than in the beginning, the same, and none on its way."""
+        here, there = self.head.keys.ring((KeyTarget.LINK, LINKS[0])), self.clients[0].state.keys.link
+        changed = here is not None and here.active is not None and here.active.secret != KEYS[LINKS[0]]
+        return changed and here.new is None and here.active == there.active     # type: ignore[union-attr]
 
     def held(self) -> tuple[dict[Key, int], dict[Key, int]]:
         """Pulses and status bits that the store holds, by EUI and hour."""
@@ -287,6 +295,8 @@ def play(stand: Stand, fault: Fault, *, really: bool = True) -> dict[str, float]
         stand.run(2 / 60)
     undo = fault.begin(stand.rig()) if really else lambda: None
     stand.settle()
+    if fault.command == "rotate":
+        stand.head.keys.begin([(KeyTarget.LINK, LINKS[0])], stand.clock.real())
     if fault.command in ("during", "twice"):
         twice = fault.command == "twice"
         stand.command("c", 900 if twice else 600)

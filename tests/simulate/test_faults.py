@@ -38,7 +38,7 @@ def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(tmp_path: P
     assert not (lost if fault.complete else [])
 
 
-@pytest.mark.parametrize("command", ["", "during", "before", "twice"])
+@pytest.mark.parametrize("command", ["", "during", "before", "twice", "rotate"])
 def test_what_a_fault_must_show_is_not_shown_without_it(stand: Stand, command: str) -> None:
     """Otherwise the test above would prove nothing."""
     faults = [one for one in CATALOGUE.values() if one.command == command]
@@ -59,7 +59,7 @@ def test_the_stand_notices_a_server_that_acknowledges_what_it_does_not_keep(
     def forgetful(block: Any) -> "Deferred[Any]":
         if not forgotten or block.first in forgotten:       # also when the gap engine asks for it again
             forgotten[:] = [block.first]
-            return succeed(Mark(np.empty(0, np.int64), block.first, 1))
+            return succeed(Mark(stand.historian.slots(block.eui, block.channel), block.first, 1))
         return honest(block)
 
     stand.run(1.5)

@@ -50,6 +50,7 @@ NEEDS: Final = {
     "during": "Shed a load group while it lasts.",
     "before": "Shed a load group first.",
     "twice": "Shed a load group twice at once.",
+    "rotate": "Change the concentrator's link key while it lasts (scada keys rotate).",
 }
 CATALOGUE: dict[str, Fault] = {}
 

@@ -55,7 +55,7 @@ def stuck(rig: Rig) -> Undo:
     does="The contact bounces: every pulse is counted twice.",
     shows="Twice the consumption; the balance has a surplus that follows this meter: it is named.",
     expect=("pulses.more >= 1", "pulses.fewer == 0", "hours.zero == 0", "alarm.meter_too_much == 1"),
-    lasts_h=44.0,
+    lasts_h=56.0,
 )
 def bounce(rig: Rig) -> Undo:
     return _meter(rig, factor=2.0)
@@ -66,7 +66,7 @@ def bounce(rig: Rig) -> Undo:
     does="A quarter of the pulses is lost in a bad cable.",
     shows="Three quarters of the consumption; the balance lacks what follows this meter: it is named.",
     expect=("pulses.fewer >= 1", "pulses.more == 0", "hours.zero == 0", "alarm.meter_too_little == 1"),
-    lasts_h=44.0,
+    lasts_h=56.0,
 )
 def lost(rig: Rig) -> Undo:
     return _meter(rig, factor=0.75)
@@ -77,7 +77,7 @@ def lost(rig: Rig) -> Undo:
     does="The meter was exchanged for one with 3200 pulses/kWh where 1000 were entered.",
     shows="3.2 times the consumption; the balance names the meter and about how much. Pulses are kept as they came.",
     expect=("pulses.more >= 1", "hours.zero == 0", "alarm.meter_too_much == 1", "alarm.meter_too_little == 0"),
-    lasts_h=44.0,
+    lasts_h=56.0,
 )
 def wrong_constant(rig: Rig) -> Undo:
     return _meter(rig, factor=3.2)

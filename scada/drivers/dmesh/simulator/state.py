@@ -169,6 +169,7 @@ class ConcentratorState(Fate):
             self._report,
             self.is_reachable,
             self._out_of_reach,
+            self._is_jammed,
         )
 
     def time_was_set(self) -> None:
@@ -177,6 +178,12 @@ class ConcentratorState(Fate):
         misdated, self._misdated = self._misdated, []
         for profile in misdated:
             self._append(profile)
+
+    def _is_jammed(self, index: int, at: float) -> bool:
+        """Asked when a module is told to move: what does not move says so."""
+        if index in self.plight.jammed:
+            self.event(EventCode.ACTUATOR_FAULT, True, at, index)
+        return index in self.plight.jammed
 
     def _switched(self, index: int, supplied: bool, at: float) -> None:
         if index in self.plight.welded and not supplied:
