@@ -109,6 +109,39 @@ def test_every_fault_says_what_it_does_and_what_must_be_seen() -> None:
         assert one.expect
 
 
+FIELD_REPORTS = {
+    "lost, duplicated, reordered, corrupt frames": ("lost-frames", "doubled-frames", "swapped-frames", "corrupt-frames"),
+    "bad header CRC, oversize length, old version": (
+        "bad-header-crc", "oversize-length", "old-version-frames", "old-version-hello"
+    ),
+    "replay, noise": ("replay", "noise"),
+    "stuck window, half-open, flapping, slow": ("stuck-window", "half-open", "flapping-link", "slow-link"),
+    "six-hour outage then flood": ("outage",),
+    "second connection with the same id": ("second-connection",),
+    "reboot in the middle of archive and of a group command": ("reboot-in-archive", "reboot-in-command"),
+    "lost clock, full log, replaced by a spare": ("lost-clock", "full-log", "spare"),
+    "wrong key, key half-changed": ("wrong-key", "key-half-changed"),
+    "node loss, hot relay with its subtree": ("node-loss", "hot-relay-loss"),
+    "parent flapping, partition, too many levels": ("parent-flapping", "partition", "too-deep"),
+    "interferer, by hour": ("interferer", "interferer-by-hour"),
+    "moved to another subnet, duplicate EUI": ("moved-module", "duplicate-eui", "duplicate-eui-elsewhere"),
+    "missed epoch, execution after the deadline": ("missed-epoch", "late-execution"),
+    "pulse stuck, bounce, lost pulses, wrong constant": ("pulse-stuck", "bounce", "lost-pulses", "wrong-constant"),
+    "counter wrap and reset": ("counter-wrap", "counter-reset"),
+    "magnet, open, short, cover": ("magnet", "open-circuit", "short-circuit", "cover"),
+    "battery low, dead": ("battery-low", "battery-dead"),
+    "drift, clock back, archive hole": ("drift", "clock-back", "archive-hole"),
+    "contact welded, valve jammed, no feedback": ("welded-contact", "jammed-valve", "no-feedback"),
+    "restored by hand, protected consumer, two operators": ("restored-by-hand", "protected-consumer", "two-operators"),
+    "dark building, dark concentrator": ("dark-building", "dark-concentrator"),
+}
+
+
+def test_whatever_is_reported_from_real_fields_can_be_made_to_happen_here() -> None:
+    """Each kind of report has its faults in the catalogue, and so its test."""
+    assert {one for names in FIELD_REPORTS.values() for one in names} <= set(CATALOGUE)
+
+
 @pytest.mark.parametrize("text", ["dmesh.x", "x >= 1", "dmesh.x > 1", "dmesh.x >= -1", ""])
 def test_an_expectation_that_cannot_be_read_says_what_was_expected(text: str) -> None:
     """With an example."""
