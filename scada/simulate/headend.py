@@ -15,9 +15,10 @@ from twisted.internet.defer import Deferred, succeed
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
-from scada.clock import SiteClock
-from scada.commands import MemberReport, MemberState
+from scada.clock import NS, SiteClock
+from scada.commands import Action, GroupOrder, LoadClass, MemberReport, MemberState
 from scada.drivers.dmesh.keystore import KeyStore
+from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.service import DmeshService
 from scada.events import DeviceEvent, EventCode
 from scada.historian.store import EmbeddedIntervals
@@ -31,6 +32,8 @@ from scada.simulate.virtual import Listening, VirtualEndpoint, VirtualReactor
 from scada.site import Site
 from scada.validation.service import ValidationService
 
+GROUP, EPOCH, REPEAT = 5, 2, 3
+VALID_S: Final = 300                        # of a group command, site time
 PATIENCE_S: Final = 20.0                    # real time; only a bug waits that long
 
 
@@ -107,6 +110,25 @@ class HeadEnd:
             self.settle()
         self.reactor.close()
         self.historian.close()
+
+    # ------------------------------------------------------------------ what people do at it
+    def shed(self, command_id: bytes, link_id: int, members: tuple[tuple[int, int], ...], off_for_s: int = 600) -> None:
+        """A group command to the given (index, EUI), as the desk would hand it to the driver."""
+        order = GroupOrder(
+            command_id, link_id, GROUP, EPOCH, Action.SHED, LoadClass.YELLOW, off_for_s,
+            self.clock.now() // NS + VALID_S, 0, REPEAT, members,
+        )
+        self.dmesh.send(order).addErrback(lambda failure: self.counts.update(["command.failed"]))
+
+    def inquire(self, command_id: bytes, link_id: int) -> None:
+        """Ask a concentrator what became of a command, as the desk does after a break."""
+        self.dmesh.inquire(command_id, link_id).addCallbacks(
+            lambda known: self.counts.update(["command.known" if known else "command.forgotten"]), lambda failure: None
+        )
+
+    def rotate(self, link_id: int) -> None:
+        """Lay up a new link key, as `scada keys rotate` does."""
+        self.keys.begin([(KeyTarget.LINK, link_id)], self.clock.real())
 
     # ------------------------------------------------------------------ what it shows
     def look(self) -> dict[str, float]:

@@ -46,7 +46,7 @@ def test_a_scenario_begins_and_ends_its_faults_at_their_times(stand: Stand) -> N
     live(stand, one, 3.5)
     seen = stand.look()
 
-    assert during == [("outage", "hours.missing == 0"), ("pulse-stuck", "pulses.fewer >= 1")]
+    assert during == [("outage", "hours.missing == 0"), ("pulse-stuck", "over.meter_stuck == 1")]
     assert not up
     assert [line.split(" begins")[0].split(" is over")[0] for line in said] == [
         "00:10:00 outage on C01", f"00:20:00 pulse-stuck on C01/{TARGET}",

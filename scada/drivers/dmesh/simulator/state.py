@@ -132,6 +132,7 @@ class ConcentratorState(Fate):
         self._kept: dict[int, list[Profile]] = {}           # index -> hours that only the module has
         self.trip_s = 0.5                   # real time that a question to a module and its answer take
         self._waiting: dict[int, _Waiting] = {}
+        self.switched_off = 0                   # loads, since the start
         self._misdated: list[Profile] = []      # what was archived under wrong hours, as it is right
         self._trees = 1                         # generation of the topology
         self._places: network.Places = {}
@@ -189,6 +190,7 @@ class ConcentratorState(Fate):
         if index in self.plight.welded and not supplied:
             self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
             return
+        self.switched_off += not supplied
         self.outputs.on_supply(self._all[self._place[index]].eui, supplied, at)
 
     # --------------------------------------------------------------------------------------- who is there
