@@ -1,6 +1,6 @@
 """A stand for faults: a head-end (the real driver, historian, alarms, outages) and two simulated concentrators.
 
-Time is virtual, at 60 x. Bytes go over real TCP sockets of the loopback; the historian's threads write to a real folder.
+Time is virtual, at 120 x. Bytes go over real TCP sockets of the loopback; the historian's threads write to a real folder.
 """
 
 import random
@@ -26,7 +26,7 @@ from tests.fakes import NOON, site_clock
 
 LINKS = (0x00010203, 0x00010204)
 KEYS = {link: bytes([number]) * 16 for number, link in enumerate(LINKS)}
-MODULES, RATE = 24, 60.0
+MODULES, RATE = 24, 120.0
 FEED = MODULES + 1                      # the module at the feed of all others of its concentrator
 TARGET = 3                              # the module that faults befall
 HOUR = NOON // 3600
@@ -71,10 +71,10 @@ class Stand:
     def site_s(self) -> float:
         return self.clock.now() / NS
 
-    def run(self, hours: float, step_min: float = 1.0) -> None:
-        """Let site time pass, a minute at a time."""
-        for _ in range(round(hours * 60 / step_min)):
-            self.reactor.advance(60.0 * step_min / self.rate)
+    def run(self, hours: float) -> None:
+        """Let site time pass, a real second at a time."""
+        for _ in range(round(hours * 3600 / self.rate)):
+            self.reactor.advance(1.0)
             for client in self.clients:
                 client.state.control.run(self.site_s)
             while self._closed < self.site_s // 3600:
@@ -180,13 +180,12 @@ def site() -> Site:
 
 def rate_for(fault: Fault) -> float:
     """What lasts for days is lived through faster."""
-    return RATE if fault.lasts_h < 10.0 else 10 * RATE
+    return RATE if fault.lasts_h < 10.0 else 5 * RATE
 
 
 def play(stand: Stand, fault: Fault, *, really: bool = True) -> dict[str, float]:
     """Some quiet hours, the fault for some, and what it takes to come back; what changed since it would have begun."""
-    step = stand.rate / RATE                                # site minutes: a real second
-    stand.run(fault.settled_h, step)
+    stand.run(fault.settled_h)
     before = stand.look()
     if fault.command == "before":
         stand.command()
@@ -201,8 +200,8 @@ def play(stand: Stand, fault: Fault, *, really: bool = True) -> dict[str, float]
         stand.command("d", 900) if twice else None
     stand.run(0.5)
     stand.inquire() if fault.command == "before" else None
-    stand.run(fault.lasts_h - 0.5, step)
+    stand.run(fault.lasts_h - 0.5)
     undo()
-    stand.run(3.0, step)
+    stand.run(3.0)
     after = stand.look()
     return {name: value - (0 if name == "loads.off" else before.get(name, 0)) for name, value in after.items()}
