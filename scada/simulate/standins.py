@@ -61,10 +61,16 @@ class Inline:
 
 
 class Counted:
-    """The interval store, and how much of what it was given is not durable yet."""
+    """The interval store; it tells what is durable all at once and in order, however its thread groups it."""
 
     def __init__(self, store: EmbeddedIntervals) -> None:
-        self.store, self.under_way = store, 0
+        self.store = store
+        self._given: list[tuple[Deferred[Any], list[Any]]] = []
+
+    @property
+    def under_way(self) -> int:
+        """What is not durable yet."""
+        return len(self._given)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
@@ -79,13 +85,18 @@ class Counted:
         return self._count(self.store.pass_gap(provenance, received))
 
     def _count(self, deferred: "Deferred[Any]") -> "Deferred[Any]":
-        self.under_way += 1
+        told: Deferred[Any] = Deferred()
+        self._given.append((told, done := []))
 
-        def done(outcome: Any) -> Any:
-            self.under_way -= 1
-            return outcome
+        def durable(outcome: Any) -> None:
+            done.append(outcome)
+            if all(finished for _, finished in self._given):
+                given, self._given = self._given, []
+                for one, (result,) in given:
+                    one.callback(result)
 
-        return deferred.addBoth(done)
+        deferred.addBoth(durable)
+        return told
 
 
 class NoHistory:

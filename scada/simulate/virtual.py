@@ -161,14 +161,14 @@ class VirtualReactor(Clock):
         while True:
             if self._step():
                 continue
-            if not (self._under_way or busy() or not self._calls.empty()):
-                return
             if time.monotonic() > end:
                 raise TimeoutError("something is under way for ever")
             if self._under_way:
                 select.select([one._sock for one in self._wires if one.open], [], [], 0.001)
+            elif busy() or not self._calls.empty():
+                self._take_call(0.01)                       # only when the network is still: else threads would race it
             else:
-                self._take_call(0.01)
+                return
 
     def close(self) -> None:
         """Close every socket that is still open."""
@@ -183,14 +183,11 @@ class VirtualReactor(Clock):
         for wire in tuple(self._wires):
             moved = wire.step() or moved
         self._wires = [one for one in self._wires if one.open or one._lost is not None]
-        while not self._calls.empty():
-            self._take_call(0.0)
-            moved = True
         return moved
 
     def _take_call(self, seconds: float) -> None:
         try:
-            call = self._calls.get(timeout=seconds) if seconds else self._calls.get_nowait()
+            call = self._calls.get(timeout=seconds)
         except queue.Empty:
             return
         call()
