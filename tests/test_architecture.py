@@ -27,6 +27,7 @@ EDGES = {
     "scada/simulate/headend.py": "a head-end in one process, for judging",
     "scada/simulate/standins.py": "Deferreds in the place of threads and a database",
     "scada/simulate/virtual.py": "real sockets under a clock that is moved by hand",
+    "scada/simulate/pty_port.py": "a pseudo-terminal",
     "scada/simulate/keys.py": "a file only its owner may read",
     "scada/simulate/memory.py": "fsync of what the field remembers",
     "scada/simulate/panel.py": "the fault panel's web server",

@@ -21,6 +21,8 @@ PANEL = Path("field-panel.json")
 @click.option("--serial", metavar="DEVICE",
               help="The concentrators speak on this serial port (dmesh.serial), instead of TCP.")
 @click.option("--baud", type=click.IntRange(1200, 921600), default=9600, show_default=True, help="Speed of that port.")
+@click.option("--pty", type=click.Path(path_type=Path), metavar="NAME",
+              help="The same on a pseudo-terminal that is made here; NAME is what the server opens (dmesh.serial.device).")
 @click.option("--modbus-port", type=click.IntRange(0, 65535), default=15020, show_default=True,
               help="Port of the Modbus TCP meter at the transformer; 0 lets the system choose, and says which.")
 @click.option("--modbus-host", default="127.0.0.1", show_default=True, help="Address the meter listens on.")
