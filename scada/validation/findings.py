@@ -16,6 +16,8 @@ from scada.validation.zeros import pauses, stuck
 PAST_H: Final = 21 * 24                 # that a meter is compared with
 LEAST_PAUSE_H: Final = {Medium.ELECTRICITY: 12}         # a refrigerator never rests for so long
 LEAST_OTHER_H: Final = 168              # water and gas: a week
+PAUSED_H: Final = {Medium.ELECTRICITY: 3}               # from where a pause spoils what a balance says of a meter
+PAUSED_OTHER_H: Final = 24
 WINDOWS_H: Final = (32, 48, 96)         # of a balance: a shorter one sees sooner, a longer one finer
 AT_ONCE: Final = 1000                   # points that are read together
 STUCK, TOO_MUCH, TOO_LITTLE = "meter_stuck", "meter_too_much", "meter_too_little"
@@ -86,11 +88,15 @@ def _following(
     if len(members) < len(group.members) or not known.any():
         return
     taken = _quantities(metering, members, first, span)
+    rested = pauses(taken)                              # while it stands still a meter shows nothing of what it lacks
+    paused = np.maximum(rested.present, rested.longest) >= PAUSED_H.get(group.medium, PAUSED_OTHER_H)
     noise = 0.1 * float(np.median(doubt[known]))        # the doubt is a bound of all errors; most are the same each hour
     best: dict[int, Follower] = {}
     for window in WINDOWS_H:
         part = slice(span - window, span)
         for one in followers(imbalance[part], feed[part], taken[:, part], noise):
+            if paused[one.row]:
+                continue
             if one.row not in best or one.strength > best[one.row].strength:
                 best[one.row] = one
     for one in best.values():
