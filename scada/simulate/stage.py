@@ -71,6 +71,10 @@ class Stage:
         """Concentrators, and the indices of their modules."""
         return {name: frozenset(one.index for one in client.state.modules) for name, client in self._clients.items()}
 
+    def now(self) -> float:
+        """Site time."""
+        return self._now()
+
     @property
     def running(self) -> tuple[Happening, ...]:
         return tuple(self._running.values())
