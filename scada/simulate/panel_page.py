@@ -33,7 +33,7 @@ code { font-size: .85rem; white-space: nowrap }
 <button>Begin</button></form>
 <dl><dt>Happens<dd id="does"><dt>You do<dd id="needs"><dt>Server shows<dd id="shows"><dt>In figures<dd id="expect"></dl>
 <h2>On now <small>(site time <span id="now"></span> UTC)</small></h2>
-<div class="wide"><table><thead><tr><th>Fault<th>Target<th>Since<th>Until<th>The server must show<th></tr>
+<div class="wide"><table><thead><tr><th><th>Fault<th>Target<th>Since<th>Until<th>The server must show</tr>
 <tbody id="running"></tbody></table></div>
 <h2>Over</h2>
 <div class="wide"><table><thead><tr><th>Fault<th>Target<th>From<th>To<th>The server must show</tr>
@@ -128,7 +128,8 @@ async function show() {
     const end = document.createElement("button");
     end.textContent = "End";
     end.onclick = () => act("/end", { number: one.number });
-    return row([one.fault, one.target, time(one.began), time(one.ends) || "until ended", figures(one.expect), end], "on");
+    const until = time(one.ends) || "until ended";
+    return row([end, one.fault, one.target, time(one.began), until, figures(one.expect)], "on");
   }), 6, "Nothing is wrong at present.");
   fill($("over"), known.over.toReversed().map((one) =>
     row([one.fault, one.target, time(one.began), time(one.ended), figures(one.expect)], "")), 5, "Nothing yet.");
