@@ -1,6 +1,8 @@
 """Commands to the field: who, what, until when; and what became of it, member by member."""
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -118,7 +120,7 @@ class Selection:
     request: ShedRequest
     area: str
     epoch: int
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     expected_w: float                   # rated power of the members expected to answer
     warnings: tuple[str, ...]
     made: int                           # ns, site time
@@ -140,7 +142,7 @@ class GroupOrder:
     not_after: int                      # s since 1970, site time; nothing is sent or executed after it
     restore_jitter_s: int
     repeat: int
-    members: tuple[tuple[int, int], ...]    # (subnet index, EUI) of every member on this concentrator
+    members: Sequence[tuple[int, int]]  # (subnet index, EUI) of every member on this concentrator, by index
 
 
 @attrs.frozen
@@ -150,7 +152,7 @@ class RetryOrder:
     command_id: bytes
     link_id: int
     not_after: int                      # s since 1970, site time; that of the command
-    members: tuple[tuple[int, int], ...]    # (subnet index, EUI)
+    members: Sequence[tuple[int, int]]  # (subnet index, EUI), by index
 
 
 @attrs.frozen
@@ -212,11 +214,16 @@ class CommandStatus:
     ends: int                           # ns, site time when the last load is back by itself
     monitor_only: bool
     reason: str
-    members: tuple[MemberResult, ...]
+    members: Sequence[MemberResult]
     effects: tuple[Effect, ...] = ()    # by transformer; empty until measured
+    counts: Mapping[MemberState, int] = attrs.field()       # members by state
+
+    @counts.default
+    def _counted(self) -> Mapping[MemberState, int]:
+        return Counter(result.state for result in self.members)
 
     def count(self, state: MemberState) -> int:
-        return sum(result.state is state for result in self.members)
+        return self.counts.get(state, 0)
 
     @property
     def confirmation(self) -> EffectState | None:

@@ -5,8 +5,9 @@ import attrs
 from scada.clock import NS
 from scada.commands import Action, Actor, CommandState, Selection
 from scada.dr_dispatch import planner
-from scada.dr_dispatch.command import Command, Progress
+from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.guards import Image
+from scada.dr_dispatch.members import Members
 from scada.settings import DispatchSettings
 
 
@@ -33,7 +34,7 @@ def shed(identity: bytes, reviewed: Selection, image: Image) -> Command:
         monitor_only=settings.monitor_only,
         reason=reviewed.request.reason,
         state=CommandState.SENDING,
-        members=planner.progress(image.members, image.directory),
+        members=Members.fresh(image.members),
     )
 
 
@@ -52,6 +53,6 @@ def restore(identity: bytes, of: Command, actor: Actor, settings: DispatchSettin
         jitter_s=settings.restore_jitter_s,
         monitor_only=settings.monitor_only,
         state=CommandState.SENDING,
-        members=tuple(Progress(one.member, manual=one.manual) for one in of.members),
+        members=Members.fresh(of.members.roll),
         restores=of.id,
     )

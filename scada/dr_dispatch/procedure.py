@@ -44,10 +44,10 @@ class Procedure:
         self.selections: OrderedDict[str, Selection] = OrderedDict()
 
     async def select(self, actor: Actor, request: ShedRequest) -> Selection:
-        image = self._images.take(actor, request)
-        if reasons := guards.refusals(image):
+        image = await self._images.take(actor, request)
+        if reasons := await self._images.refusals(image):
             await self._trail.refuse(actor, "shed.select", request.group, reasons, off_for_s=request.off_for_s)
-        selection = review.selection(secrets.token_hex(16), image)
+        selection = await self._images.reviewed(secrets.token_hex(16), image)
         detail = {"selection": selection.id, "digest": selection.digest, "expected_w": selection.expected_w}
         try:
             await self._trail.record(
@@ -60,6 +60,7 @@ class Procedure:
         while len(self.selections) > SELECTIONS:
             self.selections.popitem(last=False)
         self._counters.selected += 1
+        await self._book.prepare(image.members)
         return selection
 
     async def execute(self, actor: Actor, selection_id: str) -> CommandStatus:
@@ -71,14 +72,15 @@ class Procedure:
         if selection is None:
             await self._trail.refuse(actor, "shed.execute", "", (review.UNKNOWN_SELECTION,), selection=selection_id)
         request = selection.request
-        image = self._images.take(actor, request)
-        if reasons := review.objections(selection, image):
+        image = await self._images.take(actor, request)
+        if reasons := await self._images.objections(selection, image):
             await self._trail.refuse(actor, "shed.execute", request.group, reasons, selection=selection_id)
         command = self._sender.addressed(drafts.shed(secrets.token_bytes(16), selection, image))
         await self._commit(actor, "shed.execute", command, digest=selection.digest, expected_w=selection.expected_w)
         self.selections.pop(selection_id, None)             # it may have expired meanwhile
         # The world went on while disks were written.
-        if reasons := review.objections(selection, self._images.take(actor, request, but=command.id)):
+        image = await self._images.take(actor, request, but=command.id)
+        if reasons := await self._images.objections(selection, image):
             self._course.put(lifecycle.give_up(command, "; ".join(reasons), self._clock.now()))
             await self._trail.refuse(actor, "shed.execute", request.group, reasons, selection=selection_id)
         self._counters.executed += 1
@@ -95,7 +97,7 @@ class Procedure:
         await self._commit(actor, "shed.restore", restore, restores=shed.id.hex())
         self._counters.restored += 1
         sent = await self._sender.send(restore)
-        if any(one.state is not MemberState.NOT_SENT for one in sent.members):
+        if sent.count(MemberState.NOT_SENT) < len(sent.members):
             self._course.change(shed.id, lambda one, now: lifecycle.step(one, lifecycle.Event.RESTORE))
         return status_of(self._book.get(shed.id) or shed)
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from scada.clock import NS
 from scada.commands import Action, Actor, CommandState, MemberState, Role, ShedRequest
-from scada.dr_dispatch.lifecycle import ANSWER_MARGIN_S
+from scada.dr_dispatch.outages import ANSWER_MARGIN_S
 from scada.dr_dispatch.procedure import SELECTIONS
 from scada.errors import CommandRejected
 from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, done, euis, site
@@ -458,7 +458,7 @@ def test_a_full_disk_lets_nothing_out(bench: Bench) -> None:
         bench.execute(selection)
     bench.audit.full = False
     with sqlite3.connect(bench.path / "commands.sqlite") as database:
-        database.execute("DROP TABLE member")
+        database.execute("DROP TABLE share")
     with pytest.raises(CommandRejected, match="nothing was sent"):
         bench.execute(selection)
     assert bench.gateway.orders == []

@@ -13,7 +13,8 @@ from scada.clock import NS
 from scada.commands import Actor, LoadClass, Role, ShedRequest
 from scada.dr_dispatch import guards, planner
 from scada.dr_dispatch.guards import GUARDS, Image
-from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.images import NOBODY
+from scada.dr_dispatch.outages import Outage, Outages
 from scada.settings import DispatchSettings
 from scada.site import Directory, Site
 from scada.tags import Batch, Quality
@@ -41,15 +42,12 @@ def image(
         bus.add_device(METER)
         at = now - round(age_s * NS * rate)
         bus.publish(Batch("T01-meter", np.array([1.0, 3.0]), np.array([0, meter], dtype=np.uint8), at, at))
-    of_eui: dict[int, list[Outage]] = {}
-    for outage in outages:
-        moved = attrs.evolve(outage, begin=now + outage.begin * NS, end=now + outage.end * NS)
-        of_eui.setdefault(outage.eui, []).append(moved)
+    moved = Outages.of(attrs.evolve(one, begin=now + one.begin * NS, end=now + one.end * NS) for one in outages)
     return Image(
         now=now, rate=rate, trusted=trusted, actor=actor, request=ShedRequest(group, off_for_s),
         settings=DispatchSettings(monitor_only=False, **settings), directory=directory, group=found,
-        members=planner.freeze(directory, found, lambda link: True) if found else (),
-        outages=of_eui, snapshot=bus.snapshot(), devices=bus.devices(),
+        members=planner.freeze(directory, found, now) if found else NOBODY,
+        outages=(moved,), snapshot=bus.snapshot(), devices=bus.devices(),
     )
 
 
