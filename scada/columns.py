@@ -13,10 +13,10 @@ from scada.commands import MemberReport, MemberState
 class Pairs(Sequence[tuple[int, int]]):
     """(subnet index, EUI) of some modules of one concentrator, by index."""
 
-    __slots__ = ("euis", "index")
+    __slots__ = ("euis", "indices")
 
-    def __init__(self, index: NDArray[np.uint8], euis: NDArray[np.uint64]) -> None:
-        self.index, self.euis = index, euis
+    def __init__(self, indices: NDArray[np.uint8], euis: NDArray[np.uint64]) -> None:
+        self.indices, self.euis = indices, euis
 
     @classmethod
     def of(cls, pairs: "Iterable[tuple[int, int]] | Pairs") -> "Pairs":
@@ -33,22 +33,22 @@ class Pairs(Sequence[tuple[int, int]]):
 
     def __getitem__(self, at: int | slice) -> "tuple[int, int] | Pairs":
         if isinstance(at, slice):
-            return Pairs(self.index[at], self.euis[at])
-        return int(self.index[at]), int(self.euis[at])
+            return Pairs(self.indices[at], self.euis[at])
+        return int(self.indices[at]), int(self.euis[at])
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return zip(self.index.tolist(), self.euis.tolist(), strict=True)
+        return zip(self.indices.tolist(), self.euis.tolist(), strict=True)
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.indices)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Pairs):
-            return np.array_equal(self.index, other.index) and np.array_equal(self.euis, other.euis)
+            return np.array_equal(self.indices, other.indices) and np.array_equal(self.euis, other.euis)
         return tuple(self) == other
 
     def __hash__(self) -> int:
-        return hash((self.index.tobytes(), self.euis.tobytes()))
+        return hash((self.indices.tobytes(), self.euis.tobytes()))
 
     def __repr__(self) -> str:
         return f"Pairs({tuple(self)!r})"

@@ -16,6 +16,7 @@ AREAS: Final = {
         "commit": "scada.bench.commit",
         "ingest": "scada.bench.dmesh.ingest",
         "sessions": "scada.bench.dmesh.sessions",
+        "fanout": "scada.bench.dmesh.fanout",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}

@@ -14,7 +14,9 @@ from scada.dr_dispatch.roll import Roll
 
 LEVEL: Final = 1
 LONGEST: Final = 1 << 26                # bytes of a blob unpacked
-WHO: Final = (("eui", "<u8"), ("index", "u1"), ("load_class", "u1"), ("rated_w", "<f8"), ("flags", "u1"), ("obstacle", "u1"))
+WHO: Final = (
+    ("eui", "<u8"), ("indices", "u1"), ("load_class", "u1"), ("rated_w", "<f8"), ("flags", "u1"), ("obstacle", "u1"),
+)
 FAR: Final = (("state", "u1"), ("reason", "u1"), ("tries", "u1"), ("changed", "<i8"), ("executed", "<i8"), ("tried", "<i8"))
 
 

@@ -112,6 +112,11 @@ class Book:
         if self._dirty and not self._disk.locked and not self._closing:
             self._disk.run(Deferred.fromCoroutine, self._flush())
 
+    @property
+    def unwritten(self) -> int:
+        """Commands of which something is not on disk yet."""
+        return len(self._dirty) + bool(self._disk.locked)
+
     # -------------------------------------------------------------------- memory
     def get(self, identity: bytes) -> Command | None:
         return self._commands.get(identity)

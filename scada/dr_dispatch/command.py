@@ -5,7 +5,7 @@ from typing import Final
 import attrs
 
 from scada.commands import Action, CommandState, Effect, LoadClass, Origin
-from scada.dr_dispatch.members import Members
+from scada.dr_dispatch.members import Members, members_of
 
 TERMINAL: Final = frozenset({CommandState.CLOSED, CommandState.FAILED})
 
@@ -32,7 +32,7 @@ class Command:
     monitor_only: bool
     reason: str
     state: CommandState
-    members: Members = attrs.field(converter=Members.of)
+    members: Members = attrs.field(converter=members_of)
     restores: bytes = b""               # the shed that this restore ends
     effects: tuple[Effect, ...] = ()    # what the transformers' meters showed, once measured
 

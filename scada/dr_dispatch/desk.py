@@ -124,6 +124,7 @@ class CommandDesk:
         text = "monitor-only: nothing is sent" if self.monitor_only else "ready"
         figures = {name: float(value) for name, value in attrs.asdict(self.counters).items()}
         figures |= {"live": float(live), "journal_failures": float(self._book.failures)}
+        figures["unwritten"] = float(self._book.unwritten)
         yield Health(
             "dispatch",
             ok=self._running and not self._book.trouble,

@@ -99,7 +99,8 @@ class Images:
         found = set()
         for group in directory.site.load_groups:
             members = await self.members(directory, group)
-            image = attrs.evolve(whole, request=ShedRequest(group.name, 1), directory=directory, group=group, members=members)
+            request = ShedRequest(group.name, 1)
+            image = attrs.evolve(whole, request=request, directory=directory, group=group, members=members)
             if await self._heavy.run(len(members), partial(guards.barred, image)):
                 found.add(group.name)
         return found

@@ -18,7 +18,7 @@ import attrs
 from scada.commands import Action, CommandState, Effect, EffectState, LoadClass, Member, MemberState, Origin
 from scada.dr_dispatch.blobs import packed, part_of, press, roll_from, share_from
 from scada.dr_dispatch.command import Command
-from scada.dr_dispatch.members import Members, Progress, Share
+from scada.dr_dispatch.members import Members, Progress, Share, members_of
 from scada.dr_dispatch.outages import terms
 from scada.dr_dispatch.roll import Roll
 from scada.errors import StartError, StorageError
@@ -233,7 +233,7 @@ class Journal:
             found = database.execute(
                 f"SELECT {_names(columns)} FROM member WHERE command = ? ORDER BY place", (identity,)
             ).fetchall()
-            members = Members.of(_progress(dict(zip(columns, row, strict=True))) for row in found)
+            members = members_of(_progress(dict(zip(columns, row, strict=True))) for row in found)
             pressed = press()
             database.execute("BEGIN IMMEDIATE")
             for place, share in enumerate(members.shares):

@@ -22,7 +22,7 @@ from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.members import NEVER, STATES, WAITING, Members, Share
 from scada.dr_dispatch.outages import ends, terms
 
-ENDED_AT_ONCE: Final = 128              # concentrators for which one step of time ends something: a turn of the loop is short
+ENDED_AT_ONCE: Final = 128              # concentrators for which one step ends something: a turn of the loop is short
 
 BY_EXPIRY: Final = "by expiry"
 BY_HAND: Final = "must be switched on by hand"
@@ -247,7 +247,7 @@ def restarted(command: Command, now: int) -> Command:
 
 
 def advance(command: Command, now: int) -> Command:
-    """The command at `now`: what time ends is ended, as much of it as a turn may hold, and the state follows the members."""
+    """The command at `now`: what time ends is ended, as much as a turn may hold, and the state follows the members."""
     if not command.live:
         return command
     members = command.members

@@ -121,28 +121,6 @@ class Members(Sequence[Progress]):
         counts[MemberState.SELECTED] = len(roll)
         return cls(roll, tuple(map(fresh, sizes)), boots or (0,) * len(sizes), counts)
 
-    @classmethod
-    def of(cls, rows: "Iterable[Progress] | Members") -> "Members":
-        if isinstance(rows, Members):
-            return rows
-        rows = tuple(rows)
-        of_eui = {(one.member.link_id, one.member.eui): one for one in rows}
-        roll = roll_of((one.member, MANUAL * one.manual) for one in rows)
-        shares, boots = [], []
-        for place, link in enumerate(roll.links):
-            mine = [of_eui[link, int(eui)] for eui in roll.eui[roll.part(place)]]
-            reasons = tuple(dict.fromkeys(one.reason for one in mine))
-            shares.append(Share(
-                np.array([one.state for one in mine], dtype=np.uint8),
-                np.array([reasons.index(one.reason) for one in mine], dtype=np.uint8), reasons,
-                np.array([one.changed for one in mine], dtype=np.int64),
-                np.array([one.executed for one in mine], dtype=np.int64),
-                np.array([one.tries for one in mine], dtype=np.uint8),
-                np.array([one.tried for one in mine], dtype=np.int64),
-            ))
-            boots.append(mine[0].boot)
-        return cls(roll, tuple(shares), tuple(boots))
-
     # ------------------------------------------------------------------ as a whole
     def any_in(self, states: Iterable[MemberState]) -> bool:
         return any(self.counts[state] for state in states)
@@ -220,6 +198,29 @@ class Members(Sequence[Progress]):
             int(share.changed[row]), int(share.executed[row]), bool(self.roll.flags[at] & MANUAL), int(share.tries[row]),
             int(share.tried[row]), self.boots[place],
         )
+
+
+def members_of(rows: "Iterable[Progress] | Members") -> Members:
+    """From one by one, in any order."""
+    if isinstance(rows, Members):
+        return rows
+    rows = tuple(rows)
+    of_eui = {(one.member.link_id, one.member.eui): one for one in rows}
+    roll = roll_of((one.member, MANUAL * one.manual) for one in rows)
+    shares, boots = [], []
+    for place, link in enumerate(roll.links):
+        mine = [of_eui[link, int(eui)] for eui in roll.eui[roll.part(place)]]
+        reasons = tuple(dict.fromkeys(one.reason for one in mine))
+        shares.append(Share(
+            np.array([one.state for one in mine], dtype=np.uint8),
+            np.array([reasons.index(one.reason) for one in mine], dtype=np.uint8), reasons,
+            np.array([one.changed for one in mine], dtype=np.int64),
+            np.array([one.executed for one in mine], dtype=np.int64),
+            np.array([one.tries for one in mine], dtype=np.uint8),
+            np.array([one.tried for one in mine], dtype=np.int64),
+        ))
+        boots.append(mine[0].boot)
+    return Members(roll, tuple(shares), tuple(boots))
 
 
 WAITING: Final = (MemberState.SENT, MemberState.ACCEPTED, MemberState.RECEIVED)

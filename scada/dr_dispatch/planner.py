@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.columns import Pairs
 from scada.commands import Action, GroupOrder, LoadClass, Member, MemberState, ShedRequest
 from scada.dr_dispatch import roll
 from scada.dr_dispatch.command import Command
-from scada.dr_dispatch.members import Members
 from scada.dr_dispatch.roll import Roll, roll_of
 from scada.site import IN_SERVICE, Directory, Load, LoadGroup, Module, ModuleState
 
@@ -158,14 +158,21 @@ def orders(command: Command) -> Iterator[GroupOrder]:
                 not_after=command.not_after // NS,
                 restore_jitter_s=command.jitter_s,
                 repeat=command.repeat,
-                members=pairs(members, place, chosen),
+                members=pairs(members.roll, part, chosen),
             )
 
 
-def pairs(members: Members, place: int, chosen: "np.typing.NDArray[np.bool_]") -> Pairs:
+def addressed(members: Roll) -> Iterator[tuple[int, Pairs]]:
+    """Link id and members of every concentrator that an order can go to."""
+    for place, link_id in enumerate(members.links):
+        part = members.part(place)
+        if (chosen := members.addressable[part]).any():
+            yield link_id, pairs(members, part, chosen)
+
+
+def pairs(members: Roll, part: slice, chosen: NDArray[np.bool_]) -> Pairs:
     """(index, EUI) of some members of one concentrator, by index."""
-    part = members.roll.part(place)
-    index, euis = members.roll.index[part], members.roll.eui[part]
+    index, euis = members.indices[part], members.eui[part]
     if not chosen.all():
         index, euis = index[chosen], euis[chosen]
     if (np.diff(index.astype(np.int16)) < 0).any():

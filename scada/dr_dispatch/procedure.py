@@ -60,6 +60,8 @@ class Procedure:
         while len(self.selections) > SELECTIONS:
             self.selections.popitem(last=False)
         self._counters.selected += 1
+        if image.group is not None:
+            self._sender.prepare(selection, image.group.number)
         await self._book.prepare(image.members)
         return selection
 

@@ -68,13 +68,13 @@ class Retrier:
         for number, batch in enumerate(pace.batches(orders)):
             if number:
                 await pace.next_turn(self._reactor)
-            self._course.change(command.id, lambda one, at, batch=batch: retries.told_again(one, batch, at))
+            self._course.change(command.id, partial(retries.told_again, batch))
         try:
             await self._book.keep(command.id)
         except StorageError:                                # the book says so itself; what is not written is not sent
             return
         command = self._book.get(command.id) or command
-        orders = await self._heavy.run(
+        left = await self._heavy.run(
             len(command.members), partial(retries.still_allowed, command, orders, self._images.directory)
         )
-        await self._sender.retry(command, orders)
+        await self._sender.retry(command, left)

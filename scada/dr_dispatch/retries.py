@@ -52,7 +52,7 @@ def orders(
         if due.any() and (due := allowed(command, place, directory, due)).any():
             found.append(RetryOrder(
                 command.id, command.members.roll.links[place], command.not_after // NS,
-                planner.pairs(command.members, place, due),
+                planner.pairs(command.members.roll, command.members.roll.part(place), due),
             ))
     return tuple(found)
 
@@ -64,11 +64,11 @@ def still_allowed(command: Command, due: Sequence[RetryOrder], directory: Direct
         place = command.members.roll.place[order.link_id]
         may = allowed(command, place, directory, _told(command.members, place, order))
         if may.any():
-            kept.append(attrs.evolve(order, members=planner.pairs(command.members, place, may)))
+            kept.append(attrs.evolve(order, members=planner.pairs(command.members.roll, command.members.roll.part(place), may)))
     return tuple(kept)
 
 
-def told_again(command: Command, retries: Collection[RetryOrder], now: int) -> Command:
+def told_again(retries: Collection[RetryOrder], command: Command, now: int) -> Command:
     """The command with these retries entered: written down before they leave."""
     changed = {}
     for order in retries:
@@ -97,7 +97,7 @@ def allowed(command: Command, place: int, directory: Directory, whom: NDArray[np
     if command.action is not Action.SHED:
         return whom
     part, link_id = command.members.roll.part(place), command.members.roll.links[place]
-    euis, index = command.members.roll.eui[part], command.members.roll.index[part]
+    euis, index = command.members.roll.eui[part], command.members.roll.indices[part]
     found = np.zeros(len(whom), dtype=bool)
     for at in np.flatnonzero(whom).tolist():
         found[at] = _still(command, directory, int(euis[at]), link_id, int(index[at]))

@@ -23,7 +23,7 @@ class Roll(Sequence[Member]):
     """Members of one concentrator stand together, in the order of their group."""
 
     eui: NDArray[np.uint64]             # (n,)
-    index: NDArray[np.uint8]            # (n,) 0: it has none
+    indices: NDArray[np.uint8]          # (n,) in their subnet; 0: it has none
     load_class: NDArray[np.uint8]       # (n,)
     rated_w: NDArray[np.float64]        # (n,) [W]
     flags: NDArray[np.uint8]            # (n,)
@@ -44,7 +44,8 @@ class Roll(Sequence[Member]):
     @cached_property
     def addressable(self) -> NDArray[np.bool_]:
         """Whether an order can hold each member: it has a link, and an index there."""
-        return (self.index > 0) & np.repeat(np.array(self.links) > 0, np.diff(self.starts))
+        linked: NDArray[np.bool_] = np.repeat(np.array(self.links, dtype=np.int64) > 0, np.diff(self.starts))
+        return (self.indices > 0) & linked
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:
@@ -57,7 +58,7 @@ class Roll(Sequence[Member]):
     def digest(self) -> bytes:
         """SHA-256 over what is reviewed; what changes by the minute (obstacles) stays out."""
         found = hashlib.sha256(repr((self.starts, self.links)).encode())
-        for column in (self.eui, self.index, self.load_class, self.rated_w):
+        for column in (self.eui, self.indices, self.load_class, self.rated_w):
             found.update(column.tobytes())
         return found.digest()
 
@@ -118,7 +119,7 @@ class Roll(Sequence[Member]):
         if not obstacle and place in self.down:
             obstacle = not_connected(self.names[place])
         return Member(
-            int(self.eui[at]), self.devices[at], self.names[place], self.links[place], int(self.index[at]), self.titles[at],
+            int(self.eui[at]), self.devices[at], self.names[place], self.links[place], int(self.indices[at]), self.titles[at],
             LoadClass(int(self.load_class[at])), float(self.rated_w[at]), obstacle,
         )
 

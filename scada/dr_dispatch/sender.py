@@ -1,24 +1,31 @@
 """Hands the orders of a command to the field, each once: the only place that calls `FieldGateway.send` and `retry`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
-from scada.commands import CommandStatus, GroupOrder, MemberState, RetryOrder
+from scada.commands import CommandStatus, GroupOrder, MemberState, RetryOrder, Selection
 from scada.dr_dispatch import guards, lifecycle, pace, planner
 from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.course import Course
 from scada.dr_dispatch.members import Members
 from scada.dr_dispatch.pursuit import Counters, Pursuit
+from scada.dr_dispatch.roll import Roll
 from scada.dr_dispatch.status import status_of
+from scada.errors import CommandRejected, DataRejected, LinkError
 from scada.ports import FieldGateway
 from scada.settings import DispatchSettings
 
 
 class Sender:
+    log = Logger()
+
     def __init__(
         self,
         settings: DispatchSettings,
@@ -47,11 +54,31 @@ class Sender:
             if number:
                 await pace.next_turn(self._reactor)
             news, sent = self._judge(command, batch)
-            self._course.change(command.id, lambda one, now, news=news: lifecycle.mark_links(one, news, now))
+            self._course.change(command.id, partial(_marked, news))
             for order in sent:
                 self._counters.orders_sent += 1
                 self._pursuit.follow(order, maybeDeferred(self._gateway.send, order))
         return status_of(self._book.get(command.id) or command)
+
+    def prepare(self, selection: Selection, number: int) -> None:
+        """While a person reviews: concentrators learn who is in the group, and its key. Nothing is switched by it."""
+        if not self._settings.monitor_only and isinstance(selection.members, Roll):
+            preparing = Deferred.fromCoroutine(self._prepare(selection.members, number, selection.epoch))
+            preparing.addErrback(lambda failure: self.log.failure("preparing a group failed", failure))
+
+    async def _prepare(self, members: Roll, number: int, epoch: int) -> None:
+        for turn, batch in enumerate(pace.batches(planner.addressed(members))):
+            if turn:
+                await pace.next_turn(self._reactor)
+            for link_id, pairs in batch:
+                if self._running() and self._gateway.link_up(link_id):
+                    prepared = maybeDeferred(self._gateway.prepare, link_id, number, epoch, pairs)
+                    prepared.addErrback(self._unprepared)
+
+    def _unprepared(self, failure: Failure) -> None:
+        """The order will do it itself, and say what is wrong."""
+        if not failure.check(LinkError, CommandRejected, DataRejected):
+            self.log.failure("preparing a concentrator failed", failure)
 
     async def retry(self, command: Command, orders: Sequence[RetryOrder]) -> None:
         """Have orders repeated that are written down already."""
@@ -88,3 +115,7 @@ class Sender:
         if not self._gateway.link_up(link_id):
             return "concentrator not connected"
         return ""
+
+
+def _marked(news: dict[int, tuple[MemberState, str]], command: Command, now: int) -> Command:
+    return lifecycle.mark_links(command, news, now)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from scada.clock import SiteClock
 from scada.drivers.dmesh import crypto
-from scada.drivers.dmesh.groups import RunBlocking
+from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.keyring import Ring
 from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link

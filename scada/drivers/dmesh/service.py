@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from scada.addresses import authority
 from scada.clock import SiteClock
+from scada.columns import Pairs
 from scada.commands import Actor, GroupOrder, MemberReport, Origin, RetryOrder, Role
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
@@ -28,7 +29,7 @@ from scada.drivers.dmesh.collector import Collector
 from scada.drivers.dmesh.conflicts import Conflict, conflicts
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
-from scada.drivers.dmesh.groups import CommandLog, RunBlocking
+from scada.drivers.dmesh.groups import CommandLog
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
@@ -41,6 +42,7 @@ from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
 from scada.drivers.dmesh.session import Terms
 from scada.drivers.dmesh.show import Display
+from scada.drivers.dmesh.signing import RunBlocking, Signer
 from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.tls import Files, TlsProtocol, context, valid_until
 from scada.drivers.dmesh.transport import Connection
@@ -102,7 +104,7 @@ class DmeshService:
         )
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
-            run_blocking=run, credit=settings.credit, figures=self._figures,
+            run_blocking=run, signer=Signer(keys, clock, lambda ask, *args: self._around.run_blocking(ask, *args)), credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
@@ -197,6 +199,10 @@ class DmeshService:
     def send(self, order: GroupOrder) -> "Deferred[None]":
         station = self._stations.get(order.link_id)
         return station.groups.send(order) if station else fail(self._down(order.link_id))
+
+    def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[Any]":
+        station = self._stations.get(link_id)
+        return station.groups.prepare(group, epoch, Pairs.of(members)) if station else fail(self._down(link_id))
 
     def retry(self, order: RetryOrder) -> "Deferred[bool]":
         station = self._stations.get(order.link_id)
