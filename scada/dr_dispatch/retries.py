@@ -64,7 +64,8 @@ def still_allowed(command: Command, due: Sequence[RetryOrder], directory: Direct
         place = command.members.roll.place[order.link_id]
         may = allowed(command, place, directory, _told(command.members, place, order))
         if may.any():
-            kept.append(attrs.evolve(order, members=planner.pairs(command.members.roll, command.members.roll.part(place), may)))
+            pairs = planner.pairs(command.members.roll, command.members.roll.part(place), may)
+            kept.append(attrs.evolve(order, members=pairs))
     return tuple(kept)
 
 

@@ -44,8 +44,9 @@ class Roll(Sequence[Member]):
     @cached_property
     def addressable(self) -> NDArray[np.bool_]:
         """Whether an order can hold each member: it has a link, and an index there."""
-        linked: NDArray[np.bool_] = np.repeat(np.array(self.links, dtype=np.int64) > 0, np.diff(self.starts))
-        return (self.indices > 0) & linked
+        linked = np.repeat(np.array(self.links, dtype=np.int64), np.diff(self.starts))
+        found: NDArray[np.bool_] = (linked > 0) & (self.indices > 0)
+        return found
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:
@@ -119,8 +120,8 @@ class Roll(Sequence[Member]):
         if not obstacle and place in self.down:
             obstacle = not_connected(self.names[place])
         return Member(
-            int(self.eui[at]), self.devices[at], self.names[place], self.links[place], int(self.indices[at]), self.titles[at],
-            LoadClass(int(self.load_class[at])), float(self.rated_w[at]), obstacle,
+            int(self.eui[at]), self.devices[at], self.names[place], self.links[place], int(self.indices[at]),
+            self.titles[at], LoadClass(int(self.load_class[at])), float(self.rated_w[at]), obstacle,
         )
 
 

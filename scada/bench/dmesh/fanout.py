@@ -1,4 +1,4 @@
-"""How long a group command takes from the desk to the last of a city's concentrators, and until every module's state is safe."""
+"""How long a group command takes from the desk to the last of a city's concentrators, and until every state is safe."""
 
 import signal
 import tempfile
@@ -24,6 +24,7 @@ def measure(city: City = CITY) -> list[Figure]:
     what = f"{city.concentrators:,} concentrators, {members:,} modules"
     return [
         Figure("fanout_s", f"{what}: desk to last frame written, every state durable before it", said["written_s"], "s"),
+        Figure("fanout_cpu_s", f"{what}: processor time of the loop's thread for it", said["loop_cpu_s"], "s"),
         Figure("fanout_heard_s", f"{what}: desk to last frame at its concentrator", said["last"] - said["began"], "s"),
         Figure("fanout_final_s", f"{what}: desk to every final state durable", said["final_s"], "s"),
         Figure("fanout_select_s", f"{what}: first selection, in a thread", said["select_s"], "s"),

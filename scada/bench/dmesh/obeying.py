@@ -1,10 +1,9 @@
-"""A field that obeys: as many concentrators as there are in one process, each of which takes a group command and reports."""
+"""A field that obeys: a city's concentrators in one process, each of which takes a group command and reports."""
 
 import asyncio
 import json
 import sys
 import time
-from typing import Any
 
 from scada.bench.dmesh.city import City, key_of
 from scada.bench.dmesh.field import Concentrator, Field

@@ -21,9 +21,9 @@ from scada.drivers.dmesh import gaps, sets
 from scada.drivers.dmesh.collection import GIVEN_UP_DAYS, TAGS, Channels, Picture, channels_of, day_edges, look
 from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
 from scada.drivers.dmesh.gaps import Ledger, Read
-from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
 from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.station import Station
 from scada.events import DeviceEvent, EventCode
 from scada.intervals import IntervalBlock, Mark

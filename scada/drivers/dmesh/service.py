@@ -104,7 +104,7 @@ class DmeshService:
         )
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
-            run_blocking=run, signer=Signer(keys, clock, lambda ask, *args: self._around.run_blocking(ask, *args)), credit=settings.credit, figures=self._figures,
+            run_blocking=run, signer=Signer(keys, clock, self._run_blocking), credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
@@ -493,6 +493,9 @@ class DmeshService:
 
     def _down(self, link_id: int) -> LinkError:
         return LinkError(self._name(link_id), "the link is down: nothing was sent")
+
+    def _run_blocking(self, function: Callable[..., Any], *args: Any) -> "Deferred[Any]":
+        return self._around.run_blocking(function, *args)
 
     def _in_thread(self, function: Callable[..., Any], *args: Any) -> "Deferred[Any]":
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *args)
