@@ -44,7 +44,8 @@ class Pairs(Sequence[tuple[int, int]]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Pairs):
-            return np.array_equal(self.indices, other.indices) and np.array_equal(self.euis, other.euis)
+            same = len(self) == len(other) and bool((self.indices == other.indices).all())
+            return self is other or (same and bool((self.euis == other.euis).all()))
         return tuple(self) == other
 
     def __hash__(self) -> int:

@@ -144,9 +144,12 @@ def orders(command: Command) -> Iterator[GroupOrder]:
     """One order a concentrator, over every member that can be addressed there and has not been given up."""
     members = command.members
     for place, link_id in enumerate(members.roll.links):
-        part = members.roll.part(place)
-        chosen = members.roll.addressable[part] & (members.shares[place].state == MemberState.SELECTED)
-        if chosen.any():
+        share, chosen = members.shares[place], members.roll.pairs[place]
+        if chosen is None or share.counts[MemberState.SELECTED] < len(share.state):
+            part = members.roll.part(place)
+            left = members.roll.addressable[part] & (share.state == MemberState.SELECTED)
+            chosen = pairs(members.roll, place, left)
+        if chosen:
             yield GroupOrder(
                 command_id=command.id,
                 link_id=link_id,
@@ -158,24 +161,19 @@ def orders(command: Command) -> Iterator[GroupOrder]:
                 not_after=command.not_after // NS,
                 restore_jitter_s=command.jitter_s,
                 repeat=command.repeat,
-                members=pairs(members.roll, part, chosen),
+                members=chosen,
             )
 
 
 def addressed(members: Roll) -> Iterator[tuple[int, Pairs]]:
     """Link id and members of every concentrator that an order can go to."""
     for place, link_id in enumerate(members.links):
-        part = members.part(place)
-        if (chosen := members.addressable[part]).any():
-            yield link_id, pairs(members, part, chosen)
+        chosen = members.pairs[place] or pairs(members, place, members.addressable[members.part(place)])
+        if chosen:
+            yield link_id, chosen
 
 
-def pairs(members: Roll, part: slice, chosen: NDArray[np.bool_]) -> Pairs:
+def pairs(members: Roll, place: int, chosen: NDArray[np.bool_]) -> Pairs:
     """(index, EUI) of some members of one concentrator, by index."""
-    index, euis = members.indices[part], members.eui[part]
-    if not chosen.all():
-        index, euis = index[chosen], euis[chosen]
-    if (np.diff(index.astype(np.int16)) < 0).any():
-        order = np.argsort(index, kind="stable")
-        index, euis = index[order], euis[order]
-    return Pairs(index, euis)
+    part = members.part(place)
+    return roll.pairs_of(members.indices[part][chosen], members.eui[part][chosen])

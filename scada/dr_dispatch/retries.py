@@ -52,7 +52,7 @@ def orders(
         if due.any() and (due := allowed(command, place, directory, due)).any():
             found.append(RetryOrder(
                 command.id, command.members.roll.links[place], command.not_after // NS,
-                planner.pairs(command.members.roll, command.members.roll.part(place), due),
+                planner.pairs(command.members.roll, place, due),
             ))
     return tuple(found)
 
@@ -64,7 +64,7 @@ def still_allowed(command: Command, due: Sequence[RetryOrder], directory: Direct
         place = command.members.roll.place[order.link_id]
         may = allowed(command, place, directory, _told(command.members, place, order))
         if may.any():
-            pairs = planner.pairs(command.members.roll, command.members.roll.part(place), may)
+            pairs = planner.pairs(command.members.roll, place, may)
             kept.append(attrs.evolve(order, members=pairs))
     return tuple(kept)
 

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.columns import Pairs
 from scada.commands import LoadClass, Member
 
 NO_LOAD: Final = 1                      # flags: nothing in the registry says what is switched there
@@ -49,11 +50,20 @@ class Roll(Sequence[Member]):
         return found
 
     @cached_property
+    def pairs(self) -> "tuple[Pairs | None, ...]":
+        """Of each concentrator whose members can all be addressed, (index, EUI) of all of them, by index."""
+        found = []
+        for part in map(self.part, range(len(self.links))):
+            found.append(pairs_of(self.indices[part], self.eui[part]) if self.addressable[part].all() else None)
+        return tuple(found)
+
+    @cached_property
     def reachable(self) -> NDArray[np.bool_]:
         """Whether nothing was known that keeps each member from answering."""
         down = np.zeros(len(self.links), dtype=bool)
         down[list(self.down)] = True
-        return (self.obstacle == 0) & ~np.repeat(down, np.diff(self.starts))
+        found: NDArray[np.bool_] = (self.obstacle == 0) & ~np.repeat(down, np.diff(self.starts))
+        return found
 
     @cached_property
     def digest(self) -> bytes:
@@ -73,7 +83,7 @@ class Roll(Sequence[Member]):
         if down == self.down:
             return self
         after = attrs.evolve(self, down=down)
-        for name in ("place", "addressable", "digest", "_sorted"):
+        for name in ("place", "addressable", "pairs", "digest", "_sorted"):
             object.__setattr__(after, name, getattr(self, name))
         return after
 
@@ -123,6 +133,14 @@ class Roll(Sequence[Member]):
             int(self.eui[at]), self.devices[at], self.names[place], self.links[place], int(self.indices[at]),
             self.titles[at], LoadClass(int(self.load_class[at])), float(self.rated_w[at]), obstacle,
         )
+
+
+def pairs_of(indices: NDArray[np.uint8], euis: NDArray[np.uint64]) -> Pairs:
+    """By index."""
+    if (indices[1:] < indices[:-1]).any():
+        order = np.argsort(indices, kind="stable")
+        indices, euis = indices[order], euis[order]
+    return Pairs(indices, euis)
 
 
 def not_connected(concentrator: str) -> str:

@@ -131,7 +131,7 @@ class GroupSender:
         self._link, self._book, self._clock = link, book, clock
         self._log, self._signer = log, signer
         self._turn = DeferredLock()
-        self._sets: dict[int, tuple[int, bytes]] = {}       # group -> (epoch, digest) this session has confirmed
+        self._sets: dict[int, tuple[int, Pairs]] = {}       # group -> epoch and members this session has confirmed
         self._confirmed: dict[tuple[int, int], bytes] = {}  # (group, epoch) -> key this session has confirmed
 
     def send(self, order: GroupOrder) -> "Deferred[None]":
@@ -197,17 +197,16 @@ class GroupSender:
             raise LinkError(self._link.name, "the link is down: nothing was sent")
 
     def _is_prepared(self, order: GroupOrder, members: Pairs, key: bytes) -> bool:
-        wanted = (order.epoch, sets.members_digest(members))
-        return self._sets.get(order.group) == wanted and self._confirmed.get((order.group, order.epoch)) == key
+        confirmed = self._confirmed.get((order.group, order.epoch))
+        return confirmed == key and self._sets.get(order.group) == (order.epoch, members)
 
     async def _prepare(self, group: int, epoch: int, members: Pairs) -> bytes:
         """Membership and key of the group, where this session has not confirmed them yet; the key."""
-        wanted = (epoch, sets.members_digest(members))
-        if self._sets.get(group) != wanted:
-            bitmap = sets.bitmap(members.indices)
-            answer = await self._link.ask(GroupSet(group, epoch, bitmap, wanted[1]), Result, COMMAND_T1_S)
+        if self._sets.get(group) != (epoch, members):
+            bitmap, digest = sets.bitmap(members.indices), sets.members_digest(members)
+            answer = await self._link.ask(GroupSet(group, epoch, bitmap, digest), Result, COMMAND_T1_S)
             self._accepted("GROUP_SET", answer)
-            self._sets[group] = wanted
+            self._sets[group] = epoch, members
         key = await self._signer.key(group, epoch)
         if self._confirmed.get((group, epoch)) != key:
             await self._put_key(group, epoch, key)

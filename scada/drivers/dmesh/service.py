@@ -4,7 +4,7 @@ Implements the ports FieldGateway, FieldReader, MeshMonitor, EventSource and Hea
 means is decided in `station` and the modules it uses.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -55,9 +55,12 @@ from scada.ports import Audit, CollectionView, Health, IntervalReader, IntervalS
 from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import MeshView
+from scada.timers import cancel
 
 log = Logger()
 
+LOOKED_AT: Final = 100                  # concentrators a turn
+LOOKED_AT_S: Final = 0.02               # real time between two such turns
 PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
@@ -128,6 +131,8 @@ class DmeshService:
         self._link_listeners: list[Callable[[int, bool], None]] = []
         self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
+        self._due: deque[int] = deque()                     # links that are still looked at in this beat
+        self._looking: Any = None
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: list[Any] = []
@@ -183,6 +188,7 @@ class DmeshService:
             self.collector.stop()
         if self._loop.running:
             self._loop.stop()
+        cancel(self._looking)
         for caller in self._callers:
             caller.stop()
         listening, self._listening = self._listening, []
@@ -471,9 +477,20 @@ class DmeshService:
         self._rejected[what.reason] += what.count
 
     def _beat(self) -> None:
-        self._display.concentrators()
-        for station in tuple(self._stations.values()):
-            station.look_after_keys()
+        """Everybody is looked at, some a turn of the loop: a city's concentrators together would hold it."""
+        if not self._due:
+            known = (one.link_id for one in self._registry.directory.site.concentrators)
+            self._due.extend(dict.fromkeys([*known, *self._stations]))
+            self._look_at_some()
+
+    def _look_at_some(self) -> None:
+        for _ in range(min(LOOKED_AT, len(self._due))):
+            link_id = self._due.popleft()
+            self._display.concentrator(link_id)
+            if (station := self._stations.get(link_id)) is not None:
+                station.look_after_keys()
+        if self._due:
+            self._looking = self._reactor.callLater(LOOKED_AT_S, self._look_at_some)
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)
