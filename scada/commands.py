@@ -59,6 +59,7 @@ class Action(IntEnum):
     SUPPLY_ON = 6                       # that holder lets go; the supply returns when the last one does
 
 
+TIMED: Final = frozenset({Action.SHED, Action.LIMIT, Action.ECO})     # end by themselves at every module
 GROUP_ACTIONS: Final = (Action.SHED, Action.RESTORE, Action.LIMIT, Action.ECO)  # whole supplies never by group
 
 
@@ -91,8 +92,10 @@ class ShedRequest:
     """What a dispatcher asks for; checked, never trusted."""
 
     group: str                          # name of the load group
-    off_for_s: int                      # site seconds; mandatory, the modules restore by themselves
+    off_for_s: int                      # site seconds it holds; mandatory, the modules restore by themselves
     reason: str = ""
+    action: Action = Action.SHED        # or LIMIT, ECO
+    level_w: int = 0                    # what each load may still draw, for LIMIT alone
 
 
 @attrs.frozen
@@ -126,6 +129,16 @@ class Selection:
     made: int                           # ns, site time
     expires: int                        # ns, site time
     monitor_only: bool
+    may_not_answer: int = attrs.field()                     # members with an obstacle,
+    hindered: Sequence[Member] = attrs.field()              # and the first of them
+
+    @may_not_answer.default
+    def _hindered_count(self) -> int:
+        return sum(bool(member.obstacle) for member in self.members)
+
+    @hindered.default
+    def _hindered(self) -> Sequence[Member]:
+        return tuple(member for member in self.members if member.obstacle)
 
 
 @attrs.frozen
@@ -143,6 +156,7 @@ class GroupOrder:
     restore_jitter_s: int
     repeat: int
     members: Sequence[tuple[int, int]]  # (subnet index, EUI) of every member on this concentrator, by index
+    level_w: int = 0                    # what each load may still draw, for LIMIT alone
 
 
 @attrs.frozen
@@ -217,6 +231,8 @@ class CommandStatus:
     members: Sequence[MemberResult]
     effects: tuple[Effect, ...] = ()    # by transformer; empty until measured
     counts: Mapping[MemberState, int] = attrs.field()       # members by state
+
+    level_w: int = 0                    # what each load may still draw, for LIMIT
 
     @counts.default
     def _counted(self) -> Mapping[MemberState, int]:

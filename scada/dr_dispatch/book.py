@@ -145,8 +145,20 @@ class Book:
         return tuple(command for command in self._commands.values() if command.live)
 
     def restores(self, identity: bytes) -> tuple[Command, ...]:
-        """The restores of a shed."""
-        return tuple(command for command in self._commands.values() if command.restores == identity)
+        """The restores that end a command: its own, and any later one of its group, because a module obeys it for all."""
+        own = self._commands.get(identity)
+        return tuple(
+            one for one in self._commands.values()
+            if one.restores == identity
+            or (own is not None and not own.restores and one.restores and one.number == own.number and one.made >= own.made)
+        )
+
+    def ended_by(self, restore: Command) -> tuple[Command, ...]:
+        """The commands that a restore ends."""
+        return tuple(
+            one for one in self._commands.values()
+            if not one.restores and one.number == restore.number and one.live and one.made <= restore.made
+        )
 
     def forget(self, before: int) -> None:
         """Drop finished commands made before a time [ns] from memory, except the newest; the journal keeps them."""

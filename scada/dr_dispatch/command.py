@@ -34,6 +34,7 @@ class Command:
     state: CommandState
     members: Members = attrs.field(converter=members_of)
     restores: bytes = b""               # the shed that this restore ends
+    level_w: int = 0                    # what each load may still draw, for LIMIT
     effects: tuple[Effect, ...] = ()    # what the transformers' meters showed, once measured
 
     @property

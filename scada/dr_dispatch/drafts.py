@@ -11,14 +11,14 @@ from scada.dr_dispatch.members import Members
 from scada.settings import DispatchSettings
 
 
-def shed(identity: bytes, reviewed: Selection, image: Image) -> Command:
+def of_selection(identity: bytes, reviewed: Selection, image: Image) -> Command:
     """The command of a reviewed selection, with its members as they are in the image."""
     assert image.group is not None                          # or the selection would not hold
     group, settings, off_for_s = image.group, image.settings, reviewed.request.off_for_s
     return Command(
         id=identity,
         selection=reviewed.id,
-        action=Action.SHED,
+        action=reviewed.request.action,
         group=group.name,
         number=group.number,
         epoch=group.epoch,
@@ -35,6 +35,7 @@ def shed(identity: bytes, reviewed: Selection, image: Image) -> Command:
         reason=reviewed.request.reason,
         state=CommandState.SENDING,
         members=Members.fresh(image.members),
+        level_w=reviewed.request.level_w,
     )
 
 
@@ -55,4 +56,6 @@ def restore(identity: bytes, of: Command, actor: Actor, settings: DispatchSettin
         state=CommandState.SENDING,
         members=Members.fresh(of.members.roll),
         restores=of.id,
+        level_w=0,
+        effects=(),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
-from scada.commands import Action, Actor, LoadClass, Role, ShedRequest
+from scada.commands import TIMED, Action, Actor, LoadClass, Role, ShedRequest
 from scada.dr_dispatch import planner, roll
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.outages import Outages, Past
@@ -25,6 +25,7 @@ from scada.tags import UNCERTAIN, Device, Snapshot, tag_id
 
 COMMANDERS: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 REST_S: Final = 1800                    # in any period of class limit + this, a load is off for the class limit at most
+MOST_W: Final = 1_000_000                # of a limit for one load
 NAMED: Final = 5                        # so many members are named in one reason
 EFFECT: Final = "power_active"          # points of a transformer's meter that the effect of a shed is judged by
 
@@ -122,6 +123,10 @@ def class_matches(image: Image) -> Iterable[str]:
 
 def off_for_allowed(image: Image) -> Iterable[str]:
     off_for = image.request.off_for_s
+    if image.request.action is not Action.SHED:
+        if not 0 < off_for <= image.settings.max_limit_s:
+            yield f"for {off_for} s: expected 1 to {image.settings.max_limit_s} s, a limit without an end is never sent"
+        return
     if off_for <= 0:
         yield f"off for {off_for} s: expected more than 0, a shed without an end is never sent"
     if image.group is None:
@@ -131,13 +136,26 @@ def off_for_allowed(image: Image) -> Iterable[str]:
         yield f"off for {off_for} s is more than the {limit} s allowed for {image.group.name}"
 
 
+def action_known(image: Image) -> Iterable[str]:
+    request = image.request
+    if request.action not in TIMED:
+        yield f"a group is shed, limited or told to economise; {request.action.name.lower()} is not for a group"
+    elif request.action is Action.LIMIT and not 0 < request.level_w <= MOST_W:
+        yield f"a limit of {request.level_w} W: expected 1 to {MOST_W} W for each load"
+    elif request.action is not Action.LIMIT and request.level_w:
+        yield "a level belongs to a limit, and to nothing else"
+
+
 def not_off_already(image: Image) -> Iterable[str]:
-    if off := _named(image, image.past.off(image.now)):
+    """A limit and economy take nothing off: they hold besides a shed, and what is off stays off until that ends."""
+    if image.request.action is Action.SHED and (off := _named(image, image.past.off(image.now))):
         yield f"off already, or perhaps off, by another command: {off}"
 
 
 def rested(image: Image) -> Iterable[str]:
     """Minimum on-time of every group a member belongs to, since whatever group it was last off with."""
+    if image.request.action is not Action.SHED:
+        return
     back = image.past.back(image.now)
     been = back > 0
     if not been.any():
@@ -150,6 +168,8 @@ def rested(image: Image) -> Iterable[str]:
 
 def rolling_off_time(image: Image) -> Iterable[str]:
     limit_s = image.class_limit_s
+    if image.request.action is not Action.SHED:
+        return
     if not 0 < image.request.off_for_s <= limit_s:          # `off_for_allowed` speaks of that
         return
     begin = image.now - (limit_s + REST_S - image.request.off_for_s) * NS
@@ -199,6 +219,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     nothing_never,
     nobody_protected,
     class_matches,
+    action_known,
     off_for_allowed,
     not_off_already,
     rested,
@@ -252,7 +273,7 @@ def restorable(
         reasons += areas_covered(actor, command.group, command.area, command.members.roll, directory)
     if command is None:
         reasons.append("no such command")
-    elif command.action is not Action.SHED:
+    elif command.action not in TIMED:
         reasons.append("only a shed can be restored")
     elif not command.live:
         reasons.append(f"the command is {command.state}: nothing is off any more")

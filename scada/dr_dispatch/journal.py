@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS command (
     number INTEGER NOT NULL, epoch INTEGER NOT NULL, load_class INTEGER NOT NULL, area TEXT NOT NULL,
     actor TEXT NOT NULL, origin TEXT NOT NULL, off_for_s INTEGER NOT NULL, not_after INTEGER NOT NULL,
     made INTEGER NOT NULL, jitter_s INTEGER NOT NULL, repeat INTEGER NOT NULL, monitor_only INTEGER NOT NULL,
-    reason TEXT NOT NULL, state TEXT NOT NULL, restores BLOB NOT NULL
+    reason TEXT NOT NULL, state TEXT NOT NULL, restores BLOB NOT NULL, level_w INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS command_made ON command (made);
 CREATE TABLE IF NOT EXISTS roll (name BLOB PRIMARY KEY, members BLOB NOT NULL);
@@ -74,6 +74,7 @@ class Journal:
                 raise StartError("dispatch", f"{self._path} was written by another version ({version})", "use that version")
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
             if version in (1, 2):
+                database.execute("ALTER TABLE command ADD COLUMN level_w INTEGER NOT NULL DEFAULT 0")
                 self._gather(database)
             database.execute(f"PRAGMA user_version={VERSION}")
         except (OSError, sqlite3.Error) as error:

@@ -218,15 +218,17 @@ def give_up(command: Command, reason: str, now: int) -> Command:
     return advance(attrs.evolve(command, members=members.replaced(after)), now)
 
 
-def restored_by(restore: Command, reports: Sequence[MemberReport] | Sequence[Reports]) -> list[Reports]:
-    """What the reports about a restore mean for the shed it ends."""
+def restored_by(
+    restore: Command, ended: bytes, reports: Sequence[MemberReport] | Sequence[Reports]
+) -> list[Reports]:
+    """What the reports about a restore mean for a command it ends."""
     found = []
     for news in reports_of(reports):
         done = news.state == M.EXECUTED
         if done.any():
             count = int(np.count_nonzero(done))
             found.append(attrs.evolve(
-                news, command_id=restore.restores, euis=news.euis[done],
+                news, command_id=ended, euis=news.euis[done],
                 state=np.full(count, M.RESTORED, dtype=np.uint8), reason=np.zeros(count, dtype=np.uint8),
                 reasons=(f"restored by {restore.actor}",),
             ))
@@ -291,7 +293,7 @@ def unanswered(command: Command, link_id: int) -> bool:
 def _expired(command: Command, place: int, now: int) -> Share:
     members, term = command.members, terms(command)
     share, manual = members.shares[place], members.manual(place)
-    if term.sheds and share.counts[M.EXECUTED]:
+    if term.ends and share.counts[M.EXECUTED]:
         back = share.executed + term.span
         where = (share.state == M.EXECUTED) & (back <= now)
         share = moved(share, manual, where, M.RESTORED, BY_EXPIRY, back)

@@ -86,7 +86,7 @@ def fresh(count: int) -> Share:
 class Terms:
     """What of a command decides when something ends for its members."""
 
-    sheds: bool
+    ends: bool                          # by itself
     span: int                           # ns
     not_after: int                      # ns, site time
     deadline: int                       # ns, site time: nobody waits for an answer any more
@@ -237,7 +237,7 @@ def times(share: Share, terms: Terms) -> tuple[int, int, int]:
     if share.counts[MemberState.EXECUTED]:
         off = share.state == MemberState.EXECUTED
         end[off] = share.executed[off] + terms.span
-        if terms.sheds:
+        if terms.ends:
             wake[off] = end[off]
     if share.counts[MemberState.RESTORED]:
         back = share.state == MemberState.RESTORED

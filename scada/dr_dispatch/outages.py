@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import NS
-from scada.commands import Action, MemberState
+from scada.commands import TIMED, Action, MemberState
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.members import Terms
 from scada.dr_dispatch.roll import Roll
@@ -142,7 +142,7 @@ class Ledger:
 
 def terms(command: Command) -> Terms:
     """What of a command decides when something ends for its members."""
-    return Terms(command.action is Action.SHED, command.off_for_s * NS, command.not_after, deadline(command))
+    return Terms(command.action in TIMED, command.off_for_s * NS, command.not_after, deadline(command))
 
 
 def deadline(command: Command) -> int:
@@ -152,7 +152,7 @@ def deadline(command: Command) -> int:
 
 def ends(command: Command) -> int:
     """When the last load is back by itself, as far as is known now. [ns, site time]"""
-    if command.action is not Action.SHED:
+    if command.action not in TIMED:
         return command.not_after
     if command.monitor_only:
         return command.made

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.columns import Pairs
-from scada.commands import Action, GroupOrder, LoadClass, Member, MemberState, ShedRequest
+from scada.commands import TIMED, GroupOrder, LoadClass, Member, MemberState, ShedRequest
 from scada.dr_dispatch import roll
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.roll import Roll, roll_of
@@ -83,7 +83,8 @@ def seen(members: Roll, link_up: Callable[[int], bool]) -> Roll:
 def digest(group: LoadGroup, request: ShedRequest, members: Roll) -> str:
     """SHA-256 over what a person reviews and a command carries; what changes by the minute (obstacles) stays out."""
     reviewed = [
-        request.group, group.number, group.epoch, int(group.load_class), request.off_for_s, members.digest.hex(),
+        request.group, group.number, group.epoch, int(group.load_class), request.off_for_s, int(request.action),
+        request.level_w, members.digest.hex(),
     ]
     return hashlib.sha256(json.dumps(reviewed, separators=(",", ":")).encode()).hexdigest()
 
@@ -157,11 +158,12 @@ def orders(command: Command) -> Iterator[GroupOrder]:
                 epoch=command.epoch,
                 action=command.action,
                 load_class=command.load_class,
-                off_for_s=command.off_for_s if command.action is Action.SHED else 0,
+                off_for_s=command.off_for_s if command.action in TIMED else 0,
                 not_after=command.not_after // NS,
                 restore_jitter_s=command.jitter_s,
                 repeat=command.repeat,
                 members=chosen,
+                level_w=command.level_w,
             )
 
 

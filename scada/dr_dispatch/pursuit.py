@@ -96,8 +96,8 @@ class Pursuit:
                 self._counters.stray_reports += len(mine)
                 continue
             self._fold(mine.command_id, [mine])
-            if command.restores:
-                self._fold(command.restores, lifecycle.restored_by(command, [mine]))
+            for ended in self._book.ended_by(command) if command.restores else ():
+                self._fold(ended.id, lifecycle.restored_by(command, ended.id, [mine]))
 
     def ask(self) -> None:
         """Ask connected concentrators about commands of which we do not know what became; some a turn of the loop."""

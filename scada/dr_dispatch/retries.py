@@ -95,7 +95,7 @@ def _told(members: Members, place: int, order: RetryOrder) -> NDArray[np.bool_]:
 
 def allowed(command: Command, place: int, directory: Directory, whom: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Those whom nothing has come to forbid it since: a restore is always allowed, a shed not for the protected."""
-    if command.action is not Action.SHED:
+    if command.action is Action.RESTORE:
         return whom
     part, link_id = command.members.roll.part(place), command.members.roll.links[place]
     euis, index = command.members.roll.eui[part], command.members.roll.indices[part]

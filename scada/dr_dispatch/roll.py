@@ -52,10 +52,10 @@ class Roll(Sequence[Member]):
     @cached_property
     def pairs(self) -> "tuple[Pairs | None, ...]":
         """Of each concentrator whose members can all be addressed, (index, EUI) of all of them, by index."""
-        found = []
-        for part in map(self.part, range(len(self.links))):
-            found.append(pairs_of(self.indices[part], self.eui[part]) if self.addressable[part].all() else None)
-        return tuple(found)
+        parts = map(self.part, range(len(self.links)))
+        return tuple(
+            pairs_of(self.indices[part], self.eui[part]) if self.addressable[part].all() else None for part in parts
+        )
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:

@@ -27,6 +27,7 @@ def status_of(command: Command) -> CommandStatus:
         members=Results(command.members),
         effects=command.effects,
         counts=counted(command),
+        level_w=command.level_w,
     )
 
 

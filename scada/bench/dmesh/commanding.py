@@ -74,6 +74,15 @@ def main(folder: Path, port: int, city: City) -> None:
     watch = loop.LoopWatch(selector)
     told: dict[str, Any] = {}
 
+    pauses = [0.0, 0.0]                                     # of the garbage collector [s]: began, longest
+
+    def collector(phase: str, _: Any) -> None:
+        pauses[:] = [time.perf_counter(), pauses[1]] if phase == "start" else [
+            0.0, max(pauses[1], time.perf_counter() - pauses[0])
+        ]
+
+    gc.callbacks.append(collector)
+
     async def start() -> None:
         await historian.start()
         await audit.start()
@@ -87,6 +96,7 @@ def main(folder: Path, port: int, city: City) -> None:
 
     def forget() -> None:
         selector.take()
+        pauses[1] = 0.0
         selector.long_turns = selector.busy_turns = 0
         watch.blockers.clear()
 
@@ -94,7 +104,7 @@ def main(folder: Path, port: int, city: City) -> None:
         wall, processor = selector.take()
         told[what] = {
             "longest_ms": wall, "longest_cpu_ms": processor, "long": selector.long_turns, "busy": selector.busy_turns,
-            "blockers": watch.blockers.most_common(6),
+            "collector_ms": pauses[1] * 1000, "blockers": watch.blockers.most_common(6),
         }
         forget()
 

@@ -87,4 +87,5 @@ def _plain(order: GroupOrder) -> GroupCommand:
         restore_jitter_s=order.restore_jitter_s,
         repeat=order.repeat,
         ctr=0,
+        level=order.level_w,
     )
