@@ -50,7 +50,8 @@ def selection(one: Selection) -> dict[str, Any]:
     return {
         "id": one.id, "digest": one.digest, "group": one.request.group, "off_for_s": one.request.off_for_s,
         "reason": one.request.reason, "action": one.request.action.name.lower(), "level_w": one.request.level_w,
-        "total": len(one.members), "may_not_answer": one.may_not_answer, "area": one.area, "epoch": one.epoch, "expected_w": one.expected_w,
+        "total": len(one.members), "may_not_answer": one.may_not_answer, "area": one.area, "epoch": one.epoch,
+        "expected_w": one.expected_w,
         "warnings": list(one.warnings), "made_ms": milliseconds(one.made), "expires_ms": milliseconds(one.expires),
         "monitor_only": one.monitor_only,
         "members": [

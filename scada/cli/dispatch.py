@@ -179,8 +179,9 @@ def show(config: Path, user: str, as_json: bool, command_id: str) -> None:
 
 
 def show_selection(selection: dict[str, Any]) -> None:
+    loads = selection.get("total", len(selection["members"]))
     print_table(
-        f"selection {selection['id']}: {selection.get('total', len(selection['members']))} loads, {selection['expected_w'] / 1000:.1f} kW",
+        f"selection {selection['id']}: {loads} loads, {selection['expected_w'] / 1000:.1f} kW",
         ("module", "load", "class", "rated W", "may not answer"),
         [(m["device"], m["title"], m["load_class"], f"{m['rated_w']:.0f}", m["obstacle"]) for m in selection["members"]],
         numbers=(3,),
