@@ -3,6 +3,7 @@
 What is stored are pulses. Only `metering` turns them into kWh or m³, on reading, with the constant valid then.
 """
 
+from collections.abc import Iterator, Sequence
 from enum import IntFlag
 from typing import Final
 
@@ -54,6 +55,63 @@ class IntervalBlock:
         n, h = self.counts.shape
         if not (len(self.eui) == len(self.channel) == len(self.register) == n and self.status.shape == (n, h)):
             raise ValueError(f"block of {n} x {h}: eui, channel, register or status do not fit")
+
+
+@attrs.frozen(eq=False)
+class IntervalBatch:
+    """Blocks of as many intervals each, one below the other: what many concentrators deliver at about the same time."""
+
+    sizes: NDArray[np.int64]            # (b,) channels of each block
+    first: NDArray[np.int64]            # (b,) number of the first interval of each
+    provenance: Sequence[Provenance]    # b
+    eui: NDArray[np.uint64]             # (n,)
+    channel: NDArray[np.uint8]          # (n,)
+    counts: NDArray[np.int64]           # (n, h) as in `IntervalBlock`, and so on
+    register: NDArray[np.int64]         # (n,)
+    status: NDArray[np.uint8]           # (n, h)
+    received: int
+    interval_s: int = HOURLY
+
+    def __attrs_post_init__(self) -> None:
+        n, h = self.counts.shape
+        if not (len(self.eui) == len(self.channel) == len(self.register) == n and self.status.shape == (n, h)):
+            raise ValueError(f"batch of {n} x {h}: eui, channel, register or status do not fit")
+        if not (len(self.sizes) == len(self.first) == len(self.provenance) and int(self.sizes.sum()) == n):
+            raise ValueError(f"batch of {len(self.sizes)} blocks in {n} rows: sizes, first or provenance do not fit")
+
+    @classmethod
+    def of(cls, block: IntervalBlock) -> "IntervalBatch":
+        """A batch of one."""
+        return cls(
+            np.array([len(block.eui)]), np.array([block.first]), (block.provenance,), block.eui, block.channel,
+            block.counts, block.register, block.status, block.received, block.interval_s,
+        )
+
+    @property
+    def links(self) -> NDArray[np.int64]:
+        """(n,) link id of each row's concentrator."""
+        return np.repeat(np.array([one.link_id for one in self.provenance], dtype=np.int64), self.sizes)
+
+    def rows_by_first(self) -> "Iterator[tuple[int, slice | NDArray[np.int64]]]":
+        """Each first interval that occurs, and the rows that begin with it."""
+        if not len(self.first):
+            return
+        if (self.first == self.first[0]).all():
+            yield int(self.first[0]), slice(None)
+            return
+        of_row = np.repeat(self.first, self.sizes)
+        for first in np.unique(self.first).tolist():
+            yield first, np.flatnonzero(of_row == first)
+
+    def blocks(self) -> Iterator[IntervalBlock]:
+        """One by one."""
+        ends = np.cumsum(self.sizes).tolist()
+        for number, (end, size) in enumerate(zip(ends, self.sizes.tolist(), strict=True)):
+            rows = slice(end - size, end)
+            yield IntervalBlock(
+                self.eui[rows], self.channel[rows], int(self.first[number]), self.counts[rows], self.register[rows],
+                self.status[rows], self.provenance[number], self.received, self.interval_s,
+            )
 
 
 @attrs.frozen(eq=False)

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.errors import Problem
 from scada.events import DeviceEvent
-from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
@@ -72,6 +72,9 @@ class IntervalStore(Protocol):
 
         Idempotent by (EUI, channel, interval). Fails with `StorageError`, and then nothing may be acknowledged.
         """
+
+    def commit_batch(self, batch: IntervalBatch) -> "Deferred[NDArray[np.int64]]":
+        """The same for many blocks, all or nothing; fires with the slot of every row."""
 
     def quarantine(self, block: Quarantined) -> "Deferred[None]":
         """Keep an unusable block durably with its reason; then its record may be acknowledged too."""

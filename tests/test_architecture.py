@@ -62,6 +62,7 @@ EDGES = {
     "scada/reading/journal.py": "SQLite",
     # D-Mesh
     "scada/drivers/dmesh/archive.py": "acknowledges when the store's Deferred fires",
+    "scada/drivers/dmesh/harvest.py": "gathers at the end of a turn of the loop",
     "scada/drivers/dmesh/caller.py": "calls, and the waits between them",
     "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
     "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",

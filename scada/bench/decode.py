@@ -7,7 +7,7 @@ import cbor2
 import numpy as np
 
 from scada.bench import Figure
-from scada.drivers.dmesh import profile
+from scada.drivers.dmesh import profile, profile_decode
 from scada.drivers.dmesh.rejected import Rejected
 from scada.intervals import HOURLY
 
@@ -40,7 +40,7 @@ def measure() -> list[Figure]:
     for _ in range(ROUNDS):
         began = time.perf_counter()
         for _ in range(BLOCKS):
-            decoded = profile.decode(cbor2.loads(body))
+            decoded = profile_decode.decode(cbor2.loads(body))
             if isinstance(decoded, Rejected):
                 raise AssertionError(decoded)
         rates.append(BLOCKS * CHANNELS * HOURS / (time.perf_counter() - began))

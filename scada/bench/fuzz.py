@@ -10,7 +10,7 @@ import attrs
 
 from scada.bench import Figure
 from scada.bench.mutate import KEYS, Mutator
-from scada.drivers.dmesh import crypto, messages, profile
+from scada.drivers.dmesh import crypto, messages, profile, profile_decode
 from scada.drivers.dmesh.frame import Frame, FrameDecoder
 from scada.drivers.dmesh.messages import FwOffer, Manifest, Packet, ProfileMessage
 from scada.drivers.dmesh.rejected import Rejected
@@ -114,7 +114,7 @@ class Fuzz:
         again = messages.decode(messages.encode(packet.message, packet.corr))
         match packet.message:
             case ProfileMessage(block=block):               # may hold NaN, which equals nothing
-                self._kind(profile.decode(block), profile.Profile)
+                self._kind(profile_decode.decode(block), profile.Profile)
             case _:
                 _must(again == packet, "it does not come back as it was read")
         if isinstance(packet.message, FwOffer):

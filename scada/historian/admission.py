@@ -5,22 +5,25 @@ from typing import Final
 from scada.clock import HOUR_S
 from scada.historian.dense import DAY_S, WRAP
 from scada.historian.records import LINK_MAX, NUMBER_MAX
-from scada.intervals import MISSING, IntervalBlock, Provenance
+from scada.intervals import MISSING, IntervalBatch, Provenance
 
 LAST_SECOND: Final = 7_258_118_400                  # the year 2200: what lies beyond is a clock gone mad
 
 
-def unusable(block: IntervalBlock) -> str:
-    """Why a block cannot be stored at all; "" when it can."""
-    if block.interval_s <= 0 or HOUR_S % block.interval_s or DAY_S % block.interval_s:
-        return f"intervals of {block.interval_s} s; expected a whole part of an hour"
-    if block.first < 0 or (block.first + block.counts.shape[1]) * block.interval_s > LAST_SECOND:
-        return f"interval number {block.first}; expected a time between 1970 and 2200"
-    if reason := unusable_source(block.provenance):
-        return reason
-    if block.counts.size and int(block.counts.min()) < MISSING:
+def unusable(batch: IntervalBatch) -> str:
+    """Why a batch cannot be stored at all; "" when it can."""
+    if batch.interval_s <= 0 or HOUR_S % batch.interval_s or DAY_S % batch.interval_s:
+        return f"intervals of {batch.interval_s} s; expected a whole part of an hour"
+    h = batch.counts.shape[1]
+    for first in (int(batch.first.min(initial=0)), int(batch.first.max(initial=0))):
+        if first < 0 or (first + h) * batch.interval_s > LAST_SECOND:
+            return f"interval number {first}; expected a time between 1970 and 2200"
+    for source in batch.provenance:
+        if reason := unusable_source(source):
+            return reason
+    if batch.counts.size and int(batch.counts.min()) < MISSING:
         return "negative pulses"
-    if len(block.register) and not (int(block.register.min()) >= MISSING and int(block.register.max()) < WRAP):
+    if len(batch.register) and not (int(batch.register.min()) >= MISSING and int(batch.register.max()) < WRAP):
         return "a register outside 32 bits"
     return ""
 

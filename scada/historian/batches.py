@@ -3,29 +3,39 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import numpy as np
+
 from scada.historian.dense import DAY_S, SLOTS
 from scada.historian.journal import Position
-from scada.historian.records import BlockRecord, Record
+from scada.historian.records import BatchRecord, Record
 
-MERGE_RECORDS: Final = 2048                         # merged in one transaction
+MERGE_BLOCKS: Final = 2048                          # as they were delivered, merged in one transaction
 MERGE_DAYS: Final = 1024                            # blocks of 256 slots and a day that one transaction touches: 150 MB
 
 
 def mergeable(records: Iterable[tuple[Position, Record]]) -> Iterator[tuple[Position, Record]]:
     """The first of some records, at least one: as many as one transaction should hold in memory."""
-    days = 0
-    for number, (place, record) in enumerate(records, start=1):
+    days = blocks = 0
+    for place, record in records:
         yield place, record
-        days += _days(record)
-        if number >= MERGE_RECORDS or days >= MERGE_DAYS:
+        days, blocks = days + _days(record), blocks + blocks_in(record)
+        if blocks >= MERGE_BLOCKS or days >= MERGE_DAYS:
             return
+
+
+def blocks_in(record: Record) -> int:
+    """How many blocks or other things a record holds, as they were delivered."""
+    return len(record.batch.sizes) if isinstance(record, BatchRecord) else 1
 
 
 def _days(record: Record) -> int:
     """How many blocks of 256 slots and a day a record touches, about."""
-    if not isinstance(record, BlockRecord) or not len(record.slots):
+    if not isinstance(record, BatchRecord) or not len(record.slots):
         return 0
-    block = record.block
-    blocks: int = min(len(block.eui), int(record.slots.max()) // SLOTS - int(record.slots.min()) // SLOTS + 1)
-    last = block.first + int(block.counts.shape[1]) - 1
-    return blocks * (last * block.interval_s // DAY_S - block.first * block.interval_s // DAY_S + 1)
+    batch, h = record.batch, record.batch.counts.shape[1]
+    blocks = len(np.unique(record.slots // SLOTS))
+    days = {
+        day for first in np.unique(batch.first).tolist()
+        for day in range(first * batch.interval_s // DAY_S, (first + h - 1) * batch.interval_s // DAY_S + 1)
+    }
+    return blocks * len(days)

@@ -19,7 +19,7 @@ from scada.historian.deliveries import Delivery, deliveries
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
 from scada.historian.journal import Position
 from scada.historian.months import Month, Months
-from scada.historian.records import BlockRecord, Record
+from scada.historian.records import BatchRecord, Record
 from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
@@ -80,7 +80,7 @@ class BlockStore:
         marks: list[Mark] = []
         touched: dict[BlockKey, None] = {}
         with self._months.transaction() as month:
-            for delivery in deliveries([record for _, record in items if isinstance(record, BlockRecord)]):
+            for delivery in deliveries([record for _, record in items if isinstance(record, BatchRecord)]):
                 changed = self._enter(delivery, month, touched)
                 if self._repeated:
                     changed[:] = True               # the attempt before may have changed it, and told nobody

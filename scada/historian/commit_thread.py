@@ -15,15 +15,15 @@ from twisted.logger import Logger
 from scada.errors import StorageError
 from scada.historian.journal import Journal
 from scada.historian.merge_thread import MergeThread
-from scada.historian.records import BlockRecord, GapRecord, Record, encode
+from scada.historian.records import BatchRecord, GapRecord, Record, encode
 from scada.historian.slots import SlotBook
-from scada.intervals import IntervalBlock, Mark, Quarantined
+from scada.intervals import IntervalBatch, Quarantined
 
-WAITING_RECORDS: Final = 16_384                     # not yet in the journal
+WAITING_BLOCKS: Final = 16_384                      # as they were delivered, not yet in the journal
 WAITING_BYTES: Final = 64 << 20
 UNMERGED_BYTES: Final = 256 << 20                   # in the journal and in memory, not yet in blocks
-GROUP_RECORDS: Final = 256                          # written with one sync, acknowledged in one turn of the loop
-Item = IntervalBlock | Quarantined | GapRecord
+GROUP_BLOCKS: Final = 256                           # written with one sync, acknowledged in one turn of the loop
+Item = IntervalBatch | Quarantined | GapRecord
 _log = Logger()
 
 
@@ -31,6 +31,7 @@ _log = Logger()
 class _Waiting:
     item: Item
     size: int
+    blocks: int
     done: "Deferred[Any]"
 
 
@@ -43,7 +44,7 @@ class CommitThread:
         self._journal, self._book, self._merging, self._reactor, self._durable = journal, book, merging, reactor, durable
         self.condition = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
-        self._bytes = 0
+        self._bytes = self._blocks = 0
         self._closing = False
         self._thread: threading.Thread | None = None
         self.refused = 0
@@ -51,24 +52,25 @@ class CommitThread:
 
     def __len__(self) -> int:
         """Records not yet in the journal."""
-        return len(self._waiting)
+        return self._blocks
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="historian-journal", daemon=True)
         self._thread.start()
 
-    def put(self, item: Item, size: int) -> "Deferred[Any]":
-        """Fires when the item, of a `size` in memory [B], is durable: with its mark if it is a block."""
+    def put(self, item: Item, size: int, blocks: int = 1) -> "Deferred[Any]":
+        """Fires when the item, of a `size` in memory [B], is durable: with the slots of its channels if it has any."""
         with self.condition:
             if self._thread is None or self._closing:
                 return self._refuse("the historian is not running")
-            if len(self._waiting) >= WAITING_RECORDS or self._bytes + size > WAITING_BYTES:
+            if self._blocks >= WAITING_BLOCKS or self._bytes + size > WAITING_BYTES:
                 return self._refuse("the journal does not keep up; the block is refused and may be sent again")
             if self._merging.bytes > UNMERGED_BYTES:
                 return self._refuse("merging does not keep up; the block is refused and may be sent again")
-            waiting = _Waiting(item, size, Deferred())
+            waiting = _Waiting(item, size, blocks, Deferred())
             self._waiting.append(waiting)
             self._bytes += size
+            self._blocks += blocks
             self.condition.notify_all()
         return waiting.done
 
@@ -91,8 +93,7 @@ class CommitThread:
                     self.condition.wait()
                 if not self._waiting:
                     return
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_RECORDS))]
-                self._bytes -= sum(one.size for one in group)
+                group = self._next_group()
             try:
                 records = self._with_slots([one.item for one in group])
                 places = self._journal.append([encode(record) for record in records])
@@ -106,30 +107,35 @@ class CommitThread:
             self._merging.put(zip(places, records, (one.size for one in group), strict=True))
             self._reactor.callFromThread(self._acknowledge, group, records)
 
+    def _next_group(self) -> list[_Waiting]:
+        """The first that wait, at least one; under the lock."""
+        group: list[_Waiting] = []
+        blocks = 0
+        while self._waiting and (not group or blocks + self._waiting[0].blocks <= GROUP_BLOCKS):
+            group.append(self._waiting.popleft())
+            blocks += group[-1].blocks
+        self._bytes -= sum(one.size for one in group)
+        self._blocks -= blocks
+        return group
+
     def _with_slots(self, items: Sequence[Item]) -> list[Record]:
-        """Blocks get the slots of their channels; for all of them at once, for a look-up costs more than its content."""
-        blocks = [item for item in items if isinstance(item, IntervalBlock)]
-        if not blocks:
-            return [item for item in items if not isinstance(item, IntervalBlock)]
-        slots = iter(self._book.allot_many([(one.provenance.link_id, one.eui, one.channel) for one in blocks]))
-        return [BlockRecord(item, next(slots)) if isinstance(item, IntervalBlock) else item for item in items]
+        """Batches get the slots of their channels; for all of them at once, for a look-up costs more than its content."""
+        batches = [item for item in items if isinstance(item, IntervalBatch)]
+        if not batches:
+            return [item for item in items if not isinstance(item, IntervalBatch)]
+        slots = iter(self._book.allot_many([(one.links, one.eui, one.channel) for one in batches]))
+        return [BatchRecord(item, next(slots)) if isinstance(item, IntervalBatch) else item for item in items]
 
     def _acknowledge(self, group: list[_Waiting], records: list[Record]) -> None:
         self.trouble = ""
         for waiting, record in zip(group, records, strict=True):
             self._durable(record)
-            waiting.done.callback(mark_of(record) if isinstance(record, BlockRecord) else None)
+            waiting.done.callback(record.slots if isinstance(record, BatchRecord) else None)
 
     def _fail(self, group: list[_Waiting], error: StorageError) -> None:
         if str(error) != self.trouble:
             _log.error("{error}", error=str(error))
         self.trouble = str(error)
-        self.refused += len(group)
+        self.refused += sum(waiting.blocks for waiting in group)
         for waiting in group:
             waiting.done.errback(error)
-
-
-def mark_of(record: BlockRecord) -> Mark:
-    """All that a block says."""
-    block = record.block
-    return Mark(record.slots, block.first, block.counts.shape[1], block.interval_s)

@@ -12,7 +12,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian.records import BlockRecord
+from scada.historian.records import BatchRecord
+from scada.intervals import IntervalBatch
 
 
 @attrs.frozen(eq=False)
@@ -32,22 +33,46 @@ class Delivery:
         return int(self.counts.shape[1])
 
 
+@attrs.frozen(eq=False)
+class _Part:
+    """Rows of a batch that begin with the same interval."""
+
+    first: int
+    slots: NDArray[np.int64]
+    batch: IntervalBatch
+    rows: slice | NDArray[np.int64]
+
+    @property
+    def shape(self) -> "Shape":
+        return self.batch.interval_s, self.first, self.batch.counts.shape[1]
+
+
 T = TypeVar("T", bound=np.generic)
 Shape = tuple[int, int, int]            # (interval_s, first, intervals)
 
 
-def deliveries(records: Sequence[BlockRecord]) -> Iterator[Delivery]:
-    """The records as few tables, in an order that gives what entering one record after the other would give."""
-    of_shape: dict[Shape, list[BlockRecord]] = {}
+def deliveries(records: Sequence[BatchRecord]) -> Iterator[Delivery]:
+    """The records as few tables, in an order that gives what entering one block after the other would give."""
+    of_shape: dict[Shape, list[_Part]] = {}
     for record in records:
-        block = record.block
-        of_shape.setdefault((block.interval_s, block.first, block.counts.shape[1]), []).append(record)
+        for first, rows in record.batch.rows_by_first():
+            part = _Part(first, record.slots[rows], record.batch, rows)
+            of_shape.setdefault(part.shape, []).append(part)
     if _overlapping(of_shape):
-        for record in records:
-            yield from _tables([record])
+        for part in _one_by_one(records):
+            yield from _tables([part])
     else:
         for same in of_shape.values():
             yield from _tables(same)
+
+
+def _one_by_one(records: Iterable[BatchRecord]) -> Iterator[_Part]:
+    """Every block by itself, in the order of their coming."""
+    for record in records:
+        batch, end = record.batch, 0
+        for first, size in zip(batch.first.tolist(), batch.sizes.tolist(), strict=True):
+            rows, end = slice(end, end + size), end + size
+            yield _Part(first, record.slots[rows], batch, rows)
 
 
 def _overlapping(shapes: Iterable[Shape]) -> bool:
@@ -58,21 +83,21 @@ def _overlapping(shapes: Iterable[Shape]) -> bool:
     )
 
 
-def _tables(records: Sequence[BlockRecord]) -> Iterator[Delivery]:
-    """Records of one shape: one table, and another one for each further time that a channel stands in them."""
-    blocks = [record.block for record in records]
-    slots = _joined([record.slots for record in records])
+def _tables(parts: Sequence[_Part]) -> Iterator[Delivery]:
+    """Parts of one shape: one table, and another one for each further time that a channel stands in them."""
+    slots = _joined([part.slots for part in parts])
     if not len(slots):
         return
-    counts, register = _joined([block.counts for block in blocks]), _joined([block.register for block in blocks])
-    received = np.repeat([block.received for block in blocks], [len(block.eui) for block in blocks])
-    flagged = any(block.status.any() for block in blocks)
-    status = _joined([block.status for block in blocks]) if flagged else None
+    counts = _joined([part.batch.counts[part.rows] for part in parts])
+    register = _joined([part.batch.register[part.rows] for part in parts])
+    received = np.repeat([part.batch.received for part in parts], [len(part.slots) for part in parts])
+    flags = [part.batch.status[part.rows] for part in parts]
+    status = _joined(flags) if any(one.any() for one in flags) else None
     order = np.argsort(slots, kind="stable")
     again = np.concatenate(([False], slots[order][1:] == slots[order][:-1]))
     for lines in _layers(order, again):
         yield Delivery(
-            blocks[0].first, blocks[0].interval_s, slots[lines], counts[lines],
+            parts[0].first, parts[0].batch.interval_s, slots[lines], counts[lines],
             None if status is None else status[lines], register[lines], received[lines],
         )
 

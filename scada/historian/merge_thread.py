@@ -9,7 +9,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from scada.historian.batches import MERGE_RECORDS, mergeable
+from scada.historian.batches import MERGE_BLOCKS, blocks_in, mergeable
 from scada.historian.blocks import BlockStore
 from scada.historian.journal import Journal, Position
 from scada.historian.records import Record
@@ -34,12 +34,13 @@ class MergeThread:
         self._closing = False
         self._thread: threading.Thread | None = None
         self.bytes = 0                              # in the journal and in memory, not yet in blocks
+        self._unmerged = 0                          # blocks as they were delivered
         self.records = 0                            # merged since start
         self.trouble = ""                           # why the last merge failed, "" = it did not
 
     def __len__(self) -> int:
-        """Records not yet in blocks."""
-        return len(self._waiting)
+        """Blocks as they were delivered, not yet in blocks of the store."""
+        return self._unmerged
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="historian-merge", daemon=True)
@@ -51,6 +52,7 @@ class MergeThread:
             for item in items:
                 self._waiting.append(item)
                 self.bytes += item[2]
+                self._unmerged += blocks_in(item[1])
             self._condition.notify_all()
 
     def close(self) -> None:
@@ -78,9 +80,10 @@ class MergeThread:
                     return
                 continue
             with self._condition:
-                for _ in batch:
+                for _, record in batch:
                     self.bytes -= self._waiting.popleft()[2]
-            self.records += len(batch)
+                    self._unmerged -= blocks_in(record)
+                    self.records += blocks_in(record)
             self._merged(marks)                     # they are readable, whatever becomes of the journal's old segments
             self.trouble = self._forgotten()
 
@@ -96,7 +99,7 @@ class MergeThread:
         return ""
 
     def _worth_merging(self) -> bool:
-        return self._closing or len(self._waiting) >= MERGE_RECORDS
+        return self._closing or self._unmerged >= MERGE_BLOCKS
 
     def _failed(self, error: Exception) -> bool:
         """Remember why, wait a little; True when it is time to give up because the server stops."""

@@ -14,9 +14,9 @@ from scada.historian.blocks import BlockStore
 from scada.historian.database import ReadPool
 from scada.historian.journal import Journal
 from scada.historian.reader import BlockReader
-from scada.historian.records import BlockRecord, decode, encode
+from scada.historian.records import BatchRecord, decode, encode
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.intervals import IntervalBlock
+from scada.intervals import IntervalBatch, IntervalBlock
 from scada.lock import lock_directory
 
 
@@ -63,8 +63,9 @@ class ClosedHistory:
         """Durable when it returns; raises `StorageError`."""
         if not blocks:
             return
-        slots = self._blocks.book.allot_many([(one.provenance.link_id, one.eui, one.channel) for one in blocks])
-        self._journal.append([encode(BlockRecord(one, two)) for one, two in zip(blocks, slots, strict=True)])
+        batches = [IntervalBatch.of(one) for one in blocks]
+        slots = self._blocks.book.allot_many([(one.links, one.eui, one.channel) for one in batches])
+        self._journal.append([encode(BatchRecord(one, two)) for one, two in zip(batches, slots, strict=True)])
         self.pending += blocks
 
     def _read_journal(self) -> None:
@@ -73,7 +74,6 @@ class ClosedHistory:
                 record = decode(body)
             except ValueError as error:
                 raise StorageError(f"the journal in {self._directory} has a damaged record: {error}") from None
-            if isinstance(record, BlockRecord):
-                block = record.block
-                self._blocks.book.adopt(block.provenance.link_id, block.eui, block.channel, record.slots)
-                self.pending.append(block)
+            if isinstance(record, BatchRecord):
+                self._blocks.book.adopt_batch(record.batch, record.slots)
+                self.pending += record.batch.blocks()

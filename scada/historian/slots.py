@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.intervals import IntervalBatch
+
 RANGE: Final = 768
 UNKNOWN: Final = -1
 _RECENT: Final = 4096                               # new channels gather here before they become a table of their own
@@ -90,12 +92,19 @@ class SlotBook:
         """Slots of a concentrator's channels, new ones where needed."""
         return self._allot(np.full(len(eui), link_id), eui, channel)
 
-    def allot_many(self, blocks: Sequence[tuple[int, Euis, Channels]]) -> list[Slots]:
-        """Slots of the channels of many blocks (link, EUIs, channels), found together; new ones where needed."""
-        sizes = [len(eui) for _, eui, _ in blocks]
-        links = np.repeat([link for link, _, _ in blocks], sizes)
-        euis, channels = np.concatenate([eui for _, eui, _ in blocks]), np.concatenate([one for _, _, one in blocks])
-        return np.split(self._allot(links, euis, channels), np.cumsum(sizes)[:-1])
+    def allot_many(self, batches: Sequence[tuple[NDArray[np.int64], Euis, Channels]]) -> list[Slots]:
+        """Slots of the channels of many batches (links, EUIs, channels), found together; new ones where needed."""
+        links, euis, channels = (np.concatenate(column) for column in zip(*batches, strict=True))
+        ends = np.cumsum([len(one) for one, _, _ in batches])
+        return np.split(self._allot(links, euis, channels), ends[:-1])
+
+    def adopt_batch(self, batch: IntervalBatch, slots: Slots) -> Slots:
+        """`adopt` for the channels of many concentrators."""
+        end, adopted = 0, []
+        for source, size in zip(batch.provenance, batch.sizes.tolist(), strict=True):
+            rows, end = slice(end, end + size), end + size
+            adopted.append(self.adopt(source.link_id, batch.eui[rows], batch.channel[rows], slots[rows]))
+        return np.concatenate(adopted) if adopted else slots
 
     def adopt(self, link_id: int, eui: Euis, channel: Channels, slots: Slots) -> Slots:
         """Enter slots that were allotted in an earlier life; what is known already stays as it is."""
@@ -120,20 +129,26 @@ class SlotBook:
             _, first, inverse = np.unique(ranked, return_index=True, return_inverse=True)
             order = np.argsort(first)                               # in the order they were named
             given = np.empty(len(first), dtype=np.int64)
-            given[order] = [self._next(link) for link in links[new][first[order]].tolist()]
+            owners, of_owner = np.unique(links[new][first[order]], return_inverse=True)
+            for number, link in enumerate(owners.tolist()):
+                places = order[of_owner == number]
+                given[places] = self._take(link, len(places))
             slots[new] = given[inverse.reshape(-1)]
             self._enter(eui[new][first], channel[new][first], given)
         return slots
 
-    def _next(self, link_id: int) -> int:
+    def _take(self, link_id: int, count: int) -> list[int]:
+        """The next slots of a concentrator."""
         room = self._room.get(link_id)
         if room is None:
             room = self._room[link_id] = self._free(link_id)
-        if not room:
+        while len(room) < count:                                    # the next one is last, so a new range goes before it
             self._owner[self._ranges] = link_id
-            room = self._room[link_id] = list(range((self._ranges + 1) * RANGE - 1, self._ranges * RANGE - 1, -1))
+            room[:0] = range((self._ranges + 1) * RANGE - 1, self._ranges * RANGE - 1, -1)
             self._ranges += 1
-        return room.pop()
+        taken = room[len(room) - count:]
+        del room[len(room) - count:]
+        return taken[::-1]
 
     def _free(self, link_id: int) -> list[int]:
         """Free slots of a concentrator's ranges, the lowest last; after a start they are worked out once."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scada.historian.cursor import CursorBook
 from scada.historian.database import open_writer, transaction
 from scada.historian.journal import Position
-from scada.historian.records import BlockRecord, GapRecord, Record, provenance_of
+from scada.historian.records import BatchRecord, GapRecord, Record, provenances_of
 from scada.historian.slots import SlotBook
 from scada.intervals import Quarantined
 
@@ -71,8 +71,8 @@ class StateFile:
         lost = self.lost_records
         try:
             with transaction(self.database) as state:
-                moved = {self._advance(record) for _, record in items}
-                _save_slots(state, [record for _, record in items if isinstance(record, BlockRecord)], known)
+                moved = {archive for _, record in items for archive in self._advance(record)}
+                _save_slots(state, [record for _, record in items if isinstance(record, BatchRecord)], known)
                 for _, record in items:
                     if isinstance(record, Quarantined):
                         self._save_quarantined(state, record)
@@ -92,13 +92,14 @@ class StateFile:
         if items:
             self.merged = items[-1][0]
 
-    def _advance(self, record: Record) -> tuple[int, int]:
-        source = provenance_of(record)
-        if isinstance(record, GapRecord):
-            self.lost_records += self.cursors.pass_to(source.link_id, source.archive_id, source.record)
-        else:
-            self.cursors.add(source.link_id, source.archive_id, source.record)
-        return source.link_id, source.archive_id
+    def _advance(self, record: Record) -> set[tuple[int, int]]:
+        """The archives whose cursors may have moved."""
+        for source in provenances_of(record):
+            if isinstance(record, GapRecord):
+                self.lost_records += self.cursors.pass_to(source.link_id, source.archive_id, source.record)
+            else:
+                self.cursors.add(source.link_id, source.archive_id, source.record)
+        return {(source.link_id, source.archive_id) for source in provenances_of(record)}
 
     def _save_quarantined(self, state: sqlite3.Connection, record: Quarantined) -> None:
         """Once, however often it comes; a concentrator that sends nothing else must not fill the disk."""
@@ -140,7 +141,7 @@ def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
     return int(table[-1, 0])
 
 
-def _save_slots(state: sqlite3.Connection, records: Sequence[BlockRecord], known: NDArray[np.bool_]) -> None:
+def _save_slots(state: sqlite3.Connection, records: Sequence[BatchRecord], known: NDArray[np.bool_]) -> None:
     """The slots of records that are not `known` to the file; they are from now on."""
     if not records:
         return
@@ -149,9 +150,9 @@ def _save_slots(state: sqlite3.Connection, records: Sequence[BlockRecord], known
     if not len(fresh):
         return
     _, first = np.unique(slots[fresh], return_index=True)
-    lines, blocks = fresh[first], [record.block for record in records]
-    links = np.repeat([block.provenance.link_id for block in blocks], [len(block.eui) for block in blocks])
-    eui, channel = np.concatenate([block.eui for block in blocks]), np.concatenate([block.channel for block in blocks])
+    lines, batches = fresh[first], [record.batch for record in records]
+    links = np.concatenate([batch.links for batch in batches])
+    eui, channel = np.concatenate([one.eui for one in batches]), np.concatenate([one.channel for one in batches])
     columns = slots[lines], eui[lines].view(np.int64), channel[lines], links[lines]
     state.executemany(
         "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
@@ -161,7 +162,7 @@ def _save_slots(state: sqlite3.Connection, records: Sequence[BlockRecord], known
 
 
 def _top(record: Record) -> int:
-    return int(record.slots.max(initial=-1)) + 1 if isinstance(record, BlockRecord) else 0
+    return int(record.slots.max(initial=-1)) + 1 if isinstance(record, BatchRecord) else 0
 
 
 def _signed(number: int) -> int:

@@ -18,15 +18,15 @@ from scada.errors import DataRejected, StartError, StorageError
 from scada.historian.admission import unusable, unusable_source
 from scada.historian.batches import mergeable
 from scada.historian.blocks import BlockStore, coalesced
-from scada.historian.commit_thread import CommitThread, mark_of
+from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
 from scada.historian.database import ReadPool
 from scada.historian.journal import Journal, Position
 from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread
 from scada.historian.reader import BlockReader
-from scada.historian.records import BlockRecord, GapRecord, Record, decode, provenance_of
+from scada.historian.records import BatchRecord, GapRecord, Record, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.intervals import IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
 from scada.lock import lock_directory
 from scada.ports import Health, Unsubscribe
 
@@ -100,10 +100,18 @@ class EmbeddedIntervals:
 
     # --------------------------------------------------------- IntervalStore
     def commit(self, block: IntervalBlock) -> "Deferred[Mark]":
-        reason = unusable(block)
+        shape = block.first, block.counts.shape[1], block.interval_s
+        return self.commit_batch(IntervalBatch.of(block)).addCallback(lambda slots: Mark(slots, *shape))
+
+    def commit_batch(self, batch: IntervalBatch) -> "Deferred[NDArray[np.int64]]":
+        reason = unusable(batch)
         if reason:
-            return fail(DataRejected(f"concentrator {block.provenance.link_id:08x}", reason))
-        return self.committing.put(block, 64 + LINE_BYTES * len(block.eui) + CELL_BYTES * block.counts.size)
+            links = sorted({f"{one.link_id:08x}" for one in batch.provenance})
+            return fail(DataRejected(f"concentrator {', '.join(links)}", reason))
+        blocks = len(batch.sizes)
+        return self.committing.put(
+            batch, 64 * blocks + LINE_BYTES * len(batch.eui) + CELL_BYTES * batch.counts.size, blocks
+        )
 
     def quarantine(self, block: Quarantined) -> "Deferred[None]":
         return self._bad_source(block.provenance) or self.committing.put(block, 64 + len(block.body))
@@ -167,14 +175,14 @@ class EmbeddedIntervals:
 
     def _durable(self, record: Record) -> None:
         """A record is in the journal; it will be acknowledged next."""
-        source = provenance_of(record)
-        self.records += 1
-        if isinstance(record, GapRecord):
-            self._cursors.pass_to(source.link_id, source.archive_id, source.record)
-        else:
-            self._cursors.add(source.link_id, source.archive_id, source.record)
-        if isinstance(record, BlockRecord):
-            self.readings += record.block.counts.size
+        for source in provenances_of(record):
+            self.records += 1
+            if isinstance(record, GapRecord):
+                self._cursors.pass_to(source.link_id, source.archive_id, source.record)
+            else:
+                self._cursors.add(source.link_id, source.archive_id, source.record)
+        if isinstance(record, BatchRecord):
+            self.readings += record.batch.counts.size
 
     def _announce(self, marks: list[Mark]) -> None:
         for mark in marks:
@@ -202,9 +210,12 @@ class EmbeddedIntervals:
                 self._journal_damage += 1
                 _log.warn("journal: {error}", error=str(error))
                 continue
-            if isinstance(record, BlockRecord):
-                block = record.block
-                slots = self.blocks.book.adopt(block.provenance.link_id, block.eui, block.channel, record.slots)
-                record = BlockRecord(block, slots)
-                self._recovered.append(mark_of(record))
+            if isinstance(record, BatchRecord):
+                batch = record.batch
+                slots = self.blocks.book.adopt_batch(batch, record.slots)
+                record = BatchRecord(batch, slots)
+                self._recovered += [
+                    Mark(slots[rows], first, batch.counts.shape[1], batch.interval_s)
+                    for first, rows in batch.rows_by_first()
+                ]
             yield place, record

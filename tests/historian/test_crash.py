@@ -13,7 +13,7 @@ import pytest
 
 from scada.historian.database import ReadPool
 from scada.historian.journal import Damage, Journal, Position
-from scada.historian.records import BlockRecord, encode
+from scada.historian.records import BatchRecord, encode
 from scada.historian.service import open_reader
 from scada.historian.store import EmbeddedIntervals
 from scada.intervals import Mark
@@ -208,7 +208,7 @@ def test_a_record_for_a_damaged_month_in_the_journal_does_not_prevent_the_start(
     path = damaged_month(tmp_path, reactor, damage)
     journal = Journal(tmp_path / "journal")
     journal.open(Position(1, 0))
-    journal.append([encode(BlockRecord(block([[7]], record=2, first=FIRST_HOUR + 2), np.array([0])))])
+    journal.append([encode(BatchRecord.of(block([[7]], record=2, first=FIRST_HOUR + 2), np.array([0])))])
     journal.close()
     store = EmbeddedIntervals(tmp_path, reactor)
     store.open()

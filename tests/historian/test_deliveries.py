@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scada.historian.blocks import BlockStore
 from scada.historian.deliveries import deliveries
 from scada.historian.journal import Position
-from scada.historian.records import BlockRecord
+from scada.historian.records import BatchRecord
 from tests.historian.helpers import FIRST_HOUR, block
 
 record = st.tuples(
@@ -27,7 +27,7 @@ def records_of(book, wanted):
         eui = np.array(channels, dtype=np.uint64) + np.uint64(1)
         counts = np.full((len(channels), hours), value) + np.arange(hours)
         one = block(counts, record=number, first=FIRST_HOUR + first, eui=eui, register=np.full(len(channels), 7))
-        found.append(BlockRecord(one, book.allot(1, one.eui, one.channel)))
+        found.append(BatchRecord.of(one, book.allot(1, one.eui, one.channel)))
     return found
 
 
@@ -70,7 +70,7 @@ def test_what_a_site_delivers_for_one_hour_is_one_table(tmp_path):
     for number in range(30):
         eui = np.arange(20, dtype=np.uint64) + np.uint64(1 + 20 * number)
         one = block(np.ones((20, 1)), record=number + 1, eui=eui)
-        found.append(BlockRecord(one, store.book.allot(1, one.eui, one.channel)))
+        found.append(BatchRecord.of(one, store.book.allot(1, one.eui, one.channel)))
     (table,) = deliveries(found)
 
     assert table.counts.shape == (600, 1)

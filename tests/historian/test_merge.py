@@ -12,7 +12,7 @@ from scada.historian.cursor import AHEAD_MOST, CursorBook
 from scada.historian.database import ReadPool
 from scada.historian.journal import Position
 from scada.historian.reader import BlockReader
-from scada.historian.records import BlockRecord, decode, encode
+from scada.historian.records import BatchRecord, decode, encode
 from scada.historian.slots import RANGE, SlotBook
 from scada.intervals import MISSING
 from tests.historian.helpers import FIRST_HOUR, block
@@ -37,18 +37,18 @@ def deliveries(draw: st.DrawFn) -> list[tuple[list[int], int, int, int]]:
     return found
 
 
-def record_of(rows: list[int], first: int, hours: int, holes: int) -> BlockRecord:
+def record_of(rows: list[int], first: int, hours: int, holes: int) -> BatchRecord:
     counts = TRUTH[rows, first:first + hours].copy()
     counts[:, holes::7] = MISSING if holes else counts[:, holes::7]
     eui = np.array(rows, np.uint64) + 100
     one = block(counts, eui=eui, first=FIRST_HOUR + first, register=REGISTER[rows, first], record=1,
                 status=np.where(counts == MISSING, 0, STATUS[rows, first:first + hours]))
-    decoded = decode(encode(BlockRecord(one, np.array(rows) + 250)))     # slots across the edge of a block
-    assert isinstance(decoded, BlockRecord)
+    decoded = decode(encode(BatchRecord.of(one, np.array(rows) + 250)))     # slots across the edge of a block
+    assert isinstance(decoded, BatchRecord)
     return decoded
 
 
-def content(directory: Path, batches: list[list[BlockRecord]]) -> tuple[object, ...]:
+def content(directory: Path, batches: list[list[BatchRecord]]) -> tuple[object, ...]:
     """Everything a reader can see after merging, and the conflicts; the server is new for every batch."""
     conflicts = 0
     for number, batch in enumerate(batches):

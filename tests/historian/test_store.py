@@ -14,7 +14,7 @@ from scada.historian import batches
 from scada.historian.blocks import BlockStore
 from scada.historian.journal import Journal, Position
 from scada.historian.months import month_path
-from scada.historian.records import BlockRecord, Record, encode
+from scada.historian.records import BatchRecord, Record, encode
 from scada.historian.store import EmbeddedIntervals
 from scada.intervals import MISSING, IntervalBlock, Mark, Provenance, Quarantined
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
@@ -198,7 +198,7 @@ def test_what_waits_is_counted_with_all_its_bytes(opened: Opened, monkeypatch: p
     """The bounds of memory hold only if the sizes do."""
     sizes: list[int] = []
     put = opened.store.committing.put
-    monkeypatch.setattr(opened.store.committing, "put", lambda item, size: sizes.append(size) or put(item, size))
+    monkeypatch.setattr(opened.store.committing, "put", lambda item, *size: sizes.append(size[0]) or put(item, *size))
     one = block(np.ones((240, 24), int), record=1)
     mark = opened.commit(one)
 
@@ -361,7 +361,7 @@ def test_more_than_the_bound_is_refused_and_what_was_taken_is_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst over the bound fails at once with `StorageError`; nothing is dropped silently."""
-    monkeypatch.setattr("scada.historian.commit_thread.WAITING_RECORDS", 10)
+    monkeypatch.setattr("scada.historian.commit_thread.WAITING_BLOCKS", 10)
     opened = Opened(tmp_path)
     outcome: list[str] = []
     with opened.store.committing.condition:
@@ -452,7 +452,8 @@ def test_one_transaction_holds_a_bounded_number_of_days_in_memory_whatever_was_d
     journal = Journal(tmp_path / "journal")
     journal.open(Position(9, 0))
     records = [
-        BlockRecord(block([[1] * 24], record=day + 1, first=FIRST_HOUR + 24 * day), np.array([0])) for day in range(9, 19)
+        BatchRecord.of(block([[1] * 24], record=day + 1, first=FIRST_HOUR + 24 * day), np.array([0]))
+        for day in range(9, 19)
     ]
     journal.append([encode(record) for record in records])
     journal.close()

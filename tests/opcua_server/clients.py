@@ -1,7 +1,6 @@
 """Two clients that share no code: asyncua's, and node-opcua's in a Node process driven by JSON lines."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +13,7 @@ from asyncua.crypto import security_policies
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.node import node
 from tests.opcua_server.conftest import CLIENT_URI, Identity
 
 NODE = Path(__file__).parent / "node"
@@ -66,12 +66,10 @@ class NodeClient:
 @contextmanager
 def node_client(folder: Path, url: str, identity: Identity | None = None, **login: Any) -> Iterator[NodeClient]:
     """A Node process, connected where an identity is given; its packages come from `npm ci` in tests/opcua_server/node."""
-    node = shutil.which("node")
-    assert node, "Node is missing: scripts install it for `make test`, or put `node` on the PATH"
     assert (NODE / "node_modules").is_dir(), f"run: npm ci --prefix {NODE}"
     with (folder / "node.log").open("w") as log:
         process = subprocess.Popen(
-            [node, "client.js"], cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            [node(), "client.js"], cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
         try:
             client = NodeClient(process)

@@ -138,6 +138,9 @@ class Watched:
     def commit(self, block: Any) -> "Deferred[Any]":
         return self._watch(self.store.commit(block))
 
+    def commit_batch(self, batch: Any) -> "Deferred[Any]":
+        return self._watch(self.store.commit_batch(batch))
+
     def quarantine(self, block: Any) -> "Deferred[Any]":
         return self._watch(self.store.quarantine(block))
 
@@ -219,10 +222,16 @@ class Stand:
         """Until nothing is under way, on the net or to the disk."""
         end = time.monotonic() + PATIENCE
         calls = self.reactor.calls_from_threads
-        while self.net.run() or self.store.under_way or not calls.empty():
+        while self._turn() or self.store.under_way or not calls.empty():
             assert time.monotonic() < end, "something never ends"
             if self.store.under_way or not calls.empty():
                 calls.get(timeout=PATIENCE)()
+
+    def _turn(self) -> bool:
+        """One turn of the loop; whether anything moved."""
+        moved = self.net.run()
+        self.reactor.advance(0)
+        return moved or bool(self.net.waiting)
 
     def close(self) -> None:
         self.historian.close()

@@ -18,6 +18,7 @@ from pyModbusTCP.client import ModbusClient
 
 from scada.clock import HOUR_S, NS, TimeMap
 from scada.drivers.dmesh import profile as profiles
+from scada.drivers.dmesh import profile_decode
 from scada.drivers.dmesh.messages import (
     ArchAck,
     CommandReport,
@@ -104,7 +105,7 @@ class Server:
         if len(peer.got) == 1:
             peer.send(GetModules(), request=True)
         if isinstance(packet.message, ProfileMessage) and self.acknowledge and peer.hello is not None:
-            block = profiles.decode(packet.message.block)
+            block = profile_decode.decode(packet.message.block)
             assert isinstance(block, profiles.Profile)
             place = peer.hello.link_id, peer.hello.archive_id
             self.held[place] = max(self.held.get(place, 0), packet.message.record)

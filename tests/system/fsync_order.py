@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from twisted.internet import asyncioreactor
 
 asyncioreactor.install(asyncio.new_event_loop())
@@ -76,6 +77,10 @@ class Hasty:
     def commit(self, block: Any) -> "Deferred[None]":
         self._store.commit(block)
         return succeed(None)
+
+    def commit_batch(self, batch: Any) -> "Deferred[Any]":
+        self._store.commit_batch(batch)
+        return succeed(np.zeros(len(batch.eui), dtype=np.int64))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

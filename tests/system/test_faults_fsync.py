@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from scada.historian.journal import Journal, Position
-from scada.historian.records import decode, provenance_of
+from scada.historian.records import decode, provenances_of
 from scada.simulate.truth import read_truth
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +63,8 @@ def tell(folder: Path, *words: str) -> Story:
     assert not done.stderr, done.stderr
     places: dict[Archive, dict[int, Position]] = {}
     for place, body in Journal(folder / "history" / "journal").read(Position()):
-        source = provenance_of(decode(body))
-        places.setdefault((source.link_id, source.archive_id), {}).setdefault(source.record, place)
+        for source in provenances_of(decode(body)):
+            places.setdefault((source.link_id, source.archive_id), {}).setdefault(source.record, place)
     return Story(json.loads(done.stdout.splitlines()[-1]), places, read_truth(folder / "truth.json").cursors)
 
 

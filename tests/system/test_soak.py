@@ -14,6 +14,7 @@ import pytest
 from scada.simulate.truth import read_truth
 
 from .harness import Site, wait_for
+from .soak import Soak
 from .test_nothing_lost import records_acknowledged, stored
 
 MINUTES = float(os.environ.get("SCADA_SOAK_MINUTES", "20"))
@@ -24,8 +25,14 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(60 * MINUTES + 600)]
 
 def test_nothing_is_lost_or_doubled_however_often_server_and_field_are_killed(make_site: Callable[..., Site]) -> None:
     """At the end every count that was acknowledged is stored, once, and is what the module counted; memory stayed small."""
+    with Soak("kill -9, again and again") as soak:
+        _kill_again_and_again(make_site, soak)
+
+
+def _kill_again_and_again(make_site: Callable[..., Site], soak: Soak) -> None:
     seed = random.SystemRandom().randrange(10_000)
     moments = random.Random(seed)
+    soak.found["seed"] = seed
     site = make_site(speed=600.0, field=("--history", "24")).start()
     ends, kills, worst = time.monotonic() + 60 * MINUTES, 0, 0.0
     while time.monotonic() < ends:
@@ -55,6 +62,7 @@ def test_nothing_is_lost_or_doubled_however_often_server_and_field_are_killed(ma
     acknowledged = truth.acknowledged()
     held = stored(site.folder / "data" / "history", list(acknowledged))
 
+    soak.found |= {"kills": kills, "counts": len(acknowledged), "worst_memory_mb": round(worst)}
     assert kills >= 2
     assert {key: held.get(key) for key in acknowledged} == acknowledged, f"seed {seed}"
     assert {key: truth.counted[key] for key in acknowledged} == acknowledged, f"seed {seed}"

@@ -68,7 +68,9 @@ def main(folder: Path, port: int, city: City) -> None:
     registry: Any = KnownSite(city)
     keys = KeyStore.open(folder / "keys.store", folder / "master.key")
     keys.add([((KeyTarget.LINK, link), key_of(link)) for link in city.links])
-    service = DmeshService(settings, clock, reactor, quiet, historian.intervals, registry, keys)
+    service = DmeshService(
+        settings, clock, reactor, quiet, historian.intervals, registry, keys, reader=historian.intervals
+    )
     watch = loop.LoopWatch(selector)
     longest = [0.0, 0.0]
 

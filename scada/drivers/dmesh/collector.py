@@ -23,10 +23,10 @@ from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
 from scada.drivers.dmesh.gaps import Ledger, Read
 from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
 from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.numbers import MAX_MODULES
 from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.station import Station
 from scada.events import DeviceEvent, EventCode
-from scada.intervals import IntervalBlock, Mark
 from scada.ports import CollectionView, IntervalReader, Registry, TagSink
 from scada.settings import CollectionSettings
 from scada.site import Directory
@@ -110,10 +110,10 @@ class Collector:
         if self._loop.running:
             self._loop.stop()
 
-    def durable(self, mark: Mark, block: IntervalBlock) -> None:
-        """A block is on the disk."""
+    def durable(self, slots: NDArray[np.int64], first: int, counts: NDArray[np.int64], interval_s: int) -> None:
+        """(n, h) pulses are on the disk."""
         self.coverage.advance(self._today())
-        self.coverage.enter(mark.slots, block.first, block.counts, block.interval_s)
+        self.coverage.enter(slots, first, counts, interval_s)
 
     def heard(self, link_id: int, packet: Packet) -> None:
         """An answer came to something; perhaps to a read of ours."""
@@ -265,7 +265,8 @@ class Collector:
         elif subnet.modules is None and directory is not subnet.directory:
             subnet.directory = directory
             found = directory.concentrator_of_link.get(link_id)
-            mine = [one for one in directory.site.modules if found and one.concentrator == found.name and one.index]
+            places = [(found.name, index) for index in range(1, MAX_MODULES + 1)] if found else []
+            mine = [directory.module_of_eui[directory.module_at[one]] for one in places if one in directory.module_at]
             subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in mine], subnet.listed)
         return subnet.channels or channels_of([], 0)
 

@@ -1,7 +1,7 @@
 """Shares each turn of the loop among connections: a thousand that speak at once must not hold it for a second.
 
-What is read beyond this turn's time waits on its connection, which stops reading meanwhile: so it costs one chunk a
-connection at most, and nobody is overtaken.
+What is read beyond this turn's time waits on its connection, which stops reading at the second piece: so it costs two
+pieces a connection at most, and nobody is overtaken.
 """
 
 from collections import deque

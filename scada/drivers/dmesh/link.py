@@ -112,7 +112,7 @@ class Link:
             timer = self._reactor.callLater(wait, self._late, corr, message, wait, tries + 1)
             self._pending[corr] = (self._pending[corr][0], timer)
             return
-        self.send(Ping(self._time()))
+        self.begin(Ping(self._time()))                      # a request: with corr 0 it need not be answered
         what = f"no answer to {message.TYPE.name} within {wait * tries:.0f} s"
         self._settle(corr, Failure(LinkError(self.name, what)))
 

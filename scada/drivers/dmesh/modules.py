@@ -102,6 +102,10 @@ class ModuleBook:
             Deferred.fromCoroutine(self._fetch(generation)).addBoth(self._arrived, generation)
         return waiting
 
+    def held(self, generation: int) -> Modules | None:
+        """The list of a generation where it is here already."""
+        return self._held.get(generation) if generation else self.current
+
     def refresh(self) -> "Deferred[Modules | None]":
         """Ask for the current list again."""
         self.current = None

@@ -1,11 +1,10 @@
-"""PROFILE blocks <-> arrays, without a loop per reading (docs/dmlp.md, "PROFILE").
+"""PROFILE blocks: their shape, and arrays -> blocks, without a loop per reading (docs/dmlp.md, "PROFILE").
 
-`decode` is one pure function from the block's map to arrays; what it refuses goes to quarantine with its reason.
+The way back is `profile_decode`.
 """
 
 import itertools
 import zlib
-from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 
 from scada.drivers.dmesh import wire
 from scada.drivers.dmesh.numbers import MAX_CHANNELS, MAX_MODULES
-from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.intervals import HOURLY, MISSING
 
 MAX_ROWS: Final = MAX_MODULES * MAX_CHANNELS
@@ -58,66 +56,6 @@ class Profile:
     def first(self) -> int:
         """Number of the first interval: its start [s since 1970] // interval_s."""
         return self.first_hour * HOURLY // self.interval_s
-
-
-def decode(block: Any) -> Profile | Rejected:
-    """
-    Arrays of a PROFILE block.
-
-    Parameters
-    ----------
-    block : mapping
-        The map under key 1 of a PROFILE, as it came out of CBOR; any value is allowed.
-
-    Returns
-    -------
-    profile : Profile or Rejected
-    """
-    try:
-        return _decode(block)
-    except wire.Malformed as problem:
-        return Rejected(Reject.BLOCK, str(problem))
-
-
-def _decode(block: Any) -> Profile:
-    if not isinstance(block, Mapping):
-        raise wire.Malformed("the block is not a map")
-    first_hour = _integer(block, Key.FIRST_HOUR, 0, 0x0FFF_FFFF)
-    h = _integer(block, Key.INTERVALS, 1, MAX_CELLS)
-    interval_s = _integer(block, Key.INTERVAL_S, 1, HOURLY, HOURLY)
-    width = _integer(block, Key.DELTA_BYTES, 1, 4, 2)
-    deflated = _integer(block, Key.DEFLATED, 0, 1, 0)
-    generation = _integer(block, Key.GENERATION, 0, 0xFFFF_FFFF, 0)
-    if interval_s not in INTERVALS:
-        raise wire.Malformed(f"interval of {interval_s} s; 3600, 1800 and 900 are known")
-    if h * interval_s > MAX_DAYS * 86_400:
-        raise wire.Malformed(f"{h} intervals of {interval_s} s are more than {MAX_DAYS} days")
-    if width not in (2, 4):
-        raise wire.Malformed(f"deltas of {width} bytes; 2 and 4 are known")
-
-    modules = _octets(block, Key.MODULES)
-    n, rest = divmod(len(modules), 2)
-    if rest or not 1 <= n <= MAX_ROWS or n * h > MAX_CELLS:
-        raise wire.Malformed(f"{len(modules)} bytes of module indices x {h} intervals")
-    index = np.frombuffer(modules, dtype="<u2")
-    channel = np.frombuffer(_sized(block, Key.CHANNELS, n), dtype=np.uint8)
-    register = np.frombuffer(_sized(block, Key.REGISTERS, 4 * n), dtype="<u4").astype(np.int64)
-    if index.min() < 1 or index.max() > MAX_MODULES:
-        raise wire.Malformed("a module index outside 1-240")
-    if channel.max() >= MAX_CHANNELS:
-        raise wire.Malformed(f"a channel above {MAX_CHANNELS - 1}")
-    place = index.astype(np.int32) * MAX_CHANNELS + channel
-    if not (place[1:] > place[:-1]).all() and len(np.unique(place)) < n:    # in order, as they usually are: quicker to see
-        raise wire.Malformed("a channel stands twice in the block")
-
-    raw = np.frombuffer(_inflated(block, Key.DELTAS, n * h * width, deflated), dtype=f"<u{width}")
-    counts = raw.astype(np.int64)
-    counts[raw == (0xFFFF if width == 2 else 0xFFFF_FFFF)] = MISSING
-    if Key.STATUS in block:
-        status = np.frombuffer(_inflated(block, Key.STATUS, n * h, deflated), dtype=np.uint8).reshape(n, h)
-    else:
-        status = np.zeros((n, h), dtype=np.uint8)
-    return Profile(first_hour, index, channel, register, counts.reshape(n, h), status, interval_s, generation)
 
 
 def encode(profile: Profile, *, deflate: bool = True) -> dict[int, Any]:
@@ -179,38 +117,3 @@ def _rows(profile: Profile, part: slice) -> Profile:
         counts=profile.counts[part],
         status=profile.status[part],
     )
-
-
-def _integer(block: Mapping[Any, Any], key: Key, low: int, high: int, default: int | None = None) -> int:
-    value = block.get(int(key), default)
-    if type(value) is not int or not low <= value <= high:
-        raise wire.Malformed(f"{key.name.lower()}: expected an integer from {low} to {high}")
-    return value
-
-
-def _octets(block: Mapping[Any, Any], key: Key) -> bytes:
-    value = block.get(int(key))
-    if type(value) is not bytes:
-        raise wire.Malformed(f"{key.name.lower()}: expected bytes")
-    return value
-
-
-def _sized(block: Mapping[Any, Any], key: Key, size: int) -> bytes:
-    value = _octets(block, key)
-    if len(value) != size:
-        raise wire.Malformed(f"{key.name.lower()}: {len(value)} bytes; expected {size}")
-    return value
-
-
-def _inflated(block: Mapping[Any, Any], key: Key, size: int, deflated: int) -> bytes:
-    """A field that may be zlib-deflated; never inflates beyond what the block's own shape allows."""
-    if not deflated:
-        return _sized(block, key, size)
-    inflater = zlib.decompressobj()
-    try:
-        plain = inflater.decompress(_octets(block, key), size + 1)
-    except zlib.error:
-        raise wire.Malformed(f"{key.name.lower()}: does not inflate") from None
-    if len(plain) != size or not inflater.eof or inflater.unused_data:
-        raise wire.Malformed(f"{key.name.lower()}: does not inflate to the {size} bytes that its shape allows")
-    return plain

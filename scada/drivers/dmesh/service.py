@@ -30,6 +30,7 @@ from scada.drivers.dmesh.conflicts import Conflict, conflicts
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.groups import CommandLog
+from scada.drivers.dmesh.harvest import Harvest
 from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
@@ -120,6 +121,8 @@ class DmeshService:
             self._stations, collector.reading if collector else lambda link_id: False, self._name, self.on_link
         )
         self._around = attrs.evolve(self._around, tell_firmware=self.updates.heard)
+        harvest = Harvest(store, clock, reactor, self._figures, self._around.durable)
+        self._around = attrs.evolve(self._around, harvest=harvest)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._events = self._repeated = 0
@@ -265,7 +268,7 @@ class DmeshService:
     def durable(self, mark: Mark, block: IntervalBlock) -> None:
         """A block is on the disk that no link delivered: the gap engine need not ask for its hours."""
         if self.collector:
-            self.collector.durable(mark, block)
+            self.collector.durable(mark.slots, block.first, block.counts, block.interval_s)
 
     def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
         return _enter(self._event_listeners, listener)

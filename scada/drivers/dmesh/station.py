@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from scada.clock import NS, SiteClock
 from scada.commands import MemberReport
-from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Figures
+from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Durable, Figures, Harvester
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.groups import CommandLog, GroupSender
 from scada.drivers.dmesh.keystore import Holder, KeyStore
@@ -51,7 +51,6 @@ from scada.drivers.dmesh.rotation import KeyCarrier
 from scada.drivers.dmesh.signing import RunBlocking, Signer
 from scada.errors import DataRejected, LinkError, StorageError
 from scada.events import DeviceEvent, EventCode
-from scada.intervals import IntervalBlock, Mark
 from scada.ports import IntervalStore, Registry
 from scada.reads import ReadReport
 from scada.site import ModuleState
@@ -90,7 +89,8 @@ class Surroundings:
     tell_keys: Callable[[str, Holder, str, str], None]
     key_grace: int                      # s, real time
     tell_mesh: Callable[[int], None]
-    durable: Callable[[Mark, IntervalBlock], None] = lambda mark, block: None
+    durable: Durable = lambda slots, first, counts, interval_s: None
+    harvest: Harvester | None = None
     answered: Callable[[int, Packet], None] = lambda link_id, packet: None
     tell_firmware: "Callable[[Station, FwMissing | FwStatus], Coroutine[Any, Any, None]] | None" = None
 
@@ -108,7 +108,7 @@ class Station:
                      name=link.name, newest=link.hello.newest, held=held)
         self.archive = ArchiveIntake(
             link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed,
-            around.durable,
+            around.durable, around.harvest,
         )
         self.groups = GroupSender(link, self.book, around.clock, commands, around.signer)
         self._keys = KeyCarrier(

@@ -76,10 +76,15 @@ class Connection(TwistedProtocol):
         self._gone = self._choked = self.proved = False
         self._unsent = 0
         self._todo: deque[Output] = deque()
-        self._busy = False
+        self._busy = self._paused = False
         self._unread: list[bytes] = []                      # put off until the loop has time
 
     # ------------------------------------------------------------------ for the service
+    @property
+    def reactor(self) -> Any:
+        """Whose loop it runs in."""
+        return self._keeper.reactor
+
     @property
     def up(self) -> bool:
         return self.session.state is State.UP
@@ -123,7 +128,8 @@ class Connection(TwistedProtocol):
         """Its turn has come: what was put off, and then reading goes on."""
         data, self._unread = b"".join(self._unread), []
         self._read(data)
-        if not self._gone and hasattr(self.transport, "resumeProducing"):
+        if self._paused and not self._gone:
+            self._paused = False
             self.transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -150,10 +156,12 @@ class Connection(TwistedProtocol):
         self._carry_out(self.session.receive(data, self._keeper.reactor.seconds()))
 
     def _put_off(self, data: bytes) -> None:
+        """What was read waits; a second piece ends the reading, which costs more than most of what is put off."""
         if not self._unread:
             self._keeper.turns.put_off(self)
-            if hasattr(self.transport, "pauseProducing"):
-                self.transport.pauseProducing()
+        elif not self._paused and hasattr(self.transport, "pauseProducing"):
+            self._paused = True
+            self.transport.pauseProducing()
         self._unread.append(data)
 
     def _carry_out(self, outputs: list[Output]) -> None:

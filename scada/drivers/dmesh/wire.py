@@ -88,15 +88,17 @@ class Real:
 
 @attrs.frozen
 class Text:
-    most: int
+    """Its length is that of its UTF-8, as `.size` of CDDL counts."""
+
+    most: int                           # bytes
 
     def load(self, value: Any) -> str:
-        if type(value) is not str or len(value) > self.most:
-            raise Malformed(f"expected at most {self.most} characters of text")
+        if type(value) is not str or len(value.encode()) > self.most:
+            raise Malformed(f"expected at most {self.most} bytes of text")
         return value
 
     def dump(self, value: str) -> str:
-        return value[: self.most]
+        return value.encode("utf-8", "replace")[: self.most].decode("utf-8", "ignore")
 
 
 @attrs.frozen
@@ -117,14 +119,14 @@ class Octets:
 class Scalar:
     """A whole number of 32 bits with sign, or text: what the setting of a device may be."""
 
-    most: int                           # characters
+    most: int                           # bytes of UTF-8
 
     def load(self, value: Any) -> int | str:
         if type(value) is int and -(2**31) <= value < 2**31:
             return value
-        if type(value) is str and len(value) <= self.most:
+        if type(value) is str and len(value.encode()) <= self.most:
             return value
-        raise Malformed(f"expected an integer of 32 bits or at most {self.most} characters of text")
+        raise Malformed(f"expected an integer of 32 bits or at most {self.most} bytes of text")
 
     def dump(self, value: int | str) -> int | str:
         return self.load(value)
@@ -233,33 +235,39 @@ def unpack(data: bytes) -> Any:
 def _plain(data: bytes) -> bool:
     """Whether the bytes are exactly one item of the plain subset; cost bounded by the length of `data`."""
     at, size = 0, len(data)
-    open_items = [1]                    # items still expected at each depth
-    while open_items:
-        if open_items[-1] == 0:
-            open_items.pop()
+    left = 1                            # items still expected in the innermost container,
+    outer: list[int] = []               # and in those around it
+    while True:
+        if left == 0:
+            if not outer:
+                return at == size
+            left = outer.pop()
             continue
-        open_items[-1] -= 1
+        left -= 1
         if at >= size:
             return False
-        major, argument = data[at] >> 5, data[at] & 0x1F
+        head = data[at]
         at += 1
-        if argument > 27:               # reserved or indefinite
-            return False
+        major, argument = head >> 5, head & 0x1F
         if argument >= 24:
+            if argument > 27:           # reserved or indefinite
+                return False
             width = 1 << (argument - 24)
             if at + width > size:
                 return False
             argument = int.from_bytes(data[at:at + width], "big")
             at += width
-        if major in (2, 3):
+        if major < 2 or major == 7:
+            continue
+        if major < 4:
             at += argument
             if at > size:
                 return False
-        elif major in (4, 5):
-            items = argument * (major - 3)
-            if items > size - at or len(open_items) > MAX_DEPTH:
-                return False
-            open_items.append(items)
         elif major == 6:
             return False
-    return at == size
+        else:
+            items = argument * (major - 3)
+            if items > size - at or len(outer) >= MAX_DEPTH:
+                return False
+            outer.append(left)
+            left = items

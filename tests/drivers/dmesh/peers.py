@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import numpy as np
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from scada.bus import TagBus
@@ -32,7 +32,7 @@ from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.service import DmeshService
 from scada.drivers.dmesh.transport import Connection
 from scada.errors import StorageError
-from scada.intervals import HOURLY, IntervalBlock, Mark, Provenance, Quarantined
+from scada.intervals import HOURLY, IntervalBatch, IntervalBlock, Mark, Provenance, Quarantined
 from scada.settings import DmeshSettings
 from scada.site import Concentrator, Directory, JoinedModule, Module, ModuleState, Site
 from tests.fakes import NOON, site_clock
@@ -148,10 +148,16 @@ class Wire:
         self.serve()
 
     def serve(self) -> None:
+        self._turn()
         while packets := self.read():
             for packet in packets:
                 if packet.corr and (reply := self._reply(packet.message)) is not None:
                     self.connection.dataReceived(self.peer.sealed(reply, packet.corr))
+            self._turn()
+
+    def _turn(self) -> None:
+        """What the server does at the end of a turn of its loop."""
+        self.connection.reactor.advance(0)
 
     def said(self, kind: type[Message]) -> list[Any]:
         """What the server sent of one kind so far."""
@@ -223,7 +229,16 @@ class Store:
         self._waiting: list[Deferred[Any]] = []
 
     def commit(self, block: IntervalBlock) -> "Deferred[Mark]":
-        return self._durable(lambda: self.blocks.append(block), block.provenance)
+        mark = Mark(np.zeros(len(block.eui), np.int64), block.first, block.counts.shape[1], block.interval_s)
+        return self._durable(lambda: self.blocks.append(block), block.provenance).addCallback(lambda _: mark)
+
+    def commit_batch(self, batch: IntervalBatch) -> "Deferred[Any]":
+        """One write a block, as `release` tells them apart; all or nothing is another test's."""
+        writes = [self.commit(block) for block in batch.blocks()]
+        return gatherResults(writes, consumeErrors=True).addCallbacks(self._slots_of, _first_error)
+
+    def _slots_of(self, marks: list[Any]) -> Any:
+        return np.concatenate([mark.slots for mark in marks])
 
     def quarantine(self, block: Quarantined) -> "Deferred[None]":
         return self._durable(lambda: self.quarantined.append(block), block.provenance)
@@ -262,6 +277,10 @@ class Store:
         else:
             self._waiting.append(written)
         return written
+
+
+def _first_error(failure: Any) -> Any:
+    return getattr(failure.value, "subFailure", failure)
 
 
 class RegistryBook:

@@ -147,6 +147,29 @@ def test_the_documented_records_are_those_of_the_code(name: str) -> None:
     assert documented(match[1]) == expected(RECORDS[name])
 
 
+def documented_defaults(body: str) -> dict[int, Any]:
+    """What an absent field means: said in its comment, else 0, "", empty or false."""
+    found: dict[int, Any] = {}
+    for key, comment in re.findall(r"^\s*\? (\d+): .+?\s+; (.*)$", body, re.M):
+        said = re.search(r"default (true|\d+)", comment)
+        found[int(key)] = 0 if said is None else True if said[1] == "true" else int(said[1])
+    return found
+
+
+@pytest.mark.parametrize("cls", [*messages.BY_TYPE.values(), *RECORDS.values()], ids=lambda cls: cls.__name__)
+def test_an_absent_field_means_what_is_documented(cls: type) -> None:
+    """A sender leaves out what has its default, so both ends must have the same."""
+    name = next((name for name, record in RECORDS.items() if record is cls), "")
+    match = re.search(rf"^{name} = \{{(.*?)^\}}", CDDL, re.M | re.S)
+    body = match[1] if name and match else MESSAGES[int(getattr(cls, "TYPE", 0))]
+    ours = {
+        place.key: place.default if isinstance(place.default, int) else int(any(place.default))
+        for place in wire.places(cls) if place.default is not attrs.NOTHING and place.name != "mac"
+    }
+
+    assert ours == documented_defaults(body)
+
+
 def test_the_documented_block_has_the_keys_of_the_code() -> None:
     """PROFILE's block is read by `profile`, not by the generic decoder."""
     match = re.search(r"^block = \{(.*?)^\}", CDDL, re.M | re.S)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scada.drivers.dmesh import crypto, frame, messages, profile
+from scada.drivers.dmesh import crypto, frame, messages, profile, profile_decode
 from scada.intervals import MISSING
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[2] / "golden/dmlp/frames.json").read_text())
@@ -63,7 +63,7 @@ def test_the_golden_profile_is_opened_and_decoded() -> None:
     packet = messages.decode(body)
     assert isinstance(packet, messages.Packet)
     assert isinstance(packet.message, messages.ProfileMessage)
-    found = profile.decode(packet.message.block)
+    found = profile_decode.decode(packet.message.block)
 
     assert counter == GOLDEN["profile"]["counter"]
     assert packet.message.record == GOLDEN["profile"]["record"]

@@ -15,6 +15,11 @@ from scada.drivers.dmesh.rejected import Reject, Rejected
 from tests.drivers.dmesh.samples import MANIFEST, SAMPLES
 
 
+def texts(most: int) -> st.SearchStrategy[str]:
+    """Of at most so many bytes."""
+    return st.text(max_size=most).map(lambda text: text.encode()[:most].decode("utf-8", "ignore"))
+
+
 def values(kind: Any) -> st.SearchStrategy[Any]:
     """Everything one kind of field allows."""
     match kind:
@@ -23,13 +28,13 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         case wire.Choice(of, only):
             return st.sampled_from(list(only or of))
         case wire.Scalar(most):
-            return st.integers(-(2**31), 2**31 - 1) | st.text(max_size=most)
+            return st.integers(-(2**31), 2**31 - 1) | texts(most)
         case wire.Flag():
             return st.booleans()
         case wire.Real():
             return st.floats(allow_nan=False, allow_infinity=False)
         case wire.Text(most):
-            return st.text(max_size=most)
+            return texts(most)
         case wire.Octets(least, most):
             return st.binary(min_size=least, max_size=most)
         case wire.Many(of, most):
@@ -218,6 +223,18 @@ def test_a_field_that_is_missing_or_wrong_is_named() -> None:
 def test_unknown_keys_are_ignored() -> None:
     """A later version may say more."""
     assert decode(cbor2.dumps([int(Type.PING), 0, {0: 1, 99: [1, 2]}])) == Packet(messages.Ping(1))
+
+
+def test_the_length_of_a_text_is_counted_in_bytes_both_ways() -> None:
+    """As CDDL counts it: a sentence in Romanian or Russian is cut before it leaves, never through a letter."""
+    said = messages.encode(messages.Close(0, "ș" * 200))
+    (_, _, content), long = cbor2.loads(said), cbor2.dumps([int(Type.CLOSE), 0, {0: 0, 1: "ș" * 101}])
+    refused = decode(long)
+
+    assert content[1] == "ș" * 100
+    assert messages.decode(messages.encode(messages.Close(0, "a" + "ș" * 100))) == Packet(messages.Close(0, "a" + "ș" * 99))
+    assert isinstance(refused, Rejected)
+    assert "text: expected at most 200 bytes" in refused.detail
 
 
 def test_true_is_no_integer() -> None:

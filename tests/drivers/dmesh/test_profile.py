@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from scada.drivers.dmesh import profile, wire
+from scada.drivers.dmesh import profile, profile_decode, wire
 from scada.drivers.dmesh.profile import Key, Profile
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.intervals import MISSING
@@ -55,20 +55,20 @@ def usual() -> Profile:
 @given(profiles(), st.booleans())
 def test_a_profile_comes_back_as_it_was_sent(sent: Profile, deflate: bool) -> None:
     """2 and 4 bytes a delta, missing intervals, status bits, deflated or not."""
-    assert same(profile.decode(wire.unpack(wire.pack(profile.encode(sent, deflate=deflate)))), sent)
+    assert same(profile_decode.decode(wire.unpack(wire.pack(profile.encode(sent, deflate=deflate)))), sent)
 
 
 @given(CBOR)
 def test_any_block_is_decoded_without_raising(block: Any) -> None:
     """Fuzz: anything may stand where the block should be."""
-    assert isinstance(profile.decode(block), Profile | Rejected)
+    assert isinstance(profile_decode.decode(block), Profile | Rejected)
 
 
 @given(st.sampled_from(list(Key)), CBOR | st.binary(max_size=200))
 @settings(max_examples=300)
 def test_a_block_with_one_field_replaced_is_decoded_without_raising(key: Key, value: Any) -> None:
     """The nastiest neighbours of a good block."""
-    assert isinstance(profile.decode({**profile.encode(usual()), int(key): value}), Profile | Rejected)
+    assert isinstance(profile_decode.decode({**profile.encode(usual()), int(key): value}), Profile | Rejected)
 
 
 @given(st.sampled_from(list(Key)))
@@ -78,7 +78,7 @@ def test_a_block_without_a_mandatory_field_is_refused(key: Key) -> None:
     block.pop(int(key), None)
     mandatory = {Key.FIRST_HOUR, Key.INTERVALS, Key.MODULES, Key.CHANNELS, Key.REGISTERS, Key.DELTAS, Key.DEFLATED}
 
-    assert isinstance(profile.decode(block), Rejected) == (key in mandatory)
+    assert isinstance(profile_decode.decode(block), Rejected) == (key in mandatory)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_block_without_a_mandatory_field_is_refused(key: Key) -> None:
 def test_each_fault_is_refused_with_its_reason(changes: dict[Key, Any], reason: str) -> None:
     """The reason goes into quarantine with the bytes."""
     block = {**profile.encode(usual()), **{int(key): value for key, value in changes.items()}}
-    refused = profile.decode(block)
+    refused = profile_decode.decode(block)
 
     assert isinstance(refused, Rejected)
     assert refused.reason is Reject.BLOCK
@@ -120,7 +120,7 @@ def test_a_zlib_bomb_is_never_inflated() -> None:
     block = {**profile.encode(usual()), int(Key.DELTAS): bomb}
     tracemalloc.start()
     try:
-        refused = profile.decode(block)
+        refused = profile_decode.decode(block)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -139,7 +139,7 @@ def test_missing_is_told_from_zero_and_from_the_largest_delta() -> None:
         block = profile.encode(sent)
 
         assert block.get(int(Key.DELTA_BYTES), 2) == width
-        assert same(profile.decode(block), sent)
+        assert same(profile_decode.decode(block), sent)
 
 
 @given(st.integers(1, 720), st.sampled_from([900, 4000]))
@@ -152,7 +152,7 @@ def test_a_day_is_split_by_channel_into_blocks_that_fit(n: int, room: int) -> No
         rng.integers(0, 2**32, n), rng.integers(0, 3000, (n, 24)), np.zeros((n, 24), np.uint8),
     )
     blocks = profile.split(whole, room)
-    parts = [profile.decode(block) for block in blocks]
+    parts = [profile_decode.decode(block) for block in blocks]
 
     assert all(len(wire.pack(block)) <= room for block in blocks)
     for name in ("index", "channel", "register", "counts"):

@@ -348,6 +348,7 @@ def test_sealed_frames_leave_in_the_order_of_their_counters(tmp_path: Path) -> N
     site = bench(tmp_path)
     wire = Wire(site.service).shake()
     wire.connection.dataReceived(wire.peer.sealed(record(1)) + wire.peer.sealed(messages.Ping(1), 5))
+    site.reactor.advance(0)
     answers = wire.read()
 
     assert {type(packet.message) for packet in answers} == {ArchAck, messages.Pong}

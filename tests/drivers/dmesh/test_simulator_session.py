@@ -9,7 +9,7 @@ import pytest
 
 from scada.clock import HOUR_S
 from scada.commands import Action, LoadClass
-from scada.drivers.dmesh import messages, sets
+from scada.drivers.dmesh import messages, profile_decode, sets
 from scada.drivers.dmesh import profile as profiles
 from scada.drivers.dmesh.frame import Frame
 from scada.drivers.dmesh.frame import encode as encode_frame
@@ -225,7 +225,7 @@ def test_a_new_hour_is_pushed_at_once() -> None:
     one = bench()
     _, peer = one.session()
     one.hour(0, pulses=7)
-    block = profiles.decode(peer.of(ProfileMessage)[0].block)
+    block = profile_decode.decode(peer.of(ProfileMessage)[0].block)
 
     assert isinstance(block, profiles.Profile)
     assert block.first_hour == HOUR
@@ -280,7 +280,8 @@ def test_records_are_split_to_fit_the_frame() -> None:
     one.hour(1)
     rows = [
         (int(index), int(channel)) for message in peer.of(ProfileMessage)
-        for block in (profiles.decode(message.block),) if isinstance(block, profiles.Profile) and block.first_hour == HOUR
+        for block in (profile_decode.decode(message.block),)
+        if isinstance(block, profiles.Profile) and block.first_hour == HOUR
         for index, channel in zip(block.index, block.channel, strict=True)
     ]
 
@@ -296,7 +297,7 @@ def test_a_lost_module_is_delivered_late_and_whole() -> None:
     for number in range(5):
         one.hour(number)
     _, peer = one.session(credit=64)
-    decoded = [profiles.decode(message.block) for message in peer.of(ProfileMessage)]
+    decoded = [profile_decode.decode(message.block) for message in peer.of(ProfileMessage)]
     blocks = [block for block in decoded if isinstance(block, profiles.Profile)]
     late = next(block for block in blocks if block.counts.shape[1] == 3)
     events = [(event.code, event.raised, event.index) for batch in peer.of(Events) for event in batch.events]
@@ -315,7 +316,7 @@ def test_what_is_asked_for_is_answered_with_record_zero() -> None:
     _, peer = one.session(cursor=4)
     corr = peer.send(ArchRead(HOUR + 1, 2, sets.bitmap([3])), request=True)
     *records, last = peer.answer(corr)
-    blocks = [profiles.decode(message.block) for message in records]
+    blocks = [profile_decode.decode(message.block) for message in records]
 
     peer.send_body(messages.encode(ArchAck(99, 1), corr))
 
@@ -335,7 +336,7 @@ def test_a_module_that_joins_announces_itself_in_a_new_generation() -> None:
     _, peer = one.session()
     one.hour(0)
     joined = peer.of(ModuleJoined)[0]
-    block = profiles.decode(peer.of(ProfileMessage)[0].block)
+    block = profile_decode.decode(peer.of(ProfileMessage)[0].block)
 
     assert (joined.generation, [entry.eui for entry in joined.modules]) == (2, [eui(8)])
     assert len(peer.ask(GetModules(1)).modules) == 7

@@ -1,4 +1,4 @@
-"""Makes messages.json: one golden frame of every DMLP message, written from docs/dmlp.md alone.
+"""Makes messages.json: one golden frame of every DMLP message and of some variants, written from docs/dmlp.md alone.
 
 It imports nothing of this project, nor a CBOR library: what it shares with the code that is tested is the page. Run it with
 any Python that has the `cryptography` package; it writes to standard output what stands in messages.json.
@@ -187,6 +187,27 @@ MESSAGES = [
     ("KEY_REVOKE", 0x63, 9, "to concentrator", {0: 1, 1: EUI, 2: 1}),
 ]
 
+SHED = {0: ID16, 1: 3, 2: 12, 3: 1, 4: 1, 5: 900, 6: T + 600, 7: 0, 8: 3, 9: T << 16 | 3}
+
+# what it shows, and as above: where one frame of a type leaves a question open
+VARIANTS = [
+    ("a CLOSE before READY is plain", "CLOSE", 0x05, 0, "plain to concentrator", {0: 2}),
+    ("200 bytes of text are 100 of these letters", "CLOSE", 0x05, 0, "to concentrator", {0: 9, 1: "ș" * 100}),
+    ("key 99 is not known: ignored", "PING", 0x06, 8, "to concentrator", {0: T, 99: [1, 2]}),
+    ("what an ARCH_READ brought: record 0, its corr; 4-byte deltas of quarter-hours, one missing, with status; list 4",
+     "PROFILE", 0x23, 9, "to server", {0: 0, 1: {
+         0: 490896, 1: 2, 2: b"\x07\x00", 3: b"\x02", 4: b"\xff\xff\xff\xff", 5: struct.pack("<II", 70_000, 0xFFFFFFFF),
+         7: b"\x10\x00", 8: 4, 9: 900, 10: 4}}),
+    ("its acknowledgement: no request, though it has the corr of the ARCH_READ", "ARCH_ACK", 0x25, 9, "to concentrator",
+     {0: 44, 1: 8}),
+    ("a value that is whole may be an integer", "SAMPLES", 0x24, 0, "to server", {0: 0, 1: [{0: 7, 1: 1, 2: -5, 3: T}]}),
+    ("the highest EUI", "MODULE_ADD", 0x3B, 9, "to concentrator", {0: 4, 1: 0xFFFFFFFFFFFFFFFF}),
+    ("a shed: no level, so none is under the MAC", "GROUP_COMMAND", 0x42, 9, "to concentrator",
+     SHED | {10: cmac(GROUP_KEY, cbor(SHED))[:8]}),
+    ("a report on the way: no corr, no final, empty sets left out", "COMMAND_REPORT", 0x44, 0, "to server",
+     {0: ID16, 1: b"\x41" + bytes(29), 2: b"\x01" + bytes(29), 4: [{0: 7, 1: 5}], 5: [0, 0, 1]}),
+]
+
 
 def shown(item):
     """A map as JSON: keys as text, bytes as h'hex'."""
@@ -197,14 +218,14 @@ def shown(item):
     return f"h'{item.hex()}'" if isinstance(item, bytes) else item
 
 
-def case(name, number, corr, way, content):
+def case(name, number, corr, way, content, counter):
     body = cbor([number, corr, content])
     if way.startswith("plain"):
         made = frame(body, sealed=False)
         return {"name": name, "type": number, "corr": corr, "way": way, "map": shown(content), "body": body.hex(),
                 "frame": made.hex()}
-    made = sealed_frame(body, TO_CONCENTRATOR if way == "to concentrator" else TO_SERVER, number)
-    return {"name": name, "type": number, "corr": corr, "way": way, "counter": number, "map": shown(content),
+    made = sealed_frame(body, TO_CONCENTRATOR if way == "to concentrator" else TO_SERVER, counter)
+    return {"name": name, "type": number, "corr": corr, "way": way, "counter": counter, "map": shown(content),
             "body": body.hex(), "frame": made.hex()}
 
 
@@ -212,6 +233,7 @@ document = {
     "link_id": f"{LINK_ID:08x}", "link_key": LINK_KEY.hex(), "nonce_c": NONCE_C.hex(), "nonce_s": NONCE_S.hex(),
     "group_key": GROUP_KEY.hex(), "module_key": MODULE_KEY.hex(), "new_key": NEW_KEY.hex(),
     "maker_public_key": MAKER.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex(),
-    "messages": [case(*one) for one in MESSAGES],
+    "messages": [case(*one, counter=one[1]) for one in MESSAGES],
+    "variants": [{"shows": shows} | case(*one, counter=0x100 + i) for i, (shows, *one) in enumerate(VARIANTS)],
 }
 print(json.dumps(document, indent=1, ensure_ascii=False))

@@ -29,7 +29,7 @@ class ArchRead(Message):
 @numbered(Type.PROFILE)
 @attrs.frozen
 class ProfileMessage(Message):
-    """One archive record of interval data; `block` is read by `profile.decode`."""
+    """One archive record of interval data; `block` is read by `profile_decode`."""
 
     record: Annotated[Number, 0]                                        # 0: answers an ARCH_READ
     block: Annotated[Any, Anything(), 1]

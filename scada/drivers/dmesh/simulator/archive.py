@@ -7,6 +7,7 @@ from typing import Any, Final
 import attrs
 
 from scada.drivers.dmesh import profile as profiles
+from scada.drivers.dmesh import profile_decode
 from scada.drivers.dmesh.profile import Profile
 
 DEPTH: Final = 20_000                       # records; a year and more of hourly ones
@@ -53,7 +54,7 @@ class Archive:
         """Enter a profile, split by channel so that every record fits a frame; returns the records it became."""
         entered = []
         for block in profiles.split(profile, self._room):
-            decoded = profiles.decode(block)
+            decoded = profile_decode.decode(block)
             assert isinstance(decoded, Profile)
             if len(self._records) == self._records.maxlen and self.oldest > self.acknowledged:
                 self.lost += 1

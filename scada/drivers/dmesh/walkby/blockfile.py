@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scada.drivers.dmesh import profile, wire
+from scada.drivers.dmesh import profile_decode, wire
 from scada.drivers.dmesh.numbers import MAX_MODULES
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.walkby.parts import FROM_A_WALK, MAX_CELLS, Complaints, Read, ill_timed
@@ -83,7 +83,7 @@ def _block(body: bytes, now_hour: int | None, received: int) -> IntervalBlock | 
     found = wire.unpack(body)
     if isinstance(found, Rejected):
         return f"{found.detail}; expected a CBOR map"
-    decoded = profile.decode(found)
+    decoded = profile_decode.decode(found)
     if isinstance(decoded, Rejected):
         return decoded.detail
     raw = found.get(EUIS)
