@@ -32,6 +32,7 @@ EDGES = {
     # what all packages share
     "scada/ports.py": "ports speak in Deferreds",
     "scada/bus.py": "a lock: worker threads publish too",
+    "scada/collector.py": "the interpreter's collector, and its timer",
     "scada/clock.py": "reads the machine's clock, so that nobody else has to",
     "scada/debounce.py": "delayed calls and Deferreds",
     "scada/lock.py": "a lock of the operating system",

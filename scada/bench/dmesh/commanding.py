@@ -18,6 +18,7 @@ from scada.bench.dmesh.city import City, key_of
 from scada.bench.dmesh.server import KnownSite, Quiet
 from scada.bench.processes import memory_of
 from scada.clock import SiteClock
+from scada.collector import Collector
 from scada.commands import Actor, CommandStatus, LoadClass, MemberState, Role, ShedRequest
 from scada.settings import DispatchSettings, DmeshSettings, HistorianSettings, RegistrySettings
 from scada.site import Concentrator, Directory, Load, LoadGroup, Transformer
@@ -91,6 +92,7 @@ def main(folder: Path, port: int, city: City) -> None:
         await service.start()
         gc.freeze()
         gc.enable()
+        Collector(reactor).start()
         watch.start()
         print("ready", flush=True)
 
