@@ -17,6 +17,7 @@ AREAS: Final = {
         "ingest": "scada.bench.dmesh.ingest",
         "sessions": "scada.bench.dmesh.sessions",
         "fanout": "scada.bench.dmesh.fanout",
+        "latency": "scada.bench.dmesh.latency",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.columns import Pairs
-from scada.commands import TIMED, GroupOrder, LoadClass, Member, MemberState, ShedRequest
+from scada.commands import TIMED, GroupOrder, MemberState, ShedRequest
 from scada.dr_dispatch import roll
 from scada.dr_dispatch.command import Command
-from scada.dr_dispatch.roll import Roll, roll_of
+from scada.dr_dispatch.roll import Roll
 from scada.site import IN_SERVICE, Directory, Load, LoadGroup, Module, ModuleState
 
 UNKNOWN_MEMBER: Final = "not in the registry"
@@ -26,27 +26,35 @@ def freeze(directory: Directory, group: LoadGroup, now: int = 0) -> Roll:
     A command addresses the whole group, so nobody is left out here: an obstacle says that a member will probably not
     answer, and takes its power out of the expected effect. What forbids a shed is a guard, and refuses the command.
     """
-    found = roll_of(_rows(directory, group, now // (HOUR_S * NS)))
+    hour = now // (HOUR_S * NS)
+    modules, loads, concentrators = directory.module_of_eui, directory.load_of_eui, directory.concentrator
+    places: dict[str, int] = {}                             # of concentrators, as they come
+    count = len(group.members)
+    at, index, classes, flags, obstacle = ([0] * count for _ in range(5))
+    rated, devices, titles, obstacles = [0.0] * count, [""] * count, [""] * count, {"": 0}
+    # Columns from the first step: objects for millions would be walked by the collector of circular garbage.
+    for row, eui in enumerate(group.members):
+        module, load = modules.get(eui), loads.get(eui)
+        known = module is not None and module.concentrator in concentrators
+        at[row] = places.setdefault(module.concentrator if module is not None and known else "", len(places))
+        index[row], devices[row] = (module.index, module.name) if module else (0, f"{eui:016x}")
+        why = _obstacle(module) if module and known else UNKNOWN_MEMBER
+        obstacle[row] = obstacles.setdefault(why, len(obstacles))
+        if load is not None:
+            titles[row], rated[row], classes[row] = load.title, load.rated_w, int(load.load_class)
+        flags[row] = _flags(directory, eui, load, hour)
+    order = np.argsort(np.array(at, dtype=np.int64), kind="stable")
+    rows = order.tolist()
+    found = Roll(
+        np.array(group.members, dtype=np.uint64)[order], np.array(index, dtype=np.uint8)[order],
+        np.array(classes, dtype=np.uint8)[order], np.array(rated, dtype=np.float64)[order],
+        np.array(flags, dtype=np.uint8)[order], np.array(obstacle, dtype=np.uint8)[order], tuple(obstacles),
+        tuple([devices[row] for row in rows]), tuple([titles[row] for row in rows]),
+        tuple(np.cumsum([0, *np.bincount(at, minlength=len(places)).tolist()]).tolist()) if places else (0,),
+        tuple(concentrators[name].link_id if name else 0 for name in places), tuple(places),
+    )
     found.seen(frozenset([-1]))         # what is made of it once is made here: a large group is frozen in a thread
     return found
-
-
-def _rows(directory: Directory, group: LoadGroup, hour: int) -> Iterator[tuple[Member, int]]:
-    modules, loads, concentrators = directory.module_of_eui, directory.load_of_eui, directory.concentrator
-    for eui in group.members:
-        module, load = modules.get(eui), loads.get(eui)
-        concentrator = concentrators.get(module.concentrator) if module else None
-        yield Member(
-            eui=eui,
-            device=module.name if module else f"{eui:016x}",
-            concentrator=concentrator.name if concentrator else "",
-            link_id=concentrator.link_id if concentrator else 0,
-            index=module.index if module else 0,
-            title=load.title if load else "",
-            load_class=load.load_class if load else LoadClass.RED,
-            rated_w=load.rated_w if load else 0.0,
-            obstacle=_obstacle(module) if module and concentrator else UNKNOWN_MEMBER,
-        ), _flags(directory, eui, load, hour)
 
 
 def _obstacle(module: Module) -> str:
