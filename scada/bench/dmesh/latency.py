@@ -33,7 +33,7 @@ DESK: Final = DispatchSettings()
 
 
 def measure() -> list[Figure]:
-    """Commands to whole subnets of eight levels, for each meeting period W, at any minute of the hour and at a quiet one."""
+    """Commands to whole subnets of eight levels, for each meeting period W, at any minute of the hour and a quiet one."""
     figures: list[Figure] = []
     executed = heard_of = members = 0
     for period in PERIODS_S:
