@@ -53,6 +53,8 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
     "outage_backhaul": _l("outage of a back-haul"),
+    "meter_stuck": _l("no pulses any more"), "meter_too_much": _l("counts too much, by its balance"),
+    "meter_too_little": _l("counts too little, by its balance"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),

@@ -228,6 +228,11 @@ SENTENCES: Final = (
     _l("%(name)s: registered at %(here)s, heard at %(there)s"),
     _l("%(name)s: heard at %(here)s and at %(there)s with the same EUI %(eui)s"),
     _l("%(name)s: %(state)s in the registry, heard at %(there)s"),
+    # meters that cannot be believed
+    _l("nothing counted for %(hours)s h; before that never for more than %(longest)s h"),
+    _l("the imbalance of %(group)s follows its readings: it shows about %(factor)s of what was used"),
+    _l("the last look at the meters failed; it is tried again"),
+    _l("%(n)s meters cannot be believed"),
     _l("%(name)s: meter %(serial)s hangs on channel %(channel)s, the module has %(n)s channels"),
     _l("%(name)s is %(state)s; only a planned or discovered module can be"),
     _l("%(name)s is %(state)s; it is out of service already"),

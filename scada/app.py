@@ -38,6 +38,7 @@ from scada.registry.names import device_clashes
 from scada.registry.service import RegistryService
 from scada.self_monitor import SelfMonitor
 from scada.settings import Settings
+from scada.validation.service import ValidationService
 
 SWITCH_INTERVAL_S: Final = 0.001        # a worker thread gives the loop its turn back within a millisecond
 log = Logger()
@@ -116,6 +117,7 @@ class Server:
         outages = await run(
             OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
         )
+        await run(ValidationService(registry, metering, balancing, alarms, clock, reactor, work))
         reading = await run(
             ReadingService(registry, dmesh, registry.audit, bus.of("reading"), clock, reactor, data, durable)
         )

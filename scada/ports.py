@@ -568,7 +568,7 @@ class AlarmBook(Protocol):
 class AlarmGroups(Protocol):
     """Alarms that stand for many others (reactor thread)."""
 
-    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str]) -> None:
+    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str], detail: str = "") -> None:
         """The condition holds since `at` [ns]; loss and silence of `devices` are suppressed by design while it does.
 
         Said again with other devices, those that are no longer named are released.

@@ -54,10 +54,12 @@ class TruthWriter:
         eui: NDArray[np.uint64], channel: NDArray[np.uint8], pulses: NDArray[np.int64],
     ) -> None:
         """`pulses` is (n, hours); below zero = missing."""
-        rows = [[count if count >= 0 else MISSING for count in row] for row in pulses.tolist()]
+        rows: dict[str, list[int | None]] = {}
+        for name, row in zip(_names(eui, channel), pulses.tolist(), strict=True):
+            rows.setdefault(name, [count if count >= 0 else MISSING for count in row])   # of two under one name the first
         self._write({
             "is": "record", "link": link_id, "archive": archive_id, "record": record, "first": first,
-            "pulses": dict(zip(_names(eui, channel), rows, strict=True)),
+            "pulses": rows,
         })
 
     def acknowledged(self, link_id: int, archive_id: int, record: int) -> None:

@@ -218,7 +218,10 @@ class Station:
         self.link.answer(corr, Result(Code.OK))
         self._around.tell_list(self, news.modules, False)
         if self.book.current is None or self.book.current.generation != news.generation:
-            self.mesh.modules = await self.book.refresh() or self.mesh.modules
+            modules = await self.book.refresh()
+            if modules is not None:                         # the whole list: it ends what is no longer so, too
+                self.mesh.modules = modules
+                self._around.tell_list(self, modules.entries, True)
 
     async def _learn_topology(self) -> None:
         """The whole tree, page by page; a tree that changes meanwhile comes by itself."""

@@ -72,7 +72,9 @@ class Control:
         on_report: Callable[[CommandReport], None],
         is_reachable: Callable[[int, float], bool],
         out_of_reach: float,
+        is_jammed: Callable[[int, float], bool] = lambda index, at: False,
     ) -> None:
+        self._is_jammed = is_jammed
         self._actuators, self._euis, self._mesh, self._rng = actuators, euis, mesh, rng
         self._on_supply, self._on_report, self._is_reachable = on_supply, on_report, is_reachable
         self._on_allowance = on_allowance
@@ -207,6 +209,8 @@ class Control:
         command = progress.command
         if actuator is None:
             code = Code.INTERLOCK
+        elif self._is_jammed(index, now):                           # it never reached its end position
+            code = Code.TIMEOUT
         else:
             held_before = frozenset(actuator.holds)
             was_supplied = actuator.supplied
