@@ -18,6 +18,7 @@ AREAS: Final = {
         "sessions": "scada.bench.dmesh.sessions",
         "fanout": "scada.bench.dmesh.fanout",
         "latency": "scada.bench.dmesh.latency",
+        "faults": "scada.bench.dmesh.faults",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
