@@ -229,8 +229,9 @@ class Journal:
 
     def _gather(self, database: sqlite3.Connection) -> None:
         """What an earlier version wrote as a row for each member, as blobs."""
+        there = {row[1] for row in database.execute("PRAGMA table_info(member)")}       # the first version knew no tries
+        columns = (*MEMBER_COLUMNS, *(name for name in PROGRESS_COLUMNS if name in there))
         for (identity,) in database.execute("SELECT id FROM command").fetchall():
-            columns = (*MEMBER_COLUMNS, *(name for name in PROGRESS_COLUMNS if name not in ("tries", "tried")))
             found = database.execute(
                 f"SELECT {_names(columns)} FROM member WHERE command = ? ORDER BY place", (identity,)
             ).fetchall()

@@ -262,7 +262,8 @@ def advance(command: Command, now: int) -> Command:
     if members.any_in([M.ACCEPTED, M.RECEIVED, M.EXECUTED, M.REFUSED, M.RESTORED]):
         command = step(command, Event.ACCEPTED)
     if members.all_in(_ANSWERS):
-        if command.action is Action.RESTORE or now >= ends(command):
+        all_ended = not (members.times(terms(command)).wake <= now).any()
+        if command.action is Action.RESTORE or (now >= ends(command) and all_ended):
             return step(command, Event.ALL_BACK)
         if members.any_in([M.EXECUTED, M.RESTORED]):
             command = step(command, Event.ALL_ANSWERED)
