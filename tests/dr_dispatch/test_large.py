@@ -1,4 +1,4 @@
-"""A command to very many: columns by concentrator in memory and on disk, bounded turns, and each member in one final state."""
+"""A command to very many: columns by concentrator in memory and on disk, bounded turns, each member in one final state."""
 
 import itertools
 import sqlite3
