@@ -230,13 +230,13 @@ class CommandStatus:
     reason: str
     members: Sequence[MemberResult]
     effects: tuple[Effect, ...] = ()    # by transformer; empty until measured
-    counts: Mapping[MemberState, int] = attrs.field()       # members by state
-
     level_w: int = 0                    # what each load may still draw, for LIMIT
+    counted: Mapping[MemberState, int] | None = None        # members by state, where that is known without looking
 
-    @counts.default
-    def _counted(self) -> Mapping[MemberState, int]:
-        return Counter(result.state for result in self.members)
+    @property
+    def counts(self) -> Mapping[MemberState, int]:
+        """Members by state."""
+        return Counter(result.state for result in self.members) if self.counted is None else self.counted
 
     def count(self, state: MemberState) -> int:
         return self.counts.get(state, 0)

@@ -26,8 +26,8 @@ def status_of(command: Command) -> CommandStatus:
         reason=command.reason,
         members=Results(command.members),
         effects=command.effects,
-        counts=counted(command),
         level_w=command.level_w,
+        counted=counted(command),
     )
 
 
