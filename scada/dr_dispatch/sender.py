@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import attrs
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -70,10 +70,10 @@ class Sender:
         for turn, batch in enumerate(pace.batches(planner.addressed(members))):
             if turn:
                 await pace.next_turn(self._reactor)
-            for link_id, pairs in batch:
-                if self._running() and self._gateway.link_up(link_id):
-                    prepared = maybeDeferred(self._gateway.prepare, link_id, number, epoch, pairs)
-                    prepared.addErrback(self._unprepared)
+            up = [(link_id, pairs) for link_id, pairs in batch if self._running() and self._gateway.link_up(link_id)]
+            asked = [maybeDeferred(self._gateway.prepare, link_id, number, epoch, pairs) for link_id, pairs in up]
+            # No more than these at once: an answer that waits behind thousands of others comes too late.
+            await gatherResults([one.addErrback(self._unprepared) for one in asked])
 
     def _unprepared(self, failure: Failure) -> None:
         """The order will do it itself, and say what is wrong."""
