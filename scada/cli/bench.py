@@ -33,7 +33,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     Measure NAMES, or all of an area.
 
     Area dmesh: decode, fuzz (a million mutated inputs at the DMLP receiver), commit (TCP to durable, whole server), ingest
-    (a city of 1,400 concentrators), sessions (14,000 of them). Area server: bus, registry (100,000
+    (a city of 1,400 concentrators), sessions (14,000 of them), fanout (a group command to them), latency (commands in the
+    simulated radio), faults (readings lost or doubled over the whole catalogue). Area server: bus, registry (100,000
     meters), demo (memory and loop of the processes).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
