@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask_babel import lazy_gettext as _l
 
-from scada.commands import Action, CommandState, EffectState, LoadClass, MemberState, Role
+from scada.commands import Action, CommandState, CommandStatus, EffectState, LoadClass, MemberState, Role
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority, RecallState
@@ -87,6 +87,10 @@ COMMAND_STATE: Final[dict[CommandState, Any]] = {
     CommandState.ACTIVE: _l("loads are off"),
     CommandState.RESTORING: _l("restoring"), CommandState.CLOSED: _l("finished"), CommandState.FAILED: _l("failed"),
     CommandState.UNKNOWN: _l("not known, the field is being asked"),
+}
+HELD: Final = (Action.LIMIT, Action.ECO)
+HELD_STATE: Final[dict[CommandState, Any]] = {          # where nothing is off: a limit, economy
+    CommandState.ACTIVE: _l("in force"), CommandState.RESTORING: _l("being lifted"),
 }
 READ_STATE: Final[dict[ReadState, Any]] = {
     ReadState.NEW: _l("new"), ReadState.QUEUED: _l("waits"), ReadState.SENT: _l("asked"),
@@ -180,6 +184,12 @@ def point(source: str) -> str:
     return str(POINT.get(name, ""))
 
 
+def command_state(command: CommandStatus) -> Any:
+    """How far a command has come, in words."""
+    text = COMMAND_STATE[command.state]
+    return HELD_STATE.get(command.state, text) if command.action in HELD else text
+
+
 def for_browser() -> dict[str, Any]:
     """The tables the browser's part needs, in the language of this request."""
     return {
@@ -191,5 +201,7 @@ def for_browser() -> dict[str, Any]:
         "member": {state.name.lower(): [MEMBER_SYMBOL[state], str(text)] for state, text in MEMBER_STATE.items()},
         "read": {state.value: str(text) for state, text in READ_STATE.items()},
         "campaign": {state.value: str(text) for state, text in CAMPAIGN_STATE.items()},
-        "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
+        "command": {state.value: str(text) for state, text in COMMAND_STATE.items()} | {
+            f"{action.name.lower()}:{state.value}": str(text) for action in HELD for state, text in HELD_STATE.items()
+        },
     }

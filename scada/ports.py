@@ -268,6 +268,12 @@ class FieldGateway(Protocol):
     def send(self, order: GroupOrder) -> "Deferred[None]":
         """Fires when the concentrator has accepted the order; fails with `LinkError` or `CommandRejected`."""
 
+    def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[Any]":
+        """Let a concentrator know who is in a group, and its key: nothing is switched, and an order is sooner there.
+
+        Fails with `LinkError` or `CommandRejected`; then the order does it itself.
+        """
+
     def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
         """Ask a concentrator what became of a command; True if it knows it (reports follow), False if it never came.
 

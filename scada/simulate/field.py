@@ -148,6 +148,7 @@ class Field:
         weak = next((one.index for one in spec.modules if one.eui == world.district.weak_battery), None)
         outputs = Outputs(
             on_supply=self._switch,
+            on_allowance=self._limit,
             on_record=lambda record: self._recorded(spec.link_id, record),
             on_acknowledged=lambda cursor: self._truth.acknowledged(
                 spec.link_id, self._state(spec.link_id).archive.id, cursor
@@ -179,6 +180,11 @@ class Field:
     def _switch(self, eui: int, supplied: bool, at: float) -> None:
         self.world.switch(eui, supplied)
         self._truth.load(eui, supplied, int(at))
+        self.remember()
+
+    def _limit(self, eui: int, level_w: float, eco: bool, at: float) -> None:
+        self.world.limit(eui, level_w, eco)
+        self._truth.limit(eui, level_w, eco, int(at))
         self.remember()
 
     def _recorded(self, link_id: int, record: Record) -> None:

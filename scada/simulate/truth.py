@@ -68,6 +68,10 @@ class TruthWriter:
     def load(self, eui: int, supplied: bool, site_s: int) -> None:
         self._write({"is": "load", "eui": f"{eui:016x}", "supplied": supplied, "at": site_s})
 
+    def limit(self, eui: int, level_w: float, eco: bool, site_s: int) -> None:
+        level = level_w if level_w < float("inf") else None
+        self._write({"is": "limit", "eui": f"{eui:016x}", "level_w": level, "eco": eco, "at": site_s})
+
     def fault(self, said: str, site_s: int) -> None:
         self._write({"is": "fault", "said": said, "at": site_s})
 

@@ -77,6 +77,7 @@ class Outputs:
     """Where a concentrator's news goes; whoever runs it sets these."""
 
     on_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
+    on_allowance: Callable[[int, float, bool, float], None] = lambda eui, level_w, eco, at: None
     on_record: Callable[[Record], None] = lambda record: None
     on_acknowledged: Callable[[int], None] = lambda cursor: None
     register: Callable[[int, int], int] | None = None       # EUI, channel -> pulses now; None: those of the last hour
@@ -183,6 +184,7 @@ class ConcentratorState(Fate, Lists):
             self.mesh,
             self._rng,
             self._switched,
+            self._allowed,
             self._report,
             self.is_reachable,
             self._out_of_reach,
@@ -221,6 +223,9 @@ class ConcentratorState(Fate, Lists):
             return
         self.switched_off += not supplied
         self.outputs.on_supply(self._wired.get(index, self._all[self._place[index]].eui), supplied, at)
+
+    def _allowed(self, index: int, level_w: float, eco: bool, at: float) -> None:
+        self.outputs.on_allowance(self._all[self._place[index]].eui, level_w, eco, at)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
