@@ -14,6 +14,7 @@ from scada.reads import ReadTask
 from scada.site import MeterPeriod, Module, SiteChange
 from scada.supplies import Holding, Local, SupplyNews, SupplyStatus, Switch
 
+MOST_MEMBERS = 1000                     # of a command that are told one by one; the counts are of all of them
 WORST_FIRST = {"high": 0, "medium": 1, "low": 2}
 NEEDS_EYES = ("unacknowledged", "returned")
 
@@ -53,7 +54,9 @@ def alarm_summary(alarms: tuple[Alarm, ...], title: Callable[[str], str]) -> dic
 def selection(one: Selection) -> dict[str, Any]:
     return {
         "id": one.id, "digest": one.digest, "group": one.request.group, "off_for_s": one.request.off_for_s,
-        "reason": one.request.reason, "area": one.area, "epoch": one.epoch, "expected_w": one.expected_w,
+        "reason": one.request.reason, "action": one.request.action.name.lower(), "level_w": one.request.level_w,
+        "total": len(one.members), "may_not_answer": one.may_not_answer, "area": one.area, "epoch": one.epoch,
+        "expected_w": one.expected_w,
         "warnings": list(one.warnings), "made_ms": milliseconds(one.made), "expires_ms": milliseconds(one.expires),
         "monitor_only": one.monitor_only,
         "members": [
@@ -62,7 +65,7 @@ def selection(one: Selection) -> dict[str, Any]:
                 "title": member.title, "load_class": member.load_class.name.lower(), "rated_w": member.rated_w,
                 "obstacle": member.obstacle,
             }
-            for member in one.members
+            for member in one.members[:MOST_MEMBERS]
         ],
     }
 
@@ -72,7 +75,7 @@ def command(one: CommandStatus, *, members: bool = True) -> dict[str, Any]:
         "id": one.id, "action": one.action.name.lower(), "group": one.group, "actor": one.actor,
         "origin": one.origin.value, "state": one.state.value, "off_for_s": one.off_for_s,
         "not_after_ms": milliseconds(one.not_after), "made_ms": milliseconds(one.made), "ends_ms": milliseconds(one.ends),
-        "monitor_only": one.monitor_only, "reason": one.reason, "total": len(one.members),
+        "monitor_only": one.monitor_only, "reason": one.reason, "level_w": one.level_w, "total": len(one.members),
         "counts": {state.name.lower(): n for state in MemberState if (n := one.count(state))},
     }
     if one.confirmation is not None:
@@ -95,7 +98,7 @@ def command(one: CommandStatus, *, members: bool = True) -> dict[str, Any]:
                 "concentrator": result.member.concentrator, "rated_w": result.member.rated_w,
                 "state": result.state.name.lower(), "reason": result.reason, "changed_ms": milliseconds(result.changed),
             }
-            for result in one.members
+            for result in one.members[:MOST_MEMBERS]
         ]
     return found
 

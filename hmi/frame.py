@@ -10,7 +10,7 @@ from hmi.i18n import LANGUAGES, _, ui_strings
 from hmi.notices import take
 from hmi.services import Services
 from hmi.site_time import SiteTime, offset
-from scada.commands import Role
+from scada.commands import MemberState, Role
 from scada.dial_file import dial_text
 
 
@@ -23,7 +23,8 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
         in_words=reasons.in_words, dial=dial_text, title_in_words=titles.in_words,
     )
     app.jinja_env.globals.update(
-        labels=labels, access=access, asset=assets.url, LANGUAGES=LANGUAGES, site=services.site,
+        labels=labels, states=MemberState, shown=encode.MOST_MEMBERS,
+        access=access, asset=assets.url, LANGUAGES=LANGUAGES, site=services.site,
         quality_words=formats.quality_words,
         next_page=lambda alarm: life.next_page(services.registry.directory, alarm),
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask_babel import lazy_gettext as _l
 
-from scada.commands import Action, CommandState, EffectState, LoadClass, MemberState, Role
+from scada.commands import Action, CommandState, CommandStatus, EffectState, LoadClass, MemberState, Role
 from scada.dial import Cause, DialSource, Due, Verdict
 from scada.network import Basis, Trouble
 from scada.outage import Scope
@@ -59,6 +59,8 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
     "outage_backhaul": _l("outage of a back-haul"),
     "dial_mismatch": _l("dial does not agree with the count"),
+    "meter_stuck": _l("no pulses any more"), "meter_too_much": _l("counts too much, by its balance"),
+    "meter_too_little": _l("counts too little, by its balance"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
@@ -89,6 +91,10 @@ COMMAND_STATE: Final[dict[CommandState, Any]] = {
     CommandState.ACTIVE: _l("loads are off"),
     CommandState.RESTORING: _l("restoring"), CommandState.CLOSED: _l("finished"), CommandState.FAILED: _l("failed"),
     CommandState.UNKNOWN: _l("not known, the field is being asked"),
+}
+HELD: Final = (Action.LIMIT, Action.ECO)
+HELD_STATE: Final[dict[CommandState, Any]] = {          # where nothing is off: a limit, economy
+    CommandState.ACTIVE: _l("in force"), CommandState.RESTORING: _l("being lifted"),
 }
 READ_STATE: Final[dict[ReadState, Any]] = {
     ReadState.NEW: _l("new"), ReadState.QUEUED: _l("waits"), ReadState.SENT: _l("asked"),
@@ -248,6 +254,12 @@ def point(source: str) -> str:
     return str(POINT.get(name, ""))
 
 
+def command_state(command: CommandStatus) -> Any:
+    """How far a command has come, in words."""
+    text = COMMAND_STATE[command.state]
+    return HELD_STATE.get(command.state, text) if command.action in HELD else text
+
+
 def for_browser() -> dict[str, Any]:
     """The tables the browser's part needs, in the language of this request."""
     return {
@@ -261,5 +273,7 @@ def for_browser() -> dict[str, Any]:
         "switch": {state.value: str(text) for state, text in SWITCH_STATE.items()},
         "read": {state.value: str(text) for state, text in READ_STATE.items()},
         "campaign": {state.value: str(text) for state, text in CAMPAIGN_STATE.items()},
-        "command": {state.value: str(text) for state, text in COMMAND_STATE.items()},
+        "command": {state.value: str(text) for state, text in COMMAND_STATE.items()} | {
+            f"{action.name.lower()}:{state.value}": str(text) for action in HELD for state, text in HELD_STATE.items()
+        },
     }

@@ -1,6 +1,5 @@
 """The composition root: the only file that knows every package. It wires, starts and stops; it decides nothing."""
 
-import gc
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
+from scada.collector import Collector
 from scada.dials.service import DialService
 from scada.dr_dispatch.desk import CommandDesk
 from scada.drivers.dmesh.event_cursors import FILE
@@ -41,6 +41,7 @@ from scada.registry.service import RegistryService
 from scada.self_monitor import SelfMonitor
 from scada.settings import Settings
 from scada.supply.service import SupplyService
+from scada.validation.service import ValidationService
 
 SWITCH_INTERVAL_S: Final = 0.001        # a worker thread gives the loop its turn back within a millisecond
 log = Logger()
@@ -52,6 +53,7 @@ class Server:
     def __init__(self, settings: Settings, clock: SiteClock, reactor: Any, selector: MeasuredSelector) -> None:
         self._settings, self._clock, self._reactor, self._selector = settings, clock, reactor, selector
         self._parts = Parts()
+        self._collector = Collector(reactor)
         self._short = ""
         self._lock = DataDirLock(settings.data_dir)
 
@@ -118,6 +120,7 @@ class Server:
         outages = await run(
             OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
         )
+        await run(ValidationService(registry, metering, balancing, alarms, clock, reactor, work))
         dials = await run(
             DialService(
                 settings.dials, registry, historian.intervals, historian.intervals, alarms, bus.of("dials"), clock, reactor,
@@ -165,11 +168,11 @@ class Server:
         waiting.append(Deferred.fromCoroutine(run(hmi)))
         await gatherResults(waiting, consumeErrors=True).addErrback(_first_error)
         print(announcement(settings, self._short), flush=True)
-        gc.collect()
-        gc.freeze()                             # what is here now stays: the collector need not walk it in a turn
+        self._collector.start()
         await run(SelfMonitor(bus, self.health, self._selector, clock, reactor))
 
     async def _stop(self) -> None:
+        self._collector.stop()
         await self._parts.stop()
         self._lock.release()
 

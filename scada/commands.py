@@ -1,6 +1,8 @@
 """Commands to the field: who, what, until when; and what became of it, member by member."""
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -58,6 +60,7 @@ class Action(IntEnum):
     SUPPLY_ON = 6                       # that holder lets go; the supply returns when the last one does
 
 
+TIMED: Final = frozenset({Action.SHED, Action.LIMIT, Action.ECO})     # end by themselves at every module
 GROUP_ACTIONS: Final = (Action.SHED, Action.RESTORE, Action.LIMIT, Action.ECO)  # whole supplies never by group
 
 
@@ -90,8 +93,10 @@ class ShedRequest:
     """What a dispatcher asks for; checked, never trusted."""
 
     group: str                          # name of the load group
-    off_for_s: int                      # site seconds; mandatory, the modules restore by themselves
+    off_for_s: int                      # site seconds it holds; mandatory, the modules restore by themselves
     reason: str = ""
+    action: Action = Action.SHED        # or LIMIT, ECO
+    level_w: int = 0                    # what each load may still draw, for LIMIT alone
 
 
 @attrs.frozen
@@ -119,12 +124,22 @@ class Selection:
     request: ShedRequest
     area: str
     epoch: int
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     expected_w: float                   # rated power of the members expected to answer
     warnings: tuple[str, ...]
     made: int                           # ns, site time
     expires: int                        # ns, site time
     monitor_only: bool
+    may_not_answer: int = attrs.field()                     # members with an obstacle,
+    hindered: Sequence[Member] = attrs.field()              # and the first of them
+
+    @may_not_answer.default
+    def _hindered_count(self) -> int:
+        return sum(bool(member.obstacle) for member in self.members)
+
+    @hindered.default
+    def _hindered(self) -> Sequence[Member]:
+        return tuple(member for member in self.members if member.obstacle)
 
 
 @attrs.frozen
@@ -141,7 +156,8 @@ class GroupOrder:
     not_after: int                      # s since 1970, site time; nothing is sent or executed after it
     restore_jitter_s: int
     repeat: int
-    members: tuple[tuple[int, int], ...]    # (subnet index, EUI) of every member on this concentrator
+    members: Sequence[tuple[int, int]]  # (subnet index, EUI) of every member on this concentrator, by index
+    level_w: int = 0                    # what each load may still draw, for LIMIT alone
 
 
 @attrs.frozen
@@ -151,7 +167,7 @@ class RetryOrder:
     command_id: bytes
     link_id: int
     not_after: int                      # s since 1970, site time; that of the command
-    members: tuple[tuple[int, int], ...]    # (subnet index, EUI)
+    members: Sequence[tuple[int, int]]  # (subnet index, EUI), by index
 
 
 @attrs.frozen
@@ -213,11 +229,18 @@ class CommandStatus:
     ends: int                           # ns, site time when the last load is back by itself
     monitor_only: bool
     reason: str
-    members: tuple[MemberResult, ...]
+    members: Sequence[MemberResult]
     effects: tuple[Effect, ...] = ()    # by transformer; empty until measured
+    level_w: int = 0                    # what each load may still draw, for LIMIT
+    counted: Mapping[MemberState, int] | None = None        # members by state, where that is known without looking
+
+    @property
+    def counts(self) -> Mapping[MemberState, int]:
+        """Members by state."""
+        return Counter(result.state for result in self.members) if self.counted is None else self.counted
 
     def count(self, state: MemberState) -> int:
-        return sum(result.state is state for result in self.members)
+        return self.counts.get(state, 0)
 
     @property
     def confirmation(self) -> EffectState | None:

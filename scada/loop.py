@@ -85,7 +85,7 @@ class LoopWatch:
         while not self._stopped.wait(SAMPLE_S):
             if self._selector.waiting or (time.perf_counter() - self._selector.turn_began) * 1000 < LIMIT_MS:
                 continue
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(KeyError, AttributeError):     # a stack that moves while it is read
                 stack = traceback.extract_stack(sys._current_frames()[self._main or 0], limit=40)
                 ours = [frame for frame in stack if "/scada/" in frame.filename or "/hmi/" in frame.filename]
                 place = (ours or stack)[-1]

@@ -297,6 +297,12 @@ class FieldGateway(Protocol):
     def send(self, order: GroupOrder) -> "Deferred[None]":
         """Fires when the concentrator has accepted the order; fails with `LinkError` or `CommandRejected`."""
 
+    def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[Any]":
+        """Let a concentrator know who is in a group, and its key: nothing is switched, and an order is sooner there.
+
+        Fails with `LinkError` or `CommandRejected`; then the order does it itself.
+        """
+
     def inquire(self, command_id: bytes, link_id: int) -> "Deferred[bool]":
         """Ask a concentrator what became of a command; True if it knows it (reports follow), False if it never came.
 
@@ -778,7 +784,7 @@ class AlarmBook(Protocol):
 class AlarmGroups(Protocol):
     """Alarms that stand for many others (reactor thread)."""
 
-    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str]) -> None:
+    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str], detail: str = "") -> None:
         """The condition holds since `at` [ns]; loss and silence of `devices` are suppressed by design while it does.
 
         Said again with other devices, those that are no longer named are released.

@@ -241,6 +241,7 @@ class DispatchSettings(Section):
     not_after_seconds: int = Field(300, ge=30, description="Site time after which nobody may execute a command any more.")
     max_off_yellow_s: int = Field(900, ge=60, le=900, description="Longest shed of yellow loads; 15 minutes at most.")
     max_off_green_s: int = Field(14400, ge=60, description="Longest shed of green loads.")
+    max_limit_s: int = Field(86400, ge=60, description="Longest time for which a group is limited, or told to economise.")
     transformer_fresh_seconds: int = Field(30, ge=1, description="Oldest transformer measurement a shed may rest on.")
     without_transformer: bool = Field(
         False, description="Shed also where a concentrator has no transformer, so that nobody sees the effect."

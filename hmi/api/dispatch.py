@@ -1,6 +1,6 @@
 """Load shedding for programs: the same select → execute → watch as on the page, through the same desk."""
 
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, abort, g, jsonify
 
@@ -8,7 +8,9 @@ from hmi import encode
 from hmi.access import DISPATCH, STAFF, allow
 from hmi.api.body import fields, optional, whole
 from hmi.services import Services
-from scada.commands import ShedRequest
+from scada.commands import TIMED, Action, ShedRequest
+
+ACTIONS: Final = {action.name.lower(): action for action in sorted(TIMED)}
 
 
 def add(blueprint: Blueprint, services: Services) -> None:
@@ -16,7 +18,11 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @allow(DISPATCH)
     def select() -> Any:
         body = fields(group=str, off_for_s=int)
-        wish = ShedRequest(body["group"], body["off_for_s"], optional("reason")[:200])
+        action = ACTIONS.get(optional("action") or "shed")
+        if action is None:
+            abort(400, f"action: expected {', '.join(ACTIONS)}")
+        level = fields(level_w=int)["level_w"] if action is Action.LIMIT else 0
+        wish = ShedRequest(body["group"], body["off_for_s"], optional("reason")[:200], action, level)
         selection = services.in_reactor(services.desk.select, g.session.actor(), wish)
         g.session.remember(selection)
         return jsonify(encode.selection(selection)), 201

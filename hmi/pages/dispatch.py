@@ -9,9 +9,10 @@ from hmi.access import DISPATCH, STAFF, allow
 from hmi.i18n import _
 from hmi.notices import notice
 from hmi.services import Services
-from scada.commands import CommandState, CommandStatus, LoadClass, ShedRequest
+from scada.commands import TIMED, Action, CommandState, CommandStatus, LoadClass, ShedRequest
 from scada.errors import CommandRejected
 
+ACTIONS: Final = {action.name.lower(): action for action in sorted(TIMED)}
 RESTORABLE: Final = (CommandState.COLLECTING, CommandState.ACTIVE, CommandState.UNKNOWN)
 
 
@@ -26,10 +27,12 @@ def make(services: Services) -> Blueprint:
     @blueprint.post("/dispatch/select")
     @allow(DISPATCH)
     def select() -> Any:
-        minutes = request.form.get("minutes", "")
+        minutes, level = request.form.get("minutes", ""), request.form.get("level", "")
+        action = ACTIONS.get(request.form.get("action", "shed"), Action.SHED)
         wish = ShedRequest(
             request.form.get("group", ""), int(minutes) * 60 if minutes.isdecimal() and len(minutes) < 6 else 0,
-            request.form.get("reason", "").strip()[:200],
+            request.form.get("reason", "").strip()[:200], action,
+            int(level) if action is Action.LIMIT and level.isdecimal() and len(level) < 8 else 0,
         )
         try:
             selection = services.in_reactor(services.desk.select, g.session.actor(), wish)
@@ -95,7 +98,8 @@ def _page(services: Services, **more: Any) -> str:
         }
         for group in directory.site.load_groups
     ]
-    return render_template("dispatch.html", groups=groups, commands=services.desk.commands(30), **more)
+    commands = services.desk.commands(30)
+    return render_template("dispatch.html", groups=groups, commands=commands, actions=tuple(ACTIONS.values()), **more)
 
 
 def _group(services: Services, name: str) -> Any:

@@ -151,8 +151,8 @@ class AlarmService:
         })
 
     # ------------------------------------------------------------------ AlarmGroups
-    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str]) -> None:
-        condition, now = Condition(source, kind, area=area), self._clock.now()
+    def hold(self, source: str, kind: str, area: str, at: int, devices: Iterable[str], detail: str = "") -> None:
+        condition, now = Condition(source, kind, area=area, detail=detail), self._clock.now()
         raised = self._book.raised(condition, now, at)
         self._changed([*([raised] if raised else []), *self._book.cover(condition.id, devices, now)])
 

@@ -16,6 +16,9 @@ AREAS: Final = {
         "commit": "scada.bench.commit",
         "ingest": "scada.bench.dmesh.ingest",
         "sessions": "scada.bench.dmesh.sessions",
+        "fanout": "scada.bench.dmesh.fanout",
+        "latency": "scada.bench.dmesh.latency",
+        "faults": "scada.bench.dmesh.faults",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
@@ -30,7 +33,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     Measure NAMES, or all of an area.
 
     Area dmesh: decode, fuzz (a million mutated inputs at the DMLP receiver), commit (TCP to durable, whole server), ingest
-    (a city of 1,400 concentrators), sessions (14,000 of them). Area server: bus, registry (100,000
+    (a city of 1,400 concentrators), sessions (14,000 of them), fanout (a group command to them), latency (commands in the
+    simulated radio), faults (readings lost or doubled over the whole catalogue). Area server: bus, registry (100,000
     meters), demo (memory and loop of the processes).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """

@@ -33,18 +33,52 @@ def options(command: Any) -> Any:
     return click.argument("config", type=click.Path(path_type=Path, exists=True))(command)
 
 
+def timed(command: Any) -> Any:
+    """What everything that holds for a time takes besides."""
+    for option in (
+        click.option("--follow", is_flag=True, help="Wait until the command is closed; Ctrl-C ends only the waiting."),
+        click.option("--yes", is_flag=True, help="Execute without asking after the review."),
+        click.option("--reason", default="", help="Written into the audit."),
+    ):
+        command = option(command)
+    return options(click.argument("group")(command))
+
+
 @dispatch.command()
-@options
-@click.argument("group")
+@timed
 @click.option("--off-for", type=int, required=True, help="Seconds of site time the loads stay off.")
-@click.option("--reason", default="", help="Written into the audit.")
-@click.option("--yes", is_flag=True, help="Execute without asking after the review.")
-@click.option("--follow", is_flag=True, help="Wait until the command is closed; Ctrl-C ends only the waiting.")
 def shed(config: Path, user: str, as_json: bool, group: str, off_for: int, reason: str, yes: bool, follow: bool) -> None:
     """Shed GROUP for --off-for seconds: shows the frozen selection, asks, executes."""
+    wish = {"group": group, "off_for_s": off_for, "reason": reason}
+    carry_out(config, user, wish, as_json=as_json, yes=yes, follow=follow)
+
+
+@dispatch.command()
+@timed
+@click.option("--level", type=int, required=True, help="What each load may still draw [W].")
+@click.option("--for", "hold", type=int, required=True, help="Seconds of site time the limit holds.")
+def limit(
+    config: Path, user: str, as_json: bool, group: str, level: int, hold: int, reason: str, yes: bool, follow: bool
+) -> None:
+    """Limit every load of GROUP to --level watts for --for seconds: shows the frozen selection, asks, executes."""
+    wish = {"group": group, "off_for_s": hold, "reason": reason, "action": "limit", "level_w": level}
+    carry_out(config, user, wish, as_json=as_json, yes=yes, follow=follow)
+
+
+@dispatch.command()
+@timed
+@click.option("--for", "hold", type=int, required=True, help="Seconds of site time it holds.")
+def eco(config: Path, user: str, as_json: bool, group: str, hold: int, reason: str, yes: bool, follow: bool) -> None:
+    """Have the loads of GROUP economise for --for seconds: shows the frozen selection, asks, executes."""
+    wish = {"group": group, "off_for_s": hold, "reason": reason, "action": "eco"}
+    carry_out(config, user, wish, as_json=as_json, yes=yes, follow=follow)
+
+
+def carry_out(config: Path, user: str, wish: dict[str, Any], *, as_json: bool, yes: bool, follow: bool) -> None:
+    """Select, review, execute."""
     api = Api.of(config)
     api.log_in(user)
-    selection = api.post("/api/v1/dispatch/select", group=group, off_for_s=off_for, reason=reason)
+    selection = api.post("/api/v1/dispatch/select", **wish)
     if not as_json:
         show_selection(selection)
     if not yes:
@@ -145,8 +179,9 @@ def show(config: Path, user: str, as_json: bool, command_id: str) -> None:
 
 
 def show_selection(selection: dict[str, Any]) -> None:
+    loads = selection.get("total", len(selection["members"]))
     print_table(
-        f"selection {selection['id']}: {len(selection['members'])} loads, {selection['expected_w'] / 1000:.1f} kW",
+        f"selection {selection['id']}: {loads} loads, {selection['expected_w'] / 1000:.1f} kW",
         ("module", "load", "class", "rated W", "may not answer"),
         [(m["device"], m["title"], m["load_class"], f"{m['rated_w']:.0f}", m["obstacle"]) for m in selection["members"]],
         numbers=(3,),

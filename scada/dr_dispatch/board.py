@@ -1,6 +1,6 @@
 """What the desk shows as tags: a device for each load group, and one for the dispatcher as a whole."""
 
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from scada.clock import NS
 from scada.commands import Action, MemberState
-from scada.dr_dispatch import planner
-from scada.dr_dispatch.book import Book
 from scada.dr_dispatch.command import Command
-from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.outages import Past
+from scada.dr_dispatch.roll import Roll
 from scada.dr_dispatch.status import status_of
 from scada.ports import TagSink
-from scada.site import Directory, LoadGroup
+from scada.site import LoadGroup
 from scada.tags import Batch, Device, Quality, TagDef
 
 FOLDER: Final = "Load groups"
@@ -53,24 +52,11 @@ class Board:
                 self._known[device.name] = device
                 self._sink.add_device(device)
 
-    def refresh(
-        self, directory: Directory, book: Book, link_up: Callable[[int], bool], barred: Container[str], *,
-        monitor_only: bool, now: int,
-    ) -> None:
-        """Show the dispatcher and every group as they are now; groups that are `barred` can never be shed."""
-        outages, commands = book.outages(), book.all()
-        self.show(DISPATCH.name, np.array([monitor_only, len(book.live())], dtype=np.float64), now)
-        for group in directory.site.load_groups:
-            members = planner.freeze(directory, group, link_up)
-            eligible = [
-                group.name not in barred
-                and not member.obstacle
-                and not resting(outages.get(member.eui, ()), now, group.min_on_s)
-                for member in members
-            ]
-            off = [one.eui for one in members if resting(outages.get(one.eui, ()), now, 0)]
-            last = last_shed(commands, group.name)
-            self.show(group.name, group_values([one.rated_w for one in members], eligible, off, last), now)
+    def refresh(self, monitor_only: bool, live: int, groups: Mapping[str, NDArray[np.float64]], now: int) -> None:
+        """Show the dispatcher and every group as they are now."""
+        self.show(DISPATCH.name, np.array([monitor_only, live], dtype=np.float64), now)
+        for name, values in groups.items():
+            self.show(name, values, now)
 
     def show(self, name: str, values: NDArray[np.float64], now: int) -> None:
         shown = self._shown.get(name)
@@ -86,36 +72,37 @@ def group_device(group: LoadGroup) -> Device:
 
 
 def group_values(
-    rated_w: Sequence[float], eligible: Sequence[bool], off: Collection[int], last: Command | None
+    members: Roll, past: Past, min_on_s: int, barred: bool, last: Command | None, now: int
 ) -> NDArray[np.float64]:
     """
     Return the values of a group's tags, in the order of `GROUP_TAGS`.
 
     Parameters
     ----------
-    rated_w
-        Rated power of each member. [W]
-    eligible
-        Whether each member could be shed now.
-    off
-        EUIs of the members that are, or may be, off.
+    members
+        Of the group, as they are now.
+    past
+        When they were off.
+    min_on_s
+        Minimum on-time of the group. [s]
+    barred
+        Whether the group can never be shed as it is in the registry.
     last
         The group's newest shed; without one there is no last result (NaN).
+    now
+        Site time. [ns]
     """
-    states = [progress.state for progress in last.members] if last else []
-    executed = sum(state in (MemberState.EXECUTED, MemberState.RESTORED) for state in states)
-    answers = (executed, states.count(MemberState.REFUSED), states.count(MemberState.NO_ANSWER))
-    results = (*(answers if last else (np.nan,) * 3), *(status_of(last).measured_w if last else (np.nan,) * 2))
-    able = np.array(eligible, dtype=bool)
-    power = np.array(rated_w, dtype=np.float64)[able].sum()
-    return np.array([len(rated_w), able.sum(), len(off), power, *results], dtype=np.float64)
+    able = members.reachable & ~past.off(now, min_on_s * NS) & (not barred)
+    results: tuple[float, ...] = (np.nan,) * 5
+    if last is not None:
+        counts = last.members.counts
+        executed = counts[MemberState.EXECUTED] + counts[MemberState.RESTORED]
+        results = (executed, counts[MemberState.REFUSED], counts[MemberState.NO_ANSWER], *status_of(last).measured_w)
+    off = np.count_nonzero(past.off(now))
+    power = members.rated_w[able].sum()
+    return np.array([len(members), np.count_nonzero(able), off, power, *results], dtype=np.float64)
 
 
 def last_shed(commands: Sequence[Command], group: str) -> Command | None:
     """The newest shed of a group; `commands` oldest first."""
     return next((one for one in reversed(commands) if one.group == group and one.action is Action.SHED), None)
-
-
-def resting(outages: Sequence[Outage], now: int, min_on_s: int) -> bool:
-    """Whether a member is off or has come back too recently to be shed."""
-    return any(outage.begin <= now < outage.end + min_on_s * NS for outage in outages)

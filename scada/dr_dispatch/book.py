@@ -4,6 +4,7 @@ Only a new command waits for the disk; the desk sends nothing before that. What 
 in the background, one command at a time and always in its newest state, and is asked about again after a crash.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +17,9 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from scada.dr_dispatch.command import Command
+from scada.dr_dispatch.heavy import LARGE
 from scada.dr_dispatch.journal import Journal
-from scada.dr_dispatch.outages import Outage, outages
+from scada.dr_dispatch.roll import Roll
 from scada.errors import StorageError
 
 NEWEST: Final = 100                     # finished commands kept in memory in any case
@@ -72,6 +74,13 @@ class Book:
         self._remember(command)
         self.write()                                        # what came while the disk was ours
 
+    async def prepare(self, roll: Roll) -> None:
+        """Write what will not change of a command that a person may make soon; where that fails, it is written then."""
+        if len(roll) > LARGE:
+            with contextlib.suppress(StorageError):
+                await self._disk.run(self._in_thread, partial(self._journal.prepare, roll))
+            self.write()
+
     async def keep(self, identity: bytes) -> None:
         """Make a command durable as it is now, before going on. Raises `StorageError`."""
         try:
@@ -103,6 +112,11 @@ class Book:
         if self._dirty and not self._disk.locked and not self._closing:
             self._disk.run(Deferred.fromCoroutine, self._flush())
 
+    @property
+    def unwritten(self) -> int:
+        """Commands of which something is not on disk yet."""
+        return len(self._dirty) + bool(self._disk.locked)
+
     # -------------------------------------------------------------------- memory
     def get(self, identity: bytes) -> Command | None:
         return self._commands.get(identity)
@@ -131,17 +145,20 @@ class Book:
         return tuple(command for command in self._commands.values() if command.live)
 
     def restores(self, identity: bytes) -> tuple[Command, ...]:
-        """The restores of a shed."""
-        return tuple(command for command in self._commands.values() if command.restores == identity)
+        """The restores that end a command: its own, and any later one of its group, because a module obeys it for all."""
+        own = self._commands.get(identity)
+        return tuple(
+            one for one in self._commands.values()
+            if one.restores == identity
+            or (own is not None and not own.restores and one.restores and one.number == own.number and one.made >= own.made)
+        )
 
-    def outages(self, but: bytes = b"") -> dict[int, list[Outage]]:
-        """By EUI, over all commands remembered except one."""
-        found: dict[int, list[Outage]] = {}
-        for command in self._commands.values():
-            if command.id != but:
-                for outage in outages(command):
-                    found.setdefault(outage.eui, []).append(outage)
-        return found
+    def ended_by(self, restore: Command) -> tuple[Command, ...]:
+        """The commands that a restore ends."""
+        return tuple(
+            one for one in self._commands.values()
+            if not one.restores and one.number == restore.number and one.live and one.made <= restore.made
+        )
 
     def forget(self, before: int) -> None:
         """Drop finished commands made before a time [ns] from memory, except the newest; the journal keeps them."""

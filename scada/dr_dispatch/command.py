@@ -1,27 +1,13 @@
-"""A command as the desk remembers it, with the progress of each of its members."""
+"""A command as the desk remembers it, with the progress of its members."""
 
 from typing import Final
 
 import attrs
 
-from scada.commands import Action, CommandState, Effect, LoadClass, Member, MemberState, Origin
+from scada.commands import Action, CommandState, Effect, LoadClass, Origin
+from scada.dr_dispatch.members import Members, members_of
 
 TERMINAL: Final = frozenset({CommandState.CLOSED, CommandState.FAILED})
-
-
-@attrs.frozen
-class Progress:
-    """One member of a command, and how far it has come."""
-
-    member: Member
-    state: MemberState = MemberState.SELECTED
-    reason: str = ""
-    changed: int = 0                    # ns, site time
-    executed: int = 0                   # ns, site time its load went off; 0 = nobody said so
-    manual: bool = False                # the load must be switched on by hand
-    tries: int = 0                      # times the concentrator was asked to repeat it to this member
-    tried: int = 0                      # ns, site time of the last of them
-    boot: int = 0                       # the concentrator's start when the command was made; 0 = it was not connected
 
 
 @attrs.frozen
@@ -46,8 +32,9 @@ class Command:
     monitor_only: bool
     reason: str
     state: CommandState
-    members: tuple[Progress, ...]
+    members: Members = attrs.field(converter=members_of)
     restores: bytes = b""               # the shed that this restore ends
+    level_w: int = 0                    # what each load may still draw, for LIMIT
     effects: tuple[Effect, ...] = ()    # what the transformers' meters showed, once measured
 
     @property

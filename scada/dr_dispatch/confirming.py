@@ -14,13 +14,15 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.clock import NS, SiteClock
 from scada.commands import Effect
-from scada.dr_dispatch import effect, lifecycle
+from scada.dr_dispatch import effect
 from scada.dr_dispatch.book import Book
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.course import Course
 from scada.dr_dispatch.effect import Series, Span
+from scada.dr_dispatch.heavy import Heavy
 from scada.dr_dispatch.images import Images
-from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.members import WAITING
+from scada.dr_dispatch.outages import deadline, terms
 from scada.ports import LiveReader, TagSource
 from scada.tags import UNCERTAIN, tag_id
 
@@ -39,6 +41,7 @@ class Confirming:
     ) -> None:
         self._live, self._bus, self._clock, self._book, self._images = live, bus, clock, book, images
         self._course, self._reactor, self._pool, self._running = course, reactor, pool, running
+        self._heavy = Heavy(reactor, pool)
         self._busy = False
         self._not_before: dict[bytes, int] = {}             # ns, site time: the history was not there yet
         self.failures = 0
@@ -63,20 +66,20 @@ class Confirming:
     def _due(self, command: Command, now: int) -> bool:
         if not effect.may_be_measured(command) or now > command.made + RECENT_S * NS:
             return False
-        if not any(one.executed for one in command.members):
+        settled = int(command.members.times(terms(command)).settled.max(initial=0))
+        if not settled:
             return False
-        answered = all(one.state not in lifecycle.WAITING for one in command.members)
-        if not answered and now < lifecycle.deadline(command):
+        if command.members.any_in(WAITING) and now < deadline(command):
             return False
-        settled = max(one.executed for one in command.members)
         return now >= self._not_before.get(command.id, settled + (effect.WINDOW_S + LAG_S) * NS)
 
     async def _measure(self, command: Command) -> None:
         directory = self._images.directory
         restored = min((one.made for one in self._book.restores(command.id)), default=None)
-        spans = effect.spans(command, directory, restored)
+        outages, size = await self._images.outages(but=command.id), len(command.members)
+        spans = await self._heavy.run(size, partial(effect.spans, command, directory, restored))
         effects = list(effect.untold(command, directory, spans))
-        others = self._others(command)
+        others = await self._heavy.run(sum(map(len, outages)), partial(effect.edges, outages, directory))
         for name, span in spans.items():
             meter = directory.transformer[name].meter
             if meter:
@@ -92,16 +95,6 @@ class Confirming:
         self._not_before.pop(command.id, None)
         found = tuple(sorted(effects, key=lambda one: one.transformer))
         self._course.change(command.id, lambda one, now: attrs.evolve(one, effects=found))
-
-    def _others(self, command: Command) -> dict[str, list[Outage]]:
-        """By transformer: when other commands have, or may have, moved its load."""
-        directory, found = self._images.directory, dict[str, list[Outage]]()
-        for eui, outages in self._book.outages(but=command.id).items():
-            module = directory.module_of_eui.get(eui)
-            concentrator = directory.concentrator.get(module.concentrator) if module else None
-            if concentrator is not None:
-                found.setdefault(concentrator.transformer, []).extend(outages)
-        return found
 
     def _factor(self, meter: str) -> float:
         """From the meter's unit to W; NaN if it measures no active power."""

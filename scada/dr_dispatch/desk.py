@@ -17,10 +17,10 @@ from twisted.python.threadpool import ThreadPool
 from scada.clock import NS, SiteClock
 from scada.commands import Actor, CommandStatus, Selection, ShedRequest
 from scada.dr_dispatch import guards, lifecycle
-from scada.dr_dispatch.board import Board
 from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.confirming import Confirming
 from scada.dr_dispatch.course import Course
+from scada.dr_dispatch.heavy import Heavy
 from scada.dr_dispatch.images import Images
 from scada.dr_dispatch.news import News
 from scada.dr_dispatch.procedure import Procedure
@@ -29,6 +29,7 @@ from scada.dr_dispatch.retrier import Retrier
 from scada.dr_dispatch.sender import Sender
 from scada.dr_dispatch.status import status_of
 from scada.dr_dispatch.trail import Trail
+from scada.dr_dispatch.viewing import Viewing
 from scada.errors import StartError, StorageError
 from scada.ports import Audit, FieldGateway, Health, LiveReader, Registry, TagSink, TagSource, Unsubscribe
 from scada.settings import DispatchSettings
@@ -62,21 +63,25 @@ class CommandDesk:
         self._running = False
         self._pruned = -PRUNE_S                             # real, monotonic [s]
         self._door = DeferredLock()                         # one command goes through at a time
-        self._barred: set[str] = set()                      # groups that a member bars for ever
         self._unsubscribe: list[Unsubscribe] = []
         self._ticker: Any = None
         self.counters = counters = Counters()
         self._book = book = Book(data_dir / "commands.sqlite", reactor, pool)
-        self._board = Board(sink)
-        self._images = Images(settings, registry, bus, gateway, book, clock)
-        self._news = News(book, reactor, self._is_running, self._show)
+        heavy = Heavy(reactor, pool)
+        self._images = images = Images(settings, registry, bus, gateway, book, clock, heavy)
+        self._viewing = Viewing(
+            sink, images, book, gateway, clock, heavy, reactor, self._is_running, settings.monitor_only
+        )
+        self._news = News(book, reactor, self._is_running, self._viewing.look)
         trail = Trail(audit, counters, self._is_running)
         self._course = course = Course(book, clock, reactor, self._is_running, self._news.changed, trail.ended)
         self._pursuit = pursuit = Pursuit(book, gateway, course.change, counters, reactor)
         sender = Sender(settings, gateway, clock, book, course, pursuit, counters, self._is_running, reactor)
-        self._retrier = Retrier(settings, clock, book, self._images, course, pursuit, sender, self._is_running)
-        self._confirming = Confirming(live, bus, clock, book, self._images, course, reactor, pool, self._is_running)
-        self._procedure = Procedure(settings, clock, book, self._images, trail, course, sender, counters)
+        self._retrier = Retrier(
+            settings, clock, book, images, course, pursuit, sender, self._is_running, heavy, reactor
+        )
+        self._confirming = Confirming(live, bus, clock, book, images, course, reactor, pool, self._is_running)
+        self._procedure = Procedure(settings, clock, book, images, trail, course, sender, counters)
 
     # ------------------------------------------------------------------- service
     def start(self) -> "Deferred[None]":
@@ -111,6 +116,7 @@ class CommandDesk:
         cancel(self._ticker)
         self._course.stop()
         self._news.stop()
+        self._viewing.stop()
         return self._book.close()
 
     def health(self) -> Iterable[Health]:
@@ -118,6 +124,7 @@ class CommandDesk:
         text = "monitor-only: nothing is sent" if self.monitor_only else "ready"
         figures = {name: float(value) for name, value in attrs.asdict(self.counters).items()}
         figures |= {"live": float(live), "journal_failures": float(self._book.failures)}
+        figures["unwritten"] = float(self._book.unwritten)
         yield Health(
             "dispatch",
             ok=self._running and not self._book.trouble,
@@ -190,15 +197,8 @@ class CommandDesk:
         self._news.announce()
 
     def _registry_changed(self, directory: Directory) -> None:
-        self._board.define(directory.site.load_groups)
-        self._barred = self._images.barred(directory)
+        self._viewing.registry_changed(directory)
         self._news.announce()
-
-    def _show(self) -> None:
-        self._board.refresh(
-            self._registry.directory, self._book, self._gateway.link_up, self._barred,
-            monitor_only=self.monitor_only, now=self._clock.now(),
-        )
 
     def _kept(self) -> int:
         """How long finished commands stay in memory: limits are counted on them. [ns]"""

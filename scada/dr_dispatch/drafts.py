@@ -5,19 +5,20 @@ import attrs
 from scada.clock import NS
 from scada.commands import Action, Actor, CommandState, Selection
 from scada.dr_dispatch import planner
-from scada.dr_dispatch.command import Command, Progress
+from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.guards import Image
+from scada.dr_dispatch.members import Members
 from scada.settings import DispatchSettings
 
 
-def shed(identity: bytes, reviewed: Selection, image: Image) -> Command:
+def of_selection(identity: bytes, reviewed: Selection, image: Image) -> Command:
     """The command of a reviewed selection, with its members as they are in the image."""
     assert image.group is not None                          # or the selection would not hold
     group, settings, off_for_s = image.group, image.settings, reviewed.request.off_for_s
     return Command(
         id=identity,
         selection=reviewed.id,
-        action=Action.SHED,
+        action=reviewed.request.action,
         group=group.name,
         number=group.number,
         epoch=group.epoch,
@@ -33,7 +34,8 @@ def shed(identity: bytes, reviewed: Selection, image: Image) -> Command:
         monitor_only=settings.monitor_only,
         reason=reviewed.request.reason,
         state=CommandState.SENDING,
-        members=planner.progress(image.members, image.directory),
+        members=Members.fresh(image.members),
+        level_w=reviewed.request.level_w,
     )
 
 
@@ -52,6 +54,8 @@ def restore(identity: bytes, of: Command, actor: Actor, settings: DispatchSettin
         jitter_s=settings.restore_jitter_s,
         monitor_only=settings.monitor_only,
         state=CommandState.SENDING,
-        members=tuple(Progress(one.member, manual=one.manual) for one in of.members),
+        members=Members.fresh(of.members.roll),
         restores=of.id,
+        level_w=0,
+        effects=(),
     )

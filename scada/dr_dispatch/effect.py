@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scada.clock import NS
 from scada.commands import Action, Effect, EffectState, MemberState
 from scada.dr_dispatch.command import Command
-from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.outages import Outages
 from scada.site import Directory
 
 HISTORY_S: Final = 7200                 # site time before a command that its load is compared with
@@ -41,7 +41,7 @@ class Span:
     made: int                           # ns, site time: the load before is measured until here
     settled: int                        # ns, site time: the last of its loads has gone off
     back: int                           # ns, site time: the first of them may be back
-    loads: tuple[tuple[int, float], ...]        # (ns, site time it went off; W rated) of each
+    loads: tuple[tuple[int, float], ...]        # (ns, site time they went off; W rated), of those that went together
 
     def expected_w(self, at: int) -> float:
         """Rated power of the loads that were off by a time [ns, site time]. [W]"""
@@ -59,13 +59,18 @@ class Series:
 def spans(command: Command, directory: Directory, restored: int | None) -> dict[str, Span]:
     """By transformer, where any load executed; `restored` is when an early restore was made. [ns, site time]"""
     found: dict[str, list[tuple[int, int, float]]] = {}
-    for progress in command.members:
-        concentrator = directory.concentrator.get(progress.member.concentrator)
-        if progress.executed and concentrator is not None and concentrator.transformer in directory.transformer:
-            back = progress.executed + (command.off_for_s - command.jitter_s) * NS
-            if progress.state is MemberState.RESTORED:
-                back = min(back, progress.changed)
-            entry = (progress.executed, back if restored is None else min(back, restored), progress.member.rated_w)
+    members, on_s = command.members, command.off_for_s - command.jitter_s
+    for place, share in enumerate(members.shares):
+        concentrator, went = directory.concentrator.get(members.roll.names[place]), share.executed > 0
+        if concentrator is None or concentrator.transformer not in directory.transformer or not went.any():
+            continue
+        back = share.executed + on_s * NS
+        back = np.where(share.state == MemberState.RESTORED, np.minimum(back, share.changed), back)[went]
+        watts = members.roll.rated_w[members.roll.part(place)][went]
+        times, alike = np.unique(share.executed[went], return_inverse=True)
+        for number, (off, power) in enumerate(zip(times.tolist(), np.bincount(alike, watts).tolist(), strict=True)):
+            first = int(back[alike == number].min())
+            entry = (off, first if restored is None else min(first, restored), power)
             found.setdefault(concentrator.transformer, []).append(entry)
     return {
         name: Span(
@@ -123,8 +128,8 @@ def measured(transformer: str, span: Span, series: Series, disturbed: bool) -> E
 
 def untold(command: Command, directory: Directory, spans_: dict[str, Span]) -> tuple[Effect, ...]:
     """Transformers of the command of which nothing can be measured, and why."""
-    names = {directory.concentrator[one.member.concentrator].transformer for one in command.members
-             if one.member.concentrator in directory.concentrator}
+    known = directory.concentrator
+    names = {known[name].transformer for name in command.members.roll.names if name in known}
     found = []
     for name in sorted(names & directory.transformer.keys()):
         if name not in spans_:
@@ -134,10 +139,25 @@ def untold(command: Command, directory: Directory, spans_: dict[str, Span]) -> t
     return tuple(found)
 
 
-def is_disturbed(span: Span, others: Iterable[Outage]) -> bool:
-    """Whether outages of other commands begin or end while this one is measured."""
+def is_disturbed(span: Span, edges: Iterable[int]) -> bool:
+    """Whether outages of other commands begin or end while this one is measured. [ns, site time]"""
     begin, end = span.made - WINDOW_S * NS, span.settled + WINDOW_S * NS
-    return any(begin <= edge <= end for outage in others for edge in (outage.begin, outage.end))
+    return any(begin <= edge <= end for edge in edges)
+
+
+def edges(others: Iterable[Outages], directory: Directory) -> dict[str, set[int]]:
+    """By transformer: when other commands have, or may have, moved its load. [ns, site time]"""
+    found: dict[str, set[int]] = {}
+    for one in others:
+        if one.roll is None or one.rows is None:
+            continue
+        bounds = np.searchsorted(one.rows, one.roll.starts)
+        for place, name in enumerate(one.roll.names):
+            concentrator, part = directory.concentrator.get(name), slice(bounds[place], bounds[place + 1])
+            if concentrator is not None:
+                times = {*np.unique(one.begin[part]).tolist(), *np.unique(one.end[part]).tolist()}
+                found.setdefault(concentrator.transformer, set()).update(times)
+    return found
 
 
 def may_be_measured(command: Command) -> bool:

@@ -4,23 +4,28 @@ A command addresses a whole group by radio, so what forbids it for one member fo
 left out of a multicast. Guards never trust what a user interface has checked before.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
-from scada.commands import Action, Actor, LoadClass, Member, Role, ShedRequest
-from scada.dr_dispatch import planner
+from scada.commands import TIMED, Action, Actor, LoadClass, Role, ShedRequest
+from scada.dr_dispatch import planner, roll
 from scada.dr_dispatch.command import Command
-from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.outages import Outages, Past
+from scada.dr_dispatch.roll import Roll
 from scada.settings import DispatchSettings
-from scada.site import Directory, Load, LoadGroup
+from scada.site import Directory, LoadGroup
 from scada.tags import UNCERTAIN, Device, Snapshot, tag_id
 
 COMMANDERS: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 REST_S: Final = 1800                    # in any period of class limit + this, a load is off for the class limit at most
+MOST_W: Final = 1_000_000                # of a limit for one load
 NAMED: Final = 5                        # so many members are named in one reason
 EFFECT: Final = "power_active"          # points of a transformer's meter that the effect of a shed is judged by
 
@@ -37,18 +42,15 @@ class Image:
     settings: DispatchSettings
     directory: Directory
     group: LoadGroup | None
-    members: tuple[Member, ...]
-    outages: Mapping[int, Sequence[Outage]]     # by EUI: over all groups and commands, running ones included
+    members: Roll
+    outages: tuple[Outages, ...]        # over all groups and commands, running ones included
     snapshot: Snapshot
     devices: Mapping[str, Device]
 
-    @property
-    def loads(self) -> Iterator[tuple[Member, Load]]:
-        """Members with a load in the registry."""
-        for member in self.members:
-            load = self.directory.load_of_eui.get(member.eui)
-            if load is not None:
-                yield member, load
+    @cached_property
+    def past(self) -> Past:
+        """What the members have behind them."""
+        return Past(self.members, self.outages)
 
     @property
     def class_limit_s(self) -> int:
@@ -77,7 +79,7 @@ def may_command(image: Image) -> Iterable[str]:
 def group_exists(image: Image) -> Iterable[str]:
     if image.group is None:
         yield f"there is no load group {image.request.group}"
-    elif not image.members:
+    elif not len(image.members):
         yield f"{image.group.name} has no members"
     elif not 1 <= image.group.number <= 255:
         yield f"{image.group.name} has number {image.group.number}; the radio knows groups 1 to 255"
@@ -86,47 +88,45 @@ def group_exists(image: Image) -> Iterable[str]:
 def nothing_red(image: Image) -> Iterable[str]:
     if image.group and image.group.load_class is LoadClass.RED:
         yield f"{image.group.name} is a red group: red loads are never switched off"
-    if red := [member.device for member, load in image.loads if load.load_class is LoadClass.RED]:
-        yield f"red load in the group: {some(red)}"
-    known = image.directory.load_of_eui
-    if nameless := [member.device for member in image.members if member.eui not in known]:
-        yield f"no load in the registry, so its class is not known: {some(nameless)}"
+    nameless = (image.members.flags & roll.NO_LOAD).astype(bool)
+    if red := _named(image, ~nameless & (image.members.load_class == LoadClass.RED)):
+        yield f"red load in the group: {red}"
+    if named := _named(image, nameless):
+        yield f"no load in the registry, so its class is not known: {named}"
 
 
 def nothing_never(image: Image) -> Iterable[str]:
-    if never := [member.device for member, load in image.loads if load.never]:
-        yield f"marked as never to be switched off: {some(never)}"
+    if never := _named(image, (image.members.flags & roll.NEVER).astype(bool)):
+        yield f"marked as never to be switched off: {never}"
 
 
 def nobody_protected(image: Image) -> Iterable[str]:
-    consumers = image.directory.consumer
-    at_module = _consumers_at_modules(image)
-    protected, unknown = [], []
-    for member, load in image.loads:
-        for name in {load.consumer, *at_module.get(member.eui, ())} - {""}:
-            if name not in consumers:
-                unknown.append(f"{member.device} ({name})")
-            elif consumers[name].protected:
-                protected.append(f"{member.device} ({consumers[name].title or name})")
-    if protected:
-        yield f"protected consumer in the group: {some(protected)}"
-    if unknown:
-        yield f"consumer not in the registry, so not known to be unprotected: {some(unknown)}"
+    consumers, flags = image.directory.consumer, image.members.flags
+    if found := _named(image, (flags & roll.PROTECTED).astype(bool), lambda name: consumers[name].title or name,
+                       lambda name: name in consumers and consumers[name].protected):
+        yield f"protected consumer in the group: {found}"
+    if found := _named(image, (flags & roll.UNKNOWN_CONSUMER).astype(bool), str, lambda name: name not in consumers):
+        yield f"consumer not in the registry, so not known to be unprotected: {found}"
 
 
 def class_matches(image: Image) -> Iterable[str]:
     if image.group is None:
         return
-    if other := [
-        f"{member.device} ({load.load_class.name.lower()})"
-        for member, load in image.loads
-        if load.load_class not in (image.group.load_class, LoadClass.RED)
-    ]:
-        yield f"load of another class than {image.group.load_class.name.lower()} in the group: {some(other)}"
+    own, classes = image.group.load_class, image.members.load_class
+    other = (classes != own) & (classes != LoadClass.RED) & ((image.members.flags & roll.NO_LOAD) == 0)
+    names = [f"{image.members.devices[at]} ({LoadClass(int(classes[at])).name.lower()})"
+             for at in np.flatnonzero(other)[:NAMED].tolist()]
+    if names:
+        said = some(names, int(np.count_nonzero(other)))
+        yield f"load of another class than {own.name.lower()} in the group: {said}"
 
 
 def off_for_allowed(image: Image) -> Iterable[str]:
     off_for = image.request.off_for_s
+    if image.request.action is not Action.SHED:
+        if not 0 < off_for <= image.settings.max_limit_s:
+            yield f"for {off_for} s: expected 1 to {image.settings.max_limit_s} s, a limit without an end is never sent"
+        return
     if off_for <= 0:
         yield f"off for {off_for} s: expected more than 0, a shed without an end is never sent"
     if image.group is None:
@@ -136,46 +136,46 @@ def off_for_allowed(image: Image) -> Iterable[str]:
         yield f"off for {off_for} s is more than the {limit} s allowed for {image.group.name}"
 
 
+def action_known(image: Image) -> Iterable[str]:
+    request = image.request
+    if request.action not in TIMED:
+        yield f"a group is shed, limited or told to economise; {request.action.name.lower()} is not for a group"
+    elif request.action is Action.LIMIT and not 0 < request.level_w <= MOST_W:
+        yield f"a limit of {request.level_w} W: expected 1 to {MOST_W} W for each load"
+    elif request.action is not Action.LIMIT and request.level_w:
+        yield "a level belongs to a limit, and to nothing else"
+
+
 def not_off_already(image: Image) -> Iterable[str]:
-    off = [
-        member.device
-        for member in image.members
-        if any(outage.begin <= image.now < outage.end for outage in image.outages.get(member.eui, ()))
-    ]
-    if off:
-        yield f"off already, or perhaps off, by another command: {some(off)}"
+    """A limit and economy take nothing off: they hold besides a shed, and what is off stays off until that ends."""
+    if image.request.action is Action.SHED and (off := _named(image, image.past.off(image.now))):
+        yield f"off already, or perhaps off, by another command: {off}"
 
 
 def rested(image: Image) -> Iterable[str]:
     """Minimum on-time of every group a member belongs to, since whatever group it was last off with."""
-    min_on_s: dict[int, int] = {}
-    for group in image.directory.site.load_groups:
-        for eui in group.members:
-            min_on_s[eui] = max(min_on_s.get(eui, 0), group.min_on_s)
-    tired, until = [], 0
-    for member in image.members:
-        back = max((one.end for one in image.outages.get(member.eui, ()) if one.end <= image.now), default=0)
-        ready = back + min_on_s.get(member.eui, 0) * NS
-        if back and image.now < ready:
-            tired.append(member.device)
-            until = max(until, ready)
-    if tired:
-        yield f"back on too recently, minimum on-time until {clock_time(until)}: {some(tired)}"
+    if image.request.action is not Action.SHED:
+        return
+    back = image.past.back(image.now)
+    been = back > 0
+    if not been.any():
+        return
+    ready = back + _min_on_s(image) * NS
+    tired = been & (image.now < ready)
+    if named := _named(image, tired):
+        yield f"back on too recently, minimum on-time until {clock_time(int(ready[tired].max()))}: {named}"
 
 
 def rolling_off_time(image: Image) -> Iterable[str]:
     limit_s = image.class_limit_s
+    if image.request.action is not Action.SHED:
+        return
     if not 0 < image.request.off_for_s <= limit_s:          # `off_for_allowed` speaks of that
         return
     begin = image.now - (limit_s + REST_S - image.request.off_for_s) * NS
-    over = [
-        member.device
-        for member in image.members
-        if sum(outage.overlap(begin, image.now) for outage in image.outages.get(member.eui, ()))
-        > (limit_s - image.request.off_for_s) * NS
-    ]
-    if over:
-        yield f"with this shed off for more than {limit_s} s within {limit_s + REST_S} s: {some(over)}"
+    over = image.past.off_time(begin, image.now) > (limit_s - image.request.off_for_s) * NS
+    if named := _named(image, over):
+        yield f"with this shed off for more than {limit_s} s within {limit_s + REST_S} s: {named}"
 
 
 def time_trusted(image: Image) -> Iterable[str]:
@@ -219,6 +219,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     nothing_never,
     nobody_protected,
     class_matches,
+    action_known,
     off_for_allowed,
     not_off_already,
     rested,
@@ -249,7 +250,7 @@ def authority(actor: Actor) -> Iterable[str]:
 
 
 def areas_covered(
-    actor: Actor, group: str, area: str, members: Iterable[Member], directory: Directory
+    actor: Actor, group: str, area: str, members: Roll, directory: Directory
 ) -> Iterable[str]:
     """Areas of the real person: the group's and that of every concentrator a member is on, for a shed as for a restore.
 
@@ -257,8 +258,7 @@ def areas_covered(
     """
     if not actor.covers(area):
         yield f"{actor.name} may not command in area {area or '(none)'}"
-    concentrators = {member.concentrator for member in members if member.concentrator}
-    known = (directory.concentrator.get(name) for name in concentrators)
+    known = (directory.concentrator.get(name) for name in members.names if name)
     for other in sorted({one.area if one else "" for one in known} - {area}):
         if not actor.covers(other):
             yield f"{actor.name} may not command in area {other or '(none)'}, where members of {group} are"
@@ -270,11 +270,10 @@ def restorable(
     """Every reason against giving the supply back early."""
     reasons = list(authority(actor))
     if command is not None:
-        members = [progress.member for progress in command.members]
-        reasons += areas_covered(actor, command.group, command.area, members, directory)
+        reasons += areas_covered(actor, command.group, command.area, command.members.roll, directory)
     if command is None:
         reasons.append("no such command")
-    elif command.action is not Action.SHED:
+    elif command.action not in TIMED:
         reasons.append("only a shed can be restored")
     elif not command.live:
         reasons.append(f"the command is {command.state}: nothing is off any more")
@@ -290,23 +289,40 @@ def in_time(now: int, not_after: int) -> bool:
     return now < not_after
 
 
-def some(names: Sequence[str]) -> str:
-    """A list fit for a sentence."""
-    shown = ", ".join(names[:NAMED])
-    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
+def some(names: Sequence[str], count: int | None = None) -> str:
+    """A list fit for a sentence; `count` is of all of them, where not all are given."""
+    shown, count = ", ".join(names[:NAMED]), len(names) if count is None else count
+    return shown if count <= NAMED else f"{shown} and {count - NAMED} more"
 
 
 def clock_time(at: int) -> str:
     return datetime.fromtimestamp(at / NS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _consumers_at_modules(image: Image) -> dict[int, set[str]]:
-    """Consumers metered by the members' modules, now or from some day on: a load behind the same module is theirs."""
-    found: dict[int, set[str]] = {}
-    for member in image.members:
-        for period in image.directory.meters_of_eui.get(member.eui, ()):
-            point = image.directory.point.get(period.point)
-            still = period.valid_to is None or period.valid_to * HOUR_S * NS > image.now
-            if still and point is not None and point.consumer:
-                found.setdefault(member.eui, set()).add(point.consumer)
+def _named(
+    image: Image, which: NDArray[np.bool_], title: Callable[[str], str] | None = None,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> str:
+    """Members as a list fit for a sentence, each with the consumers that are meant, if any are; "" = nobody."""
+    names = []
+    for at in np.flatnonzero(which)[:NAMED].tolist():
+        device, eui = image.members.devices[at], int(image.members.eui[at])
+        load = image.directory.load_of_eui.get(eui)
+        if title is None or load is None:
+            names.append(device)
+        else:
+            behind = planner.behind(image.directory, eui, load, image.now // (HOUR_S * NS))
+            names += [f"{device} ({title(name)})" for name in sorted(behind) if wanted(name)]
+    return some(names, max(len(names), int(np.count_nonzero(which))))
+
+
+def _min_on_s(image: Image) -> NDArray[np.int64]:
+    """The longest minimum on-time of all groups each member belongs to. [s]"""
+    found = np.zeros(len(image.members), dtype=np.int64)
+    for group in image.directory.site.load_groups:
+        if group is image.group:
+            found = np.maximum(found, group.min_on_s)
+        else:
+            at = image.members.places_of(np.array(group.members, dtype=np.uint64))
+            np.maximum.at(found, at[at >= 0], group.min_on_s)
     return found

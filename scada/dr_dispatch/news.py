@@ -1,15 +1,18 @@
 """Tells listeners which commands have changed, once a loop turn: a listener's bug cannot stop a command on its way."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.logger import Logger
 
 from scada.commands import CommandStatus
 from scada.dr_dispatch.book import Book, Reactor
+from scada.dr_dispatch.heavy import LARGE
 from scada.dr_dispatch.status import status_of
 from scada.ports import Unsubscribe
 from scada.timers import cancel
+
+LARGE_S: Final = 0.25                   # real time: what happens to a large command is told together
 
 
 class News:
@@ -32,12 +35,13 @@ class News:
 
     def changed(self, identity: bytes) -> None:
         self._changed[identity] = None
-        self.announce()
+        command = self._book.get(identity)
+        self.announce(LARGE_S if command is not None and len(command.members) > LARGE else 0)
 
-    def announce(self) -> None:
+    def announce(self, within: float = 0) -> None:
         """Tell everybody soon, also where nothing but the surroundings of the commands has changed."""
         if self._announcing is None and self._running():
-            self._announcing = self._reactor.callLater(0, self._tell)
+            self._announcing = self._reactor.callLater(within, self._tell)
 
     def stop(self) -> None:
         cancel(self._announcing)

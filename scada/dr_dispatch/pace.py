@@ -1,6 +1,7 @@
 """Gives the loop its turn back between the frames of a large command: nothing else waits for 14,000 concentrators."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -11,9 +12,11 @@ A_TURN: Final = 64                      # frames that leave in one turn of the l
 T = TypeVar("T")
 
 
-def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """What may leave in one turn, turn by turn."""
-    return (items[at : at + A_TURN] for at in range(0, len(items), A_TURN))
+def batches(items: Iterable[T]) -> Iterator[Sequence[T]]:
+    """What may leave in one turn, turn by turn; made only when its turn comes."""
+    left = iter(items)
+    while batch := tuple(islice(left, A_TURN)):
+        yield batch
 
 
 def next_turn(reactor: Reactor) -> "Deferred[None]":

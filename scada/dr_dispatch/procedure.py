@@ -44,14 +44,14 @@ class Procedure:
         self.selections: OrderedDict[str, Selection] = OrderedDict()
 
     async def select(self, actor: Actor, request: ShedRequest) -> Selection:
-        image = self._images.take(actor, request)
-        if reasons := guards.refusals(image):
-            await self._trail.refuse(actor, "shed.select", request.group, reasons, off_for_s=request.off_for_s)
-        selection = review.selection(secrets.token_hex(16), image)
+        image, name = await self._images.take(actor, request), request.action.name.lower()
+        if reasons := await self._images.refusals(image):
+            await self._trail.refuse(actor, f"{name}.select", request.group, reasons, off_for_s=request.off_for_s)
+        selection = await self._images.reviewed(secrets.token_hex(16), image)
         detail = {"selection": selection.id, "digest": selection.digest, "expected_w": selection.expected_w}
         try:
             await self._trail.record(
-                actor, "shed.select", request.group, **detail,
+                actor, f"{name}.select", request.group, **detail, **_level(request.level_w),
                 off_for_s=request.off_for_s, members=len(selection.members), reason=request.reason,
             )
         except StorageError as error:
@@ -60,6 +60,9 @@ class Procedure:
         while len(self.selections) > SELECTIONS:
             self.selections.popitem(last=False)
         self._counters.selected += 1
+        if image.group is not None:
+            self._sender.prepare(selection, image.group.number)
+        await self._book.prepare(image.members)
         return selection
 
     async def execute(self, actor: Actor, selection_id: str) -> CommandStatus:
@@ -70,32 +73,34 @@ class Procedure:
             return status_of(done)
         if selection is None:
             await self._trail.refuse(actor, "shed.execute", "", (review.UNKNOWN_SELECTION,), selection=selection_id)
-        request = selection.request
-        image = self._images.take(actor, request)
-        if reasons := review.objections(selection, image):
-            await self._trail.refuse(actor, "shed.execute", request.group, reasons, selection=selection_id)
-        command = self._sender.addressed(drafts.shed(secrets.token_bytes(16), selection, image))
-        await self._commit(actor, "shed.execute", command, digest=selection.digest, expected_w=selection.expected_w)
+        request, name = selection.request, f"{selection.request.action.name.lower()}.execute"
+        image = await self._images.take(actor, request)
+        if reasons := await self._images.objections(selection, image):
+            await self._trail.refuse(actor, name, request.group, reasons, selection=selection_id)
+        command = self._sender.addressed(drafts.of_selection(secrets.token_bytes(16), selection, image))
+        await self._commit(actor, name, command, digest=selection.digest, expected_w=selection.expected_w)
         self.selections.pop(selection_id, None)             # it may have expired meanwhile
         # The world went on while disks were written.
-        if reasons := review.objections(selection, self._images.take(actor, request, but=command.id)):
+        image = await self._images.take(actor, request, but=command.id)
+        if reasons := await self._images.objections(selection, image):
             self._course.put(lifecycle.give_up(command, "; ".join(reasons), self._clock.now()))
-            await self._trail.refuse(actor, "shed.execute", request.group, reasons, selection=selection_id)
+            await self._trail.refuse(actor, name, request.group, reasons, selection=selection_id)
         self._counters.executed += 1
         return await self._sender.send(command)
 
     async def restore(self, actor: Actor, command_id: str) -> CommandStatus:
         shed = self._book.named(command_id)
         restores = self._book.restores(shed.id) if shed else ()
+        name = f"{shed.action.name.lower() if shed else 'shed'}.restore"
         if reasons := guards.restorable(shed, restores, actor, self._clock.trusted(), self._images.directory):
-            await self._trail.refuse(actor, "shed.restore", shed.group if shed else command_id, reasons)
+            await self._trail.refuse(actor, name, shed.group if shed else command_id, reasons)
         assert shed is not None                             # or `restorable` had spoken
         draft = drafts.restore(secrets.token_bytes(16), shed, actor, self._settings, self._clock.now())
         restore = self._sender.addressed(draft)
-        await self._commit(actor, "shed.restore", restore, restores=shed.id.hex())
+        await self._commit(actor, name, restore, restores=shed.id.hex())
         self._counters.restored += 1
         sent = await self._sender.send(restore)
-        if any(one.state is not MemberState.NOT_SENT for one in sent.members):
+        if sent.count(MemberState.NOT_SENT) < len(sent.members):
             self._course.change(shed.id, lambda one, now: lifecycle.step(one, lifecycle.Event.RESTORE))
         return status_of(self._book.get(shed.id) or shed)
 
@@ -111,9 +116,14 @@ class Procedure:
         try:
             await self._trail.record(
                 actor, action, command.group, command=command.id.hex(), off_for_s=command.off_for_s,
-                members=len(command.members), monitor_only=command.monitor_only, reason=command.reason, **detail,
+                members=len(command.members), monitor_only=command.monitor_only, reason=command.reason,
+                **_level(command.level_w), **detail,
             )
             await self._book.add(command)
         except StorageError as error:
             reasons = (f"nothing was sent: {error}",)
             await self._trail.refuse(actor, action, command.group, reasons, command=command.id.hex())
+
+
+def _level(level_w: int) -> dict[str, int]:
+    return {"level_w": level_w} if level_w else {}

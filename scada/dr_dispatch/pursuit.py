@@ -1,5 +1,6 @@
 """What became of what was sent: answers, reports, and questions where neither came. Only questions leave from here."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -8,16 +9,18 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from scada.columns import Reports, reports_of
 from scada.commands import GroupOrder, MemberReport, MemberState, RetryOrder
-from scada.dr_dispatch import lifecycle
+from scada.dr_dispatch import lifecycle, pace
 from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
+from scada.dr_dispatch.heavy import LARGE
 from scada.errors import CommandRejected, LinkError
 from scada.ports import FieldGateway
 from scada.timers import cancel
 
-LARGE: Final = 1000                     # members: news of a command that has more is taken together
-TOGETHER_S: Final = 0.5                 # real time between two such takings
+TOGETHER_S: Final = 0.1                 # real time for which news of a large command is gathered
+TAKEN_AT_ONCE: Final = 128              # concentrators whose news is taken in one turn of the loop
 
 Change = Callable[[Command, int], Command]              # of a command at a site time [ns]
 
@@ -51,8 +54,9 @@ class Pursuit:
     ) -> None:
         self._reactor = reactor
         self._marks: dict[bytes, dict[int, tuple[MemberState, str]]] = {}      # news of large commands, by link
-        self._reports: dict[bytes, list[MemberReport]] = {}
+        self._reports: dict[bytes, deque[Reports]] = {}
         self._taking: Any = None
+        self._more: Any = None
         self._book, self._gateway, self._change, self._counters = book, gateway, change, counters
         self._unsure: set[tuple[bytes, int]] = set()        # (command, link) that must be asked about
         self._asking: set[tuple[bytes, int]] = set()        # those that are being asked about
@@ -71,42 +75,54 @@ class Pursuit:
 
     def certain(self, identity: bytes, link_id: int) -> bool:
         """Whether nothing has to be asked before a concentrator may be told of a command again."""
-        return self._gateway.link_up(link_id) and (identity, link_id) not in self._unsure | self._asking
+        key = (identity, link_id)
+        return self._gateway.link_up(link_id) and key not in self._unsure and key not in self._asking
 
     def doubt(self, command: Command) -> None:
         """This server has restarted: whatever it knows of a command may be old."""
-        self._unsure |= {(command.id, one.member.link_id) for one in command.members}
+        self._unsure |= {(command.id, link_id) for link_id in command.members.roll.links}
 
     def link_changed(self, link_id: int, up: bool) -> None:
-        self._asking = {key for key in self._asking if key[1] != link_id}      # no answer comes over a link that broke
+        for key in [key for key in self._asking if key[1] == link_id]:
+            self._asking.discard(key)                       # no answer comes over a link that broke
         if up:
             self._unsure |= {(one.id, link_id) for one in self._book.live() if lifecycle.unanswered(one, link_id)}
             self.ask()
 
     def reported(self, reports: Sequence[MemberReport]) -> None:
-        of_command: dict[bytes, list[MemberReport]] = {}
-        for report in reports:
-            of_command.setdefault(report.command_id, []).append(report)
-        for identity, mine in of_command.items():
-            command = self._book.get(identity)
+        for mine in reports_of(reports):
+            command = self._book.get(mine.command_id)
             if command is None or not command.live:
                 self._counters.stray_reports += len(mine)
                 continue
-            self._fold(identity, mine)
-            if command.restores:
-                self._fold(command.restores, lifecycle.restored_by(command, mine))
+            self._fold(mine.command_id, [mine])
+            for ended in self._book.ended_by(command) if command.restores else ():
+                self._fold(ended.id, lifecycle.restored_by(command, ended.id, [mine]))
 
     def ask(self) -> None:
-        """Ask connected concentrators about commands of which we do not know what became."""
+        """Ask connected concentrators about commands of which we do not know what became; some a turn of the loop."""
+        asked = 0
         for key in sorted(self._unsure - self._asking):
             identity, link_id = key
             command = self._book.get(identity)
             if command is None or command.monitor_only or not lifecycle.unanswered(command, link_id):
                 self._unsure.discard(key)
             elif self._gateway.link_up(link_id):
+                if asked == pace.A_TURN:
+                    self._ask_more()
+                    return
+                asked += 1
                 self._asking.add(key)
                 self._counters.inquiries += 1
                 self._await(key, maybeDeferred(self._gateway.inquire, identity, link_id))
+
+    def _ask_more(self) -> None:
+        def go_on() -> None:
+            self._more = None
+            self.ask()
+
+        if self._more is None:
+            self._more = self._reactor.callLater(0, go_on)
 
     def _await(self, key: tuple[bytes, int], answer: "Deferred[Any]") -> None:
         answer.addCallbacks(lambda knows: self._told(key, knows), lambda failure: self._not_told(key, failure))
@@ -146,30 +162,46 @@ class Pursuit:
         self._marks.setdefault(key[0], {})[key[1]] = (state, reason)
         self._take_soon(key[0])
 
-    def _fold(self, identity: bytes, reports: Sequence[MemberReport]) -> None:
-        self._reports.setdefault(identity, []).extend(reports)
+    def _fold(self, identity: bytes, reports: Sequence[Reports]) -> None:
+        self._reports.setdefault(identity, deque()).extend(reports)
         self._take_soon(identity)
 
     def _take_soon(self, identity: bytes) -> None:
-        """At once, but for a large command: each taking walks over all its members."""
+        """At once, but for a large command: news of many of its concentrators costs little more than that of one."""
         command = self._book.get(identity)
         if command is None or len(command.members) <= LARGE:
-            self._take(identity)
+            while identity in self._marks or identity in self._reports:
+                self._take(identity)
         elif self._taking is None:
-            self._taking = self._reactor.callLater(TOGETHER_S, self.take_all)
+            self._taking = self._reactor.callLater(TOGETHER_S, self._take_some)
+
+    def _take_some(self) -> None:
+        """Let some of the news that is held together happen now, and the rest in the next turns."""
+        self._taking = None
+        for identity in [*dict.fromkeys([*self._marks, *self._reports])][:1]:
+            self._take(identity)
+        if self._marks or self._reports:
+            self._taking = self._reactor.callLater(0, self._take_some)
 
     def take_all(self) -> None:
-        """Let the news that is held together happen now."""
+        """Let all of it happen before the server stops."""
         cancel(self._taking)
-        self._taking = None
-        for identity in dict.fromkeys([*self._marks, *self._reports]):
-            self._take(identity)
+        cancel(self._more)
+        while self._marks or self._reports:
+            self._take(next(iter([*self._marks, *self._reports])))
 
     def _take(self, identity: bytes) -> None:
-        marks, reports = self._marks.pop(identity, {}), self._reports.pop(identity, [])
+        """Marks first: a concentrator accepts a command before it reports on it."""
+        marks, reports = self._marks.get(identity, {}), self._reports.get(identity, deque())
+        news = {link_id: marks.pop(link_id) for link_id in list(marks)[: 8 * TAKEN_AT_ONCE]}
+        told = [reports.popleft() for _ in range(0 if marks else min(len(reports), TAKEN_AT_ONCE))]
+        if not marks:
+            self._marks.pop(identity, None)
+        if not reports:
+            self._reports.pop(identity, None)
 
         def taken(command: Command, now: int) -> Command:
-            command = lifecycle.mark_links(command, marks, now) if marks else command
-            return lifecycle.fold(command, reports, now) if reports else command
+            command = lifecycle.mark_links(command, news, now) if news else command
+            return lifecycle.fold(command, told, now) if told else command
 
         self._change(identity, taken)

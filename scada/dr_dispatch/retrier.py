@@ -1,15 +1,17 @@
 """Sees to it that silent members are told again: written down first, then sent; asked about first after any doubt."""
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from scada.clock import SiteClock
-from scada.dr_dispatch import retries
-from scada.dr_dispatch.book import Book
+from scada.dr_dispatch import pace, retries
+from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.course import Course
+from scada.dr_dispatch.heavy import Heavy
 from scada.dr_dispatch.images import Images
 from scada.dr_dispatch.pursuit import Pursuit
 from scada.dr_dispatch.sender import Sender
@@ -30,9 +32,12 @@ class Retrier:
         pursuit: Pursuit,
         sender: Sender,
         running: Callable[[], bool],
+        heavy: Heavy,
+        reactor: Reactor,
     ) -> None:
         self._settings, self._clock, self._book, self._images = settings, clock, book, images
         self._course, self._pursuit, self._sender, self._running = course, pursuit, sender, running
+        self._heavy, self._reactor = heavy, reactor
         self._busy = False
 
     def look(self) -> None:
@@ -53,17 +58,23 @@ class Retrier:
             await self._again(command)
 
     async def _again(self, command: Command) -> None:
-        now = self._clock.now()
-        orders = retries.orders(
-            command, self._settings, self._images.directory, lambda link_id: self._pursuit.certain(command.id, link_id),
-            bool(self._book.restores(command.id)), now,
-        )
+        now, directory = self._clock.now(), self._images.directory
+        due = await self._heavy.run(len(command.members), partial(
+            retries.orders, command, self._settings, directory, bool(self._book.restores(command.id)), now,
+        ))
+        orders = [order for order in due if self._pursuit.certain(command.id, order.link_id)]
         if not orders:
             return
-        self._course.put(retries.told_again(command, orders, now))
+        for number, batch in enumerate(pace.batches(orders)):
+            if number:
+                await pace.next_turn(self._reactor)
+            self._course.change(command.id, partial(retries.told_again, batch))
         try:
             await self._book.keep(command.id)
         except StorageError:                                # the book says so itself; what is not written is not sent
             return
-        orders = retries.still_allowed(command, orders, self._images.directory)
-        await self._sender.retry(command, orders)
+        command = self._book.get(command.id) or command
+        left = await self._heavy.run(
+            len(command.members), partial(retries.still_allowed, command, orders, self._images.directory)
+        )
+        await self._sender.retry(command, left)

@@ -4,22 +4,27 @@ A retry is the same command again. A module that has executed it answers as befo
 one that hears it only now is off no longer than a member that heard the last broadcast would have been.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from scada.clock import NS
+from scada.columns import Pairs
 from scada.commands import Action, MemberState, RetryOrder
-from scada.dr_dispatch.command import Command, Progress
+from scada.dr_dispatch import lifecycle, planner
+from scada.dr_dispatch.command import Command
+from scada.dr_dispatch.members import MOST_TRIES, Members, Share
 from scada.settings import DispatchSettings
 from scada.site import Directory
 
-SILENT = frozenset({MemberState.ACCEPTED, MemberState.RECEIVED})    # the concentrator has it, and there is no result
+SILENT: Final = (MemberState.ACCEPTED, MemberState.RECEIVED)    # the concentrator has it, and there is no result
 
 
 def orders(
-    command: Command, settings: DispatchSettings, directory: Directory, asked: Callable[[int], bool],
-    restored: bool, now: int,
+    command: Command, settings: DispatchSettings, directory: Directory, restored: bool, now: int
 ) -> tuple[RetryOrder, ...]:
     """
     Return what is due now, one order a concentrator.
@@ -32,8 +37,6 @@ def orders(
         When to begin, and how long to wait between.
     directory : Directory
         Who may be shed today: a member that has become protected is not told again.
-    asked : callable
-        Whether nothing is in doubt with a concentrator (link id), so that it need not be asked first.
     restored : bool
         Whether a restore of this shed exists: then nobody may hear of the shed any more.
     now : int
@@ -41,55 +44,73 @@ def orders(
     """
     if not command.live or command.monitor_only or restored or now >= command.not_after:
         return ()
-    of_link: dict[int, list[tuple[int, int]]] = {}
-    for progress in command.members:
-        member = progress.member
-        if progress.state in SILENT and now >= due(command, progress, settings) and _still(command, progress, directory):
-            of_link.setdefault(member.link_id, []).append((member.index, member.eui))
-    return tuple(
-        RetryOrder(command.id, link_id, command.not_after // NS, tuple(sorted(members)))
-        for link_id, members in of_link.items() if asked(link_id)
-    )
+    found = []
+    for place, share in enumerate(command.members.shares):
+        if not any(share.counts[state] for state in SILENT):
+            continue
+        due = np.isin(share.state, SILENT) & (now >= _due(command, share, settings))
+        if due.any() and (due := allowed(command, place, directory, due)).any():
+            found.append(RetryOrder(
+                command.id, command.members.roll.links[place], command.not_after // NS,
+                planner.pairs(command.members.roll, place, due),
+            ))
+    return tuple(found)
 
 
 def still_allowed(command: Command, due: Sequence[RetryOrder], directory: Directory) -> tuple[RetryOrder, ...]:
     """The same orders without those to whom something has happened while they were written down."""
-    progress = {(one.member.link_id, one.member.eui): one for one in command.members}
-    kept = (
-        attrs.evolve(order, members=tuple(
-            member for member in order.members if _still(command, progress[order.link_id, member[1]], directory)
-        ))
-        for order in due
-    )
-    return tuple(order for order in kept if order.members)
+    kept = []
+    for order in due:
+        place = command.members.roll.place[order.link_id]
+        may = allowed(command, place, directory, _told(command.members, place, order))
+        if may.any():
+            pairs = planner.pairs(command.members.roll, place, may)
+            kept.append(attrs.evolve(order, members=pairs))
+    return tuple(kept)
 
 
-def due(command: Command, progress: Progress, settings: DispatchSettings) -> int:
-    """When a member that stays silent is told again. [ns, site time]"""
-    first = command.made + settings.collect_seconds * NS
-    return first if not progress.tried else progress.tried + settings.retry_seconds * NS
-
-
-def told_again(command: Command, retries: Collection[RetryOrder], now: int) -> Command:
+def told_again(retries: Collection[RetryOrder], command: Command, now: int) -> Command:
     """The command with these retries entered: written down before they leave."""
-    of_link: Mapping[int, set[int]] = {one.link_id: {eui for _, eui in one.members} for one in retries}
-    return attrs.evolve(command, members=tuple(
-        attrs.evolve(one, tries=one.tries + 1, tried=now, reason=f"repeats to this module: {one.tries + 1}")
-        if one.member.eui in of_link.get(one.member.link_id, ()) else one
-        for one in command.members
-    ))
+    changed = {}
+    for order in retries:
+        place = command.members.roll.place[order.link_id]
+        share, whom = command.members.shares[place], _told(command.members, place, order)
+        tries = np.where(whom, np.minimum(share.tries, MOST_TRIES - 1) + 1, share.tries).astype(np.uint8)
+        share = attrs.evolve(share, tries=tries, tried=np.where(whom, now, share.tried))
+        for count in np.unique(tries[whom]).tolist():
+            share = lifecycle.told(share, whom & (tries == count), f"repeats to this module: {count}")
+        changed[place] = share
+    return attrs.evolve(command, members=command.members.replaced(changed))
 
 
-def _still(command: Command, progress: Progress, directory: Directory) -> bool:
-    """Whether nothing has come to forbid it since: a restore is always allowed, a shed not for the protected."""
-    if command.action is not Action.SHED:
-        return True
-    eui = progress.member.eui
+def _due(command: Command, share: Share, settings: DispatchSettings) -> NDArray[np.int64]:
+    """When members that stay silent are told again. [ns, site time]"""
+    first = command.made + settings.collect_seconds * NS
+    return np.where(share.tried > 0, share.tried + settings.retry_seconds * NS, first)
+
+
+def _told(members: Members, place: int, order: RetryOrder) -> NDArray[np.bool_]:
+    return np.isin(members.roll.eui[members.roll.part(place)], Pairs.of(order.members).euis)
+
+
+def allowed(command: Command, place: int, directory: Directory, whom: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those whom nothing has come to forbid it since: a restore is always allowed, a shed not for the protected."""
+    if command.action is Action.RESTORE:
+        return whom
+    part, link_id = command.members.roll.part(place), command.members.roll.links[place]
+    euis, index = command.members.roll.eui[part], command.members.roll.indices[part]
+    found = np.zeros(len(whom), dtype=bool)
+    for at in np.flatnonzero(whom).tolist():
+        found[at] = _still(command, directory, int(euis[at]), link_id, int(index[at]))
+    return found
+
+
+def _still(command: Command, directory: Directory, eui: int, link_id: int, index: int) -> bool:
     load, module = directory.load_of_eui.get(eui), directory.module_of_eui.get(eui)
     if load is None or module is None or load.never or load.load_class is not command.load_class:
         return False
     concentrator = directory.concentrator.get(module.concentrator)
-    if concentrator is None or (concentrator.link_id, module.index) != (progress.member.link_id, progress.member.index):
+    if concentrator is None or (concentrator.link_id, module.index) != (link_id, index):
         return False
     names = {load.consumer, directory.consumer_of_eui.get(eui, "")} - {""}
     return all((one := directory.consumer.get(name)) is not None and not one.protected for name in names)

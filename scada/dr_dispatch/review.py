@@ -2,11 +2,14 @@
 
 from typing import Final
 
+import numpy as np
+
 from scada.clock import NS
 from scada.commands import Actor, Selection
 from scada.dr_dispatch import guards, planner
 from scada.dr_dispatch.guards import Image, clock_time
 
+SHOWN: Final = 1000                     # members with an obstacle that a reviewer is shown
 UNKNOWN_SELECTION: Final = "no such selection; it may have expired: select again"
 
 
@@ -27,6 +30,8 @@ def selection(identity: str, image: Image) -> Selection:
         made=image.now,
         expires=image.now + int(image.settings.selection_seconds * image.rate * NS),        # people read in real time
         monitor_only=monitor_only,
+        may_not_answer=int(np.count_nonzero(~image.members.reachable)),
+        hindered=tuple(image.members[at] for at in np.flatnonzero(~image.members.reachable)[:SHOWN].tolist()),
     )
 
 

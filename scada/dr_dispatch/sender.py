@@ -1,23 +1,31 @@
 """Hands the orders of a command to the field, each once: the only place that calls `FieldGateway.send` and `retry`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
-from scada.commands import CommandStatus, GroupOrder, MemberState, RetryOrder
+from scada.commands import CommandStatus, GroupOrder, MemberState, RetryOrder, Selection
 from scada.dr_dispatch import guards, lifecycle, pace, planner
 from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.course import Course
-from scada.dr_dispatch.pursuit import LARGE, Counters, Pursuit
+from scada.dr_dispatch.members import Members
+from scada.dr_dispatch.pursuit import Counters, Pursuit
+from scada.dr_dispatch.roll import Roll
 from scada.dr_dispatch.status import status_of
+from scada.errors import CommandRejected, DataRejected, LinkError
 from scada.ports import FieldGateway
 from scada.settings import DispatchSettings
 
 
 class Sender:
+    log = Logger()
+
     def __init__(
         self,
         settings: DispatchSettings,
@@ -36,27 +44,41 @@ class Sender:
 
     def addressed(self, command: Command) -> Command:
         """A new command with the present start of every concentrator it goes to: it must be in the journal with them."""
-        boots = {link_id: self._gateway.boot(link_id) for link_id in {one.member.link_id for one in command.members}}
-        members = tuple(attrs.evolve(one, boot=boots[one.member.link_id]) for one in command.members)
-        return attrs.evolve(command, members=members)
+        boots = tuple(map(self._gateway.boot, command.members.roll.links))
+        return attrs.evolve(command, members=Members.fresh(command.members.roll, boots))
 
     async def send(self, command: Command) -> CommandStatus:
         """Hand every order of a new command over, some a turn; what the field says to them is the pursuit's."""
         self._course.put(lifecycle.unaddressed(command, planner.UNKNOWN_MEMBER, self._clock.now()))
-        news: dict[int, tuple[MemberState, str]] = {}
-        orders = planner.orders(command)
-        large = len(command.members) > LARGE                # then marked at the end: each mark walks over all members
-        for number, batch in enumerate(pace.batches(orders)):
+        for number, batch in enumerate(pace.batches(planner.orders(command))):
             if number:
                 await pace.next_turn(self._reactor)
-            sent = self._judge(command, batch, news)
-            if not large:
-                self._mark(command, news)
+            news, sent = self._judge(command, batch)
+            self._course.change(command.id, partial(_marked, news))
             for order in sent:
                 self._counters.orders_sent += 1
                 self._pursuit.follow(order, maybeDeferred(self._gateway.send, order))
-        self._mark(command, news)
         return status_of(self._book.get(command.id) or command)
+
+    def prepare(self, selection: Selection, number: int) -> None:
+        """While a person reviews: concentrators learn who is in the group, and its key. Nothing is switched by it."""
+        if not self._settings.monitor_only and isinstance(selection.members, Roll):
+            preparing = Deferred.fromCoroutine(self._prepare(selection.members, number, selection.epoch))
+            preparing.addErrback(lambda failure: self.log.failure("preparing a group failed", failure))
+
+    async def _prepare(self, members: Roll, number: int, epoch: int) -> None:
+        for turn, batch in enumerate(pace.batches(planner.addressed(members))):
+            if turn:
+                await pace.next_turn(self._reactor)
+            up = [(link_id, pairs) for link_id, pairs in batch if self._running() and self._gateway.link_up(link_id)]
+            asked = [maybeDeferred(self._gateway.prepare, link_id, number, epoch, pairs) for link_id, pairs in up]
+            # No more than these at once: an answer that waits behind thousands of others comes too late.
+            await gatherResults([one.addErrback(self._unprepared) for one in asked])
+
+    def _unprepared(self, failure: Failure) -> None:
+        """The order will do it itself, and say what is wrong."""
+        if not failure.check(LinkError, CommandRejected, DataRejected):
+            self.log.failure("preparing a concentrator failed", failure)
 
     async def retry(self, command: Command, orders: Sequence[RetryOrder]) -> None:
         """Have orders repeated that are written down already."""
@@ -70,18 +92,15 @@ class Sender:
                     self._pursuit.follow_retry(order, maybeDeferred(self._gateway.retry, order))
 
     def _judge(
-        self, command: Command, orders: Sequence[GroupOrder], news: dict[int, tuple[MemberState, str]]
-    ) -> list[GroupOrder]:
-        """Those that may leave in this very turn; into `news` what that makes of every order's members."""
+        self, command: Command, orders: Sequence[GroupOrder]
+    ) -> tuple[dict[int, tuple[MemberState, str]], list[GroupOrder]]:
+        """What becomes of every order's members, by link, and the orders that may leave in this very turn."""
         obstacles = {order.link_id: self._obstacle(command, order.link_id) for order in orders}
-        for link_id, obstacle in obstacles.items():
-            news[link_id] = (MemberState.NOT_SENT if obstacle else MemberState.SENT, obstacle)
-        return [order for order in orders if not obstacles[order.link_id]]
-
-    def _mark(self, command: Command, news: dict[int, tuple[MemberState, str]]) -> None:
-        told = dict(news)
-        news.clear()
-        self._course.change(command.id, lambda one, now: lifecycle.mark_links(one, told, now))
+        news = {
+            link_id: (MemberState.NOT_SENT if obstacle else MemberState.SENT, obstacle)
+            for link_id, obstacle in obstacles.items()
+        }
+        return news, [order for order in orders if not obstacles[order.link_id]]
 
     def _obstacle(self, command: Command, link_id: int) -> str:
         """What keeps the frame from leaving at this very moment, "" = nothing."""
@@ -96,3 +115,7 @@ class Sender:
         if not self._gateway.link_up(link_id):
             return "concentrator not connected"
         return ""
+
+
+def _marked(news: dict[int, tuple[MemberState, str]], command: Command, now: int) -> Command:
+    return lifecycle.mark_links(command, news, now)

@@ -41,13 +41,16 @@ class DeskCalls:
     async def _run(self, actor: Actor, method: str, arguments: Sequence[Any]) -> Answer:
         match method, list(arguments):
             case "ShedGroup", [str() as group, int() as off_for, str() as reason]:
-                selection = await self._desk.select(actor, ShedRequest(group, off_for, reason))
-                status = await self._desk.execute(actor, selection.id)
-                return Answer("Good", (status.id, _said(status, selection.warnings)))
+                return await self._at_once(actor, ShedRequest(group, off_for, reason))
+            case "LimitGroup", [str() as group, int() as level, int() as hold, str() as reason]:
+                return await self._at_once(actor, ShedRequest(group, hold, reason, Action.LIMIT, level))
+            case "EconomyGroup", [str() as group, int() as hold, str() as reason]:
+                return await self._at_once(actor, ShedRequest(group, hold, reason, Action.ECO))
             case "SelectShed", [str() as group, int() as off_for, str() as reason]:
                 selection = await self._desk.select(actor, ShedRequest(group, off_for, reason))
                 return Answer("Good", (
-                    selection.id, len(selection.members), _obstructed(selection), selection.expected_w, _reviewed(selection)
+                    selection.id, len(selection.members), selection.may_not_answer, selection.expected_w,
+                    _reviewed(selection),
                 ))
             case "ExecuteShed", [str() as selection_id]:
                 status = await self._desk.execute(actor, selection_id)
@@ -65,25 +68,32 @@ class DeskCalls:
                 return Answer("Good", (found.state.value, *(found.count(state) for state in counts), *measured))
         return Answer("BadInvalidArgument", (), f"{method} does not take these arguments")
 
-
-def _obstructed(selection: Selection) -> int:
-    return sum(bool(member.obstacle) for member in selection.members)
+    async def _at_once(self, actor: Actor, request: ShedRequest) -> Answer:
+        """Select and execute, for programs."""
+        selection = await self._desk.select(actor, request)
+        status = await self._desk.execute(actor, selection.id)
+        return Answer("Good", (status.id, _said(status, selection.warnings)))
 
 
 def _reviewed(selection: Selection) -> str:
     """What a person should know before the selection is executed."""
     request = selection.request
     sentences = [f"{request.group}: {len(selection.members)} loads, off for {request.off_for_s} s, nothing is sent yet"]
-    named = [f"{member.device} ({member.obstacle})" for member in selection.members if member.obstacle]
+    named = [f"{member.device} ({member.obstacle})" for member in selection.hindered[:NAMED]]
     if named:
-        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        left = selection.may_not_answer - NAMED
+        more = f" and {left} more" if left > 0 else ""
         sentences.append(f"may not answer: {', '.join(named[:NAMED])}{more}")
     return "; ".join([*sentences, *selection.warnings])
 
 
 def _said(status: CommandStatus, warnings: Sequence[str] = ()) -> str:
     """One sentence for the person at the other end."""
-    what = f"off for {status.off_for_s} s" if status.action is Action.SHED else status.action.name.lower()
+    what = {
+        Action.SHED: f"off for {status.off_for_s} s",
+        Action.LIMIT: f"at most {status.level_w} W each for {status.off_for_s} s",
+        Action.ECO: f"economy for {status.off_for_s} s",
+    }.get(status.action, status.action.name.lower())
     sentences = [f"{status.group}: {len(status.members)} loads, {what}, {status.state.value}"]
     if status.monitor_only:
         sentences.append("monitor-only mode: nothing was sent to the field")

@@ -63,6 +63,25 @@ SIGNATURES: Final = (
         (("commandId", _STRING, "For CommandState and RestoreGroup"), ("message", _STRING, "What was done, or why not")),
     ),
     Signature(
+        "LimitGroup", "Limit what each load of a group may draw, for a time; the same checks, without a review.",
+        (
+            ("group", _STRING, "Name of the load group"),
+            ("level", _UINT32, "What each load may still draw [W]"),
+            ("forSeconds", _UINT32, "How long the limit holds [s]"),
+            ("reason", _STRING, "Why; kept in the audit"),
+        ),
+        (("commandId", _STRING, "For CommandState and RestoreGroup"), ("message", _STRING, "What was done, or why not")),
+    ),
+    Signature(
+        "EconomyGroup", "Have the loads of a group economise, for a time; the same checks, without a review.",
+        (
+            ("group", _STRING, "Name of the load group"),
+            ("forSeconds", _UINT32, "How long it holds [s]"),
+            ("reason", _STRING, "Why; kept in the audit"),
+        ),
+        (("commandId", _STRING, "For CommandState and RestoreGroup"), ("message", _STRING, "What was done, or why not")),
+    ),
+    Signature(
         "RestoreGroup", "Give the supply back before the time is over, staggered.",
         (("commandId", _STRING, "From ExecuteShed or ShedGroup"),),
         (("message", _STRING, "What was done, or why not"),),

@@ -117,6 +117,7 @@ class Simulation:
         from scada.drivers.modbus.simulator import SimulatedMeter
         from scada.drivers.modbus.template import load_template
         from scada.simulate.panel import Panel
+        from scada.simulate.pty_port import PtyPort
         from scada.simulate.stage import Stage
 
         self._options, self._clock, self._reactor, self._on_failure = options, clock, reactor, on_failure
@@ -137,7 +138,7 @@ class Simulation:
         self._truth.start(world.at // NS, options.seed)
         self.field = Field(
             world, keys, {link: secrets.randbits(32) or 1 for link in links}, self._truth,
-            boot_id=secrets.randbits(32), max_frame=4096 if options.serial is None else SERIAL_MAX_FRAME,
+            boot_id=secrets.randbits(32), max_frame=SERIAL_MAX_FRAME if options.on_a_line else 4096,
         )
         if before is not None:
             self.field.recall(before)
@@ -155,10 +156,13 @@ class Simulation:
             made = context(Files(*options.tls), server=False)
             server = TlsEndpoint(server, made, lambda peer, why: click.echo(f"TLS with {peer} failed: {why}", err=True))
         states, first = self.field.concentrators, options.listen_port
-        self._port = None if options.serial is None else PortKeeper(
-            reactor, Port(options.serial, options.baud, "N"), lambda: SerialConcentrators(reactor, states, now)
-        )
-        self.clients: tuple[ConcentratorClient | CalledConcentrator, ...] = () if options.serial is not None else tuple(
+        self._port: PortKeeper | PtyPort | None = None
+        if options.pty is not None:
+            self._port = PtyPort(reactor, options.pty, lambda: SerialConcentrators(reactor, states, now))
+        elif options.serial is not None:
+            port = Port(options.serial, options.baud, "N")
+            self._port = PortKeeper(reactor, port, lambda: SerialConcentrators(reactor, states, now))
+        self.clients: tuple[ConcentratorClient | CalledConcentrator, ...] = () if options.on_a_line else tuple(
             ConcentratorClient(state, reactor, server, now)
             if first is None
             else CalledConcentrator(state, reactor, TCP4ServerEndpoint(reactor, first + number, interface="127.0.0.1"), now)
@@ -187,7 +191,7 @@ class Simulation:
     @property
     def _manner(self) -> str:
         if self._port is not None:
-            return "on a serial line"
+            return "on a serial line" if self._options.pty is None else f"on the serial line {self._options.pty}"
         return "calling" if self._options.listen_port is None else f"waiting on port {self._options.listen_port} and after"
 
     def start(self) -> "Deferred[None]":

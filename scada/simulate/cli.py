@@ -21,6 +21,8 @@ PANEL = Path("field-panel.json")
 @click.option("--serial", metavar="DEVICE",
               help="The concentrators speak on this serial port (dmesh.serial), instead of TCP.")
 @click.option("--baud", type=click.IntRange(1200, 921600), default=9600, show_default=True, help="Speed of that port.")
+@click.option("--pty", type=click.Path(path_type=Path), metavar="NAME",
+              help="The same on a pseudo-terminal that is made here; NAME is what the server opens (dmesh.serial.device).")
 @click.option("--modbus-port", type=click.IntRange(0, 65535), default=15020, show_default=True,
               help="Port of the Modbus TCP meter at the transformer; 0 lets the system choose, and says which.")
 @click.option("--modbus-host", default="127.0.0.1", show_default=True, help="Address the meter listens on.")
@@ -47,6 +49,10 @@ PANEL = Path("field-panel.json")
               help="Write the district's site file and end.")
 @click.option("--scenario", "scenario_file", type=click.Path(path_type=Path),
               help="Faults along a time line (docs/guide/simulator.md); checked before anything starts.")
+@click.option("--judge", "judged", is_flag=True,
+              help="Live through --scenario in virtual time against a head-end in this process; print what was expected "
+                   "and what was seen. Exit status 1 where they differ.")
+@click.option("--json", "as_json", is_flag=True, help="The judgement as JSON.")
 @click.option("--panel", "panel_file", type=click.Path(path_type=Path),
               help="Open the fault panel on loopback, and leave its address and token in this file (0600).")
 @click.option("--panel-port", type=click.IntRange(0, 65535), default=0, help="Port of the panel.  [default: any free one]")
@@ -56,15 +62,43 @@ PANEL = Path("field-panel.json")
               help="Public key (Ed25519) of a maker whose firmware the modules take; may be given again.")
 @click.option("--verbose", is_flag=True, help="Say on standard error when a concentrator's link comes and goes.")
 @click.pass_context
-def simulate(context: click.Context, /, server: str, start: str | None, **given: Any) -> None:
+def simulate(
+    context: click.Context, /, server: str, start: str | None, judged: bool, as_json: bool, **given: Any
+) -> None:
     """Simulate a district: two D-Mesh concentrators that call the server, and a Modbus meter at the transformer."""
     if context.invoked_subcommand is not None:
         return
     host, port = read_server(server)
     options = Options(host=host, port=port, start_s=read_start(start, datetime.now(UTC)), **given)
+    if judged or as_json:
+        _judge(options, judged=judged, as_json=as_json)
+        return
     from scada.simulate.app import run_simulation  # installs a reactor, so only when it is wanted
 
     run_simulation(options)
+
+
+def _judge(options: Options, *, judged: bool, as_json: bool) -> None:
+    """What `--judge` does."""
+    import tempfile
+
+    from scada.cli.output import print_json
+    from scada.simulate.judge import judge
+
+    if not judged or options.scenario_file is None:
+        raise click.UsageError("--judge belongs to --scenario, and --json to --judge")
+    tell = (lambda said: click.echo(said, err=True)) if options.verbose else (lambda said: None)
+    with tempfile.TemporaryDirectory(prefix="scada-judge-") as folder:
+        found = judge(
+            options.scenario_file, Path(folder), seed=options.seed, start_s=options.start_s, truth=options.truth_file,
+            record=options.record_file, tell=tell,
+        )
+    if as_json:
+        print_json(found.told())
+    for line in () if as_json else found.lines():
+        click.echo(line)
+    if not found.met:
+        raise SystemExit(1)
 
 
 @simulate.command()

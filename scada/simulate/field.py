@@ -6,6 +6,7 @@ when an hour ends, the concentrators get it. How often `run_until` is called cha
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import permutations
 from typing import Any, Final
 
 import attrs
@@ -13,6 +14,7 @@ import numpy as np
 
 from scada.clock import HOUR_S, NS
 from scada.drivers.dmesh.keyring import Ring
+from scada.drivers.dmesh.simulator import network, radio
 from scada.drivers.dmesh.simulator.actuator import Actuator
 from scada.drivers.dmesh.simulator.archive import Record
 from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimModule
@@ -27,6 +29,7 @@ from scada.site import Medium
 
 JOINS_AFTER_H: Final = 1                    # the last module of the district announces itself while one looks
 WEAK_AFTER_H: Final = 2                     # hours until the weak battery is noticed
+HEARD_DBM: Final = -103.0                   # from where on a packet of the next house is understood now and then
 KEPT_H: Final = 24 * 62                     # hours that a restart does not lose while no server takes them
 
 
@@ -47,6 +50,7 @@ class Field:
         for one in self.concentrators:
             one.keep_list = lambda: self.remember()
         self._plan_episodes(world.district)
+        self._let_overhear()
         self._sense_at = sensors.next_after(world.at // NS)
 
     def run_until(self, to: int) -> None:
@@ -152,6 +156,7 @@ class Field:
         outputs = Outputs(
             on_supply=self._switch,
             on_whole_supply=self._connect,
+            on_allowance=self._limit,
             on_record=lambda record: self._recorded(spec.link_id, record),
             on_acknowledged=lambda cursor: self._truth.acknowledged(
                 spec.link_id, self._state(spec.link_id).archive.id, cursor
@@ -162,6 +167,17 @@ class Field:
             spec.link_id, key, modules, started=started, founded=founded, archive_id=archive_id, boot_id=boot_id,
             seed=world.district.seed, max_frame=self._max_frame, weak_battery=weak, outputs=outputs,
         )
+
+    def _let_overhear(self) -> None:
+        """The houses stand side by side: some modules of each are heard in the other."""
+        dice = np.random.default_rng([self.world.district.seed, 7])
+        for here, there in permutations(self.concentrators, 2):
+            mine, theirs = here.modules, there.modules
+            arrives = radio.across(len(mine), len(theirs), radio.TEMPLATES["panel"], dice)
+            here.strangers = network.strangers(
+                arrives, [one.index for one in mine], [(one.eui, there.link_id) for one in theirs], HEARD_DBM,
+                there.sends,
+            )
 
     def _plan_episodes(self, district: District) -> None:
         lost, start = district.lost, self.world.start_hour
@@ -177,6 +193,10 @@ class Field:
     def _connect(self, eui: int, on: bool, at: float) -> None:
         self.world.connect(eui, on)
         self._truth.supply(eui, on, int(at))
+
+    def _limit(self, eui: int, level_w: float, eco: bool, at: float) -> None:
+        self.world.limit(eui, level_w, eco)
+        self._truth.limit(eui, level_w, eco, int(at))
         self.remember()
 
     def _recorded(self, link_id: int, record: Record) -> None:

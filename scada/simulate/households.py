@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scada.simulate.district import Consumer, LoadKind, Use
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 HOUR: Final = 3600.0
 
@@ -25,10 +24,10 @@ HOUR: Final = 3600.0
 class Households(Protocol):
     """What a world asks of whoever models its consumers; arrays have one entry per consumer."""
 
-    def step(self, local_s: int, seconds: float, supplied: Flags) -> None:
-        """Move on by `seconds`; `local_s` is local time [s since 1970], `supplied` says whose secondary load may run."""
+    def step(self, local_s: int, seconds: float, supplied: Floats) -> None:
+        """Move on by `seconds`; `local_s` is local time [s since 1970], `supplied` the share of its load each may run."""
 
-    def power(self, supplied: Flags) -> Floats:
+    def power(self, supplied: Floats) -> Floats:
         """What is drawn now. [W]"""
 
     def memory(self) -> dict[str, Any]:
@@ -121,7 +120,7 @@ class StochasticHouseholds:
         )
         self._ev = Charger(rated * ev, rng)
 
-    def step(self, local_s: int, seconds: float, supplied: Flags) -> None:
+    def step(self, local_s: int, seconds: float, supplied: Floats) -> None:
         hour = local_s // 3600 % 24
         self._left = np.maximum(self._left - seconds, 0.0)
         chance = self._rng.random((2, *self._left.shape))
@@ -135,7 +134,7 @@ class StochasticHouseholds:
             stores.step(hour, seconds, supplied)
         self._ev.step(hour, seconds, supplied)
 
-    def power(self, supplied: Flags) -> Floats:
+    def power(self, supplied: Floats) -> Floats:
         fridge, *secondary = self._stores
         total = self._standby + ((self._left > 0.0) * self._burst_w).sum(axis=0) + fridge.power
         for stores in secondary:
@@ -164,7 +163,7 @@ class Stores:
         self._deficit = rng.random(len(rated)) * swing_wh
         self._on = np.zeros(len(rated), dtype=bool)
 
-    def step(self, hour: int, seconds: float, supplied: Flags) -> None:
+    def step(self, hour: int, seconds: float, supplied: Floats) -> None:
         grown = self._deficit + (self._mean * self._shape[hour] - self.power * supplied) * seconds / HOUR
         self._deficit = np.clip(grown, 0.0, 6.0 * self._swing)     # it gets no colder than its surroundings
         self._on = np.where(self._on, self._deficit > 0.0, self._deficit >= self._swing)
@@ -188,7 +187,7 @@ class Charger:
         self._rated, self._rng = rated, rng
         self.deficit = np.where(rated > 0, rng.random(len(rated)) * 4000.0, 0.0)
 
-    def step(self, hour: int, seconds: float, supplied: Flags) -> None:
+    def step(self, hour: int, seconds: float, supplied: Floats) -> None:
         chance = self._rng.random((2, len(self._rated)))
         arrives = (self._rated > 0) & (self.deficit <= 0) & (chance[0] < 0.8 * ARRIVAL[hour] * seconds / 86400.0)
         charged = self.deficit - self.power * supplied * seconds / HOUR

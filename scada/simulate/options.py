@@ -17,6 +17,7 @@ class Options:
     listen_port: int | None = None          # concentrators wait to be called, on this port and those after it
     serial: str | None = None               # a serial port on which they speak instead of TCP
     baud: int = 9600
+    pty: Path | None = None                 # a name for the server's end of a pseudo-terminal that is made here
     tls: tuple[Path, Path, Path] | None = None      # certificate, key, authority
     modbus_host: str = "127.0.0.1"
     modbus_port: int = 15020
@@ -40,12 +41,18 @@ class Options:
     verbose: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.serial is not None and self.listen_port is not None:
-            raise ConfigError([Problem("command line", "--serial", "expected --serial or --listen, not both")])
+        ways = {"--serial": self.serial, "--listen": self.listen_port, "--pty": self.pty}
+        chosen = [name for name, given in ways.items() if given is not None]
+        if len(chosen) > 1:
+            raise ConfigError([Problem("command line", chosen[0], f"expected one of {', '.join(chosen)}")])
         if (self.profiles is None) != (self.loads is None):
             given, wanted = ("--profiles", "--loads") if self.loads is None else ("--loads", "--profiles")
             raise ConfigError([Problem("command line", given, f"expected {wanted} with it")])
 
+    @property
+    def on_a_line(self) -> bool:
+        """Whether the concentrators share a serial line, of whichever kind."""
+        return self.serial is not None or self.pty is not None
 
     @property
     def memory_file(self) -> Path | None:

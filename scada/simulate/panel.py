@@ -107,10 +107,12 @@ class Door(Resource):
         return {
             "catalogue": [
                 {"name": one.name, "kind": one.kind.value, "does": one.does, "shows": one.shows, "needs": one.needs,
-                 "expect": [str(wanted) for wanted in one.expect], "module": one.takes_module}
+                 "expect": [str(wanted) for wanted in one.expect], "module": one.takes_module,
+                 "lasts_s": round(3600 * one.lasts_h)}
                 for one in CATALOGUE.values()
             ],
             "there": {name: sorted(modules) for name, modules in stage.there.items()},
+            "now": round(stage.now()),
             "running": [one.told() for one in stage.running],
             "over": [one.told() for one in stage.over],
         }

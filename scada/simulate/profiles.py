@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scada.errors import ConfigError, Problem, missing_file
 from scada.simulate.district import MAX_MODULES, Customer, LoadKind
-from scada.simulate.households import HOUR, Flags, Floats
+from scada.simulate.households import HOUR, Floats
 
 PHASES: Final = {"A": "L1", "B": "L2", "C": "L3", "L1": "L1", "L2": "L2", "L3": "L3"}
 MAX_CUSTOMERS: Final = 2 * (MAX_MODULES - 5)
@@ -137,14 +137,15 @@ class MeasuredHouseholds:
         self._later = np.zeros(len(consumers))                     # Wh that were shed and are still wanted
         self._minute = 0
 
-    def step(self, local_s: int, seconds: float, supplied: Flags) -> None:
-        shed = np.where(supplied, 0.0, self._secondary)
-        self._later = np.maximum(self._later + (shed - self._recovery * supplied) * seconds / HOUR, 0.0)
+    def step(self, local_s: int, seconds: float, supplied: Floats) -> None:
+        shed = self._secondary * (1.0 - supplied)
+        self._later = np.maximum(self._later + (shed - self._recovery * (supplied >= 1.0)) * seconds / HOUR, 0.0)
         self._minute = local_s // 60 % self._watts.shape[1]
 
-    def power(self, supplied: Flags) -> Floats:
+    def power(self, supplied: Floats) -> Floats:
         drawn = self._watts[:, self._minute]
-        return np.asarray(drawn + np.where(supplied, self._recovery, -self._secondary), dtype=np.float64)
+        change = np.where(supplied >= 1.0, self._recovery, (supplied - 1.0) * self._secondary)
+        return np.asarray(drawn + change, dtype=np.float64)
 
     def memory(self) -> dict[str, Any]:
         return {"later": self._later.tolist(), "minute": self._minute}

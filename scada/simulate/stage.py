@@ -71,6 +71,10 @@ class Stage:
         """Concentrators, and the indices of their modules."""
         return {name: frozenset(one.index for one in client.state.modules) for name, client in self._clients.items()}
 
+    def now(self) -> float:
+        """Site time."""
+        return self._now()
+
     @property
     def running(self) -> tuple[Happening, ...]:
         return tuple(self._running.values())
@@ -119,7 +123,7 @@ class Stage:
             undo = fault.begin(rig)
         except LookupError as error:
             raise CommandRejected([str(error.args[0])]) from None
-        wanted = (*(str(one) for one in fault.expect), *expect)
+        wanted = tuple(dict.fromkeys([*(str(one) for one in fault.expect), *expect]))
         ends = None if duration_s is None else now + duration_s
         self._running[self._number] = begun = Happening(self._number, name, target, now, ends, wanted, undo=undo)
         self._tell(f"{self._clock(now)} {name} on {target} begins. Must show: {fault.shows} ({', '.join(wanted)})")

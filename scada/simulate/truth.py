@@ -55,10 +55,12 @@ class TruthWriter:
         eui: NDArray[np.uint64], channel: NDArray[np.uint8], pulses: NDArray[np.int64],
     ) -> None:
         """`pulses` is (n, hours); below zero = missing."""
-        rows = [[count if count >= 0 else MISSING for count in row] for row in pulses.tolist()]
+        rows: dict[str, list[int | None]] = {}
+        for name, row in zip(_names(eui, channel), pulses.tolist(), strict=True):
+            rows.setdefault(name, [count if count >= 0 else MISSING for count in row])   # of two under one name the first
         self._write({
             "is": "record", "link": link_id, "archive": archive_id, "record": record, "first": first,
-            "pulses": dict(zip(_names(eui, channel), rows, strict=True)),
+            "pulses": rows,
         })
 
     def acknowledged(self, link_id: int, archive_id: int, record: int) -> None:
@@ -69,6 +71,10 @@ class TruthWriter:
 
     def supply(self, eui: int, on: bool, site_s: int) -> None:
         self._write({"is": "supply", "eui": f"{eui:016x}", "on": on, "at": site_s})
+
+    def limit(self, eui: int, level_w: float, eco: bool, site_s: int) -> None:
+        level = level_w if level_w < float("inf") else None
+        self._write({"is": "limit", "eui": f"{eui:016x}", "level_w": level, "eco": eco, "at": site_s})
 
     def fault(self, said: str, site_s: int) -> None:
         self._write({"is": "fault", "said": said, "at": site_s})

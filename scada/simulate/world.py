@@ -23,6 +23,7 @@ from scada.site import Medium
 
 Ints = NDArray[np.int64]
 
+ECO_SHARE: Final = 0.5                  # of its rated power that a load draws in economy
 STEP_S: Final = 10                          # appliances change on this grid of site time
 EPOCH_H: Final = 490_896                    # 2026-01-01T00Z: registers look as if they had run since then
 UTC_OFFSET_S: Final = 2 * HOUR_S            # people live by local time
@@ -100,6 +101,8 @@ class World:
             for channel in module.channels if channel.medium is module.supply.medium
         }
         self.cut = {medium: np.zeros(len(self._consumers), dtype=bool) for medium in (Medium.ELECTRICITY, Medium.WATER)}
+        self._rated = np.array([loads.get(one.name, (None, 0.0))[1] for one in self._consumers])
+        self._allowed = np.ones(len(self._consumers))              # share of it that a limit or economy leaves
         names = tuple(one.name for one in self._consumers)
         self._households: Households = (
             StochasticHouseholds(self._consumers, loads, rng) if day is None else MeasuredHouseholds(day, names, loads)
@@ -163,6 +166,18 @@ class World:
         self.cut[medium][consumer] = not on
         self._refresh(step=False)
 
+    def limit(self, eui: int, level_w: float, eco: bool) -> None:
+        """A module keeps its secondary load to a level [W, inf = none], or has it economise, from now on."""
+        place = self._load_of[eui]
+        share = min(1.0, level_w / self._rated[place]) if self._rated[place] else 1.0
+        self._allowed[place] = min(share, ECO_SHARE) if eco else share
+        self._refresh(step=False)
+
+    @property
+    def _drawing(self) -> NDArray[np.float64]:
+        """Share of its secondary load that each consumer's module lets through."""
+        return self.supplied * self._allowed
+
     def register(self, eui: int, channel: int) -> int:
         """Pulses that a channel has counted up to now."""
         return int(self.registers[self._row_of[eui, channel]])
@@ -193,7 +208,8 @@ class World:
         """All that has changed since the start, as JSON; the numbers come back exactly."""
         return {
             "start_hour": self.start_hour, "at_ms": self._at_ms, "random": self._rng.bit_generator.state,
-            "households": self._households.memory(), "flows": self._flows.memory(), "supplied": self.supplied.tolist(),
+            "households": self._households.memory(), "flows": self._flows.memory(),
+            "supplied": self.supplied.tolist(), "allowed": self._allowed.tolist(),
             "registers": self.registers.tolist(), "remainder": self._remainder.tolist(),
             "hour_registers": self._hour_registers.tolist(), "transformer_uj": self._transformer_uj,
             "used_uj": self.used_uj.tolist(), "lost_uj": self.lost_uj,
@@ -207,6 +223,7 @@ class World:
         self._households.recall(memory["households"])
         self._flows.recall(memory["flows"])
         self.supplied = np.array(memory["supplied"], dtype=bool)
+        self._allowed = np.array(memory.get("allowed", self._allowed), dtype=np.float64)
         self.registers = np.array(memory["registers"], dtype=np.int64)
         self._remainder = np.array(memory["remainder"], dtype=np.int64)
         self._hour_registers = np.array(memory["hour_registers"], dtype=np.int64)
@@ -227,9 +244,9 @@ class World:
         """Work out the constant powers and flows that hold until the next change."""
         if step:
             local = self._at_ms // 1000 + UTC_OFFSET_S
-            self._households.step(local, STEP_S, self.supplied)
+            self._households.step(local, STEP_S, self._drawing)
             self._flows.step(local, STEP_S)
-        drawn = np.where(self.cut[Medium.ELECTRICITY], 0.0, self._households.power(self.supplied))
+        drawn = np.where(self.cut[Medium.ELECTRICITY], 0.0, self._households.power(self._drawing))
         self._used_mw: Ints = np.rint(drawn * 1000.0).astype(np.int64)
         sums = self._used_mw / 1000.0 @ self._share
         lost = np.rint(losses(sums) * 1000.0).astype(np.int64)

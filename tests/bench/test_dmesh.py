@@ -2,8 +2,10 @@
 
 import pytest
 
-from scada.bench.dmesh import ingest, sessions
+from scada.bench import decode
+from scada.bench.dmesh import fanout, faults, ingest, sessions
 from scada.bench.dmesh.city import City
+from scada.simulate.faults import CATALOGUE
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -23,3 +25,24 @@ def test_a_few_sessions_are_held() -> None:
 
     assert figures["sessions"] == 30
     assert figures["sessions_memory"] > 0
+
+
+def test_a_group_command_to_a_small_city_ends_with_every_module_in_one_state() -> None:
+    """Real desk, journal, driver and sockets; what is on disk afterwards is read back by the measurement itself."""
+    figures = {figure.id: figure.value for figure in fanout.measure(City(concentrators=6, modules=20))}
+
+    assert 0 < figures["fanout_s"] < figures["fanout_final_s"]
+    assert figures["fanout_memory"] > 0
+
+
+def test_a_fault_is_played_and_what_is_lost_is_counted() -> None:
+    """The first of the catalogue, and none of its readings is missing."""
+    figures = {figure.id: figure.value for figure in faults.measure(tuple(CATALOGUE.values())[:1])}
+
+    assert figures["lost_or_doubled"] == 0
+    assert figures["faults_readings"] > 300
+
+
+def test_small_frames_are_legal_and_decoded() -> None:
+    """Nothing of a city's archive is refused."""
+    assert {figure.id for figure in decode.small_frames()} == {"profile_decode_per_s", "profile_decode_wall"}

@@ -120,3 +120,20 @@ def test_the_groups_can_be_asked_for(config: Path) -> None:
     assert "LG-1" in table
     assert "900" in table
     assert json.loads(said)[0]["name"] == "LG-1"
+
+
+@pytest.mark.parametrize(("words", "asked"), [
+    (("limit", "--level", "500", "--for", "3600"), {"off_for_s": 3600, "action": "limit", "level_w": 500}),
+    (("eco", "--for", "600"), {"off_for_s": 600, "action": "eco"}),
+])
+def test_a_limit_and_economy_are_asked_of_the_same_desk(
+    config: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], asked: dict[str, Any]
+) -> None:
+    """What is typed is what is selected."""
+    posted: list[dict[str, Any]] = []
+    post = dispatch.Api.post
+    monkeypatch.setattr(dispatch.Api, "post", lambda self, path, **body: (posted.append(body), post(self, path, **body))[1])
+    said = run(config, words[0], "LG-1", "--yes", *words[1:])
+
+    assert said.exit_code == 0, said.output
+    assert {"group": "LG-1", "reason": "", **asked} in posted

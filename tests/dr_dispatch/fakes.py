@@ -163,6 +163,7 @@ class FakeGateway:
         self.orders: list[GroupOrder] = []
         self.pending: list[tuple[GroupOrder, Deferred[None]]] = []
         self.retries: list[RetryOrder] = []
+        self.prepared: list[tuple[int, int, int, tuple[tuple[int, int], ...]]] = []
         self.told: bool | Exception = True      # the answer to a retry
         self.asked: list[tuple[bytes, int]] = []
         self.knows: bool | None = True          # None: the question fails
@@ -189,6 +190,10 @@ class FakeGateway:
         pending, self.pending = self.pending, []
         for _, answer in pending:
             answer.errback(CommandRejected([reason]))
+
+    def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[None]":
+        self.prepared.append((link_id, group, epoch, tuple(members)))
+        return succeed(None)
 
     def retry(self, order: RetryOrder) -> "Deferred[bool]":
         self.retries.append(order)

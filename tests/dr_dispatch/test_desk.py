@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from scada.clock import NS
 from scada.commands import Action, Actor, CommandState, MemberState, Role, ShedRequest
-from scada.dr_dispatch.lifecycle import ANSWER_MARGIN_S
+from scada.dr_dispatch.outages import ANSWER_MARGIN_S
 from scada.dr_dispatch.procedure import SELECTIONS
 from scada.errors import CommandRejected
 from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, done, euis, site
@@ -458,7 +458,7 @@ def test_a_full_disk_lets_nothing_out(bench: Bench) -> None:
         bench.execute(selection)
     bench.audit.full = False
     with sqlite3.connect(bench.path / "commands.sqlite") as database:
-        database.execute("DROP TABLE member")
+        database.execute("DROP TABLE share")
     with pytest.raises(CommandRejected, match="nothing was sent"):
         bench.execute(selection)
     assert bench.gateway.orders == []
@@ -527,3 +527,50 @@ def test_a_group_that_does_not_exist_is_a_refusal(bench: Bench) -> None:
     """A name nobody knows is answered like everything else that must not run."""
     with pytest.raises(CommandRejected, match="no load group LG-X"):
         done(bench.desk.select(ANNA, ShedRequest("LG-X", 600)))
+
+
+def test_a_limit_and_economy_carry_their_level_and_end_by_themselves(bench: Bench) -> None:
+    """Nothing is off meanwhile: a shed of the same group is allowed, and economy during a shed."""
+    limit = bench.execute(done(bench.desk.select(ANNA, ShedRequest("LG-Y", 1800, "peak", Action.LIMIT, 500))))
+    bench.gateway.accept()
+    bench.report(limit.id, M.EXECUTED, *EVERYBODY)
+    shed = bench.shed(600)
+    bench.gateway.accept()
+    bench.report(shed.id, M.EXECUTED, *EVERYBODY)
+    eco = bench.execute(done(bench.desk.select(ANNA, ShedRequest("LG-Y", 1200, "", Action.ECO))))
+    orders = [(one.action, one.level_w, one.off_for_s) for one in bench.gateway.orders]
+    bench.wait(700)
+    later = bench.now(limit.id)
+    bench.wait(1800)
+
+    assert orders == [(Action.LIMIT, 500, 1800)] * 2 + [(Action.SHED, 0, 600)] * 2 + [(Action.ECO, 0, 1200)] * 2
+    assert (later.state, later.level_w) == (CommandState.ACTIVE, 500)
+    assert {bench.now(one.id).state for one in (limit, shed, eco)} == {CommandState.CLOSED}
+    assert {"limit.select", "limit.execute", "eco.execute", "limit.closed"} <= set(bench.audit.actions)
+
+
+def test_a_restore_ends_everything_that_its_group_was_told(bench: Bench) -> None:
+    """A module obeys it for the group: the limit beside the shed is over too, here as there, and told to nobody again."""
+    limit = bench.execute(done(bench.desk.select(ANNA, ShedRequest("LG-Y", 1800, "", Action.LIMIT, 500))))
+    bench.gateway.accept()
+    bench.report(limit.id, M.EXECUTED, *EVERYBODY[1:])
+    shed = bench.shed(600)
+    bench.gateway.accept()
+    bench.report(shed.id, M.EXECUTED, *EVERYBODY)
+    done(bench.desk.restore(ANNA, shed.id))
+    bench.gateway.accept()
+    restore = bench.desk.commands()[0]
+    bench.report(restore.id, M.EXECUTED, *EVERYBODY[1:])
+    bench.wait(200)
+
+    assert bench.now(limit.id).count(M.RESTORED) == 5
+    assert bench.now(shed.id).count(M.RESTORED) == 5
+    assert {order.command_id.hex() for order in bench.gateway.retries} == {restore.id}
+
+
+def test_what_a_limit_was_is_read_back_after_a_restart(bench: Bench) -> None:
+    """Its level too."""
+    limit = bench.execute(done(bench.desk.select(ANNA, ShedRequest("LG-Y", 1800, "", Action.LIMIT, 500))))
+    bench.restart()
+
+    assert (bench.now(limit.id).action, bench.now(limit.id).level_w) == (Action.LIMIT, 500)

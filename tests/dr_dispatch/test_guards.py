@@ -10,10 +10,11 @@ import pytest
 
 from scada.bus import TagBus
 from scada.clock import NS
-from scada.commands import Actor, LoadClass, Role, ShedRequest
+from scada.commands import Action, Actor, LoadClass, Role, ShedRequest
 from scada.dr_dispatch import guards, planner
 from scada.dr_dispatch.guards import GUARDS, Image
-from scada.dr_dispatch.outages import Outage
+from scada.dr_dispatch.images import NOBODY
+from scada.dr_dispatch.outages import Outage, Outages
 from scada.settings import DispatchSettings
 from scada.site import Directory, Site
 from scada.tags import Batch, Quality
@@ -26,8 +27,8 @@ DAY_S = 86400
 
 def image(
     content: Site | None = None, *, actor: Actor = ANNA, group: str = "LG-Y", off_for_s: int = 600, trusted: bool = True,
-    outages: tuple[Outage, ...] = (), meter: Quality | None = Quality.GOOD, age_s: float = 5.0, rate: float = 1.0,
-    **settings: Any,
+    action: Action = Action.SHED, level_w: int = 0, outages: tuple[Outage, ...] = (), meter: Quality | None = Quality.GOOD,
+    age_s: float = 5.0, rate: float = 1.0, **settings: Any,
 ) -> Image:
     """An image in which nothing forbids a shed, except what a test changes."""
     directory = Directory(content or site())
@@ -41,15 +42,13 @@ def image(
         bus.add_device(METER)
         at = now - round(age_s * NS * rate)
         bus.publish(Batch("T01-meter", np.array([1.0, 3.0]), np.array([0, meter], dtype=np.uint8), at, at))
-    of_eui: dict[int, list[Outage]] = {}
-    for outage in outages:
-        moved = attrs.evolve(outage, begin=now + outage.begin * NS, end=now + outage.end * NS)
-        of_eui.setdefault(outage.eui, []).append(moved)
+    moved = Outages.of(attrs.evolve(one, begin=now + one.begin * NS, end=now + one.end * NS) for one in outages)
     return Image(
-        now=now, rate=rate, trusted=trusted, actor=actor, request=ShedRequest(group, off_for_s),
+        now=now, rate=rate, trusted=trusted, actor=actor,
+        request=ShedRequest(group, off_for_s, action=action, level_w=level_w),
         settings=DispatchSettings(monitor_only=False, **settings), directory=directory, group=found,
-        members=planner.freeze(directory, found, lambda link: True) if found else (),
-        outages=of_eui, snapshot=bus.snapshot(), devices=bus.devices(),
+        members=planner.freeze(directory, found, now) if found else NOBODY,
+        outages=(moved,), snapshot=bus.snapshot(), devices=bus.devices(),
     )
 
 
@@ -117,6 +116,13 @@ RED: list[tuple[str, Callable[[], Image], str]] = [
      "protected consumer in the group: C01-001"),
     ("nobody_protected", lambda: image(with_load(consumer="ghost")), r"not in the registry.*C01-001 \(ghost\)"),
     ("class_matches", lambda: image(with_load(load_class=LoadClass.GREEN)), r"than yellow in the group: C01-001 \(green\)"),
+    ("action_known", lambda: image(action=Action.SUPPLY_OFF), "supply_off is not for a group"),
+    ("action_known", lambda: image(action=Action.LIMIT), "limit of 0 W"),
+    ("action_known", lambda: image(action=Action.ECO, level_w=5), "a level belongs to a limit"),
+    ("action_known", lambda: image(level_w=5), "a level belongs to a limit"),
+    ("off_for_allowed", lambda: image(action=Action.ECO, off_for_s=0), "a limit without an end is never sent"),
+    ("off_for_allowed", lambda: image(action=Action.LIMIT, level_w=500, off_for_s=86401), "expected 1 to 86400 s"),
+    ("nobody_protected", lambda: image(with_consumer(protected=True), action=Action.ECO), "protected consumer"),
     ("off_for_allowed", lambda: image(off_for_s=0), "expected more than 0"),
     ("off_for_allowed", lambda: image(off_for_s=-5), "expected more than 0"),
     ("off_for_allowed", lambda: image(off_for_s=901), "more than the 900 s allowed"),
@@ -137,6 +143,11 @@ GREEN: list[tuple[str, Callable[[], Image]]] = [
     ("may_command", lambda: image(with_area("east"), actor=Actor("anna", Role.DISPATCHER, ("north", "east")))),
     ("nobody_protected", lambda: image(attrs.evolve(site(), consumers=with_consumer(title="Flat 1").consumers))),
     ("off_for_allowed", lambda: image(off_for_s=900)),
+    ("action_known", lambda: image(action=Action.LIMIT, level_w=500)),
+    ("off_for_allowed", lambda: image(action=Action.LIMIT, level_w=500, off_for_s=86400)),
+    ("not_off_already", lambda: image(outages=(off(-10, 1),), action=Action.ECO)),
+    ("rested", lambda: image(outages=(off(-2399, -1799),), action=Action.ECO)),
+    ("rolling_off_time", lambda: image(with_group(min_on_s=0), outages=(off(-1000, -699),), action=Action.ECO)),
     ("nobody_protected", lambda: image(attrs.evolve(
         with_consumer(protected=True), loads=with_load(consumer="").loads, meters=with_meter(valid_to=1).meters))),
     ("not_off_already", lambda: image(outages=(off(-10, 0),))),

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scada.clock import NS
 from scada.commands import Action, CommandState, LoadClass, Member, MemberReport, MemberState, Origin
 from scada.dr_dispatch import lifecycle, planner
-from scada.dr_dispatch.command import TERMINAL, Command, Progress
-from scada.dr_dispatch.lifecycle import ANSWER_MARGIN_S, MEMBER_MOVES, TRANSITIONS
-from scada.dr_dispatch.outages import outages
+from scada.dr_dispatch.command import TERMINAL, Command
+from scada.dr_dispatch.lifecycle import MEMBER_MOVES, TRANSITIONS
+from scada.dr_dispatch.members import Progress
+from scada.dr_dispatch.outages import ANSWER_MARGIN_S, outages
 
 M, S = MemberState, CommandState
 LATER = 300 * NS
@@ -121,8 +122,8 @@ def test_outages_are_counted_on_the_safe_side() -> None:
     spans = {o.eui: (o.begin, o.end) for o in outages(attrs.evolve(one, members=members))}
 
     assert spans == {1: (10 * NS, 610 * NS), 2: (0, LATER + 600 * NS)}
-    assert outages(attrs.evolve(one, monitor_only=True)) == []
-    assert outages(attrs.evolve(one, action=Action.RESTORE)) == []
+    assert len(outages(attrs.evolve(one, monitor_only=True))) == 0
+    assert len(outages(attrs.evolve(one, action=Action.RESTORE))) == 0
 
 
 def test_a_restore_is_over_when_everybody_answered_or_time_is_up() -> None:
@@ -168,7 +169,7 @@ def test_one_order_a_concentrator_over_all_its_members() -> None:
     stranger = Progress(attrs.evolve(member(9), link_id=0, index=0))
     other = Progress(attrs.evolve(member(4), link_id=8))
     one = command()
-    orders = planner.orders(attrs.evolve(one, members=(*reversed(one.members), other, stranger)))
+    orders = tuple(planner.orders(attrs.evolve(one, members=(*reversed(one.members), other, stranger))))
 
     assert {order.link_id: order.members for order in orders} == {7: ((1, 1), (2, 2), (3, 3)), 8: ((4, 4),)}
     assert {(order.not_after, order.off_for_s, order.command_id) for order in orders} == {(300, 600, b"c" * 16)}

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from scada.commands import CommandStatus, MemberState
 from scada.dr_dispatch import pace
-from scada.dr_dispatch.pursuit import LARGE
+from scada.dr_dispatch.heavy import LARGE
 from scada.errors import CommandRejected, LinkError
 from scada.site import Concentrator, Load, LoadGroup, Module, ModuleState, Site
 from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, done, site

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
-from scada.commands import Actor, Effect, EffectState, Role, ShedRequest
+from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
 from scada.ports import Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
 from tests.hmi.conftest import Person
@@ -256,6 +256,25 @@ def test_a_shed_is_selected_reviewed_confirmed_and_watched(person: Callable[...,
     assert "an interlock forbids it (INTERLOCK)" in watched
     assert "loads are off" in watched
     assert "no answer" in watched
+
+
+def test_a_limit_is_reviewed_with_its_level_and_says_nothing_of_loads_that_are_off(
+    person: Callable[..., Person], world: World
+) -> None:
+    """The form offers the three actions; what is confirmed is what was asked for."""
+    dispatcher = person("dispatcher")
+    form = dispatcher.client.get("/dispatch").text
+    review = dispatcher.post(
+        "/dispatch/select", group="LG-boilers", minutes="120", action="limit", level="500", reason=""
+    ).headers["Location"]
+    text = dispatcher.client.get(review).text
+    wish = world.desk.selections["S0001"].request
+
+    assert form.count('<option value="eco">') == form.count('<option value="shed">') > 0
+    assert (wish.action, wish.level_w, wish.off_for_s) == (Action.LIMIT, 500, 7200)
+    assert "at most 500 W each" in text
+    assert "Expected relief" not in text
+    assert "Off for" not in text
 
 
 def test_the_review_counts_everybody_the_command_goes_to(person: Callable[..., Person], world: World) -> None:

@@ -23,10 +23,12 @@ class Desk:
 
     selection: Any = None
     seen: list[Actor] = attrs.Factory(list)
+    wished: list[ShedRequest] = attrs.Factory(list)
     monitor_only: bool = True
 
     def select(self, actor: Actor, request: ShedRequest) -> "Deferred[Selection]":
         self.seen.append(actor)
+        self.wished.append(request)
         made = Selection("S1", "", actor.name, request, "", 1, (), 0.0, (), 0, 0, True)
         return succeed(made) if self.selection is None else fail(self.selection)
 
@@ -109,3 +111,16 @@ def test_a_restore_says_what_it_does() -> None:
 def test_what_the_network_process_should_have_refused_is_refused_here_too(call: tuple[Any, ...]) -> None:
     """The main process does not trust the one that faces the network."""
     assert answer(Desk(), DANA, *call).status == "BadInvalidArgument"
+
+
+def test_a_limit_and_economy_go_through_the_same_desk() -> None:
+    """Level, time and reason arrive as they were asked for."""
+    desk = Desk()
+    said = [
+        answer(desk, DANA, "LimitGroup", "LG-1", 500, 3600, "peak"), answer(desk, DANA, "EconomyGroup", "LG-1", 600, ""),
+    ]
+
+    assert [one.status for one in said] == ["Good", "Good"]
+    assert desk.wished == [
+        ShedRequest("LG-1", 3600, "peak", Action.LIMIT, 500), ShedRequest("LG-1", 600, "", Action.ECO),
+    ]

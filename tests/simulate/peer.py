@@ -119,14 +119,14 @@ def key_put(link_key: bytes, group: int, epoch: int, key: bytes = GROUP_KEY) -> 
 def command(
     now: float, *, number: int = 1, group: int = 1, epoch: int = 1, action: Action = Action.SHED,
     load_class: LoadClass = LoadClass.YELLOW, off_for: int = 600, not_after: float | None = None, jitter: int = 0,
-    repeat: int = 3, ctr: int | None = None, key: bytes = GROUP_KEY,
+    repeat: int = 3, ctr: int | None = None, key: bytes = GROUP_KEY, level: int = 0,
 ) -> GroupCommand:
     """A signed command; `number` is its id, and its ctr unless one is given."""
     return signed(
         GroupCommand(
             number.to_bytes(16, "big"), group, epoch, action, load_class, off_for,
             int(now + 300 if not_after is None else not_after), jitter, repeat,
-            (int(now) << 16) + number if ctr is None else ctr,
+            (int(now) << 16) + number if ctr is None else ctr, level=level,
         ),
         key,
     )

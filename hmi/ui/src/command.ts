@@ -4,7 +4,7 @@ import { on } from "./live";
 import { page, stamp } from "./page";
 
 interface Result { eui: string; state: string; reason: string; changed_ms: number }
-interface Command { id: string; state: string; counts: Record<string, number>; total: number; members?: Result[] }
+interface Command { id: string; action?: string; state: string; counts: Record<string, number>; total: number; members?: Result[] }
 
 const RESTORABLE = new Set(["collecting", "active", "unknown"]);
 
@@ -22,7 +22,8 @@ export function inWords(reason: string): string {
 function show(command: Command): void {
   for (const place of document.querySelectorAll<HTMLElement>(`[data-command="${CSS.escape(command.id)}"]`)) {
     const state = place.querySelector("[data-state]");
-    if (state) state.textContent = page.labels.command[command.state] ?? command.state;
+    const said = page.labels.command[`${command.action ?? ""}:${command.state}`] ?? page.labels.command[command.state];
+    if (state) state.textContent = said ?? command.state;
     const executed = place.querySelector("[data-executed]");
     if (executed) executed.textContent = String((command.counts.executed ?? 0) + (command.counts.restored ?? 0));
   }

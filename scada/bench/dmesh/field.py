@@ -110,6 +110,8 @@ class Concentrator(asyncio.Protocol):
 class Field:
     """All of them, and what became of them."""
 
+    kind: type[Concentrator] = Concentrator
+
     def __init__(self, city: City, port: int) -> None:
         self.city, self._port = city, port
         self._archives = [records(city, pattern) for pattern in range(PATTERNS)]
@@ -158,7 +160,7 @@ class Field:
         for link in self.city.links:
             await self._gate.acquire()
             _, protocol = await loop.create_connection(
-                lambda link=link: Concentrator(self, link, [] if hold_s else self.archive(link)),  # type: ignore[misc]
+                lambda link=link: self.kind(self, link, [] if hold_s else self.archive(link)),  # type: ignore[misc]
                 "127.0.0.1", self._port,
             )
             self._all.append(protocol)

@@ -1,6 +1,5 @@
 """The server's side of a city in a process of its own: the real driver and historian, and nothing else of the server."""
 
-import gc
 import json
 import signal
 import sys
@@ -14,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from scada import loop
 from scada.bench.dmesh.city import City, eui_of, key_of
 from scada.clock import SiteClock
+from scada.collector import Collector
 from scada.settings import DmeshSettings, HistorianSettings
 from scada.site import Concentrator, Directory, JoinedModule, Module, ModuleState, Site
 
@@ -81,8 +81,7 @@ def main(folder: Path, port: int, city: City) -> None:
     async def start() -> None:
         await historian.start()
         await service.start()
-        gc.collect()
-        gc.freeze()
+        Collector(reactor).start()
         watch.start()
         print("ready", flush=True)
 

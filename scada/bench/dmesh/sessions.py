@@ -19,7 +19,7 @@ HOLD_S: Final = 20.0
 
 def measure(city: City = CITY, hold_s: float = HOLD_S) -> list[Figure]:
     """Everybody dials in at once and stays; a keep-alive a session, module lists left out."""
-    _room_for(city)
+    room_for(city)
     with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
         (port,) = free_ports(1)
         server = process("server", str(Path(name)), str(port), city.word())
@@ -50,7 +50,7 @@ def measure(city: City = CITY, hold_s: float = HOLD_S) -> list[Figure]:
     ]
 
 
-def _room_for(city: City) -> None:
+def room_for(city: City) -> None:
     """Files the two processes need; children inherit the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     need = city.concentrators + 500

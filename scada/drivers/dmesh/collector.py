@@ -22,10 +22,10 @@ from scada.drivers.dmesh.collection import GIVEN_UP_DAYS, Channels, Picture, cha
 from scada.drivers.dmesh.completeness import Completeness
 from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
 from scada.drivers.dmesh.gaps import Ledger, Read
-from scada.drivers.dmesh.groups import RunBlocking
 from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
 from scada.drivers.dmesh.modules import Modules
 from scada.drivers.dmesh.numbers import MAX_MODULES, Code
+from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.station import Station
 from scada.drivers.dmesh.wishes import Wish, WishBook, holes
 from scada.events import DeviceEvent, EventCode

@@ -7,10 +7,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.columns import Pairs
 from scada.group_keys import GroupKeyShare, GroupKeyState
 from scada.site import Directory, LoadGroup, ModuleState
 
-Pairs = tuple[tuple[int, int], ...]     # (subnet index, EUI), ascending
 OVER: Final = (ModuleState.REPLACED, ModuleState.RETIRED)
 NOBODY: Final = np.zeros(0, dtype=np.uint64)
 
@@ -26,7 +26,7 @@ class Assignment:
 
     @property
     def pairs(self) -> Pairs:
-        return tuple(zip(self.index.tolist(), self.euis.tolist(), strict=True))
+        return Pairs(self.index, self.euis)
 
     @property
     def place(self) -> tuple[int, int]:
@@ -35,7 +35,7 @@ class Assignment:
     def missing(self, held: NDArray[np.uint64]) -> Pairs:
         """Those who are not among `held`."""
         lacks = ~np.isin(self.euis, held)
-        return tuple(zip(self.index[lacks].tolist(), self.euis[lacks].tolist(), strict=True))
+        return Pairs(self.index[lacks], self.euis[lacks])
 
 
 def assignments(directory: Directory) -> dict[int, tuple[Assignment, ...]]:
@@ -64,7 +64,7 @@ class InUse:
     """The epoch that the concentrator was last told to use, and for whom."""
 
     epoch: int
-    pairs: Pairs
+    pairs: Pairs                        # ascending by index
 
 
 def under_old(wanted: Pairs, holders: int, before: InUse | None, held_before: int) -> bool:
@@ -73,7 +73,7 @@ def under_old(wanted: Pairs, holders: int, before: InUse | None, held_before: in
 
     Parameters
     ----------
-    wanted : tuple of (int, int)
+    wanted : Pairs
         Members of the new epoch that are addressed.
     holders : int
         How many of them hold its key.

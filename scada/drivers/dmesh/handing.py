@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
+from scada.columns import Pairs
 from scada.drivers.dmesh import crypto, sets
-from scada.drivers.dmesh.group_keys import Assignment, Pairs, gone
+from scada.drivers.dmesh.group_keys import Assignment, gone
 from scada.drivers.dmesh.groups import GroupSender
 from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import KeyStore

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
 
-from scada.drivers.dmesh.group_keys import NOBODY, InUse, Pairs, joined
+from scada.columns import Pairs
+from scada.drivers.dmesh.group_keys import NOBODY, InUse, joined
 from scada.errors import StorageError
 
 FILE: Final = "group-keys.sqlite"
@@ -59,7 +60,7 @@ class KeyLedger:
         for link, number, epoch, check, euis in held:
             self._held.setdefault((link, number), {})[epoch] = check, _euis(euis)
         self._in_use = {
-            (link, number): InUse(epoch, tuple(zip(indices, _euis(euis).tolist(), strict=True)))
+            (link, number): InUse(epoch, Pairs(np.frombuffer(indices, dtype=np.uint8), _euis(euis)))
             for link, number, epoch, indices, euis in used
         }
 
@@ -94,8 +95,7 @@ class KeyLedger:
         """From now on commands go out under this epoch; what was held of older ones is forgotten."""
         if self._in_use.get((link_id, number)) == InUse(epoch, pairs):
             return
-        indices = bytes(index for index, _ in pairs)
-        euis = np.array([eui for _, eui in pairs], dtype="<u8").tobytes()
+        indices, euis = pairs.indices.astype(np.uint8).tobytes(), pairs.euis.astype("<u8").tobytes()
         await self._run(self._write, [
             ("INSERT OR REPLACE INTO in_use VALUES (?, ?, ?, ?, ?)", (link_id, number, epoch, indices, euis)),
             ("DELETE FROM held WHERE link_id = ? AND number = ? AND epoch < ?", (link_id, number, epoch)),

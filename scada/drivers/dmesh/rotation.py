@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from scada.clock import SiteClock
 from scada.drivers.dmesh import crypto
-from scada.drivers.dmesh.groups import RunBlocking
 from scada.drivers.dmesh.keyring import Ring
 from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.messages import KeyActivate, KeyConfirm, KeyPut, Result
 from scada.drivers.dmesh.numbers import Capability, Code, KeyTarget, code_name
+from scada.drivers.dmesh.signing import RunBlocking
 from scada.errors import DataRejected
 
 RETRY_S: Final = 300.0                  # real time before a refused or unanswered change is tried again in a session

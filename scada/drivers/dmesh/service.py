@@ -4,7 +4,7 @@ Implements the ports FieldGateway, SupplyGateway, FieldReader, MeshMonitor, Time
 wires; what a message means is decided in `station` and the modules it uses.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from scada.addresses import authority
 from scada.clock import SiteClock
+from scada.columns import Pairs
 from scada.commands import Actor, GroupOrder, MemberReport, Origin, RetryOrder, Role
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
@@ -29,7 +30,7 @@ from scada.drivers.dmesh.conflicts import Conflict, conflicts
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
 from scada.drivers.dmesh.group_keys import Assignment, assignments, state_of
-from scada.drivers.dmesh.groups import CommandLog, RunBlocking
+from scada.drivers.dmesh.groups import CommandLog
 from scada.drivers.dmesh.harvest import Harvest
 from scada.drivers.dmesh.key_ledger import FILE as LEDGER
 from scada.drivers.dmesh.key_ledger import KeyLedger
@@ -47,6 +48,7 @@ from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
 from scada.drivers.dmesh.session import Terms
 from scada.drivers.dmesh.show import Display
+from scada.drivers.dmesh.signing import RunBlocking, Signer
 from scada.drivers.dmesh.station import Station, Surroundings
 from scada.drivers.dmesh.tls import Files, TlsProtocol, context, valid_until
 from scada.drivers.dmesh.transport import Connection
@@ -73,11 +75,13 @@ from scada.reads import ReadAnswer, ReadOrder, ReadReport
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import Directory, MeshView, Site
 from scada.supplies import SupplyOrder
+from scada.timers import cancel
 
 log = Logger()
 
+LOOKED_AT: Final = 100                  # concentrators a turn
+LOOKED_AT_S: Final = 0.02               # real time between two such turns
 PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
-PER_TURN: Final = 500                   # concentrators looked after in one turn of the loop: 14,000 must not hold it
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
 TLS_NOTICE_D: Final = 30                # days before its end from which a certificate is a problem
@@ -127,7 +131,7 @@ class DmeshService:
         self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
-            run_blocking=run, credit=settings.credit, figures=self._figures,
+            run_blocking=run, signer=Signer(keys, clock, self._run_blocking), credit=settings.credit, figures=self._figures,
             tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
             tell_readings=self._tell_readings, tell_list=self._compare,
             tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
@@ -156,6 +160,8 @@ class DmeshService:
         self._mesh_listeners: list[Callable[[str], None]] = []
         self._unsubscribe: Unsubscribe = lambda: None
         self._site = Site()                                 # as it was when the registry last spoke
+        self._due: deque[int] = deque()                     # links that are still looked at in this beat
+        self._looking: Any = None
         self._loop = LoopingCall(self._beat)
         self._loop.clock = reactor
         self._listening: list[Any] = []
@@ -212,6 +218,7 @@ class DmeshService:
             self.collector.stop()
         if self._loop.running:
             self._loop.stop()
+        cancel(self._looking)
         for caller in self._callers:
             caller.stop()
         listening, self._listening = self._listening, []
@@ -230,6 +237,10 @@ class DmeshService:
     def send(self, order: GroupOrder) -> "Deferred[None]":
         station = self._stations.get(order.link_id)
         return station.groups.send(order) if station else fail(self._down(order.link_id))
+
+    def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[Any]":
+        station = self._stations.get(link_id)
+        return station.groups.prepare(group, epoch, Pairs.of(members)) if station else fail(self._down(link_id))
 
     def retry(self, order: RetryOrder) -> "Deferred[bool]":
         station = self._stations.get(order.link_id)
@@ -562,18 +573,23 @@ class DmeshService:
         self._rejected[what.reason] += what.count
 
     def _beat(self) -> None:
-        self._display.concentrators()
-        self._look_after(tuple(self._stations.values()))
+        """Everybody is looked at, some a turn of the loop: a city's concentrators together would hold it."""
+        if not self._due:
+            known = (one.link_id for one in self._registry.directory.site.concentrators)
+            self._due.extend(dict.fromkeys([*known, *self._stations]))
+            self._look_at_some()
 
-    def _look_after(self, stations: tuple[Station, ...]) -> None:
-        """So many in each turn of the loop; the key store is looked at once for them all."""
+    def _look_at_some(self) -> None:
         unsettled = self._around.keys.unsettled()
-        for station in stations[:PER_TURN]:
-            station.look_after_keys(unsettled)
-            station.look_after_list()
-            station.look_after_groups()
-        if len(stations) > PER_TURN:
-            self._reactor.callLater(0, self._look_after, stations[PER_TURN:])
+        for _ in range(min(LOOKED_AT, len(self._due))):
+            link_id = self._due.popleft()
+            self._display.concentrator(link_id)
+            if (station := self._stations.get(link_id)) is not None:
+                station.look_after_keys(unsettled)
+                station.look_after_list()
+                station.look_after_groups()
+        if self._due:
+            self._looking = self._reactor.callLater(LOOKED_AT_S, self._look_at_some)
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)
@@ -593,6 +609,9 @@ class DmeshService:
 
     def _down(self, link_id: int) -> LinkError:
         return LinkError(self._name(link_id), "the link is down: nothing was sent")
+
+    def _run_blocking(self, function: Callable[..., Any], *args: Any) -> "Deferred[Any]":
+        return self._around.run_blocking(function, *args)
 
     def _in_thread(self, function: Callable[..., Any], *args: Any) -> "Deferred[Any]":
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *args)

@@ -4,26 +4,34 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from scada.columns import Pairs
 from scada.drivers.dmesh.numbers import BITMAP, MAX_MODULES
 
 
-def bitmap(indices: Iterable[int]) -> bytes:
+def bitmap(indices: Iterable[int] | NDArray[np.uint8]) -> bytes:
     """The bitmap of subnet indices 1-240."""
     bits = np.zeros(BITMAP * 8, dtype=np.uint8)
-    chosen = np.fromiter(indices, dtype=np.int64)
+    chosen = indices.astype(np.int64) if isinstance(indices, np.ndarray) else np.fromiter(indices, dtype=np.int64)
     if len(chosen) and (chosen.min() < 1 or chosen.max() > MAX_MODULES):
         raise ValueError("subnet indices are 1-240")
     bits[chosen - 1] = 1
     return np.packbits(bits, bitorder="little").tobytes()
 
 
+def flags(members: bytes) -> NDArray[np.bool_]:
+    """Of each subnet index from 1 on, whether it is in a bitmap."""
+    return np.unpackbits(np.frombuffer(members, dtype=np.uint8), bitorder="little").astype(bool)
+
+
 def indices(members: bytes) -> tuple[int, ...]:
     """The subnet indices of a bitmap, ascending."""
-    bits = np.unpackbits(np.frombuffer(members, dtype=np.uint8), bitorder="little")
-    return tuple(int(one) + 1 for one in np.flatnonzero(bits))
+    return tuple((np.flatnonzero(flags(members)) + 1).tolist())
 
 
-def members_digest(euis: Iterable[tuple[int, int]]) -> bytes:
+def members_digest(members: Iterable[tuple[int, int]]) -> bytes:
     """SHA-256 over the EUIs (8 bytes, big-endian) of (index, EUI) pairs in ascending order of index."""
-    return hashlib.sha256(b"".join(eui.to_bytes(8, "big") for _, eui in sorted(euis))).digest()
+    pairs = Pairs.of(members)
+    order = np.argsort(pairs.indices, kind="stable")
+    return hashlib.sha256(pairs.euis[order].astype(">u8").tobytes()).digest()

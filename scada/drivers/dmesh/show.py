@@ -47,12 +47,8 @@ class Display:
         for view in self._meshes.values() if new else ():
             self.stats(view, view.stats.values(), new)
 
-    def concentrators(self) -> None:
-        """The figures of all concentrators."""
-        for one in self._registry.directory.site.concentrators:
-            self.concentrator(one.link_id)
-
     def concentrator(self, link_id: int) -> None:
+        """Its figures."""
         known = self._registry.directory.concentrator_of_link.get(link_id)
         if known is not None and known.name in self._devices:
             view = self._meshes.get(link_id, Mesh())

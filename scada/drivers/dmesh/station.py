@@ -13,7 +13,7 @@ from scada.commands import MemberReport
 from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Durable, Figures, Harvester
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.group_keys import Assignment
-from scada.drivers.dmesh.groups import CommandLog, GroupSender, RunBlocking
+from scada.drivers.dmesh.groups import CommandLog, GroupSender
 from scada.drivers.dmesh.handing import KeyHander
 from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import Holder, KeyStore
@@ -50,6 +50,7 @@ from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.reads import ReadSender, report_of
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.rotation import KeyCarrier
+from scada.drivers.dmesh.signing import RunBlocking, Signer
 from scada.drivers.dmesh.singles import SingleSender
 from scada.drivers.dmesh.timekeeper import TimeKeeper
 from scada.errors import DataRejected, LinkError, StorageError
@@ -76,6 +77,7 @@ class Surroundings:
     keys: KeyStore
     door: Door
     run_blocking: RunBlocking
+    signer: Signer
     credit: int
     figures: Figures
     tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"]
@@ -112,9 +114,7 @@ class Station:
             link, self.book, around.store, around.clock, cursor, around.credit, around.figures, self._committed,
             around.durable, around.harvest,
         )
-        self.groups = GroupSender(
-            link, self.book, around.keys, around.clock, commands, around.run_blocking, around.ledger
-        )
+        self.groups = GroupSender(link, self.book, around.clock, commands, around.signer, around.ledger)
         self.hander = KeyHander(
             link, around.keys, around.ledger, self.groups, lambda: around.assigned(link.link_id), around.reactor,
             lambda what, detail: around.tell_change(link.name, f"keys.{what}", detail),
@@ -267,7 +267,10 @@ class Station:
         self.link.answer(corr, Result(Code.OK))
         self._around.tell_list(self, news.modules, False)
         if self.book.current is None or self.book.current.generation != news.generation:
-            self.mesh.modules = await self.book.refresh() or self.mesh.modules
+            modules = await self.book.refresh()
+            if modules is not None:                         # the whole list: it ends what is no longer so, too
+                self.mesh.modules = modules
+                self._around.tell_list(self, modules.entries, True)
 
     async def _learn_topology(self) -> None:
         """The whole tree, page by page; a tree that changes meanwhile comes by itself."""
@@ -339,11 +342,12 @@ class Station:
     # ------------------------------------------------------------------ commands
     async def _reported(self, report: CommandReport, corr: int) -> None:
         """A command that nobody here remembers (a restart) was addressed to somebody in the current list."""
-        if self._commands.members(report.command_id) is None:
+        if not self._commands.knows(report.command_id):
             modules = await self.book.of(0)
             self._commands.enter(report.command_id, modules.pairs if modules else ())
         self.link.answer(corr, Result(Code.OK))
-        if news := self._commands.news(report, self.link.link_id, self._around.clock.now()):
+        news = self._commands.news(report, self.link.link_id, self._around.clock.now())
+        if news is not None:
             self._around.tell_reports(news)
 
     async def _read(self, result: ReadResult, corr: int) -> None:

@@ -9,7 +9,7 @@ from scada.simulate.faults.rig import Rig, Undo
     "welded-contact", Kind.ACTUATOR,
     does="The contact of a load is welded: it obeys, and the load stays on.",
     shows="The member has executed, and its feedback is an event: the two are kept apart.",
-    expect=("event.ACTUATOR_FAULT >= 1", "member.EXECUTED >= 2"),
+    expect=("event.ACTUATOR_FAULT >= 1", "alarm.actuator_fault >= 1", "member.EXECUTED >= 2"),
     command="during",
 )
 def welded(rig: Rig) -> Undo:
@@ -18,6 +18,24 @@ def welded(rig: Rig) -> Undo:
 
     def end() -> None:
         rig.state.plight.welded.discard(rig.module)
+        rig.state.event(EventCode.ACTUATOR_FAULT, False, rig.now(), rig.module)
+
+    return end
+
+
+@fault(
+    "jammed-valve", Kind.ACTUATOR,
+    does="The drive of a load is jammed: it tries, and never reaches its end position.",
+    shows="It refuses with TIMEOUT and is named, its fault is an event, and its load stays on; the others obey.",
+    expect=("refused.TIMEOUT == 1", "event.ACTUATOR_FAULT >= 1", "alarm.actuator_fault >= 1", "member.EXECUTED >= 2"),
+    command="during",
+)
+def jammed(rig: Rig) -> Undo:
+    _ = rig.actuator
+    rig.state.plight.jammed.add(rig.module)
+
+    def end() -> None:
+        rig.state.plight.jammed.discard(rig.module)
         rig.state.event(EventCode.ACTUATOR_FAULT, False, rig.now(), rig.module)
 
     return end

@@ -32,6 +32,8 @@ class Fault:
     begin: Callable[[Rig], Undo]
     command: str = ""                   # one of `NEEDS`: a group command, or a campaign, belongs to it
     complete: bool = True               # afterwards no reading is missing at the server
+    lasts_h: float = 3.0                # how long it has to last to be seen, site time
+    settled_h: float = 2.5              # and how long all has to be well before
 
     @property
     def needs(self) -> str:
@@ -49,12 +51,14 @@ NEEDS: Final = {
     "before": "Shed a load group first.",
     "twice": "Shed a load group twice at once.",
     "campaign": "Run a firmware campaign while it lasts.",
+    "rotate": "Change the concentrator's link key while it lasts (scada keys rotate).",
 }
 CATALOGUE: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, kind: Kind, *, does: str, shows: str, expect: tuple[str, ...], command: str = "", complete: bool = True
+    name: str, kind: Kind, *, does: str, shows: str, expect: tuple[str, ...], command: str = "", complete: bool = True,
+    lasts_h: float = 3.0, settled_h: float = 2.5,
 ) -> Callable[[Callable[[Rig], Undo]], Callable[[Rig], Undo]]:
     """Enter a function in the catalogue."""
 
@@ -62,7 +66,7 @@ def fault(
         if name in CATALOGUE:
             raise ValueError(f"two faults are called {name}")
         wanted = tuple(Expectation.read(one) for one in expect)
-        CATALOGUE[name] = Fault(name, kind, does, shows, wanted, begin, command, complete)
+        CATALOGUE[name] = Fault(name, kind, does, shows, wanted, begin, command, complete, lasts_h, settled_h)
         return begin
 
     return enter

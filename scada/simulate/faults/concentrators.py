@@ -4,11 +4,16 @@ from typing import Final
 
 from scada.clock import HOUR_S
 from scada.drivers.dmesh.keyring import Key, Ring
+from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.simulator.line import is_sealed
+from scada.drivers.dmesh.simulator.plight import Meter
+from scada.events import EventCode
+from scada.intervals import IntervalStatus
 from scada.simulate.faults.catalogue import Kind, fault
 from scada.simulate.faults.rig import Rig, Undo
 
 AHEAD_S: Final = 2 * HOUR_S
+BATTERY_S: Final = 30.0                     # that a concentrator without supply still speaks
 SMALL_LOG: Final = 2                        # records that a full log still holds
 
 
@@ -142,5 +147,70 @@ def wrong_key(rig: Rig) -> Undo:
 
     def end() -> None:
         rig.state.keys.link = right
+
+    return end
+
+
+@fault(
+    "key-half-changed", Kind.CONCENTRATOR,
+    does="While its key is being changed its connection breaks after each step that it has taken, before it can answer.",
+    shows="It comes back under a key that both hold; the change goes on and ends, and nobody is locked out.",
+    expect=("link.ups >= 2", "keys.settled == 1", "dmesh.refused_bad_key == 0"),
+    command="rotate",
+)
+def half_changed(rig: Rig) -> Undo:
+    keys, keep = rig.state.keys, rig.state.keys.keep
+
+    def cut(target: KeyTarget, number: int, ring: Ring) -> None:
+        keep(target, number, ring)
+        if target is KeyTarget.LINK:
+            rig.client.cut()
+
+    keys.keep = cut
+
+    def end() -> None:
+        keys.keep = keep
+
+    return end
+
+
+@fault(
+    "dark-building", Kind.CONCENTRATOR,
+    does="The building loses its supply. Its modules have batteries and say so; the concentrator has one too.",
+    shows="One outage and one alarm, of the building; the hours bear POWER_DOWN; both end with the supply.",
+    expect=("event.POWER_DOWN >= 20", "cleared.POWER_DOWN >= 20", "outage.building == 1", "alarm.outage_building == 1",
+            "over.outage_building == 1", "flagged.POWER_DOWN >= 20"),
+)
+def dark_building(rig: Rig) -> Undo:
+    modules = tuple(one.index for one in rig.state.modules)
+    dark = [Meter(index, factor=0.0, status=int(IntervalStatus.POWER_DOWN)) for index in modules]
+    rig.state.plight.meters += dark
+    for index in modules:
+        rig.state.event(EventCode.POWER_DOWN, True, rig.now(), index)
+
+    def end() -> None:
+        for one in dark:
+            one.active = False
+        for index in modules:
+            rig.state.event(EventCode.POWER_DOWN, False, rig.now(), index)
+
+    return end
+
+
+@fault(
+    "dark-concentrator", Kind.CONCENTRATOR,
+    does="The concentrator alone loses its supply: it says so, and half a minute later its battery is empty.",
+    shows="An outage of that concentrator, not of its back-haul: it said so before it went. Nothing is missing afterwards.",
+    expect=("event.POWER_DOWN == 1", "cleared.POWER_DOWN == 1", "outage.concentrator == 1", "outage.backhaul == 0",
+            "link.downs >= 1", "hours.missing == 0"),
+)
+def dark_concentrator(rig: Rig) -> Undo:
+    rig.state.event(EventCode.POWER_DOWN, True, rig.now())
+    rig.state.control.at(rig.now() + BATTERY_S, lambda at: rig.client.hold())
+
+    def end() -> None:
+        rig.client.release()
+        rig.state.restart(rig.now())
+        rig.state.event(EventCode.POWER_DOWN, False, rig.now())
 
     return end

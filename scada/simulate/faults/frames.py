@@ -32,6 +32,7 @@ def _header(piece: bytes, *, version: int | None = None, length: int | None = No
     does="Three frames in ten to the server are lost.",
     shows="A gap in the record numbers ends the session; the next one resumes from the cursor, and nothing is missing.",
     expect=("link.ups >= 1",),
+    lasts_h=20.0,
 )
 def lost(rig: Rig) -> Undo:
     return rig.bend_up(_now_and_then(rig, lambda piece: ()))

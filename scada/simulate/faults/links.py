@@ -90,7 +90,8 @@ def slow(rig: Rig) -> Undo:
     "outage", Kind.LINK,
     does="The concentrator cannot be reached for as long as the fault lasts; then all that it kept comes at once.",
     shows="Its link is down; then the backlog comes as fast as credit allows, and no reading is missing or double.",
-    expect=("link.downs >= 1", "link.ups >= 1", "historian.conflicts == 0"),
+    expect=("link.downs >= 1", "link.ups >= 1", "historian.conflicts == 0", "hours.missing == 0"),
+    lasts_h=6.0,
 )
 def outage(rig: Rig) -> Undo:
     rig.client.hold()

@@ -43,8 +43,9 @@ def _noticed(code: EventCode, status: IntervalStatus, **how: Any) -> Callable[[R
 @fault(
     "pulse-stuck", Kind.METER,
     does="No pulse comes any more, though the meter turns.",
-    shows="Hours of exactly 0, good in themselves: only a balance or the dial shows it.",
-    expect=("hours.zero >= 2", "pulses.fewer >= 1"),
+    shows="Hours of exactly 0, good in themselves. After half a day without any, the meter is named by its own past.",
+    expect=("hours.zero >= 12", "pulses.fewer >= 1", "alarm.meter_stuck == 1", "over.meter_stuck == 1"),
+    lasts_h=14.0, settled_h=26.5,
 )
 def stuck(rig: Rig) -> Undo:
     return _meter(rig, factor=0.0)
@@ -53,8 +54,9 @@ def stuck(rig: Rig) -> Undo:
 @fault(
     "bounce", Kind.METER,
     does="The contact bounces: every pulse is counted twice.",
-    shows="Twice the consumption, and a register that has run away from the dial by as much.",
-    expect=("pulses.more >= 1", "pulses.fewer == 0", "hours.zero == 0"),
+    shows="Twice the consumption; the balance has a surplus that follows this meter: it is named.",
+    expect=("pulses.more >= 1", "pulses.fewer == 0", "hours.zero == 0", "alarm.meter_too_much == 1"),
+    lasts_h=56.0,
 )
 def bounce(rig: Rig) -> Undo:
     return _meter(rig, factor=2.0)
@@ -63,8 +65,9 @@ def bounce(rig: Rig) -> Undo:
 @fault(
     "lost-pulses", Kind.METER,
     does="A quarter of the pulses is lost in a bad cable.",
-    shows="Three quarters of the consumption, and a register that falls behind the dial.",
-    expect=("pulses.fewer >= 1", "pulses.more == 0", "hours.zero == 0"),
+    shows="Three quarters of the consumption; the balance lacks what follows this meter: it is named.",
+    expect=("pulses.fewer >= 1", "pulses.more == 0", "hours.zero == 0", "alarm.meter_too_little == 1"),
+    lasts_h=56.0,
 )
 def lost(rig: Rig) -> Undo:
     return _meter(rig, factor=0.75)
@@ -73,8 +76,9 @@ def lost(rig: Rig) -> Undo:
 @fault(
     "wrong-constant", Kind.METER,
     does="The meter was exchanged for one with 3200 pulses/kWh where 1000 were entered.",
-    shows="3.2 times the consumption; the pulses themselves are kept as they came, so that the constant can be corrected.",
-    expect=("pulses.more >= 1", "hours.zero == 0"),
+    shows="3.2 times the consumption; the balance names the meter and about how much. Pulses are kept as they came.",
+    expect=("pulses.more >= 1", "hours.zero == 0", "alarm.meter_too_much == 1", "alarm.meter_too_little == 0"),
+    lasts_h=56.0,
 )
 def wrong_constant(rig: Rig) -> Undo:
     return _meter(rig, factor=3.2)

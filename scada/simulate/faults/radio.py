@@ -7,6 +7,8 @@ import attrs
 from scada.simulate.faults.catalogue import Kind, fault
 from scada.simulate.faults.rig import Rig, Undo
 
+BY_HOUR_S: Final = 3600.0
+ON_THE_WAY_S: Final = 600.0                       # of a module in somebody's hands
 LATE_S: Final = 400.0                             # later than any command may be executed
 
 
@@ -107,6 +109,38 @@ def interferer(rig: Rig) -> Undo:
 
 
 @fault(
+    "interferer-by-hour", Kind.MODULE,
+    does="A transmitter nearby takes 12 dB from every link, every second hour.",
+    shows="Delivery ratios fall and recover, again and again; who is not heard meanwhile is lost and comes back each time.",
+    expect=("mesh.delivery_fell >= 2", "tree.told >= 4"),
+    lasts_h=5.0,
+)
+def by_hour(rig: Rig) -> Undo:
+    end: Undo | None = None
+    over = False
+
+    def turn(at: float) -> None:
+        nonlocal end
+        if over:
+            return
+        if end is None:
+            end = interferer(rig)
+        else:
+            end()
+            end = None
+        rig.state.control.at(at + BY_HOUR_S, turn)
+
+    def quiet() -> None:
+        nonlocal over
+        over = True
+        if end is not None:
+            end()
+
+    turn(rig.now())
+    return quiet
+
+
+@fault(
     "too-deep", Kind.MODULE,
     does="The radio relays over one level only, as if the subnet had grown deeper than it may.",
     shows="Who is deeper is lost by name; everybody is back when it ends, and nothing is missing.",
@@ -145,18 +179,37 @@ def duplicate(rig: Rig) -> Undo:
 
 
 @fault(
+    "duplicate-eui-elsewhere", Kind.MODULE,
+    does="A module of the next concentrator calls itself by this one's EUI.",
+    shows="Two concentrators list one EUI at once: an event that names both sides; the first value of each hour stays.",
+    expect=("event.DUPLICATE_EUI >= 1", "cleared.DUPLICATE_EUI >= 1", "alarm.duplicate_eui >= 1",
+            "historian.conflicts >= 1"),
+    complete=False,
+)
+def duplicate_elsewhere(rig: Rig) -> Undo:
+    there, mine = rig.neighbour.state, next(one.eui for one in rig.state.modules if one.index == rig.module)
+    index = there.modules[-1].index
+    there.plight.twins[index] = mine
+    there.relist()
+
+    def end() -> None:
+        there.plight.twins.pop(index, None)
+        there.relist()
+
+    return end
+
+
+@fault(
     "moved-module", Kind.MODULE,
     does="A module is taken to the subnet of another concentrator, and stays there.",
-    shows="It is discovered there, its readings go on under the same channel, and none is missing or double.",
-    expect=("joined.elsewhere >= 1", "historian.conflicts == 0"),
+    shows="It is heard at the other one, an event with both sides; its readings go on, and none is missing or double.",
+    expect=("joined.elsewhere >= 1", "event.WRONG_SUBNET >= 1", "alarm.wrong_subnet >= 1", "historian.conflicts == 0"),
 )
 def moved(rig: Rig) -> Undo:
-    if not rig.others:
-        raise LookupError("there is no other concentrator that it could be taken to")
-    there = rig.others[0].state
+    there = rig.neighbour.state
     module = rig.state.leave(rig.module)
     free = next(index for index in range(1, 241) if index not in {one.index for one in there.modules})
-    there.admit(attrs.evolve(module, index=free), rig.now())
+    there.control.at(rig.now() + ON_THE_WAY_S, lambda at: there.admit(attrs.evolve(module, index=free), at))
     return lambda: None
 
 

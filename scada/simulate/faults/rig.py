@@ -41,6 +41,13 @@ class Rig:
         raise LookupError(f"module {self.module} has no actuator")
 
     @property
+    def neighbour(self) -> ConcentratorClient:
+        """Another concentrator; raises `LookupError` where there is none."""
+        if not self.others:
+            raise LookupError("there is no other concentrator beside it")
+        return self.others[0]
+
+    @property
     def actuators(self) -> tuple[int, ...]:
         """Indices of the modules with one."""
         return tuple(one.index for one in self.state.modules if one.actuator is not None)

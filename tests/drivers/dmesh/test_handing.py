@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scada.columns import Pairs
 from scada.commands import Action, GroupOrder, LoadClass
 from scada.drivers.dmesh.group_keys import InUse, assignments, under_old
 from scada.drivers.dmesh.key_ledger import KeyLedger
@@ -138,6 +139,24 @@ def test_silent_members_are_named_again_and_the_epoch_before_goes_on_meanwhile(t
     assert (silent, used, sent.epoch) == (EUIS[:2], 1, 1)
     assert (missing(one), in_use(one)) == ((), 2)
     assert (GROUP, 1) not in one.state.keys.groups            # taken back
+
+
+def test_a_review_prepares_the_epoch_under_which_the_command_goes_out(tmp_path: Path) -> None:
+    """Else the concentrator would be told the new epoch, then the old one again by the command."""
+    one = meeting(tmp_path)
+    one.connect()
+    one.live(300)
+    one.state.plight.away = {1, 2}
+    one.registry.replace(site(2))
+    one.live(400)
+    one.service.prepare(LINK_ID, GROUP, 2, order(2).members)
+    one.carry()
+    prepared = one.state.control._groups[GROUP].epoch
+    one.service.send(order(2))
+    one.carry()
+
+    assert (prepared, in_use(one)) == (1, 1)
+    assert one.state.control._commands[COMMAND].command.epoch == 1
 
 
 def test_who_left_the_group_is_not_commanded_by_the_epoch_before(tmp_path: Path) -> None:
@@ -278,7 +297,7 @@ def test_the_ledger_keeps_holders_and_the_epoch_in_use_over_a_restart(tmp_path: 
     first.open()
     done(first.add(1, GROUP, 1, b"old-----", (EUIS[0],)))
     done(first.add(1, GROUP, 2, b"new-----", (EUIS[1], EUIS[0])))
-    done(first.use(1, GROUP, 2, ((1, EUIS[0]),)))
+    done(first.use(1, GROUP, 2, Pairs.of([(1, EUIS[0])])))
     first.close()
     again = KeyLedger(path, run_now)
     again.open()
@@ -286,7 +305,7 @@ def test_the_ledger_keeps_holders_and_the_epoch_in_use_over_a_restart(tmp_path: 
     assert again.held(1, GROUP, 1).tolist() == []
     assert again.held(1, GROUP, 2, b"new-----").tolist() == list(EUIS[:2])
     assert again.held(1, GROUP, 2, b"other---").tolist() == []
-    assert again.in_use(1, GROUP) == InUse(2, ((1, EUIS[0]),))
+    assert again.in_use(1, GROUP) == InUse(2, Pairs.of([(1, EUIS[0])]))
 
 
 def test_a_ledger_that_cannot_be_written_makes_nobody_a_holder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A module obeys its own rules whatever it is told: the table of wrong servers."""
 
+import json
 from collections.abc import Callable
 
 import attrs
@@ -225,3 +226,43 @@ def test_limits_of_a_module_overrule_those_of_its_class() -> None:
 
     assert hear(actuator, command(T0, off_for=121)) is Code.BAD_ARGUMENT
     assert hear(actuator, command(T0, number=2, off_for=120)) is Code.OK
+
+
+def test_a_limit_and_economy_hold_for_their_time_and_take_nothing_off() -> None:
+    """A newer word of the group replaces the older, and each ends by itself."""
+    actuator = boiler()
+    first = hear(actuator, command(T0, number=1, action=Action.LIMIT, level=800, off_for=3600))
+    again = hear(actuator, command(T0, number=2, action=Action.LIMIT, level=500, off_for=600))
+    limited = actuator.allowance
+    eco = hear(actuator, command(T0, number=3, action=Action.ECO, off_for=600))
+    economising = actuator.allowance
+    actuator.tick(T0 + 600)
+
+    assert {first, again, eco} == {Code.OK}
+    assert (limited, economising) == ((500, False), (float("inf"), True))
+    assert actuator.allowance == (float("inf"), False)
+    assert actuator.supplied
+
+
+def test_a_shed_during_a_limit_is_a_shed_and_the_limit_outlives_it() -> None:
+    """Off for its time, and then down to the level; RESTORE ends both."""
+    actuator = boiler()
+    hear(actuator, command(T0, number=1, action=Action.LIMIT, level=500, off_for=3600))
+    hear(actuator, command(T0, number=2, off_for=300))
+    off = actuator.supplied
+    actuator.tick(T0 + 300)
+    between = actuator.supplied, actuator.allowance[0]
+    hear(actuator, command(T0 + 301, number=3, action=Action.RESTORE), T0 + 301)
+
+    assert not off
+    assert between == (True, 500)
+    assert actuator.allowance == (float("inf"), False)
+
+
+def test_a_limit_survives_a_power_failure_of_its_module() -> None:
+    """Like a hold."""
+    actuator, again = boiler(), boiler()
+    hear(actuator, command(T0, number=1, action=Action.LIMIT, level=500, off_for=3600))
+    again.recall(json.loads(json.dumps(actuator.memory())))
+
+    assert again.allowance == (500, False)

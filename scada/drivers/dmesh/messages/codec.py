@@ -1,5 +1,6 @@
 """A message to its CBOR body and back, with its correlation number; both ways pure."""
 
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -9,6 +10,7 @@ from scada.drivers.dmesh.messages.base import BY_TYPE, Message
 from scada.drivers.dmesh.numbers import Type
 from scada.drivers.dmesh.rejected import Reject, Rejected
 
+SAID_TO_MANY: Final = frozenset({Type.GROUP_COMMAND})      # one and the same for every concentrator of a city
 ARCHIVED: Final = frozenset({Type.PROFILE, Type.SAMPLES})   # messages that may be records of an archive
 
 
@@ -22,7 +24,14 @@ class Packet:
 
 def encode(message: Message, corr: int = 0) -> bytes:
     """The deterministic CBOR body of a message."""
+    if message.TYPE in SAID_TO_MANY:
+        return b"\x83" + wire.pack(int(message.TYPE)) + wire.pack(corr) + _content(message)
     return wire.pack([int(message.TYPE), corr, wire.dump_fields(message)])
+
+
+@lru_cache(maxsize=8)
+def _content(message: Message) -> bytes:
+    return wire.pack(wire.dump_fields(message))
 
 
 def decode(body: bytes) -> Packet | Rejected:

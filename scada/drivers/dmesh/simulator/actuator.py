@@ -9,8 +9,9 @@ The rules, in the order in which they are asked (docs/dmlp.md, "Commands"):
 5. a RESTORE is obeyed now, also when the clock is not valid
 6. heard after `not_after`                                                       EXPIRED
 7. NEVER, a red load, or a command for another class than the load's             DENIED
-8. only SHED is left to be obeyed, with a time within the cap of the class       BAD_ARGUMENT
-9. clock not valid; not on for long enough; off for too long in the window       INTERLOCK
+8. a time of 0, or beyond the cap of the class (a day for LIMIT and ECO); a level
+   without LIMIT, or LIMIT without one                                           BAD_ARGUMENT
+9. clock not valid; for SHED: not on for long enough, off too long in the window INTERLOCK
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from scada.drivers.dmesh import crypto
 from scada.drivers.dmesh.messages import GroupCommand, command_body
 from scada.drivers.dmesh.numbers import Code
 
+LONGEST_S: Final = 86400                    # of a LIMIT or ECO
 REMEMBERED: Final = 64                      # command ids a module keeps
 
 
@@ -54,10 +56,12 @@ class Membership:
 
 @attrs.frozen
 class Hold:
-    """One command that keeps the load off."""
+    """One command that keeps the load off, or down."""
 
     group: int
     until: float                            # s, site time
+    action: Action = Action.SHED            # or LIMIT, ECO: those keep the supply
+    level_w: int = 0                        # for LIMIT
 
 
 @attrs.define
@@ -76,6 +80,16 @@ class Actuator:
     _periods: list[tuple[float, float]] = attrs.field(factory=list)     # off, inside the window
     _answers: dict[bytes, Code] = attrs.field(factory=dict)
     _counters: dict[int, int] = attrs.field(factory=dict)               # group -> highest ctr
+
+    @property
+    def held_off(self) -> bool:
+        return any(hold.action is Action.SHED for hold in self.holds.values())
+
+    @property
+    def allowance(self) -> tuple[float, bool]:
+        """What the load may draw [W], inf = no limit, and whether it is to economise."""
+        levels = (hold.level_w for hold in self.holds.values() if hold.action is Action.LIMIT)
+        return min(levels, default=float("inf")), any(hold.action is Action.ECO for hold in self.holds.values())
 
     def hear(self, command: GroupCommand, member: Membership | None, now: float, jitter: float) -> Code:
         """
@@ -114,14 +128,16 @@ class Actuator:
 
     def switch_on_by_hand(self, now: float) -> None:
         """Somebody presses the button of a load that must not start by itself; while it is held off, nothing happens."""
-        if not self.holds and not self.supplied:
+        if not self.held_off and not self.supplied:
             self._supply(now)
 
     def memory(self) -> dict[str, Any]:
         """What a module keeps when its power fails, as JSON; answers are not among it: a repeat meets the counter."""
         return {
             "supplied": self.supplied, "off_since": self._off_since, "on_since": self._on_since, "periods": self._periods,
-            "holds": {one.hex(): [hold.group, hold.until] for one, hold in self.holds.items()},
+            "holds": {
+                one.hex(): [hold.group, hold.until, hold.action, hold.level_w] for one, hold in self.holds.items()
+            },
             "counters": {str(group): ctr for group, ctr in self._counters.items()},
         }
 
@@ -129,7 +145,10 @@ class Actuator:
         """Go on from what `memory` gave."""
         self.supplied, self._off_since, self._on_since = memory["supplied"], memory["off_since"], memory["on_since"]
         self._periods = [(start, end) for start, end in memory["periods"]]
-        self.holds = {bytes.fromhex(one): Hold(group, until) for one, (group, until) in memory["holds"].items()}
+        self.holds = {
+            bytes.fromhex(one): Hold(group, until, *((Action(rest[0]), rest[1]) if rest else ()))
+            for one, (group, until, *rest) in memory["holds"].items()
+        }
         self._counters = {int(group): ctr for group, ctr in memory["counters"].items()}
 
     def _judge(self, command: GroupCommand, member: Membership, now: float) -> Code:
@@ -144,8 +163,11 @@ class Actuator:
         limits = self.limits or LIMITS.get(self.load_class)
         if self.never or limits is None or command.load_class is not self.load_class:
             return Code.DENIED
-        if command.action is not Action.SHED or not 0 < command.off_for_s <= limits.cap_s:
+        cap_s = limits.cap_s if command.action is Action.SHED else LONGEST_S
+        if not 0 < command.off_for_s <= cap_s or (command.action is Action.LIMIT) != bool(command.level):
             return Code.BAD_ARGUMENT
+        if command.action is not Action.SHED:
+            return Code.OK if self.clock_valid else Code.INTERLOCK
         if not self.clock_valid or self._too_soon(now, limits) or self._too_long(now, command.off_for_s, limits):
             return Code.INTERLOCK
         return Code.OK
@@ -167,14 +189,21 @@ class Actuator:
             self._release(now)
             return
         early = jitter * min(command.restore_jitter_s, command.off_for_s / 2)
-        self.holds[command.command_id] = Hold(command.group, now + command.off_for_s - early)
+        if command.action is not Action.SHED:               # the newest word of a group counts
+            self.holds = {
+                one: hold for one, hold in self.holds.items() if hold.action is Action.SHED or hold.group != command.group
+            }
+        until = now + command.off_for_s - early
+        self.holds[command.command_id] = Hold(command.group, until, command.action, command.level)
+        if command.action is not Action.SHED:
+            return
         self.supplied = False
         if self._off_since is None:
             self._off_since = now
 
     def _release(self, now: float) -> bool:
         """The supply returns when nobody holds it any more; a manual one waits for a hand."""
-        if self.holds or self.supplied:
+        if self.held_off or self.supplied:
             return False
         if self._off_since is not None:
             self._periods.append((self._off_since, now))

@@ -37,6 +37,7 @@ from scada.drivers.dmesh.messages import (
     TimeSet,
 )
 from scada.drivers.dmesh.numbers import Code
+from scada.drivers.dmesh.simulator import network
 from scada.drivers.dmesh.simulator.state import WRAPPING, ConcentratorState
 
 LONGEST_ROUND_TRIP_MS: Final = 5000
@@ -133,7 +134,7 @@ def _module_pages(state: ConcentratorState, generation: int) -> tuple[ModuleList
     modules = state.generations.get(generation)
     if modules is None:
         return ()
-    parts = state.pages(state.entries(modules))
+    parts = network.pages(state.entries(modules), state.max_frame)
     return tuple(ModuleList(generation, number, len(parts), part) for number, part in enumerate(parts))
 
 

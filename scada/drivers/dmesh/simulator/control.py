@@ -20,6 +20,7 @@ REPEAT_S: Final = 45.0                      # between two broadcasts of one comm
 COALESCE_S: Final = 2.0                     # reports are sent at most this often, site time
 ANSWER_S: Final = 180.0                     # how long after `not_after` an answer may still be on its way
 BY_HAND_S: Final = (600.0, 1800.0)          # when somebody presses the button of a load that waits for a hand
+FREE: Final = (float("inf"), False)           # a module's allowance while nothing limits it
 KEPT: Final = 256                           # commands remembered
 UNSETTLED: Final = -1                       # an epoch that no command has
 UNDER_WAY: Final = 32                       # commands being broadcast or collected at once
@@ -69,12 +70,16 @@ class Control:
         mesh: Mesh,
         rng: np.random.Generator,
         on_supply: Callable[[int, bool, float], None],
+        on_allowance: Callable[[int, float, bool, float], None],
         on_report: Callable[[CommandReport], None],
         is_reachable: Callable[[int, float], bool],
         out_of_reach: float,
+        is_jammed: Callable[[int, float], bool] = lambda index, at: False,
     ) -> None:
+        self._is_jammed = is_jammed
         self._actuators, self._euis, self._mesh, self._rng = actuators, euis, mesh, rng
         self._on_supply, self._on_report, self._is_reachable = on_supply, on_report, is_reachable
+        self._on_allowance = on_allowance
         self._out_of_reach = out_of_reach
         self._place = {int(index): number for number, index in enumerate(mesh.index)}
         self._groups: dict[int, Group] = {}
@@ -82,6 +87,7 @@ class Control:
         self._commands: dict[bytes, Progress] = {}
         self._queue: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
+        self._allowed: dict[int, tuple[float, bool]] = {}           # of those that may not draw what they like
         self.mute: set[int] = set()             # modules that obey, and whose answers nobody hears
         self.handing: Handing | None = None     # None: every module got every key at once
         self.behind: set[int] = set()           # modules that did not hear of their group's newest epoch
@@ -214,6 +220,8 @@ class Control:
             self.handing.meet(index, now)
         if actuator is None:
             code = Code.INTERLOCK
+        elif self._is_jammed(index, now):                           # it never reached its end position
+            code = Code.TIMEOUT
         else:
             held_before = frozenset(actuator.holds)
             was_supplied = actuator.supplied
@@ -236,11 +244,14 @@ class Control:
         """Tell the world when the supply changed, and come back when a hold ends."""
         if actuator.supplied != was_supplied:
             self._on_supply(index, actuator.supplied, now)
+        if actuator.allowance != self._allowed.get(index, FREE):
+            self._allowed[index] = actuator.allowance
+            self._on_allowance(index, *actuator.allowance, now)
         for command_id in held_before - frozenset(actuator.holds):
             self._restored(command_id, index, now)
         for command_id in frozenset(actuator.holds) - held_before:
             self._at(actuator.holds[command_id].until, lambda at: self._let_go(index, actuator, at))
-        if actuator.manual_restore and not actuator.supplied and not actuator.holds:
+        if actuator.manual_restore and not actuator.supplied and not actuator.held_off:
             self._at(now + self._rng.uniform(*BY_HAND_S), lambda at: self._press(index, actuator, at))
 
     def _let_go(self, index: int, actuator: Actuator, now: float) -> None:

@@ -40,7 +40,6 @@ class Fate:
     _gone: set[int]
     _owed: dict[bytes, CommandReport]
     _rng: np.random.Generator
-    _trees: int
 
     @property
     def generation(self) -> int:
@@ -65,6 +64,9 @@ class Fate:
     def _join(self, at: float) -> None:
         raise NotImplementedError
 
+    def _tree_grew(self) -> None:
+        raise NotImplementedError
+
     def restart(self, now: float) -> None:
         """Power came back: commands under way and keys are gone; the archive, and what modules hold, is not."""
         self.boot_id = (self.boot_id + 1) % 2**32
@@ -87,9 +89,7 @@ class Fate:
     def replant(self, **how: Any) -> int:
         """The tree changed (see `Mesh.replant`); the server is told. Returns how many modules have another parent."""
         moved = self.mesh.replant(**how)
-        self._trees += 1
-        if self.listener is not None:
-            self.listener.tree_changed()
+        self._tree_grew()
         return moved
 
     def relist(self) -> None:
@@ -105,6 +105,7 @@ class Fate:
         self.generations[self.generation + 1] = tuple(one for one in self.modules if one.index != index)
         if self.listener is not None:
             self.listener.modules_joined(())
+        self._tree_grew()
         return module
 
     def admit(self, module: SimModule, now: float) -> None:

@@ -32,6 +32,9 @@ class Lists:
     _registers: dict[tuple[int, int], int]
     keep_list: Any
 
+    def _tree_grew(self) -> None:
+        raise NotImplementedError
+
     @property
     def generation(self) -> int:
         raise NotImplementedError
@@ -63,6 +66,7 @@ class Lists:
         if isinstance(message, ModuleReplace):
             self.handing.newcomer(module.index)
         self.keep_list()
+        self._tree_grew()
         return Code.OK
 
     def _take_place(self, module: SimModule, eui: int) -> None:
@@ -84,6 +88,7 @@ class Lists:
         self._unheard.discard(index)
         if self.listener is not None:
             self.listener.modules_joined(tuple(one for one in self.modules if one.index == index))
+        self._tree_grew()
 
     def list_memory(self) -> dict[str, Any]:
         """What the list and the new modules keep over a restart, as JSON."""
@@ -101,3 +106,4 @@ class Lists:
         if set(memory["gone"]) - self._gone:
             self._gone |= set(memory["gone"])
             self.generations[self.generation + 1] = tuple(one for one in self.modules if one.index not in self._gone)
+        self._tree_grew()

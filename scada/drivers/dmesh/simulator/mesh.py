@@ -43,8 +43,10 @@ class Mesh:
     phase: Floats                           # s, when it meets its parent, within W
     period_s: float = W_S
     late_s: float = 0.0                     # what a congested channel adds to every multicast
+    disturbed_db: float = 0.0               # what an interferer takes from every link
     _loss: Floats = attrs.field(factory=lambda: np.zeros((1, 1)))
     _tree: Tree | None = None
+    _odds: Floats = attrs.field(factory=lambda: np.zeros((1, 1)))
 
     # ------------------------------------------------------------------------------------------- the tree
     def replant(
@@ -66,6 +68,7 @@ class Mesh:
             How deep packets are relayed.
         """
         nodes = np.concatenate([[0], self.index])
+        self.disturbed_db = worse_db
         rssi = radio.strength(self._loss) - worse_db
         odds = radio.delivery(rssi)
         mute = np.isin(nodes, list(silent))
@@ -98,6 +101,22 @@ class Mesh:
         self.rssi = np.where(there, rssi[up, rows], radio.SENSITIVITY_DBM)
         self.delivery = np.where(there, odds[up, rows], 0.0)
         self.below = trees.below(tree)[1:]
+        self._odds = odds
+
+    def alternatives(self, place: int, most: int) -> list[tuple[int, float, float]]:
+        """Parents that a module would take if it lost its own: (index, dBm, delivery), the cheapest way first."""
+        assert self._tree is not None
+        row = place + 1
+        odds = self._odds[:, row].copy()
+        odds[[row, self._tree.parent[row] if self._tree.parent[row] >= 0 else row]] = 0.0
+        below = self.subtree(int(self.index[place]))        # who sends through it cannot be its way up
+        odds[1:][np.isin(self.index, list(below))] = 0.0
+        usable = np.flatnonzero((odds >= trees.WORST_LINK) & self._tree.reached)
+        cost = self._tree.expected[usable] + 1.0 / odds[usable]
+        rssi = radio.strength(self._loss[:, row]) - self.disturbed_db
+        nodes = np.concatenate([[0], self.index])
+        best = usable[np.argsort(cost, kind="stable")[:most]]
+        return [(int(nodes[one]), float(rssi[one]), float(odds[one])) for one in best]
 
     # ------------------------------------------------------------------------------------- how long it takes
     @property

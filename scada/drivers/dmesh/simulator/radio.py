@@ -102,3 +102,10 @@ def delivery(rssi: Floats) -> Floats:
     """Chance that one try arrives: logistic in the margin over the sensitivity. [1]"""
     margin = np.clip(rssi - SENSITIVITY_DBM - HALF_MARGIN_DB, -100.0, 100.0)
     return np.asarray(np.minimum(1.0 / (1.0 + np.exp(-margin / SLOPE_DB)), BEST_DELIVERY), dtype=np.float64)
+
+
+def across(mine: int, theirs: int, template: Template, rng: np.random.Generator) -> Floats:
+    """What arrives of (theirs) modules of the next house at (mine) modules of this one, (mine, theirs). [dBm]"""
+    metres = rng.uniform(template.spacing_m, template.spacing_m + template.entrances * template.entrance_m, (mine, theirs))
+    loss = LOSS_AT_1M_DB + 10.0 * template.exponent * np.log10(metres) + 2 * (template.outside_db + template.cabinet_db)
+    return strength(loss + rng.normal(0.0, SHADOWING_DB, (mine, theirs)))

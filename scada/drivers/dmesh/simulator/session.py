@@ -57,6 +57,7 @@ TRIES: Final = 3                                # of a request on a serial line
 CAPABILITIES: Final = (
     Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
     | Capability.READ_NOW | Capability.FIRMWARE | Capability.REGISTRY | Capability.GROUP_KEYS | Capability.SINGLE_COMMANDS
+    | Capability.TOPOLOGY_DELTA | Capability.OVERHEARD
 )
 
 
@@ -116,6 +117,7 @@ class ConcentratorSession(Listener):
         self._hello = b""
         self._sent, self._held, self._credit = 0, 0, 0      # archive: sent; acknowledged here; allowed under way
         self._events_sent = 0
+        self._tree = state.tree                 # as it was told
         self._answers: OrderedDict[int, list[bytes]] = OrderedDict()
         self._corr = 0                          # of our own requests
         self._reports: dict[int, CommandReport] = {}        # corr -> final report that is to be answered
@@ -238,10 +240,12 @@ class ConcentratorSession(Listener):
         self._credit = ready.credit
         state.event_cursor = max(state.event_cursor, ready.event_cursor)
         self._events_sent = state.event_cursor
+        self._tree = state.tree
         for topology in state.topology(self._now()):
             self._send(topology)
         for stats in state.link_stats(self._now()):
             self._send(stats)
+        self.overheard(self._now())
         self._send(ArchStatus(state.archive.oldest, state.archive.newest))
         for report in state.owed_reports:
             self.reported(report)
@@ -278,8 +282,13 @@ class ConcentratorSession(Listener):
             self._send(page)
 
     def tree_changed(self) -> None:
-        for topology in self._state.topology(self._now()):
-            self._send(topology)
+        for news in self._state.tree_news(self._tree, self._now()):
+            self._send(news)
+        self._tree = self._state.tree
+
+    def overheard(self, now: float) -> None:
+        for account in self._state.overheard(now):
+            self._send(account)
 
     def sensed(self, samples: tuple[Sample, ...]) -> None:
         self._send(Samples(0, samples))

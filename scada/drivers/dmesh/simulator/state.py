@@ -1,7 +1,7 @@
 """What a concentrator remembers whatever happens to its connections: modules, archive, events, groups."""
 
-from collections.abc import Callable, Container, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Container
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -12,17 +12,18 @@ from scada.drivers.dmesh.keyring import Key, Ring
 from scada.drivers.dmesh.messages import (
     CommandReport,
     Event,
-    LinkStat,
     LinkStats,
     Message,
     ModuleEntry,
+    Overheard,
     ReadResult,
     Sample,
     Topology,
-    TopologyNode,
+    TopologyDelta,
 )
 from scada.drivers.dmesh.numbers import ClockMode
 from scada.drivers.dmesh.profile import Profile
+from scada.drivers.dmesh.simulator import network
 from scada.drivers.dmesh.simulator.archive import DEPTH, Archive, Record
 from scada.drivers.dmesh.simulator.clocks import ModuleCrystals, SlewedClock, crystals
 from scada.drivers.dmesh.simulator.control import Control
@@ -40,11 +41,10 @@ from scada.events import EventCode
 from scada.intervals import IntervalStatus
 
 __all__ = ["WRAPPING", "Absence", "ConcentratorState", "Hole", "Listener", "Outputs", "SimModule"]
-T = TypeVar("T")
 
 EVENTS_KEPT: Final = 4096
 REPORTS_KEPT: Final = 256
-ENTRY: Final = 48                           # bytes that one module takes in any list, at most
+DAY_S: Final = 86400
 
 
 @attrs.frozen
@@ -79,6 +79,7 @@ class Outputs:
 
     on_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
     on_whole_supply: Callable[[int, bool, float], None] = lambda eui, supplied, at: None
+    on_allowance: Callable[[int, float, bool, float], None] = lambda eui, level_w, eco, at: None
     on_record: Callable[[Record], None] = lambda record: None
     on_acknowledged: Callable[[int], None] = lambda cursor: None
     register: Callable[[int, int], int] | None = None       # EUI, channel -> pulses now; None: those of the last hour
@@ -145,8 +146,12 @@ class ConcentratorState(Fate, Lists):
         self._kept: dict[int, list[Profile]] = {}           # index -> hours that only the module has
         self.trip_s = 0.5                   # real time that a question to a module and its answer take
         self._waiting: dict[int, _Waiting] = {}
+        self.switched_off = 0                   # loads, since the start
         self._misdated: list[Profile] = []      # what was archived under wrong hours, as it is right
         self._trees = 1                         # generation of the topology
+        self._places: network.Places = {}
+        self._moved_today: dict[int, int] = {}  # changes of the parent, by index
+        self.strangers: tuple[network.Stranger, ...] = ()       # modules of others that are heard here
         self._owed: dict[bytes, CommandReport] = {}
         self._out_of_reach = out_of_reach
         self.handing = Handing(
@@ -157,6 +162,7 @@ class ConcentratorState(Fate, Lists):
         self.control = self._make_control()
         self._single_rng = np.random.default_rng([seed, link_id, 4])
         self.singles = self._make_singles()
+        self._places = self._standing()
         self._registers: dict[tuple[int, int], int] = {}    # (index, channel) -> pulses at the end of the last hour
         self.reads = Reads(
             lambda: {module.index: module.channels for module in self.modules},
@@ -182,9 +188,11 @@ class ConcentratorState(Fate, Lists):
             self.mesh,
             self._rng,
             self._switched,
+            self._allowed,
             self._report,
             self.is_reachable,
             self._out_of_reach,
+            self._is_jammed,
         )
         control.handing, self.handing.deaf = self.handing, control.behind
         return control
@@ -226,11 +234,21 @@ class ConcentratorState(Fate, Lists):
         for profile in misdated:
             self._append(profile)
 
+    def _is_jammed(self, index: int, at: float) -> bool:
+        """Asked when a module is told to move: what does not move says so."""
+        if index in self.plight.jammed:
+            self.event(EventCode.ACTUATOR_FAULT, True, at, index)
+        return index in self.plight.jammed
+
     def _switched(self, index: int, supplied: bool, at: float) -> None:
         if index in self.plight.welded and not supplied:
             self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
             return
+        self.switched_off += not supplied
         self.outputs.on_supply(self._wired.get(index, self._all[self._place[index]].eui), supplied, at)
+
+    def _allowed(self, index: int, level_w: float, eco: bool, at: float) -> None:
+        self.outputs.on_allowance(self._all[self._place[index]].eui, level_w, eco, at)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
@@ -251,11 +269,6 @@ class ConcentratorState(Fate, Lists):
             )
             for module in modules for place in (self._place[module.index],)
         )
-
-    def pages(self, items: Sequence[T]) -> list[tuple[T, ...]]:
-        """A long list in pages that fit a frame; at least one."""
-        size = (self.max_frame - WRAPPING) // ENTRY
-        return [tuple(items[at:at + size]) for at in range(0, len(items), size)] or [()]
 
     def absent(self, index: int, first: int, last: int, every: int = 1_000_000) -> None:
         """Plan that a module cannot be reached in the hours [first, last), and then every `every` hours again."""
@@ -290,6 +303,7 @@ class ConcentratorState(Fate, Lists):
         self.generations[self.generation + 1] = present
         if self.listener is not None:
             self.listener.modules_joined(new)
+        self._tree_grew()
 
     # ----------------------------------------------------------------------------------- what was measured
     def close_hour(
@@ -331,8 +345,12 @@ class ConcentratorState(Fate, Lists):
             rows = [one[deliver] for one in columns]
             self._append(self._hour(hour, rows))
             self._repeat(hour, rows)
+        if ended % DAY_S == 0:
+            self._moved_today.clear()
         if self.listener is not None:
             self.listener.link_stats(ended)
+            if ended % DAY_S == 0:
+                self.listener.overheard(ended)
 
     def _repeat(self, hour: int, rows: list[NDArray[Any]]) -> None:
         """A module's clock went back: it delivers this hour once more, as if it were the one before."""
@@ -410,6 +428,11 @@ class ConcentratorState(Fate, Lists):
     def has_module(self, eui: int) -> bool:
         return any(module.eui == eui for module in self.modules)
 
+    def sends(self, eui: int, at: float) -> bool:
+        """Whether a module's packets are in the air, whoever hears them."""
+        module = self._by_eui.get(eui)
+        return module is not None and module in self.modules and self.is_reachable(module.index, at)
+
     def index_of(self, eui: int) -> int | None:
         module = self._by_eui.get(eui)
         return None if module is None else module.index
@@ -433,28 +456,44 @@ class ConcentratorState(Fate, Lists):
 
     # ------------------------------------------------------------------------------------------- how it stands
     def topology(self, now: float) -> tuple[Topology, ...]:
-        nodes = [TopologyNode(one.index, one.parent, one.level) for one in self.entries(self.modules)]
-        pages = self.pages(nodes)
-        return tuple(Topology(self._trees, number, len(pages), int(now), page) for number, page in enumerate(pages))
+        return network.snapshot(self._trees, self._places, now, self.max_frame)
 
     def link_stats(self, now: float) -> tuple[LinkStats, ...]:
-        mesh, day_share = self.mesh, now % 86400 / 86400
-        noise, offsets = self._noise.normal(0.0, 1.0, len(mesh.index)), self.crystals.offsets(now)
-        nodes = []
-        for module in self.modules:
-            place = self._place[module.index]
-            rssi = float(mesh.rssi[place]) + float(noise[place])
-            battery = float(mesh.battery_mv[place])
-            nodes.append(LinkStat(
-                index=module.index, level=int(mesh.level[place]), parent=max(0, int(mesh.parent[place])),
-                rssi_down=round(rssi), rssi_up=round(rssi - 1.5), delivery=round(1000 * float(mesh.delivery[place])),
-                travel_ms=round(1000 * float(mesh.travel_s[place])),
-                relayed=min(65535, round(int(mesh.relayed_a_day[place]) * day_share)),
-                battery_idle_mv=round(battery), battery_load_mv=round(battery - 110),
-                heard=self._heard(module.index, now), clock_offset_ms=round(1000 * float(offsets[place])),
-            ))
-        pages = self.pages(nodes)
-        return tuple(LinkStats(number, len(pages), int(now), page) for number, page in enumerate(pages))
+        wobble = self._noise.normal(0.0, 1.0, len(self.mesh.index))
+        indices = [module.index for module in self.modules]
+        return network.link_stats(
+            indices, self.mesh, (wobble, self.crystals.offsets(now)), now, lambda index: self._heard(index, now),
+            self._moved_today, self.max_frame,
+        )
+
+    def overheard(self, now: float) -> tuple[Overheard, ...]:
+        return network.overheard(self.strangers, now, self.max_frame) if self.strangers else ()
+
+    def _standing(self) -> network.Places:
+        """Where the modules stand; nobody knows it of one that was not heard yet."""
+        found = network.places((module.index for module in self.modules), self.mesh)
+        return found | dict.fromkeys(self._unheard & found.keys(), (0, 0))
+
+    def _tree_grew(self) -> None:
+        """Compare with how it stood before, and let it be told."""
+        before, self._places = self._places, self._standing()
+        if self._places == before:
+            return
+        self._trees += 1
+        for index, place in self._places.items():
+            self._moved_today[index] = self._moved_today.get(index, 0) + (before.get(index, place)[0] != place[0])
+        if self.listener is not None:
+            self.listener.tree_changed()
+
+    @property
+    def tree(self) -> tuple[int, network.Places]:
+        """Its generation, and who hangs where."""
+        return self._trees, self._places
+
+    def tree_news(self, told: tuple[int, network.Places], now: float) -> tuple[Topology | TopologyDelta, ...]:
+        """What changed since a tree that was told; the whole, where that is too much for a frame."""
+        news = network.delta(*told, *self.tree, now, self.max_frame)
+        return self.topology(now) if news is None else (news,)
 
     def _register(self, index: int, channel: int) -> int | None:
         """What a channel has counted: up to now where the world says so, else up to the end of the last hour."""
