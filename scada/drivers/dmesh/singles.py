@@ -9,13 +9,14 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock
 
 from scada.clock import SiteClock
-from scada.drivers.dmesh.groups import CommandLog, RunBlocking
+from scada.drivers.dmesh.groups import CommandLog
 from scada.drivers.dmesh.keyring import Ring
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.link import COMMAND_T1_S, Link
 from scada.drivers.dmesh.messages import Command, Result, signed
 from scada.drivers.dmesh.modules import ModuleBook
 from scada.drivers.dmesh.numbers import Capability, Code, Holder, KeyTarget, code_name
+from scada.drivers.dmesh.signing import RunBlocking
 from scada.errors import CommandRejected, ConfigError, DataRejected, LinkError, StorageError
 from scada.supplies import SupplyOrder
 
