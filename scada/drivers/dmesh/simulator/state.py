@@ -136,6 +136,9 @@ class ConcentratorState(Fate, Lists):
         self.archive = Archive(archive_id, max_frame - WRAPPING, archive_depth)
         self._archive_full = False
         self.listener: Listener | None = None   # the session, while one is up
+        self._trees = 1                         # generation of the topology
+        self._places: network.Places = {}
+        self._moved_today: dict[int, int] = {}  # changes of the parent, by index
         self.generations: dict[int, tuple[SimModule, ...]] = {1: self._present(started if founded is None else founded)}
         self._join(started)                     # after a restart the list has the generation that it had before
         self.events: list[Event] = []
@@ -148,9 +151,6 @@ class ConcentratorState(Fate, Lists):
         self._waiting: dict[int, _Waiting] = {}
         self.switched_off = 0                   # loads, since the start
         self._misdated: list[Profile] = []      # what was archived under wrong hours, as it is right
-        self._trees = 1                         # generation of the topology
-        self._places: network.Places = {}
-        self._moved_today: dict[int, int] = {}  # changes of the parent, by index
         self.strangers: tuple[network.Stranger, ...] = ()       # modules of others that are heard here
         self._owed: dict[bytes, CommandReport] = {}
         self._out_of_reach = out_of_reach
