@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 from flask import Flask, current_app, g, request, url_for
 
 from hmi import access, encode, formats, labels, life, reasons, titles
@@ -12,6 +13,14 @@ from hmi.services import Services
 from hmi.site_time import SiteTime, offset
 from scada.commands import MemberState, Role
 from scada.dial_file import dial_text
+
+
+@attrs.frozen
+class Room:
+    """Pages that belong together; without a name they stand in the menu by themselves."""
+
+    name: str
+    entries: tuple[tuple[str, str], ...]
 
 
 def install(app: Flask, services: Services, assets: Assets) -> None:
@@ -50,7 +59,7 @@ def install(app: Flask, services: Services, assets: Assets) -> None:
             "notices": take(),
             "bundle": assets.present,
             "here": _here(),
-            "menu": _menu(role) if known else (("install.page", _("Install")),) if role in access.INSTALL else (),
+            "menu": _menu(role) if known else _field_menu() if role in access.INSTALL else (),
             "home": "/" if known or role not in access.INSTALL else url_for("install.page"),
             "page_data": _page_data(services, assets, now, known) | {"field": not known and role in access.INSTALL},
         }
@@ -64,25 +73,41 @@ def _here() -> str:
     return url_for(page) if page in current_app.view_functions else "/"
 
 
-def _menu(role: Role | None) -> tuple[tuple[str, str], ...]:
-    entries = [
-        ("overview.page", _("Overview")),
-        ("balance.index", _("Balance")),
-        ("mesh.page", _("Network")),
-        ("collection.page", _("Collection")),
-        ("meters.index", _("Meters")),
-        ("modules.page", _("Modules")),
-        ("reads.page", _("Reads")),
-        ("dispatch.page", _("Load shedding")),
-        ("supplies.page", _("Supplies")),
-        ("outages.page", _("Outages")),
-        ("firmware.page", _("Firmware")),
-        ("alarms.page", _("Alarms")),
-        ("tags.page", _("Tags")),
-    ]
+def _field_menu() -> tuple[Room, ...]:
+    """Of those who see nothing but the installer's page."""
+    return (Room("", (("install.page", _("Install")),)),)
+
+
+def _menu(role: Role | None) -> tuple[Room, ...]:
+    """What is looked at all day stands by itself; the rest in rooms that open."""
+    system = [("tags.page", _("Tags"))]
     if role in access.AUDITORS:
-        entries.append(("audit.page", _("Audit")))
-    return tuple(entries)
+        system.append(("audit.page", _("Audit")))
+    if role in access.IMPORT:
+        system.append(("walkby.page", _("Walk-by import")))
+    return (
+        Room("", (
+            ("overview.page", _("Overview")),
+            ("alarms.page", _("Alarms")),
+            ("balance.index", _("Balance")),
+            ("dispatch.page", _("Load shedding")),
+            ("supplies.page", _("Supplies")),
+            ("outages.page", _("Outages")),
+        )),
+        Room(_("Metering"), (
+            ("meters.index", _("Meters")),
+            ("reads.page", _("Reads")),
+            ("collection.page", _("Collection")),
+            ("dials.page", _("Dials")),
+        )),
+        Room(_("Radio"), (
+            ("mesh.page", _("Network")),
+            ("modules.page", _("Modules")),
+            ("clocks.page", _("Clocks")),
+            ("firmware.page", _("Firmware")),
+        )),
+        Room(_("System"), tuple(system)),
+    )
 
 
 def _page_data(services: Services, assets: Assets, now: int, known: bool) -> dict[str, Any]:

@@ -603,7 +603,7 @@ class FakeDesk(Listeners):
             return fail(CommandRejected([f"no load group {request.group!r}"]))
         if group.load_class is LoadClass.RED:
             reasons.append("red loads are never switched off")
-        if not 60 <= request.off_for_s <= group.max_off_s:
+        if request.action is Action.SHED and not 60 <= request.off_for_s <= group.max_off_s:
             reasons.append(f"off_for is {request.off_for_s} s; this group may be off for 60 to {group.max_off_s} s")
         if actor.role not in (Role.DISPATCHER, Role.ADMINISTRATOR):
             reasons.append(f"a {actor.role} may not command")

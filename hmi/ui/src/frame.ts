@@ -60,7 +60,23 @@ export function start(): void {
     }
   }, true);
   document.addEventListener("visibilitychange", look);
+  rooms();
   setInterval(look, 250);
+}
+
+/** A room of the menu closes when one clicks elsewhere, or by Escape, which gives the focus back to its name. */
+function rooms(): void {
+  const open = () => document.querySelector<HTMLDetailsElement>("details.room[open]");
+  document.addEventListener("click", (event) => {
+    const room = open();
+    if (room && !room.contains(event.target as Node)) room.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    const room = open();
+    if (!room || event.key !== "Escape") return;
+    room.open = false;
+    room.querySelector("summary")?.focus();
+  });
 }
 
 /** The clock alone, for pages before log-in. */
