@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from scada.cli import main
 from scada.cli.site import registry_of
+from scada.columns import Pairs
 from scada.drivers.dmesh.key_ledger import FILE, KeyLedger
 from tests.registry.sites import ENGINEER, HIGH, a_site
 
@@ -95,7 +96,7 @@ def test_the_status_of_group_keys_names_who_lacks_them(config: Path) -> None:
     before = as_json("keys", "status", str(config))
     ledger = KeyLedger(config.parent / "data" / FILE, now)
     ledger.open()
-    for work in (ledger.add(0x4A1000C1, 7, 1, b"check---", (HIGH,)), ledger.use(0x4A1000C1, 7, 1, ((1, HIGH),))):
+    for work in (ledger.add(0x4A1000C1, 7, 1, b"check---", (HIGH,)), ledger.use(0x4A1000C1, 7, 1, Pairs.of([(1, HIGH)]))):
         with pytest.raises(StopIteration):
             work.send(None)
     after, text = as_json("keys", "status", str(config), "LG-1"), scada("keys", "status", str(config)).output

@@ -17,7 +17,7 @@ TABLES = {
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "operator.md"
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"HELD_STATE"}))    # that one says only what differs
 def test_no_member_of_an_enumeration_is_without_its_word(name: str) -> None:
     """A new action, say, would break the page that lists it."""
     kind = type(next(iter(TABLES[name])))

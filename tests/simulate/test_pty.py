@@ -13,7 +13,7 @@ import serial
 from click.testing import CliRunner
 
 from scada.cli import main
-from scada.drivers.dmesh import messages
+from scada.drivers.dmesh import messages, profile_decode
 from scada.drivers.dmesh import profile as profiles
 from scada.drivers.dmesh.frame import Frame
 from scada.drivers.dmesh.frame import encode as encode_frame
@@ -63,7 +63,7 @@ class Poller:
             peer.receive(self.port.read(1) + self.port.read(self.port.in_waiting))
 
     def _take(self, link: int, one: ProfileMessage) -> None:
-        block = profiles.decode(one.block)
+        block = profile_decode.decode(one.block)
         assert isinstance(block, profiles.Profile)
         self.cursor[link] = max(self.cursor[link], one.record)
         for row, (index, channel) in enumerate(zip(block.index.tolist(), block.channel.tolist(), strict=True)):

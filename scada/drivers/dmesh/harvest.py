@@ -143,7 +143,7 @@ class Harvest:
             sheaf.intake.reached(end_hour)
         for intake, records in of_intake.items():
             if not _told(partial(intake.kept, records)):
-                _told(partial(intake.failed, Failure(RuntimeError("its acknowledgement failed"))))
+                _told(partial(intake.failed, Failure(RuntimeError("unacknowledged"))))
 
     def _failed(self, failure: Failure, load: Load) -> None:
         """One record that cannot be stored must not cost the others: each is told by itself what is wrong with it."""
