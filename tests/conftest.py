@@ -1,10 +1,20 @@
-"""What the report says beside the dots: by which means a test was run where a machine leaves more than one."""
+"""In which order files are run, and what the report says beside the dots."""
 
-from typing import Any
+from typing import Any, Final
+
+import pytest
+
+LONG: Final = ("tests/system/", "tests/simulate/", "tests/hmi/test_browser")     # files of minutes, not of seconds
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first: what is short fills the gaps at the end, where a worker would wait for the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line for each means that a test recorded with `record_property`."""
+    """By which means a test was run where a machine leaves more than one: a line for each `record_property`."""
     reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
     said: dict[tuple[str, str], int] = {}
     for report in reports:
