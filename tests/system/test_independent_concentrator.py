@@ -232,7 +232,7 @@ def test_one_that_can_do_nothing_but_deliver_is_served_all_the_same(site: Site) 
     It is restarted in the middle of its archive, and goes on with what it kept.
     """
     with behind(site.dmlp_port, site.folder, 1, least=True, reconnect_ms=[60_000, 60_000]) as least:
-        made = least.do("day", first_hour=FIRST_HOUR, per_record=12, rows=rows())
+        made = least.do("day", first_hour=FIRST_HOUR, per_record=4, rows=rows())     # more than two credits from the end
         least.do("cut_at", cursor=made["records"] // 2)
         least.do("dial")
         first = least.until(lambda now: now["counts"]["cuts"], "the middle of its archive")

@@ -47,7 +47,9 @@ export class Archive {
 
   reset() { Object.assign(this, { session: null, next: 0, credit: 0, cursor: 0 }); }
 
+  // READY says what is durable there: as good as an ARCH_ACK, for the last ones may have been lost with the link.
   resume(session, cursor, credit) {
+    this.log.acknowledged = Math.max(this.log.acknowledged, Math.min(cursor, this.newest));
     Object.assign(this, { session, credit, cursor, next: cursor + 1 });
     this.pump();
   }
