@@ -1,5 +1,6 @@
 """`scada bench`: measures this machine with the code that runs here."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
@@ -30,7 +31,7 @@ USUAL: Final = ("decode", "fuzz", "bus", "commit", "demo")     # minutes, and no
 @click.option("--json", "as_json", is_flag=True, help="Figures with their short ids as JSON.")
 def bench(names: tuple[str, ...], as_json: bool) -> None:
     """
-    Measure NAMES, or all of an area.
+    Measure NAMES, or all of an area that none of its own follows: `dmesh ingest` is ingest alone.
 
     Area dmesh: decode, fuzz (a million mutated inputs at the DMLP receiver), commit (TCP to durable, whole server), ingest
     (a city of 1,400 concentrators), sessions (14,000 of them), fanout (a group command to them), latency (commands in the
@@ -38,7 +39,7 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     meters), demo (memory and loop of the processes).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
-    wanted = [one for name in names or USUAL for one in AREAS.get(name, (name,))]
+    wanted = chosen(names or USUAL)
     figures = []
     for name in track(wanted, description="measuring", disable=as_json, transient=True):
         figures += import_module(MODULES[name]).measure()
@@ -47,6 +48,12 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     else:
         rows = [(figure.id, figure.what, shown(figure.value), figure.unit) for figure in figures]
         print_table("scada bench", ("id", "what", "value", "unit"), rows, numbers=(2,))
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """What to measure, each once; an area stands for all of its own unless some of them are named too."""
+    every = [one for name in names for one in AREAS.get(name, (name,)) if name not in AREAS or not set(names) & set(AREAS[name])]
+    return list(dict.fromkeys(every))
 
 
 def shown(value: float) -> str:

@@ -110,14 +110,22 @@ def key_check(key: bytes) -> bytes:
 
 def seal(key: bytes, direction: int, sid: int, counter: int, link_id: int, body: bytes, key_id: int = 0) -> Frame:
     """A secured frame with `body` inside."""
-    prefix = _PREFIX.pack(key_id, counter)
-    nonce = _NONCE.pack(link_id, direction, sid, counter)
-    head = header(link_id, len(body) + OVERHEAD, secured=True)
-    return Frame(link_id, prefix + AESCCM(key, tag_length=TAG).encrypt(nonce, body, head + prefix), True, head)
+    return _seal(AESCCM(key, tag_length=TAG), direction, sid, counter, link_id, body, key_id)
 
 
 def unseal(key: bytes, direction: int, sid: int, frame: Frame) -> tuple[int, bytes] | Rejected:
     """(counter, body) of a secured frame."""
+    return _unseal(AESCCM(key, tag_length=TAG), direction, sid, frame)
+
+
+def _seal(cipher: AESCCM, direction: int, sid: int, counter: int, link_id: int, body: bytes, key_id: int = 0) -> Frame:
+    prefix = _PREFIX.pack(key_id, counter)
+    nonce = _NONCE.pack(link_id, direction, sid, counter)
+    head = header(link_id, len(body) + OVERHEAD, secured=True)
+    return Frame(link_id, prefix + cipher.encrypt(nonce, body, head + prefix), True, head)
+
+
+def _unseal(cipher: AESCCM, direction: int, sid: int, frame: Frame) -> tuple[int, bytes] | Rejected:
     if not frame.secured or len(frame.body) < OVERHEAD:
         return Rejected(Reject.CRYPTO, "not a sealed frame")
     key_id, counter = _PREFIX.unpack_from(frame.body)
@@ -126,7 +134,7 @@ def unseal(key: bytes, direction: int, sid: int, frame: Frame) -> tuple[int, byt
     nonce = _NONCE.pack(frame.link_id, direction, sid, counter)
     aad = frame.header + frame.body[:_PREFIX.size]
     try:
-        return counter, AESCCM(key, tag_length=TAG).decrypt(nonce, frame.body[_PREFIX.size:], aad)
+        return counter, cipher.decrypt(nonce, frame.body[_PREFIX.size:], aad)
     except InvalidTag:
         return Rejected(Reject.CRYPTO, "the seal does not hold")
 
@@ -137,7 +145,8 @@ class Channel:
     def __init__(self, keys: SessionKeys, link_id: int, *, server: bool) -> None:
         self._link_id, self._sid = link_id, keys.sid
         pair = (keys.to_concentrator, keys.to_server)
-        self._send_key, self._receive_key = pair if server else pair[::-1]
+        # A cipher is made once a session: making it costs as much as a small frame.
+        self._sealer, self._opener = (AESCCM(key, tag_length=TAG) for key in (pair if server else pair[::-1]))
         self._send_direction, self._receive_direction = (
             (TO_CONCENTRATOR, TO_SERVER) if server else (TO_SERVER, TO_CONCENTRATOR)
         )
@@ -150,13 +159,13 @@ class Channel:
 
     def seal(self, body: bytes) -> Frame:
         """The next frame; every call takes a new counter, also for a repeat of the same message."""
-        frame = seal(self._send_key, self._send_direction, self._sid, self._next, self._link_id, body)
+        frame = _seal(self._sealer, self._send_direction, self._sid, self._next, self._link_id, body)
         self._next += 1
         return frame
 
     def open(self, frame: Frame) -> bytes | Rejected:
         """The body of a frame from the other end; a counter that does not grow is a replay."""
-        opened = unseal(self._receive_key, self._receive_direction, self._sid, frame)
+        opened = _unseal(self._opener, self._receive_direction, self._sid, frame)
         if isinstance(opened, Rejected):
             return opened
         counter, body = opened

@@ -22,6 +22,7 @@ SERIAL_MAX_FRAME: Final = 1024
 HIGHEST_MAX_FRAME: Final = 16384
 
 _FIELDS: Final = struct.Struct(">2sBBHI")
+_HEAD: Final = struct.Struct(">2sBBHIH")                    # the same and their CRC
 _CRC16: Final = struct.Struct(">H")
 _CRC32: Final = struct.Struct(">I")
 FALSE: Final = Rejected(Reject.HEADER_CRC)
@@ -57,47 +58,40 @@ def encode(frame: Frame) -> bytes:
 
 
 class FrameDecoder:
-    """Finds frames in a stream; its buffer never exceeds 2 x max_frame."""
+    """Finds frames in a stream; what it keeps from one piece to the next is less than one frame of `max_frame`."""
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
         self.max_frame = max_frame
-        self._buffer = bytearray()
+        self._kept = b""
 
     @property
     def pending(self) -> int:
         """Bytes of a frame that is not complete yet."""
-        return len(self._buffer)
+        return len(self._kept)
 
     def feed(self, data: bytes) -> list[Frame | Rejected]:
         """Take what came in; return what it completes, in order."""
         events: list[Frame | Rejected] = []
-        view = memoryview(data)
-        while view:
-            room = 2 * self.max_frame - len(self._buffer)
-            self._buffer += view[:room]
-            view = view[room:]
-            self._scan(events)
+        data = self._kept + data if self._kept else data
+        self._kept = data[self._scan(data, events):]
         return events
 
     def silence(self) -> list[Frame | Rejected]:
         """A serial line was silent for 100 ms: what is half there will never be completed."""
-        dropped = len(self._buffer)
-        self._buffer.clear()
+        dropped, self._kept = len(self._kept), b""
         return [Rejected(Reject.NOISE, "silence inside a frame", count=dropped)] if dropped else []
 
-    def _scan(self, events: list[Frame | Rejected]) -> None:
-        buffer, at, noise_from = self._buffer, 0, 0
+    def _scan(self, data: bytes, events: list[Frame | Rejected]) -> int:
+        """Where what is not complete begins."""
+        at = noise_from = 0
         false = 0                                           # magics that began no frame: one event for a run of them
         while True:
-            found = buffer.find(MAGIC, at)
+            found = data.find(MAGIC, at)
             if found < 0:
                 # the last byte may be the first half of a magic
-                at = len(buffer) - (1 if buffer.endswith(MAGIC[:1]) and len(buffer) > at else 0)
+                at = len(data) - (1 if data.endswith(MAGIC[:1]) and len(data) > at else 0)
                 break
-            if len(buffer) - found < HEADER:
-                at = found
-                break
-            verdict = self._look(found)
+            verdict = self._look(data, found)
             if verdict is None:
                 at = found
                 break
@@ -105,20 +99,22 @@ class FrameDecoder:
                 false += 1
                 at = found + 1
                 continue
-            _noise(events, found - noise_from, false)
-            false = 0
+            if false or found > noise_from:
+                _noise(events, found - noise_from, false)
+                false = 0
             at = noise_from = found + (HEADER + len(verdict.body) + TRAILER if isinstance(verdict, Frame) else 2)
             events.append(verdict)
         _noise(events, at - noise_from, false)
-        del buffer[:at]
+        return at
 
-    def _look(self, at: int) -> Frame | Rejected | None:
+    def _look(self, data: bytes, at: int) -> Frame | Rejected | None:
         """What begins at the magic at `at`; None while it is incomplete."""
-        buffer = self._buffer
-        head = bytes(buffer[at:at + HEADER])
-        if binascii.crc_hqx(head[:10], 0xFFFF) != _CRC16.unpack_from(head, 10)[0]:
+        head = data[at:at + HEADER]
+        if len(head) < HEADER:
+            return None
+        _, version, flags, length, link_id, check = _HEAD.unpack(head)
+        if binascii.crc_hqx(head[:_FIELDS.size], 0xFFFF) != check:
             return FALSE
-        _, version, flags, length, link_id = _FIELDS.unpack_from(head)
         if version >> 4 != VERSION >> 4:
             return Rejected(Reject.VERSION, f"major version {version >> 4}")
         if flags & ~SEC:
@@ -126,11 +122,11 @@ class FrameDecoder:
         if length > self.max_frame:
             return Rejected(Reject.TOO_LONG, f"{length} bytes; {self.max_frame} were agreed")
         end = at + HEADER + length
-        if len(buffer) < end + TRAILER:
+        if len(data) < end + TRAILER:
             return None
-        if zlib.crc32(memoryview(buffer)[at:end]) != _CRC32.unpack_from(buffer, end)[0]:
+        if zlib.crc32(memoryview(data)[at:end]) != _CRC32.unpack_from(data, end)[0]:
             return Rejected(Reject.FRAME_CRC)
-        return Frame(link_id, bytes(buffer[at + HEADER:end]), bool(flags & SEC), head)
+        return Frame(link_id, data[at + HEADER:end], bool(flags & SEC), head)
 
 
 def _noise(events: list[Frame | Rejected], count: int, false: int) -> None:

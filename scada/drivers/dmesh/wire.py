@@ -6,7 +6,7 @@ A message is an attrs class whose fields are annotated with their kind and map k
 
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, Final, Protocol, TypeVar
 
@@ -186,19 +186,29 @@ def places(cls: type) -> tuple[Place, ...]:
     return _LAYOUTS[cls]
 
 
+_LOADS: Final[dict[type, tuple[tuple[str, int, Callable[[Any], Any], bool], ...]]] = {}
+
+
+def _loads(cls: type) -> tuple[tuple[str, int, Callable[[Any], Any], bool], ...]:
+    """The same as what reading a message goes through for every field: name, key, check, whether it must be there."""
+    _LOADS[cls] = tuple((one.name, one.key, one.kind.load, one.default is attrs.NOTHING) for one in places(cls))
+    return _LOADS[cls]
+
+
 def load_fields(cls: type[R], content: Any) -> R:
     """A message or record from its map; raises `Malformed` naming the field. Unknown keys are ignored."""
     if not isinstance(content, Mapping):
         raise Malformed("expected a map")
     values: dict[str, Any] = {}
-    for place in places(cls):
-        if place.key in content:
-            try:
-                values[place.name] = place.kind.load(content[place.key])
-            except Malformed as problem:
-                raise Malformed(f"{place.name}: {problem}") from None
-        elif place.default is attrs.NOTHING:
-            raise Malformed(f"{place.name}: missing")
+    name = ""
+    try:
+        for name, key, load, mandatory in _LOADS.get(cls) or _loads(cls):
+            if key in content:
+                values[name] = load(content[key])
+            elif mandatory:
+                raise Malformed("missing")
+    except Malformed as problem:
+        raise Malformed(f"{name}: {problem}") from None
     return cls(**values)
 
 
@@ -232,42 +242,51 @@ def unpack(data: bytes) -> Any:
         return Rejected(Reject.CBOR, type(problem).__name__)
 
 
+def _steps() -> bytes:
+    """By the first byte of an item: its length, where that alone tells it; 0 where more must be looked at."""
+    steps = bytearray(256)
+    for head in range(256):
+        major, argument = head >> 5, head & 0x1F
+        if major in (0, 1, 7) and argument <= 27:           # 28 and above: reserved, or indefinite
+            steps[head] = 1 if argument < 24 else 1 + (1 << (argument - 24))
+        elif major in (2, 3) and argument < 24:
+            steps[head] = 1 + argument
+    return bytes(steps)
+
+
+_STEPS: Final = _steps()
+
+
 def _plain(data: bytes) -> bool:
     """Whether the bytes are exactly one item of the plain subset; cost bounded by the length of `data`."""
-    at, size = 0, len(data)
+    at, size, steps = 0, len(data), _STEPS
     left = 1                            # items still expected in the innermost container,
     outer: list[int] = []               # and in those around it
     while True:
-        if left == 0:
-            if not outer:
-                return at == size
-            left = outer.pop()
-            continue
-        left -= 1
-        if at >= size:
-            return False
-        head = data[at]
-        at += 1
-        major, argument = head >> 5, head & 0x1F
-        if argument >= 24:
-            if argument > 27:           # reserved or indefinite
+        while left:
+            left -= 1
+            if at >= size:
                 return False
-            width = 1 << (argument - 24)
-            if at + width > size:
-                return False
-            argument = int.from_bytes(data[at:at + width], "big")
-            at += width
-        if major < 2 or major == 7:
-            continue
-        if major < 4:
-            at += argument
-            if at > size:
-                return False
-        elif major == 6:
-            return False
-        else:
+            head = data[at]
+            if step := steps[head]:
+                at += step              # beyond the end: found out with the next item, or at last
+                continue
+            major, argument = head >> 5, head & 0x1F
+            at += 1
+            if argument >= 24:
+                if argument > 27:       # reserved or indefinite
+                    return False
+                width = 1 << (argument - 24)
+                argument = int.from_bytes(data[at:at + width], "big")
+                at += width
+            if major < 4:
+                at += argument
+                continue
             items = argument * (major - 3)
-            if items > size - at or len(outer) >= MAX_DEPTH:
+            if major > 5 or items > size - at or len(outer) >= MAX_DEPTH:       # 6: a tag
                 return False
             outer.append(left)
             left = items
+        if not outer:
+            return at == size
+        left = outer.pop()

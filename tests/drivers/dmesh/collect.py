@@ -6,6 +6,7 @@ Prints what came of it as one line of JSON and ends.
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint  # noqa: E402
 from twisted.internet.task import deferLater  # noqa: E402
 
 from scada.bus import TagBus  # noqa: E402
-from scada.clock import DAY_H, SiteClock  # noqa: E402
+from scada.clock import DAY_H, HOUR_S, NS, SiteClock, TimeMap  # noqa: E402
 from scada.commands import Actor, Origin, Role  # noqa: E402
 from scada.drivers.dmesh.keystore import KeyStore  # noqa: E402
 from scada.drivers.dmesh.service import DmeshService  # noqa: E402
@@ -56,7 +57,8 @@ def field(now_hour: int) -> tuple[ConcentratorState, np.ndarray, int]:
 
 
 async def run(port: int, folder: Path) -> dict[str, Any]:
-    clock = SiteClock()
+    real = time.time_ns()
+    clock = SiteClock(TimeMap(real, real // (HOUR_S * NS) * HOUR_S * NS + HOUR_S * NS // 2))   # no hour ends meanwhile
     keys = KeyStore.open(folder / "keys.store", folder / "master.key")
     keys.add_link(LINK_ID, LINK_KEY)
     store = EmbeddedIntervals(folder / "history", reactor)

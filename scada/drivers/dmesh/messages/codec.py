@@ -39,13 +39,12 @@ def decode(body: bytes) -> Packet | Rejected:
     item = wire.unpack(body)
     if isinstance(item, Rejected):
         return item
-    match item:
-        case [int(number), int(corr), dict(content)] if (
-            type(number) is int and type(corr) is int and 0 <= number <= 0xFFFF and 0 <= corr <= 0xFFFF_FFFF
-        ):
-            pass
-        case _:
-            return Rejected(Reject.MESSAGE, "expected [type, corr, map]")
+    if type(item) is not list or len(item) != 3:
+        return Rejected(Reject.MESSAGE, "expected [type, corr, map]")
+    number, corr, content = item
+    numbers = type(number) is int and type(corr) is int and 0 <= number <= 0xFFFF and 0 <= corr <= 0xFFFF_FFFF
+    if not numbers or type(content) is not dict:
+        return Rejected(Reject.MESSAGE, "expected [type, corr, map]")
     cls = BY_TYPE.get(number)
     if cls is None:
         return Rejected(Reject.UNKNOWN_TYPE, f"type {number:#04x}", type=number, corr=corr)
