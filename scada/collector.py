@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from scada.timers import cancel
 
-PERIOD_S: Final = 0.25                  # real time between two looks
-NEW: Final = 20                         # collections of the middle generation after which there is enough to walk
+PERIOD_S: Final = 0.02                  # real time between two looks
+NEW: Final = 2                          # collections of the middle generation after which it walks what is new: 14,000 things
 DAY_S: Final = 86400.0
 
 

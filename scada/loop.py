@@ -5,17 +5,18 @@ time of this thread says whether it was our code or a busy machine.
 """
 
 import asyncio
-import contextlib
+import faulthandler
+import re
 import selectors
-import sys
+import tempfile
 import threading
 import time
-import traceback
-from collections import Counter
+from collections import Counter, deque
 from typing import Any, Final
 
 LIMIT_MS: Final = 20.0
 SAMPLE_S: Final = 0.005
+AT_ONCE: Final = 64                     # files whose news one turn takes: a city that hangs up together is many turns
 
 
 class MeasuredSelector(selectors.DefaultSelector):
@@ -30,6 +31,7 @@ class MeasuredSelector(selectors.DefaultSelector):
         self.long_turns = 0
         self.busy_turns = 0                                 # those of them in which it was we who computed
         self._longest = (0.0, 0.0)
+        self._ready: deque[tuple[selectors.SelectorKey, int]] = deque()     # of one look, not handed out yet
 
     def select(self, timeout: float | None = None) -> Any:
         wall = time.perf_counter() - self.turn_began
@@ -41,11 +43,26 @@ class MeasuredSelector(selectors.DefaultSelector):
             self.busy_turns += (time.thread_time() - self._cpu_began) * 1000 > LIMIT_MS
         self.waiting = True
         try:
-            return super().select(timeout)
+            if not self._ready:
+                found = super().select(timeout)
+                if len(found) <= AT_ONCE:
+                    return found
+                self._ready.extend(found)
+            return self._some()
         finally:
             self.waiting = False
             self.turn_began = time.perf_counter()
             self._cpu_began = time.thread_time()
+
+    def _some(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """The next that were found ready, as far as somebody still waits for them; nobody is overtaken."""
+        known, some = self.get_map(), []
+        while self._ready and len(some) < AT_ONCE:
+            before, happened = self._ready.popleft()
+            key = known.get(before.fd) if known else None
+            if key is not None and happened & key.events:
+                some.append((key, happened & key.events))
+        return some
 
     def take(self) -> tuple[float, float]:
         """(wall, processor) of the longest turn since the last call. [ms]"""
@@ -66,11 +83,16 @@ def install() -> MeasuredSelector:
 
 
 class LoopWatch:
-    """Samples the main thread's stack while a turn is over the limit, to name who blocks (`scada run --watch-loop`)."""
+    """
+    Samples the main thread's stack while a turn is over the limit, to name who blocks (`scada run --watch-loop`).
+
+    The stack is written by `faulthandler`, which lets nobody run meanwhile: walking the frames of a thread that goes on
+    crashes the interpreter now and then.
+    """
 
     def __init__(self, selector: MeasuredSelector) -> None:
         self._selector = selector
-        self._main = threading.main_thread().ident
+        self._main = f"0x{threading.main_thread().ident or 0:016x}"
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
         self.blockers: Counter[str] = Counter()
@@ -82,11 +104,30 @@ class LoopWatch:
         self._stopped.set()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(SAMPLE_S):
-            if self._selector.waiting or (time.perf_counter() - self._selector.turn_began) * 1000 < LIMIT_MS:
-                continue
-            with contextlib.suppress(KeyError, AttributeError):     # a stack that moves while it is read
-                stack = traceback.extract_stack(sys._current_frames()[self._main or 0], limit=40)
-                ours = [frame for frame in stack if "/scada/" in frame.filename or "/hmi/" in frame.filename]
-                place = (ours or stack)[-1]
-                self.blockers[f"{place.filename}:{place.lineno} {place.name} -> {stack[-1].name}"] += 1
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+            while not self._stopped.wait(SAMPLE_S):
+                if self._selector.waiting or (time.perf_counter() - self._selector.turn_began) * 1000 < LIMIT_MS:
+                    continue
+                file.seek(0)
+                file.truncate()
+                faulthandler.dump_traceback(file, all_threads=True)
+                file.seek(0)
+                if stack := stack_of(self._main, file.read()):
+                    ours = [place for place in stack if "/scada/" in place[0] or "/hmi/" in place[0]]
+                    path, line, name = (ours or stack)[0]
+                    self.blockers[f"{path}:{line} {name} -> {stack[0][2]}"] += 1
+
+
+def stack_of(thread: str, dump: str) -> list[tuple[str, int, str]]:
+    """(file, line, function) of one thread in what `faulthandler` wrote, what runs first."""
+    found = []
+    mine = False
+    for line in dump.splitlines():
+        if not line.startswith("  "):
+            mine = thread in line
+        elif mine and (place := _PLACE.match(line)):
+            found.append((place[1], int(place[2]), place[3]))
+    return found
+
+
+_PLACE: Final = re.compile(r'  File "(.*)", line (\d+) in (.*)')

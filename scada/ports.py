@@ -297,6 +297,12 @@ class FieldGateway(Protocol):
     def send(self, order: GroupOrder) -> "Deferred[None]":
         """Fires when the concentrator has accepted the order; fails with `LinkError` or `CommandRejected`."""
 
+    def sign(self, order: GroupOrder) -> "Deferred[Any]":
+        """Make what is the same for all concentrators of an order's command, before the first of them is told.
+
+        Fails with `CommandRejected`; then each order fails by itself and says why.
+        """
+
     def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[Any]":
         """Let a concentrator know who is in a group, and its key: nothing is switched, and an order is sooner there.
 

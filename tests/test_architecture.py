@@ -81,6 +81,8 @@ EDGES = {
     "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",
+    "scada/drivers/dmesh/prompt.py": "twisted's TCP transport",
+    "scada/timers.py": "timers of the loop",
     "scada/drivers/dmesh/listener.py": "twisted's factory of connections",
     "scada/drivers/dmesh/modules.py": "asks the concentrator",
     "scada/drivers/dmesh/singles.py": "answers of the concentrator are Deferreds",

@@ -1,6 +1,7 @@
 """Hands the orders of a command to the field, each once: the only place that calls `FieldGateway.send` and `retry`."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -53,12 +54,19 @@ class Sender:
         for number, batch in enumerate(pace.batches(planner.orders(command))):
             if number:
                 await pace.next_turn(self._reactor)
+            elif not self._obstacle(command, batch[0].link_id):
+                await self._signed(batch[0])
             news, sent = self._judge(command, batch)
             self._course.change(command.id, partial(_marked, news))
             for order in sent:
                 self._counters.orders_sent += 1
                 self._pursuit.follow(order, maybeDeferred(self._gateway.send, order))
         return status_of(self._book.get(command.id) or command)
+
+    async def _signed(self, order: GroupOrder) -> None:
+        """Once for all: thousands of orders that each wait for the same disk would all go on in one turn of the loop."""
+        with suppress(LinkError, CommandRejected, DataRejected):               # each order will say it of itself
+            await self._gateway.sign(order)
 
     def prepare(self, selection: Selection, number: int) -> None:
         """While a person reviews: concentrators learn who is in the group, and its key. Nothing is switched by it."""

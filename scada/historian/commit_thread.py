@@ -22,7 +22,7 @@ from scada.intervals import IntervalBatch, Quarantined
 WAITING_BLOCKS: Final = 16_384                      # as they were delivered, not yet in the journal
 WAITING_BYTES: Final = 64 << 20
 UNMERGED_BYTES: Final = 256 << 20                   # in the journal and in memory, not yet in blocks
-GROUP_BLOCKS: Final = 256                           # written with one sync, acknowledged in one turn of the loop
+GROUP_BLOCKS: Final = 128                           # written with one sync, acknowledged in one turn of the loop
 Item = IntervalBatch | Quarantined | GapRecord
 _log = Logger()
 

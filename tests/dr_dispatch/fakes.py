@@ -191,6 +191,9 @@ class FakeGateway:
         for _, answer in pending:
             answer.errback(CommandRejected([reason]))
 
+    def sign(self, order: GroupOrder) -> "Deferred[None]":
+        return succeed(None)
+
     def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[None]":
         self.prepared.append((link_id, group, epoch, tuple(members)))
         return succeed(None)

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from scada.clock import NS
 from scada.commands import Action, CommandState, GroupOrder, LoadClass, MemberReport, MemberState, RetryOrder, ShedRequest
-from scada.errors import CommandRejected
+from scada.errors import CommandRejected, LinkError
 from tests.dr_dispatch.fakes import ANNA, EVERYBODY, LINKS, Bench, FakeGateway, done, link_of, site
 
 CLASS_LIMIT_S = 900
@@ -58,6 +58,15 @@ class Field(FakeGateway):
             self.delivered[key] = order
             self.sequence[key] = len(self.sent)
         return super().send(order)
+
+    def accept(self) -> None:
+        """Of those that arrived; whoever never heard of its order cannot say yes to it."""
+        pending, self.pending = self.pending, []
+        for order, answer in pending:
+            if (order.command_id, order.link_id) in self.delivered:
+                answer.callback(None)
+            else:
+                answer.errback(LinkError(f"{order.link_id:08x}", "no answer"))
 
     def retry(self, order: RetryOrder):  # type: ignore[no-untyped-def]
         whole = self.bench.registry.directory.site

@@ -2,6 +2,7 @@
 
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from scada.dr_dispatch.journal import Journal
 from scada.errors import ScadaError
 
 CITY: Final = City(concentrators=14_000, modules=240)
+REVIEW_S: Final = 3.0                   # a person reads what would happen before saying yes
 
 
 def measure(city: City = CITY) -> list[Figure]:
@@ -59,6 +61,7 @@ def run(city: City) -> dict[str, Any]:
             server.send_signal(signal.SIGUSR1)
             expect(server, "selected")
             expect(field, "prepared")
+            time.sleep(REVIEW_S)
             server.send_signal(signal.SIGUSR2)
             heard = json_of(field)
             told = json_of(server)

@@ -35,8 +35,7 @@ from scada.site import Directory
 
 log = Logger()
 
-TICK_S: Final = 0.25                    # real time between two turns
-LOOKS: Final = 2                        # concentrators a turn: each costs about 2 ms at 720 channels
+TICK_S: Final = 0.0625                  # real time between two looks: at one concentrator (2 ms at 720 channels), at a group
 REST_S: Final = 2.0                     # real time between two looks at the same one
 CHUNK: Final = 8192                     # slots read at once while the picture is rebuilt
 
@@ -101,6 +100,8 @@ class Collector:
         self.completeness = Completeness(clock, reader, registry, sink, settings.module_tags)
         self.wishes = WishBook()
         self._stopped = False
+        self._at_groups = True
+        self._met = float("-inf")                           # when new concentrators were looked for last
         self._loop = LoopingCall(self._tick)
         self._loop.clock = reactor
 
@@ -194,22 +195,25 @@ class Collector:
     def _tick(self) -> None:
         try:
             self._settle()
-            self._look()
-            self._look_at_group()
+            self._at_groups = not self._at_groups
+            if self._at_groups:
+                self._look_at_group()
+            else:
+                self._look()
         except Exception:                                   # one bad look must not end all that follow
             log.failure("the gap engine's turn failed")
 
     def _look(self) -> None:
-        known = [one.link_id for one in self._registry.directory.site.concentrators]
-        for link_id in {*known, *self._stations} - self._subnets.keys():
-            self._subnets[link_id] = Subnet(Ledger(self._settings.packets_a_day))
-            self._turn.append(link_id)
         now = self._clock.monotonic()
-        for _ in range(min(LOOKS, len(self._turn))):
+        if now - self._met >= REST_S:
+            self._met = now
+            known = [one.link_id for one in self._registry.directory.site.concentrators]
+            for link_id in {*known, *self._stations} - self._subnets.keys():
+                self._subnets[link_id] = Subnet(Ledger(self._settings.packets_a_day))
+                self._turn.append(link_id)
+        if self._turn and now - self._subnets[self._turn[0]].looked >= REST_S:
             link_id = self._turn[0]
             subnet = self._subnets[link_id]
-            if now - subnet.looked < REST_S:
-                return
             self._turn.rotate(-1)
             subnet.looked = now
             self._examine(link_id, subnet)

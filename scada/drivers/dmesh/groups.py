@@ -11,7 +11,8 @@ from typing import Final
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, fail
+from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
 from scada.columns import Pairs, Reports
@@ -24,15 +25,17 @@ from scada.drivers.dmesh.messages import (
     CommandReport,
     CommandRetry,
     CommandStatus,
+    Error,
     GroupSet,
     KeyConfirm,
     KeyPut,
     KeyRevoke,
+    Message,
     Result,
 )
 from scada.drivers.dmesh.modules import ModuleBook
 from scada.drivers.dmesh.numbers import MAX_MODULES, Capability, Code, KeyTarget, code_name
-from scada.drivers.dmesh.signing import Signer
+from scada.drivers.dmesh.signing import Signed, Signer
 from scada.errors import CommandRejected, DataRejected, LinkError
 
 KEPT: Final = 256                       # commands whose members are remembered, per concentrator
@@ -137,11 +140,14 @@ class GroupSender:
         self._link, self._book, self._clock = link, book, clock
         self._log, self._signer, self._ledger = log, signer, ledger
         self._turn = DeferredLock()
+        self._said = 0                                      # commands that left without a turn, not answered yet
         self._sets: dict[int, tuple[int, Pairs]] = {}       # group -> epoch and members this session has confirmed
         self._confirmed: dict[tuple[int, int], bytes] = {}  # (group, epoch) -> key this session has confirmed
 
     def send(self, order: GroupOrder) -> "Deferred[None]":
         """Fires when the concentrator took the order; see `FieldGateway.send`."""
+        if not self._turn.locked and (ready := self._ready(order)) is not None:
+            return self._say(order, ready)
         return self._turn.run(lambda: Deferred.fromCoroutine(self._send(order)))
 
     def prepare(self, group: int, epoch: int, members: Pairs) -> "Deferred[bytes]":
@@ -158,7 +164,7 @@ class GroupSender:
 
     @property
     def sending(self) -> bool:
-        return bool(self._turn.locked)
+        return bool(self._turn.locked) or self._said > 0
 
     async def inquire(self, command_id: bytes) -> bool:
         """Whether the concentrator knows the command; its report follows by itself."""
@@ -203,6 +209,36 @@ class GroupSender:
             self._in_time(order.not_after)                  # preparing took its time
         self._log.enter(order.command_id, members, order.not_after)
         self._accepted("GROUP_COMMAND", await self._link.ask(ready.command, Result, COMMAND_T1_S))
+
+    def _ready(self, order: GroupOrder) -> Signed | None:
+        """The signed command where nothing has to be asked or written down before it goes: as after a review."""
+        ready, link_id = self._signer.ready(order), self._link.link_id
+        if ready is None or not self._is_prepared(order, Pairs.of(order.members), ready.key):
+            return None
+        if not self._link.hello.capabilities & Capability.GROUP_KEYS:
+            return ready
+        used = self._ledger.in_use(link_id, order.group)
+        return ready if used is not None and used.epoch == order.epoch else None
+
+    def _say(self, order: GroupOrder, ready: Signed) -> "Deferred[None]":
+        """The command itself leaves in this very turn: what takes its turn later is behind it on the wire too."""
+        try:
+            self._in_time(order.not_after)
+        except (CommandRejected, LinkError) as problem:
+            return fail(problem)
+        self._log.enter(order.command_id, order.members, order.not_after)
+        self._said += 1
+        return self._link.request(ready.command, COMMAND_T1_S).addBoth(self._answered)
+
+    def _answered(self, answer: Message | Failure) -> Failure | None:
+        self._said -= 1
+        if isinstance(answer, Failure):
+            return answer
+        if not isinstance(answer, Result):
+            said = code_name(answer.code) if isinstance(answer, Error) else answer.TYPE.name
+            raise DataRejected(self._link.name, f"answered GROUP_COMMAND with {said}")
+        self._accepted("GROUP_COMMAND", answer)
+        return None
 
     def _in_time(self, not_after: int) -> None:
         if not self._clock.trusted():

@@ -1,6 +1,7 @@
 """One concentrator that proved itself: requests with their answers, on top of a connection."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -12,7 +13,7 @@ from scada.drivers.dmesh.numbers import ANSWERS, Reason, code_name
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.transport import Connection
 from scada.errors import DataRejected, LinkError
-from scada.timers import cancel
+from scada.timers import Deadlines, cancel
 
 MOST_PENDING: Final = 64                # requests under way to one concentrator
 TRIES: Final = 3                        # on a serial line, before a request is given up
@@ -24,10 +25,11 @@ class Link:
     """What the parts of the driver hold of a session; useless, but harmless, once it is down."""
 
     def __init__(
-        self, connection: Connection, hello: Hello, naming: Callable[[int], str], reactor: Any, time: Callable[[], int]
+        self, connection: Connection, hello: Hello, naming: Callable[[int], str], deadlines: Deadlines,
+        time: Callable[[], int],
     ) -> None:
         self.connection, self.hello, self._naming = connection, hello, naming
-        self._reactor, self._time = reactor, time
+        self._deadlines, self._time = deadlines, time
         self.repeated = 0
         self._pending: dict[int, tuple[Deferred[Message], Any]] = {}
 
@@ -76,7 +78,7 @@ class Link:
         answer: Deferred[Message] = Deferred()
         corr = self.connection.request(message)
         wait = within or float(self.connection.session.t1)
-        self._pending[corr] = (answer, self._reactor.callLater(wait, self._late, corr, message, wait, 1))
+        self._pending[corr] = (answer, self._deadlines.later(wait, partial(self._late, corr, message, wait, 1)))
         return answer
 
     def begin(self, message: Message) -> int:
@@ -109,7 +111,7 @@ class Link:
         if self.connection.repeats and tries < TRIES:
             self.repeated += 1
             self.send(message, corr)
-            timer = self._reactor.callLater(wait, self._late, corr, message, wait, tries + 1)
+            timer = self._deadlines.later(wait, partial(self._late, corr, message, wait, tries + 1))
             self._pending[corr] = (self._pending[corr][0], timer)
             return
         self.begin(Ping(self._time()))                      # a request: with corr 0 it need not be answered

@@ -17,7 +17,7 @@ from scada.drivers.dmesh.machine import State
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.session import Gate, Terms
 from scada.drivers.dmesh.transport import Connection, Hearer
-from scada.timers import cancel
+from scada.timers import Deadlines, cancel
 
 
 class WrappedFactory(Factory):
@@ -42,7 +42,7 @@ class DmlpFactory(Factory):
         self, reactor: Any, hearer: Hearer, gate: Gate, terms: Terms, max_connections: int, max_unproven: int
     ) -> None:
         self.reactor, self.hearer = reactor, hearer
-        self.turns = FairTurns(reactor)
+        self.turns, self.deadlines = FairTurns(reactor), Deadlines(reactor)
         self._gate, self._terms = gate, terms
         self._max_connections, self._max_unproven = max_connections, max_unproven
         self.open: set[Connection] = set()

@@ -43,6 +43,7 @@ from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
 from scada.drivers.dmesh.recaller import Recaller
+from scada.drivers.dmesh.prompt import made_prompt
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
@@ -238,6 +239,9 @@ class DmeshService:
         station = self._stations.get(order.link_id)
         return station.groups.send(order) if station else fail(self._down(order.link_id))
 
+    def sign(self, order: GroupOrder) -> "Deferred[Any]":
+        return Deferred.fromCoroutine(self._around.signer.sign(order))
+
     def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[Any]":
         station = self._stations.get(link_id)
         return station.groups.prepare(group, epoch, Pairs.of(members)) if station else fail(self._down(link_id))
@@ -394,7 +398,7 @@ class DmeshService:
     def connected(self, connection: Connection, hello: Hello) -> None:
         link_id, name = hello.link_id, self._name(hello.link_id)
         self._door.proven(link_id)
-        link = Link(connection, hello, self._name, self._reactor, self._clock.seconds)
+        link = Link(connection, hello, self._name, self.factory.deadlines, self._clock.seconds)
         before = self._stations.get(link_id)
         station = Station(
             link, self._around, self._meshes.setdefault(link_id, Mesh()), self._commands.setdefault(link_id, CommandLog())
@@ -538,7 +542,7 @@ class DmeshService:
     def _listen(self, key: str, port: int, factory: Any) -> None:
         host = self._settings.host
         try:
-            self._listening.append(self._reactor.listenTCP(port, factory, BACKLOG, host))
+            self._listening.append(made_prompt(self._reactor.listenTCP(port, factory, BACKLOG, host)))
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
             raise StartError("dmesh", f"cannot listen on {host} port {port}: {reason}", f"change {key}") from None

@@ -51,7 +51,7 @@ class Display:
         """Its figures."""
         known = self._registry.directory.concentrator_of_link.get(link_id)
         if known is not None and known.name in self._devices:
-            view = self._meshes.get(link_id, Mesh())
+            view = self._meshes.get(link_id) or Mesh()
             self._sink.publish(view.batch(known.name, link_up=self._link_up(link_id), now=self._clock.now()))
 
     def time(self, link_id: int) -> None:
@@ -59,12 +59,12 @@ class Display:
         known = self._registry.directory.concentrator_of_link.get(link_id)
         if known is not None and known.name in self._devices:
             self._add(time_tags.device(known, self._time_tags))
-            view = self._meshes.get(link_id, Mesh())
+            view = self._meshes.get(link_id) or Mesh()
             self._sink.publish(time_tags.batch(known.name, view, self._tolerance, self._clock.now()))
 
     def clocks(self, concentrator: Concentrator) -> ClockView:
         link_id = concentrator.link_id
-        view = self._meshes.get(link_id, Mesh())
+        view = self._meshes.get(link_id) or Mesh()
         return time_tags.view(concentrator.name, view, self._tolerance, link_up=self._link_up(link_id))
 
     def stats(self, view: Mesh, stats: Iterable[LinkStat], only: Container[str] | None = None) -> None:

@@ -22,7 +22,7 @@ from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered, Output, Send, Up
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.session import Gate, Session, Terms
-from scada.timers import cancel
+from scada.timers import Deadline, Deadlines, cancel
 
 log = Logger()
 LINGER_S: Final = 5.0                   # real time for the last words to leave before the socket is cut
@@ -54,6 +54,7 @@ class Keeper(Protocol):
     reactor: Any
     hearer: Hearer
     turns: FairTurns
+    deadlines: Deadlines
 
     def settled(self, connection: "Connection") -> None:
         """It proved itself or was closed: it no longer counts as unproven."""
@@ -73,7 +74,7 @@ class Connection(TwistedProtocol):
         self.repeats = False                                # a serial line, where a frame may be lost and no more than that
         self.on_gone: Callable[[Connection], None] = lambda connection: None
         self.peer = ""
-        self._timer: Any = None
+        self._timer: Deadline | None = None
         self._cut: Any = None
         self._gone = self._choked = self.proved = False
         self._unsent = 0
@@ -229,9 +230,9 @@ class Connection(TwistedProtocol):
         if due is None:
             cancel(self._timer)
             self._timer = None
-        elif self._timer is None or not self._timer.active() or self._timer.getTime() > due:
+        elif self._timer is None or self._timer.due > due:
             cancel(self._timer)
-            self._timer = self._keeper.reactor.callLater(max(0.0, due - self._keeper.reactor.seconds()), self._due)
+            self._timer = self._keeper.deadlines.later(max(0.0, due - self._keeper.reactor.seconds()), self._due)
 
     def _due(self) -> None:
         self._timer = None

@@ -25,7 +25,7 @@ from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.rejected import Rejected
 from scada.drivers.dmesh.session import Gate, Terms
 from scada.drivers.dmesh.transport import Connection, Hearer
-from scada.timers import cancel
+from scada.timers import Deadlines, cancel
 
 SILENCE_S: Final = 0.1                  # real time; nothing is completed after it
 ANSWER_S: Final = 2.0                   # without a byte, the turn is over
@@ -101,7 +101,7 @@ class SerialLine(Protocol):
         on_noise: Callable[[Rejected], None], answer_s: float = ANSWER_S,
     ) -> None:
         self.reactor, self._gate, self._answer_s = reactor, gate, answer_s
-        self.turns = FairTurns(reactor)
+        self.turns, self.deadlines = FairTurns(reactor), Deadlines(reactor)
         self.hearer: Hearer = Ear(hearer, self._ended)
         self._terms = Terms(handshake_s, SERIAL_MAX_FRAME)
         self._on_noise = on_noise

@@ -103,6 +103,8 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
             break
     await client.stop()
     await service.stop()
+    while store.health().figures["unmerged"]:
+        await deferLater(reactor, 0.05)
     euis = np.arange(0xD100_0001, 0xD100_0001 + MODULES, dtype=np.uint64)
     slots = store.slots(euis, np.zeros(MODULES, dtype=np.uint8))
     held = store.read(slots, first, truth.shape[1]).counts
