@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from scada.dr_dispatch.book import Reactor
 
-A_TURN: Final = 96                      # frames that leave in one turn of the loop
+A_TURN: Final = 144                     # frames that leave in one turn of the loop
 T = TypeVar("T")
 
 

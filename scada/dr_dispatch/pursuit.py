@@ -20,7 +20,7 @@ from scada.ports import FieldGateway
 from scada.timers import cancel
 
 TOGETHER_S: Final = 0.1                 # real time for which news of a large command is gathered
-TAKEN_AT_ONCE: Final = 128              # concentrators whose news is taken in one turn of the loop
+TAKEN_AT_ONCE: Final = 64               # concentrators whose news is taken in one turn of the loop
 
 Change = Callable[[Command, int], Command]              # of a command at a site time [ns]
 
