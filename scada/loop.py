@@ -56,7 +56,8 @@ class MeasuredSelector(selectors.DefaultSelector):
 
     def _some(self) -> list[tuple[selectors.SelectorKey, int]]:
         """The next that were found ready, as far as somebody still waits for them; nobody is overtaken."""
-        known, some = self.get_map(), []
+        known = self.get_map()
+        some: list[tuple[selectors.SelectorKey, int]] = []
         while self._ready and len(some) < AT_ONCE:
             before, happened = self._ready.popleft()
             key = known.get(before.fd) if known else None

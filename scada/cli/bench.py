@@ -52,8 +52,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
 
 def chosen(names: Sequence[str]) -> list[str]:
     """What to measure, each once; an area stands for all of its own unless some of them are named too."""
-    every = [one for name in names for one in AREAS.get(name, (name,)) if name not in AREAS or not set(names) & set(AREAS[name])]
-    return list(dict.fromkeys(every))
+    alone = [name for name in names if not set(AREAS.get(name, ())) & set(names)]
+    return list(dict.fromkeys(one for name in alone for one in AREAS.get(name, (name,))))
 
 
 def shown(value: float) -> str:

@@ -35,7 +35,7 @@ from scada.site import Directory
 
 log = Logger()
 
-TICK_S: Final = 0.0625                  # real time between two looks: at one concentrator (2 ms at 720 channels), at a group
+TICK_S: Final = 0.0625                  # real time between two looks: at a concentrator (2 ms at 720 channels), at a group
 REST_S: Final = 2.0                     # real time between two looks at the same one
 CHUNK: Final = 8192                     # slots read at once while the picture is rebuilt
 

@@ -169,5 +169,5 @@ class Mesh:
         delivery = float(np.mean([stat.delivery for stat in self.stats.values()])) / 10 if self.stats else nan
         lag = float(max(0, now // (HOUR_S * NS) - self.newest_hour)) if self.newest_hour else nan
         known = GOOD if link_up else NOT_CONNECTED
-        quality = [GOOD, *(known if value == value else WAITING for value in (modules, delivery, lag))]     # NaN: not itself
+        quality = [GOOD, *(known if value == value else WAITING for value in (modules, delivery, lag))]   # NaN: not itself
         return Batch(device, np.array([link_up, modules, delivery, lag], np.float64), np.array(quality, np.uint8), now, now)

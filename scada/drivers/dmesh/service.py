@@ -42,8 +42,8 @@ from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello, ModuleEntry
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
-from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.prompt import made_prompt
+from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
 from scada.drivers.dmesh.serial_port import PortKeeper
