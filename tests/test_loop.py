@@ -1,9 +1,14 @@
 """The measured loop: a turn that is too long is seen, its length is right, and waiting is not counted."""
 
 import asyncio
+import faulthandler
+import selectors
+import socket
+import tempfile
+import threading
 import time
 
-from scada.loop import LoopWatch, MeasuredSelector
+from scada.loop import AT_ONCE, LoopWatch, MeasuredSelector, stack_of
 
 
 def run(
@@ -58,3 +63,58 @@ def test_the_watch_names_who_held_the_loop() -> None:
     _, _, watch = run([0.2], watch=True)
 
     assert any("hold" in place for place in watch.blockers)
+
+
+def test_news_of_many_files_is_many_turns_and_nobody_is_overtaken() -> None:
+    """Five hundred sockets become readable at once: each turn takes some, all are served before any comes twice."""
+    selector = MeasuredSelector()
+    pairs = [socket.socketpair() for _ in range(500)]
+    try:
+        for number, (ours, theirs) in enumerate(pairs):
+            selector.register(ours, selectors.EVENT_READ, number)
+            theirs.send(b"x")
+        looks = [[key.data for key, _ in selector.select(0)] for _ in range(16)]
+    finally:
+        selector.close()
+        for pair in pairs:
+            pair[0].close()
+            pair[1].close()
+    served = [number for look in looks for number in look]
+
+    assert max(map(len, looks)) <= AT_ONCE
+    assert sorted(served[:500]) == list(range(500))
+    assert sorted(served[500:1000]) == list(range(500))     # nobody read: all of them again
+
+
+def test_whoever_left_in_between_is_not_handed_out() -> None:
+    """A file that was closed in an earlier turn has no news in a later one."""
+    selector = MeasuredSelector()
+    pairs = [socket.socketpair() for _ in range(2 * AT_ONCE)]
+    for number, (ours, theirs) in enumerate(pairs):
+        selector.register(ours, selectors.EVENT_READ | selectors.EVENT_WRITE, number)
+        theirs.send(b"x")
+    first = {key.data for key, _ in selector.select(0)}
+    rest = [number for number in range(2 * AT_ONCE) if number not in first]
+    for number in rest[::2]:
+        selector.unregister(pairs[number][0])
+    for number in rest[1::2]:
+        selector.modify(pairs[number][0], selectors.EVENT_WRITE, number)
+    second = {key.data: happened for key, happened in selector.select(0)}
+    selector.close()
+    for pair in pairs:
+        pair[0].close()
+        pair[1].close()
+
+    assert second == dict.fromkeys(rest[1::2], selectors.EVENT_WRITE)
+
+
+def test_a_stack_is_found_in_what_the_interpreter_writes() -> None:
+    """Innermost first, and of the thread that is asked for."""
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        stack = stack_of(f"0x{threading.get_ident():016x}", file.read())
+
+    assert stack[0][0] == __file__
+    assert stack[0][2] == "test_a_stack_is_found_in_what_the_interpreter_writes"
+    assert len(stack) > 3

@@ -80,7 +80,10 @@ class Concentrator(asyncio.Protocol):
                 if cursor >= len(self._archive):
                     self._field.done(self._link)
             case GetModules(page=page):
-                self._say(messages.encode(self._field.pages(self._link)[page], packet.corr))
+                pages = self._field.pages(self._link)
+                self._say(messages.encode(pages[page], packet.corr))
+                if page == len(pages) - 1:
+                    self._field.is_listed(self._link)
             case Ping(time=at):
                 self._say(messages.encode(Pong(at, int(time.time()), True), packet.corr))
             case Close() as close:
@@ -119,7 +122,8 @@ class Field:
         self._lists: dict[int, list[Any]] = {}
         self._up = 0
         self.open = False                                   # records flow only once everybody is up
-        self._everybody = asyncio.Event()
+        self._everybody, self._listed = asyncio.Event(), asyncio.Event()
+        self._unlisted = set(city.links)
         self._all_done = asyncio.Event()
         self._gate = asyncio.Semaphore(DIALS_AT_ONCE)
         self._problems: list[str] = []
@@ -138,6 +142,12 @@ class Field:
         self._gate.release()
         if self._up == self.city.concentrators:
             self._everybody.set()
+
+    def is_listed(self, link: int) -> None:
+        """The server knows its modules."""
+        self._unlisted.discard(link)
+        if not self._unlisted:
+            self._listed.set()
 
     def done(self, link: int) -> None:
         self._waiting.discard(link)
@@ -170,7 +180,8 @@ class Field:
             print("up", flush=True)
             await asyncio.sleep(hold_s)
             return {"problems": self._problems[:5], "handshakes_s": handshakes_s, "up": self._up}
-        await asyncio.sleep(3)                              # module lists have been fetched, the loop is quiet
+        await asyncio.wait_for(self._listed.wait(), 120)
+        await asyncio.sleep(1)                              # module lists have been fetched, the loop is quiet
         print("go", flush=True)
         began, self.open = time.monotonic(), True
         for one in self._all:

@@ -10,7 +10,8 @@ from scada.errors import ScadaError
 
 def process(module: str, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", f"scada.bench.dmesh.{module}", *words], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "scada.bench.dmesh.child", module, *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
 
 
