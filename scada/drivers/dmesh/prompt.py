@@ -33,6 +33,7 @@ class PromptServer(tcp.Server):
 
 
 def made_prompt(port: Any) -> Any:
-    """The same listening port, whose connections send at once."""
-    port.transport = PromptServer
+    """The same listening port, whose connections send at once; a port of a reactor of another kind is left as it is."""
+    if isinstance(port, tcp.Port):
+        port.transport = PromptServer
     return port
