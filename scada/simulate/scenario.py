@@ -179,6 +179,9 @@ def misplaced(fault: str, target: Target, there: Mapping[str, frozenset[int]] | 
         return f"no concentrator is called {target.concentrator}; expected one of {', '.join(sorted(there))}"
     if there is not None and target.module is not None and target.module not in there[target.concentrator]:
         return f"{target.concentrator} has no module {target.module}"
+    if there is not None and fault in CATALOGUE and len(there[target.concentrator]) < CATALOGUE[fault].modules:
+        needs, has = CATALOGUE[fault].modules, len(there[target.concentrator])
+        return f"{fault} needs a concentrator of {needs} modules; {target.concentrator} has {has}"
     return ""
 
 

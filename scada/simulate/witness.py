@@ -9,6 +9,7 @@ import numpy as np
 
 from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.simulator.client import ConcentratorClient
+from scada.drivers.dmesh.simulator.tree import MOST_LEVELS
 from scada.intervals import MISSING, IntervalStatus
 from scada.simulate.headend import HeadEnd
 from scada.simulate.truth import Key, read_truth
@@ -134,6 +135,7 @@ class Witness:
         delivery = float(np.mean([one.delivery for one in view.nodes]))
         before = self._trees.get(name)
         self._trees[name] = parents, delivery
+        self._counts["tree.at_limit"] += int(max(one.level for one in view.nodes) == MOST_LEVELS)
         if before is not None:
             self._counts["tree.moved"] += sum(parents.get(index, parent) != parent for index, parent in before[0].items())
             self._counts["mesh.delivery_fell"] += int(delivery < FELL * before[1])

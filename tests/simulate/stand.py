@@ -37,20 +37,14 @@ from tests.fakes import NOON, site_clock
 
 LINKS = (0x00010203, 0x00010204)
 KEYS = {link: bytes([number]) * 16 for number, link in enumerate(LINKS)}
-MODULES, RATE = 24, 120.0
-FEED = MODULES + 1                      # the module at the feed of all others of its concentrator
+MODULES, RATE = 25, 120.0               # of a concentrator, where nobody needs more; the last is at the feed of the others
 TARGET = 3                              # the module that faults befall
 LISTED_H = 0.5                          # until the concentrators have said what their modules run
 HOUR = NOON // 3600
-NAMES = tuple((link, index) for link in LINKS for index in range(1, FEED + 1))
 
 
 def eui(link: int, index: int) -> int:
     return 0x02DF_0000_0000_0000 + (link << 8) + index
-
-
-EUIS = np.array([eui(*one) for one in NAMES], dtype=np.uint64)
-CHANNELS = np.zeros(len(NAMES), np.uint8)
 
 
 class Silent:
@@ -63,13 +57,17 @@ class Silent:
 class Stand:
     """Everything wired; `run` lets site hours pass."""
 
-    def __init__(self, folder: Path, register: int = 1000, *, rate: float = RATE) -> None:
+    def __init__(self, folder: Path, register: int = 1000, *, rate: float = RATE, modules: int = MODULES) -> None:
         self.reactor, self.rate = VirtualReactor(), rate
         self.clock = site_clock(self.reactor, rate=rate)
-        self.head = HeadEnd(folder, self.reactor, self.clock, site(), KEYS)
+        self.feed = modules
+        self.names = tuple((link, index) for link in LINKS for index in range(1, modules + 1))
+        self.euis = np.array([eui(*one) for one in self.names], dtype=np.uint64)
+        self._channels = np.zeros(len(self.names), np.uint8)
+        self.head = HeadEnd(folder, self.reactor, self.clock, site(modules), KEYS)
         self.historian, self.store = self.head.historian, self.head.store
         self.truth = TruthWriter(folder / "truth.jsonl")
-        self.registers = dict.fromkeys(NAMES, register)
+        self.registers = dict.fromkeys(self.names, register)
         self._dice = np.random.default_rng(7)
         self.clients = tuple(self._client(link) for link in LINKS)
         self.witness = Witness(
@@ -190,10 +188,12 @@ class Stand:
         outputs = Outputs(
             on_record=lambda record: self._recorded(link, record),
         )
+        modules = tuple(
+            SimModule(index, eui(link, index), 1, "AD220/50", Actuator(LoadClass.YELLOW) if index != self.feed else None)
+            for index in range(1, self.feed + 1)
+        )
         state = ConcentratorState(
-            link, KEYS[link],
-            tuple(SimModule(index, eui(link, index), 1, "AD220/50", Actuator(LoadClass.YELLOW) if index != FEED else None)
-                  for index in range(1, FEED + 1)),
+            link, KEYS[link], modules,
             started=float(NOON), archive_id=77, boot_id=1, outputs=outputs, out_of_reach=0.0, max_frame=1024,
         )
         return ConcentratorClient(state, self.reactor, self.head.endpoint, lambda: self.site_s, dice=lambda: 0.5)
@@ -214,24 +214,24 @@ class Stand:
         )
 
     def _close_hour(self, hour: int) -> None:
-        pulses = self._dice.integers(40, 90, len(NAMES))
+        pulses = self._dice.integers(40, 90, len(self.names))
         for number in range(len(LINKS)):                    # the last of each is the feed of the others
-            mine = slice(number * FEED, (number + 1) * FEED)
+            mine = slice(number * self.feed, (number + 1) * self.feed)
             pulses[mine][-1] = pulses[mine][:-1].sum()
-        registers = np.array([self.registers[one] for one in NAMES], dtype=np.int64) % 2**32
-        for one, count in zip(NAMES, pulses.tolist(), strict=True):
+        registers = np.array([self.registers[one] for one in self.names], dtype=np.int64) % 2**32
+        for one, count in zip(self.names, pulses.tolist(), strict=True):
             self.registers[one] += count
-        self.truth.hour(hour, EUIS, CHANNELS, pulses)
+        self.truth.hour(hour, self.euis, self._channels, pulses)
         for client in self.clients:
-            client.state.close_hour(hour, EUIS, CHANNELS, registers, pulses, np.zeros(len(NAMES), np.uint8))
+            client.state.close_hour(hour, self.euis, self._channels, registers, pulses, np.zeros_like(self._channels))
 
 
-def site() -> Site:
+def site(count: int = MODULES) -> Site:
     names = {link: f"C0{number}" for number, link in enumerate(LINKS, 1)}
     modules = tuple(
         Module(eui(link, index), f"{names[link]}-{index:03d}", names[link], index, ModuleState.ACTIVE,
                building=f"B{LINKS.index(link) + 1}")
-        for link, index in NAMES
+        for link in LINKS for index in range(1, count + 1)
     )
     points = tuple(Point(f"P-{one.name}", Medium.ELECTRICITY) for one in modules)
     meters = tuple(
@@ -239,8 +239,8 @@ def site() -> Site:
     )
     groups = tuple(
         BalanceGroup(
-            f"BG-{name}", Medium.ELECTRICITY, feed_point=f"P-{name}-{FEED:03d}",
-            members=tuple(f"P-{name}-{index:03d}" for index in range(1, FEED)),
+            f"BG-{name}", Medium.ELECTRICITY, feed_point=f"P-{name}-{count:03d}",
+            members=tuple(f"P-{name}-{index:03d}" for index in range(1, count)),
         )
         for name in names.values()
     )

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
+from scada.events import EventCode
 from scada.intervals import Mark
 from scada.simulate.faults import CATALOGUE, Fault
 from scada.simulate.faults.expect import Expectation
-from tests.simulate.stand import EUIS, HOUR, LINKS, Stand, eui, play, rate_for
+from tests.simulate.stand import HOUR, LINKS, MODULES, Stand, eui, play, rate_for
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
 @pytest.mark.parametrize("fault", CATALOGUE.values(), ids=CATALOGUE)
 def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(tmp_path: Path, fault: Fault) -> None:
     """A whole head-end over real TCP, through the fault and back; held against the truth file."""
-    stand = Stand(tmp_path, rate=rate_for(fault))
+    stand = Stand(tmp_path, rate=rate_for(fault), modules=max(MODULES, fault.modules))
     try:
         seen = play(stand, fault)
         lost, doubled = stand.lost_and_doubled()
@@ -36,6 +37,31 @@ def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(tmp_path: P
     assert len(stand.witness.archived) > 300
     assert not doubled
     assert not (lost if fault.complete else [])
+
+
+def test_who_is_deeper_than_thirty_levels_is_lost_by_name_and_the_others_go_on(tmp_path: Path) -> None:
+    """A corridor of 36: module i stands at level i; what the server holds of the hours meanwhile ends at the 30th."""
+    stand = Stand(tmp_path, modules=36)
+    try:
+        stand.run(2.5)
+        undo = CATALOGUE["too-deep"].begin(stand.rig())
+        stand.run(3.0)
+        stand.look()
+        view = stand.service.view("C01")
+        held, _ = stand.witness.held()
+        lost = {event.device for event in stand.head.events if event.code == EventCode.MODULE_LOST and event.raised}
+        undo()
+        stand.run(3.0)
+        back = {event.device for event in stand.head.events if event.code == EventCode.MODULE_LOST and not event.raised}
+        seen = stand.look()
+    finally:
+        stand.close()
+
+    assert view is not None
+    assert {one.index: one.level for one in view.nodes if one.level} == {index: index for index in range(1, 31)}
+    assert lost == back == {f"C01-{index:03d}" for index in range(31, 37)}
+    assert {index for index in range(1, 37) if (eui(LINKS[0], index), 0, HOUR + 4) in held} == set(range(1, 31))
+    assert seen["hours.missing"] == 0
 
 
 @pytest.mark.parametrize("command", ["", "during", "before", "twice", "campaign", "rotate"])
@@ -77,11 +103,12 @@ def test_the_stand_notices_a_reading_that_was_changed(stand: Stand, tmp_path: Pa
     stand.run(2.0)
     stand.look()
     text = (path := tmp_path / "truth.jsonl").read_text()
-    path.write_text(text.replace(f'"{EUIS[0]:016x}/0":[', f'"{EUIS[0]:016x}/0":[1', 1))
+    first = eui(LINKS[0], 1)
+    path.write_text(text.replace(f'"{first:016x}/0":[', f'"{first:016x}/0":[1', 1))
     lost, doubled = stand.lost_and_doubled()
 
     assert lost == []
-    assert [key[0] for key in doubled] == [EUIS[0]]
+    assert [key[0] for key in doubled] == [first]
 
 
 def test_a_register_that_passes_its_end_is_nothing_special(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_scenario_is_read_in_order_of_time(tmp_path: Path) -> None:
 
 
 def test_all_mistakes_are_named_at_once_each_with_its_line(tmp_path: Path) -> None:
-    """Wrong fault, time, duration, target of the wrong kind, unknown concentrator and module, key, expectation."""
+    """Wrong fault, time, duration, target of the wrong kind or too small, unknown target, key, expectation."""
     text = """\
 name: x
 extra: 1
@@ -63,18 +63,22 @@ steps:
     fault: bounce
     target: C02/9
     expect: [dmesh.dropped_replay > 1]
+  - at: 1
+    fault: too-deep
+    target: C02/2
 """
     with pytest.raises(ConfigError) as caught:
         scenario(tmp_path, text)
     found = {problem.line: problem.expected for problem in caught.value.problems}
 
-    assert sorted(found) == [2, 4, 5, 9, 12, 13, 16, 17]
+    assert sorted(found) == [2, 4, 5, 9, 12, 13, 16, 17, 20]
     assert found[4].startswith("expected a time such as 00:10:00")
     assert found[5] == "no fault is called 'thunder'; `scada simulate faults` lists them"
     assert found[9] == "magnet is a fault of a meter; expected a module such as C01/17, found C01"
     assert found[12] == "no concentrator is called C09; expected one of C01, C02"
     assert found[16] == "C02 has no module 9"
     assert "expected NAME >= NUMBER" in found[17]
+    assert found[20] == "too-deep needs a concentrator of 36 modules; C02 has 2"
 
 
 @pytest.mark.parametrize(("text", "said"), [

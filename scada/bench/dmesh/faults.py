@@ -23,7 +23,7 @@ from scada.simulate.witness import Witness
 from scada.site import Concentrator, Module, ModuleState, Site
 
 LINKS: Final = {"C01": 0x00010203, "C02": 0x00010204}
-MODULES: Final = 24
+MODULES: Final = 24                    # of a concentrator, where a fault does not need more
 TARGET: Final = 3                       # the module that faults befall
 HOUR: Final = 490_896                   # h since 1970: noon
 RATE: Final = 60.0
@@ -35,7 +35,8 @@ def measure(faults: Sequence[Fault] = tuple(CATALOGUE.values())) -> list[Figure]
     lost = doubled = archived = 0
     for fault in faults:
         with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
-            district = Small(Path(name), RATE if fault.lasts_h < LONG_H else 10 * RATE)
+            rate = RATE if fault.lasts_h < LONG_H else 10 * RATE
+            district = Small(Path(name), rate, max(MODULES, fault.modules))
             try:
                 district.play(fault)
                 gone, twice = district.witness.lost_and_doubled()
@@ -44,7 +45,7 @@ def measure(faults: Sequence[Fault] = tuple(CATALOGUE.values())) -> list[Figure]
                 district.close()
         lost += len(gone) if fault.complete else 0
         doubled += len(twice)
-    what = f"{len(faults)} faults, two concentrators of {MODULES} modules each"
+    what = f"{len(faults)} faults, two concentrators of {MODULES} modules each, or more where one needs them"
     return [
         Figure("lost_or_doubled", f"{what}: readings lost, where the fault itself destroys none, or doubled",
                lost + doubled, "readings"),
@@ -56,17 +57,20 @@ def measure(faults: Sequence[Fault] = tuple(CATALOGUE.values())) -> list[Figure]
 class Small:
     """Two concentrators and a head-end, in virtual time and over real sockets."""
 
-    def __init__(self, folder: Path, rate: float) -> None:
+    def __init__(self, folder: Path, rate: float, modules: int) -> None:
         self._reactor, self._rate = VirtualReactor(), rate
         time_map = TimeMap(real0=0, site0=HOUR * 3600 * NS, rate=rate)
         now = self._reactor.seconds
         self._clock = SiteClock(time_map, real=lambda: round(now() * NS), monotonic=now)
         keys = {link: bytes([number]) * 16 for number, link in enumerate(LINKS.values(), 1)}
-        self._head = HeadEnd(folder, self._reactor, self._clock, site(), keys)
+        self._indices = range(1, modules + 1)
+        self._euis = np.array([eui(link, index) for link in LINKS.values() for index in self._indices], dtype=np.uint64)
+        self._channels = np.zeros(len(self._euis), np.uint8)
+        self._head = HeadEnd(folder, self._reactor, self._clock, site(modules), keys)
         self._truth = TruthWriter(folder / "truth.jsonl")
         self._clients = {name: self._client(link, keys[link]) for name, link in LINKS.items()}
         self.witness = Witness(self._head, self._clients, folder / "truth.jsonl", HOUR)
-        self._registers = np.full(len(EUIS), 1000, dtype=np.int64)
+        self._registers = np.full(len(self._euis), 1000, dtype=np.int64)
         self._dice, self._closed = np.random.default_rng(7), HOUR
         for client in self._clients.values():
             client.start()
@@ -120,7 +124,7 @@ class Small:
 
     def _client(self, link: int, key: bytes) -> ConcentratorClient:
         modules = tuple(
-            SimModule(index, eui(link, index), 1, "AD220/50", Actuator(LoadClass.YELLOW)) for index in range(1, MODULES + 1)
+            SimModule(index, eui(link, index), 1, "AD220/50", Actuator(LoadClass.YELLOW)) for index in self._indices
         )
         state = ConcentratorState(
             link, key, modules, started=float(HOUR * 3600), archive_id=77, boot_id=1, out_of_reach=0.0, max_frame=1024,
@@ -138,27 +142,23 @@ class Small:
         )
 
     def _close_hour(self, hour: int) -> None:
-        pulses = self._dice.integers(40, 90, len(EUIS))
+        pulses = self._dice.integers(40, 90, len(self._euis))
         registers = self._registers % 2**32
         self._registers += pulses
-        self._truth.hour(hour, EUIS, CHANNELS, pulses)
+        self._truth.hour(hour, self._euis, self._channels, pulses)
         for client in self._clients.values():
-            client.state.close_hour(hour, EUIS, CHANNELS, registers, pulses, np.zeros(len(EUIS), np.uint8))
+            client.state.close_hour(hour, self._euis, self._channels, registers, pulses, np.zeros_like(self._channels))
 
 
 def eui(link: int, index: int) -> int:
     return 0x02DF_0000_0000_0000 + (link << 8) + index
 
 
-EUIS: Final = np.array([eui(link, index) for link in LINKS.values() for index in range(1, MODULES + 1)], dtype=np.uint64)
-CHANNELS: Final = np.zeros(len(EUIS), np.uint8)
-
-
-def site() -> Site:
+def site(modules: int) -> Site:
     return Site(
         concentrators=tuple(Concentrator(name, link) for name, link in LINKS.items()),
         modules=tuple(
             Module(eui(link, index), f"{name}-{index:03d}", name, index, ModuleState.ACTIVE)
-            for name, link in LINKS.items() for index in range(1, MODULES + 1)
+            for name, link in LINKS.items() for index in range(1, modules + 1)
         ),
     )

@@ -34,11 +34,13 @@ class Fault:
     complete: bool = True               # afterwards no reading is missing at the server
     lasts_h: float = 3.0                # how long it has to last to be seen, site time
     settled_h: float = 2.5              # and how long all has to be well before
+    modules: int = 0                    # that the concentrator has to have
 
     @property
     def needs(self) -> str:
         """What people have to do for it, in words; "" if nothing."""
-        return NEEDS[self.command]
+        there = f"Take a concentrator of {self.modules} modules or more." if self.modules else ""
+        return f"{NEEDS[self.command]} {there}".strip()
 
     @property
     def takes_module(self) -> bool:
@@ -58,7 +60,7 @@ CATALOGUE: dict[str, Fault] = {}
 
 def fault(
     name: str, kind: Kind, *, does: str, shows: str, expect: tuple[str, ...], command: str = "", complete: bool = True,
-    lasts_h: float = 3.0, settled_h: float = 2.5,
+    lasts_h: float = 3.0, settled_h: float = 2.5, modules: int = 0,
 ) -> Callable[[Callable[[Rig], Undo]], Callable[[Rig], Undo]]:
     """Enter a function in the catalogue."""
 
@@ -66,7 +68,7 @@ def fault(
         if name in CATALOGUE:
             raise ValueError(f"two faults are called {name}")
         wanted = tuple(Expectation.read(one) for one in expect)
-        CATALOGUE[name] = Fault(name, kind, does, shows, wanted, begin, command, complete, lasts_h, settled_h)
+        CATALOGUE[name] = Fault(name, kind, does, shows, wanted, begin, command, complete, lasts_h, settled_h, modules)
         return begin
 
     return enter

@@ -20,7 +20,8 @@ class Expectation:
     Names begin with where one looks: `dmesh.` and `historian.` figures of health; `event.CODE` events raised;
     `member.STATE` and `refused.CODE` members of group commands; `link.ups` sessions; `flagged.STATUS` hours with a status
     bit; `firmware.STATE` and `firmware.failed_CODE` modules of a firmware campaign, `firmware.tripped`;
-    `hours.missing`, `hours.zero`; `pulses.more`, `pulses.fewer` than the meters gave; `tree.moved` parents;
+    `hours.missing`, `hours.zero`; `pulses.more`, `pulses.fewer` than the meters gave; `tree.moved` parents,
+    `tree.at_limit` looks at a tree that is as deep as one may be;
     `archive.minutes_behind` in which records waited to be acknowledged; `time.beyond`, `time.slewed` minutes in which a
     module's clock was beyond tolerance, a concentrator's far off was being slewed.
     """

@@ -26,6 +26,20 @@ def _away(rig: Rig, modules: frozenset[int]) -> Undo:
     return end
 
 
+def _worse(rig: Rig, *, worse_db: float = 0.0, corridor: bool = False) -> Undo:
+    """Let the radio be worse (see `Mesh.replant`); who has no way any more keeps his readings until he has."""
+    rig.state.replant(worse_db=worse_db, corridor=corridor)
+    mesh = rig.state.mesh
+    gone = {int(one) for one in mesh.index[mesh.level == 0]}
+    rig.state.plight.away |= gone
+
+    def end() -> None:
+        rig.state.plight.away -= gone
+        rig.state.replant()
+
+    return end
+
+
 @fault(
     "node-loss", Kind.MODULE,
     does="A module is not heard any more.",
@@ -96,16 +110,7 @@ def partition(rig: Rig) -> Undo:
     expect=("tree.told >= 1", "mesh.delivery_fell >= 1"),
 )
 def interferer(rig: Rig) -> Undo:
-    rig.state.replant(worse_db=12.0)
-    mesh = rig.state.mesh
-    gone = {int(one) for one in mesh.index[mesh.level == 0]}
-    rig.state.plight.away |= gone
-
-    def end() -> None:
-        rig.state.plight.away -= gone
-        rig.state.replant()
-
-    return end
+    return _worse(rig, worse_db=12.0)
 
 
 @fault(
@@ -142,21 +147,13 @@ def by_hour(rig: Rig) -> Undo:
 
 @fault(
     "too-deep", Kind.MODULE,
-    does="The radio relays over one level only, as if the subnet had grown deeper than it may.",
-    shows="Who is deeper is lost by name; everybody is back when it ends, and nothing is missing.",
-    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.told >= 2"),
+    does="The subnet becomes a corridor: a module hears the two beside it alone, and nothing is relayed beyond level 30.",
+    shows="Who is deeper is lost by name, the others go on; everybody is back when it ends, and nothing is missing.",
+    expect=("event.MODULE_LOST >= 6", "cleared.MODULE_LOST >= 6", "tree.at_limit >= 1"),
+    modules=36,
 )
 def too_deep(rig: Rig) -> Undo:
-    rig.state.replant(most_levels=1)
-    mesh = rig.state.mesh
-    gone = {int(one) for one in mesh.index[mesh.level == 0]}
-    rig.state.plight.away |= gone
-
-    def end() -> None:
-        rig.state.plight.away -= gone
-        rig.state.replant()
-
-    return end
+    return _worse(rig, corridor=True)
 
 
 @fault(

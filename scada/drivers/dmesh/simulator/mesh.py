@@ -45,13 +45,14 @@ class Mesh:
     late_s: float = 0.0                     # what a congested channel adds to every multicast
     disturbed_db: float = 0.0               # what an interferer takes from every link
     _loss: Floats = attrs.field(factory=lambda: np.zeros((1, 1)))
+    _heard: Floats = attrs.field(factory=lambda: np.zeros((1, 1)))      # dBm, between all pairs, as it is at present
     _tree: Tree | None = None
     _odds: Floats = attrs.field(factory=lambda: np.zeros((1, 1)))
 
     # ------------------------------------------------------------------------------------------- the tree
     def replant(
         self, silent: frozenset[int] = frozenset(), apart: frozenset[int] = frozenset(), worse_db: float = 0.0,
-        most_levels: int = trees.MOST_LEVELS,
+        corridor: bool = False,
     ) -> int:
         """
         Let the tree grow again, with hysteresis; returns how many modules changed their parent.
@@ -64,18 +65,18 @@ class Mesh:
             Indices that hear nobody but each other: a partition.
         worse_db : float
             What an interferer takes from every link. [dB]
-        most_levels : int
-            How deep packets are relayed.
+        corridor : bool
+            In order of subnet index, each module hears the two beside it and nobody else.
         """
         nodes = np.concatenate([[0], self.index])
         self.disturbed_db = worse_db
-        rssi = radio.strength(self._loss) - worse_db
+        rssi = self._heard = radio.strength(radio.corridor(len(nodes)) if corridor else self._loss) - worse_db
         odds = radio.delivery(rssi)
         mute = np.isin(nodes, list(silent))
         odds[mute] = odds[:, mute] = 0.0
         split = np.isin(nodes, list(apart))
         odds[np.ix_(split, ~split)] = odds[np.ix_(~split, split)] = 0.0
-        before, self._tree = self._tree, trees.grow(odds, self._tree, most_levels)
+        before, self._tree = self._tree, trees.grow(odds, self._tree)
         self._take(self._tree, rssi, odds)
         return int((before.parent != self._tree.parent).sum()) if before is not None else 0
 
@@ -113,7 +114,7 @@ class Mesh:
         odds[1:][np.isin(self.index, list(below))] = 0.0
         usable = np.flatnonzero((odds >= trees.WORST_LINK) & self._tree.reached)
         cost = self._tree.expected[usable] + 1.0 / odds[usable]
-        rssi = radio.strength(self._loss[:, row]) - self.disturbed_db
+        rssi = self._heard[:, row]
         nodes = np.concatenate([[0], self.index])
         best = usable[np.argsort(cost, kind="stable")[:most]]
         return [(int(nodes[one]), float(rssi[one]), float(odds[one])) for one in best]

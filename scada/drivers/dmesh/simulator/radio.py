@@ -19,6 +19,7 @@ SHADOWING_DB: Final = 6.0
 HALF_MARGIN_DB: Final = 2.0                 # above sensitivity, where every second try succeeds
 SLOPE_DB: Final = 2.5                       # how sharp that edge is
 BEST_DELIVERY: Final = 0.995
+CORRIDOR_LOSS_DB: Final = 95.0              # between neighbours in a row: near the best delivery there is
 
 
 @attrs.frozen
@@ -91,6 +92,14 @@ def path_loss(places: Places, template: Template, rng: np.random.Generator) -> F
     loss += np.where(same, floors * template.floor_db, 0.0) + 2 * template.cabinet_db
     np.fill_diagonal(loss, np.inf)
     return np.asarray(loss, dtype=np.float64)
+
+
+def corridor(nodes: int) -> Floats:
+    """Loss where everybody hears the two beside him and nobody else; the concentrator is the first of the row. [dB]"""
+    loss = np.full((nodes, nodes), np.inf)
+    here = np.arange(nodes - 1)
+    loss[here, here + 1] = loss[here + 1, here] = CORRIDOR_LOSS_DB
+    return loss
 
 
 def strength(loss: Floats) -> Floats:
