@@ -15,7 +15,8 @@ def test_each_is_told_once_and_no_more_than_a_grain_late() -> None:
     made: list[tuple[float, Deadline]] = []
     for number in range(1000):
         wait = dice.uniform(0, 20)
-        made.append((clock.seconds() + wait, all_.later(wait, lambda number=number: told.setdefault(number, clock.seconds()))))
+        one = all_.later(wait, lambda number=number: told.setdefault(number, clock.seconds()))
+        made.append((clock.seconds() + wait, one))
         clock.advance(0.003)
     off = [number for number in range(0, 1000, 2) if made[number][1].active()]
     for number in off:
