@@ -45,6 +45,7 @@ class ModuleState(StrEnum):
     RETIRED = "retired"
 
 
+EXPECTED = frozenset({ModuleState.PLANNED, ModuleState.COMMISSIONING})     # who may not have been heard yet
 IN_SERVICE = frozenset({ModuleState.COMMISSIONING, ModuleState.ACTIVE, ModuleState.LOST})     # these have tags
 
 
@@ -223,6 +224,15 @@ class Directory:
         return {(module.concentrator, module.index): module.eui for module in self.site.modules if module.index}
 
     @cached_property
+    def expected(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """(subnet index or 0, EUI) of who is planned at a concentrator or being put into service there, in that order."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for module in self.site.modules:
+            if module.state in EXPECTED:
+                found.setdefault(module.concentrator, []).append((module.index, module.eui))
+        return {name: tuple(sorted(places)) for name, places in found.items()}
+
+    @cached_property
     def module_of_name(self) -> dict[str, Module]:
         return {module.name: module for module in self.site.modules}
 
@@ -292,7 +302,7 @@ class Directory:
 
 # What each look-up is made from: where none of it has changed, the look-up of the site before is still good.
 MADE_FROM = {
-    "module_of_eui": ("modules",), "module_at": ("modules",), "module_of_name": ("modules",),
+    "module_of_eui": ("modules",), "module_at": ("modules",), "module_of_name": ("modules",), "expected": ("modules",),
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
@@ -313,8 +323,22 @@ def followed(before: Directory, site: Site) -> Directory:
         if all(getattr(before.site, field) is getattr(site, field) for field in fields):
             object.__setattr__(after, name, made)
         elif fields == ("modules",) and len(changed) <= MOST_PATCHED:
-            object.__setattr__(after, name, _patched(name, made, changed))
+            patched = _expected(made, changed) if name == "expected" else _patched(name, made, changed)
+            object.__setattr__(after, name, patched)
     return after
+
+
+def _expected(made: dict[str, Any], changed: list[tuple[Module | None, Module | None]]) -> dict[str, Any]:
+    found, touched = dict(made), {one.concentrator for pair in changed for one in pair if one and one.state in EXPECTED}
+    for name in touched:
+        left = {one.eui for one, _ in changed if one}
+        places = [place for place in found.pop(name, ()) if place[1] not in left]
+        places += [
+            (now.index, now.eui) for _, now in changed if now and now.state in EXPECTED and now.concentrator == name
+        ]
+        if places:
+            found[name] = tuple(sorted(places))
+    return found
 
 
 def differing(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[tuple[Any, Any]]:

@@ -40,10 +40,14 @@ class SiteBook:
         modules = tuple(
             attrs.evolve(one, state=ModuleState(states[one.eui])) if one.eui in states else one for one in site.modules
         )
-        self._directory = Directory(attrs.evolve(site, modules=modules, generation=site.generation + 1))
+        self.replace(attrs.evolve(site, modules=modules))
+        return succeed(None)
+
+    def replace(self, site: Site) -> None:
+        """Somebody changed it."""
+        self._directory = Directory(attrs.evolve(site, generation=self._directory.site.generation + 1))
         for listener in tuple(self._listeners):
             listener(self._directory)
-        return succeed(None)
 
 
 class Inline:

@@ -106,6 +106,7 @@ def test_look_ups_that_are_carried_over_are_those_of_the_new_site() -> None:
     before = Directory(a_site())
     names = (
         "module_of_eui", "module_of_name", "module_at", "meters_of_point", "meters_of_eui", "point", "concentrator_of_link",
+        "expected",
     )
     for name in names:
         getattr(before, name)
@@ -117,6 +118,8 @@ def test_look_ups_that_are_carried_over_are_those_of_the_new_site() -> None:
             before.site, modules=(attrs.evolve(first, name="C01-002"), attrs.evolve(second, name="C01-001"), third)
         ),
         attrs.evolve(before.site, modules=(attrs.evolve(first, index=0), second)),
+        attrs.evolve(before.site, modules=(attrs.evolve(first, state=ModuleState.PLANNED), second, third)),
+        attrs.evolve(before.site, modules=(first, second, third, Module(NEW, "N", "C02", 0, ModuleState.PLANNED))),
         attrs.evolve(before.site, meters=before.site.meters[:1]),
     ]
     for site in sites:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from scada.drivers.dmesh.messages import ModuleEntry
+from scada.drivers.dmesh.modules import unheard
 from scada.events import EventCode
 from scada.site import IN_SERVICE, Directory, Module, ModuleState
 
@@ -33,14 +34,14 @@ def conflicts(
     entries : iterable of ModuleEntry
         Its list, or a part of it.
     lists : callable
-        Whether another concentrator, by name, is connected and lists an EUI too.
+        Whether another concentrator, by name, is connected and lists an EUI too, as of a module that it has heard.
     hour : int
         Whose meters count. [h since 1970]
     """
     found = []
     for entry in entries:
         module = directory.module_of_eui.get(entry.eui)
-        if module is None:
+        if module is None or unheard(entry, module):
             continue
         if module.concentrator != name:
             found.append(_elsewhere(module, name, twice=lists(module.concentrator, entry.eui)))

@@ -1,4 +1,4 @@
-"""Takes to a concentrator what the registry decided about its module list: MODULE_REPLACE and MODULE_REMOVE.
+"""Takes to a concentrator who left its module list by the registry: MODULE_REPLACE and MODULE_REMOVE.
 
 What is owed is read from the registry, where a swap is durable before anybody hears of it, and from the concentrator's own
 list: an order that was lost anywhere is found owed again, after any restart of either side, until the list says it is done.
@@ -25,23 +25,29 @@ def owed(directory: Directory, name: str, modules: Modules) -> Order | None:
     Return the first order that a list calls for, None where it is as the registry says.
 
     A module that was replaced gives its index to its heir, unless the heir has one there already or belongs elsewhere;
-    one that is out of service, or whose place nobody has, leaves the list.
+    one that is out of service, or whose place nobody has, leaves the list. So does one that belongs elsewhere by now, as
+    long as it was not heard here; and the heir itself, where it was listed before and not heard, to take the place then.
     """
     listed = {eui for _, eui in modules.pairs}
     for index, eui in modules.pairs:
         module = directory.module_of_eui.get(eui)
+        if module is not None and module.concentrator != name and modules.waits_for(module):
+            return ModuleRemove(modules.generation, eui, index)
         if module is None or module.concentrator != name or module.state not in OVER:
             continue
-        heir = directory.module_of_eui.get(_heir(directory, eui))
+        heir = directory.module_of_eui.get(heir_of(directory, eui))
         if module.state is ModuleState.REPLACED and heir is None:
             continue                                        # nobody said who: it is for people to decide
-        if heir is not None and heir.concentrator == name and heir.state not in OVER and heir.eui not in listed:
-            return ModuleReplace(modules.generation, eui, index, heir.eui)
+        if heir is not None and heir.concentrator == name and heir.state not in OVER:
+            if heir.eui not in listed:
+                return ModuleReplace(modules.generation, eui, index, heir.eui)
+            if modules.waits_for(heir):                     # it was planned with a place of its own, and has none yet
+                return ModuleRemove(modules.generation, heir.eui, modules.index_of(heir.eui))
         return ModuleRemove(modules.generation, eui, index)
     return None
 
 
-def _heir(directory: Directory, eui: int) -> int:
+def heir_of(directory: Directory, eui: int) -> int:
     """Whoever has the place now: heirs are replaced too. 0 where nobody has."""
     seen: set[int] = set()
     while (found := directory.replacement_of_eui.get(eui)) is not None and eui not in seen:

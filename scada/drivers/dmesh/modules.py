@@ -12,7 +12,7 @@ from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.messages import GetModules, ModuleEntry, ModuleList, Result
 from scada.drivers.dmesh.numbers import MAX_MODULES, Code, code_name
 from scada.errors import DataRejected, LinkError
-from scada.site import JoinedModule
+from scada.site import JoinedModule, Module, ModuleState
 
 KEPT: Final = 16                        # generations remembered per link
 
@@ -39,6 +39,26 @@ class Modules:
         """(subnet index, EUI) of each."""
         return list(zip(self.index.tolist(), self.euis[self.index].tolist(), strict=True))
 
+    def names(self, eui: int) -> bool:
+        """Whether a module is listed."""
+        return bool((self.euis == eui).any())
+
+    def index_of(self, eui: int) -> int:
+        """Of a module that is listed."""
+        return int(np.flatnonzero(self.euis == eui)[0])
+
+    def waits_for(self, module: Module) -> bool:
+        """Whether a module is listed and was never heard (see `unheard`)."""
+        return any(
+            _unheard(module, int(self.tree[row, 0]), int(self.tree[row, 2]), int(self.channels[row]))
+            for row in np.flatnonzero(self.euis[self.index] == module.eui)
+        )
+
+    def tells_as(self, entries: tuple[ModuleEntry, ...]) -> bool:
+        """Whether this list says the same of these modules: their index, and how many channels they have."""
+        rows = dict(zip(self.pairs, self.channels.tolist(), strict=True))
+        return all(rows.get((one.index, one.eui)) == one.channels for one in entries)
+
     @property
     def entries(self) -> tuple[ModuleEntry, ...]:
         """The modules as objects, made now."""
@@ -47,6 +67,21 @@ class Modules:
             ModuleEntry(index, eui, channels, adapter, level, parent, rssi)
             for (index, eui), channels, adapter, (level, parent, rssi) in rows
         )
+
+
+def unheard(entry: ModuleEntry, module: Module | None) -> bool:
+    """
+    Whether a module is on a list because somebody put it there, and has not said a word yet.
+
+    A concentrator says no level and no RSSI of such a module. It says no channels either, but of one that took another's
+    place, which the registry has as planned. Of the others it may be that their place in the tree is not told.
+    """
+    return _unheard(module, entry.level, entry.rssi, entry.channels)
+
+
+def _unheard(module: Module | None, level: int, rssi: int, channels: int) -> bool:
+    planned = module is not None and module.state is ModuleState.PLANNED
+    return not level and not rssi and (planned or not channels)
 
 
 def listed(generation: int, entries: tuple[ModuleEntry, ...]) -> Modules:

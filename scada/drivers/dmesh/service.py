@@ -20,6 +20,7 @@ from scada.addresses import authority
 from scada.clock import SiteClock
 from scada.columns import Pairs
 from scada.commands import Actor, GroupOrder, RetryOrder
+from scada.drivers.dmesh.additions import news_for
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
 from scada.drivers.dmesh.collector import Collector
@@ -150,7 +151,7 @@ class DmeshService:
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
         self._replaced = self._repeated = 0
         self._unsubscribe: Unsubscribe = lambda: None
-        self._site = Site()                                 # as it was when the registry last spoke
+        self._directory = Directory(Site())                 # as it was when the registry last spoke
         self._rounds = Rounds(reactor, self._everybody, self._look_after)
         self._listening: list[Any] = []
         self._files: Files | None = None
@@ -421,22 +422,31 @@ class DmeshService:
 
     # ------------------------------------------------------------------ news from stations
     def _lists(self, concentrator: str, eui: int) -> bool:
-        """Whether a concentrator is connected and has a module in its present list."""
-        known = self._registry.directory.concentrator.get(concentrator)
+        """Whether a concentrator is connected and has a module in its present list that it does not only wait for."""
+        directory = self._registry.directory
+        known, module = directory.concentrator.get(concentrator), directory.module_of_eui.get(eui)
         station = self._stations.get(known.link_id) if known else None
-        return station is not None and station.mesh.modules is not None and bool((station.mesh.modules.euis == eui).any())
+        if station is None or (modules := station.mesh.modules) is None or not modules.names(eui):
+            return False
+        return module is None or not modules.waits_for(module)
 
     def group_keys(self, name: str) -> GroupKeyState | None:
         return self._groups.state(self._registry.directory, name)
 
     def _registry_changed(self, directory: Directory) -> None:
-        before, self._site = self._site, directory.site
+        before, self._directory = self._directory, directory
         self._display.registry_changed(directory)
         self._groups.registry_changed(directory)
-        for name in concerned(before, directory.site):
-            known = directory.concentrator.get(name)
-            if known is not None and (station := self._stations.get(known.link_id)) is not None:
+        for name in concerned(before.site, directory.site):
+            if (station := self._station(directory, name)) is not None:
                 station.learn_modules()
+        for name in news_for(before, directory):
+            if (station := self._station(directory, name)) is not None:
+                station.filler.wake()
+
+    def _station(self, directory: Directory, name: str) -> Station | None:
+        known = directory.concentrator.get(name)
+        return None if known is None else self._stations.get(known.link_id)
 
     # ------------------------------------------------------------------ private
     def _listen(self, key: str, port: int, factory: Any) -> None:

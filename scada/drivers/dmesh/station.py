@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from scada.clock import NS, SiteClock
 from scada.commands import MemberReport
+from scada.drivers.dmesh.additions import ListFiller
 from scada.drivers.dmesh.archive import STORAGE_RETRY_S, ArchiveIntake, Durable, Figures, Harvester
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.group_keys import Assignment
@@ -44,7 +45,7 @@ from scada.drivers.dmesh.messages import (
     Topology,
     TopologyDelta,
 )
-from scada.drivers.dmesh.modules import ModuleBook, joined
+from scada.drivers.dmesh.modules import ModuleBook, Modules, joined, unheard
 from scada.drivers.dmesh.numbers import ANSWERS, FROM_CONCENTRATOR, MAX_MODULES, Code, Reason
 from scada.drivers.dmesh.outputs import Delivered
 from scada.drivers.dmesh.reads import ReadSender, report_of
@@ -132,6 +133,10 @@ class Station:
             link, self.book, mesh, around.clock, around.store, self._held_until, around.tell_events, around.tell_time
         )
         self.lists = ListKeeper(
+            link, self.book, around.registry, around.reactor.seconds,
+            lambda what, detail: around.tell_change(link.name, f"list.{what}", detail),
+        )
+        self.filler = ListFiller(
             link, self.book, around.registry, around.reactor.seconds,
             lambda what, detail: around.tell_change(link.name, f"list.{what}", detail),
         )
@@ -233,8 +238,8 @@ class Station:
 
     # ------------------------------------------------------------------ modules
     def look_after_list(self) -> None:
-        """Every few seconds: a change of the list that broke off is tried again."""
-        if self.lists.due():
+        """Every few seconds: a change of the list that broke off is tried again, and who is expected newly is told."""
+        if self.lists.due() or self.filler.due():
             self.learn_modules()
 
     def learn_modules(self) -> None:
@@ -246,27 +251,29 @@ class Station:
         modules = await self.book.refresh()
         if modules is not None:
             modules = await self.lists.put_right(modules)
-            self.mesh.modules = modules
-            self._around.tell_mesh(self.link.link_id)
-            self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
-            await self._around.registry.module_joined(joined(self.link.link_id, self._announced(modules.entries)))
-            self._around.tell_list(self.link.link_id, self.link.name, modules.entries, True)
+            await self._learned(modules)
+            filled = await self.filler.fill(modules)        # may take its time: what is there is known before
+            if filled is not modules:
+                await self._learned(filled)
+
+    async def _learned(self, modules: Modules) -> None:
+        self.mesh.modules = modules
+        self._around.tell_mesh(self.link.link_id)
+        self._around.tell_stats(self.mesh, self.mesh.stats.values())        # those that came before the list
+        await self._around.registry.module_joined(joined(self.link.link_id, self._announced(modules.entries)))
+        self._around.tell_list(self.link.link_id, self.link.name, modules.entries, True)
 
     def _announced(self, entries: tuple[ModuleEntry, ...]) -> tuple[ModuleEntry, ...]:
         """Without those that the server put on the list itself and that nobody has heard yet: they stay planned."""
         known = self._around.registry.directory.module_of_eui
-
-        def planned(entry: ModuleEntry) -> bool:
-            module = known.get(entry.eui)
-            return module is not None and module.state is ModuleState.PLANNED
-
-        return tuple(one for one in entries if one.level or one.rssi or not planned(one))
+        return tuple(one for one in entries if not unheard(one, known.get(one.eui)))
 
     async def _joined(self, news: ModuleJoined, corr: int) -> None:
         await self._around.registry.module_joined(joined(self.link.link_id, news.modules))
         self.link.answer(corr, Result(Code.OK))
         self._around.tell_list(self.link.link_id, self.link.name, news.modules, False)
-        if self.book.current is None or self.book.current.generation != news.generation:
+        held = self.book.current
+        if held is None or held.generation != news.generation or not held.tells_as(news.modules):
             modules = await self.book.refresh()
             if modules is not None:                         # the whole list: it ends what is no longer so, too
                 self.mesh.modules = modules

@@ -205,7 +205,7 @@ def duplicate_elsewhere(rig: Rig) -> Undo:
 def moved(rig: Rig) -> Undo:
     there = rig.neighbour.state
     module = rig.state.leave(rig.module)
-    free = next(index for index in range(1, 241) if index not in {one.index for one in there.modules})
+    free = there.free_indices[0]
     there.control.at(rig.now() + ON_THE_WAY_S, lambda at: there.admit(attrs.evolve(module, index=free), at))
     return lambda: None
 

@@ -11,7 +11,7 @@ from scada.drivers.dmesh.conflicts import conflicts
 from scada.drivers.dmesh.messages import ModuleEntry, ModuleJoined
 from scada.events import DeviceEvent, EventCode
 from scada.site import Concentrator, Directory, MeterPeriod, Module, ModuleState, Site
-from tests.drivers.dmesh.peers import LINK_ID, Wire, bench, entries
+from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, Peer, Wire, bench, entries, hello
 
 HERE = Module(0xA1, "C01-001", "C01", 1, ModuleState.ACTIVE, channels=2)
 
@@ -59,6 +59,44 @@ def test_what_is_out_of_service_and_heard_is_told(state: ModuleState) -> None:
 
 def test_strangers_and_modules_in_their_place_are_no_conflict() -> None:
     assert found(directory(HERE), "C01", ModuleEntry(1, 0xA1, 2), ModuleEntry(2, 0xFF, 1)) == []
+
+
+def test_who_is_listed_and_was_never_heard_contradicts_nothing() -> None:
+    """Nothing is known of him, and so not that he has no channels, or is elsewhere."""
+    meters = (MeterPeriod("S1", "P1", 0xA1, 0, 1000.0, 0),)
+    begun = attrs.evolve(HERE, state=ModuleState.COMMISSIONING)
+
+    for module in (HERE, begun, attrs.evolve(HERE, state=ModuleState.PLANNED)):
+        content = directory(module, meters=meters)
+        assert found(content, "C01", ModuleEntry(1, 0xA1, 0)) == []
+        assert found(content, "C02", ModuleEntry(1, 0xA1, 0), twice=True) == []
+    assert len(found(directory(begun, meters=meters), "C01", ModuleEntry(1, 0xA1, 0, "", 1))) == 1
+
+
+def test_who_is_expected_here_and_heard_there_is_in_the_wrong_subnet_and_no_twin(tmp_path: Path) -> None:
+    """His own concentrator lists him too, because it was told to."""
+    site = bench(tmp_path)
+    site.keys.add_link(LINK_ID + 1, LINK_KEY)
+    eui = entries(3)[2].eui
+    site.registry.replace(Site(
+        concentrators=(Concentrator("C01", LINK_ID), Concentrator("C02", LINK_ID + 1)),
+        modules=(Module(eui, "C02-003", "C02", 0, ModuleState.PLANNED),),
+    ))
+    told: list[DeviceEvent] = []
+
+    def hear(events: Any) -> "Deferred[None]":
+        told.extend(events)
+        return succeed(None)
+
+    site.service.on_events(hear)
+    home = Wire(site.service, Peer(hello(link_id=LINK_ID + 1)))
+    home.modules[1] = (ModuleEntry(7, eui, 0),)
+    home.shake()
+    there = Wire(site.service)
+    there.modules[1] = (ModuleEntry(3, eui, 1, "", 1, 0, -70),)
+    there.shake()
+
+    assert [(one.code, one.device) for one in told] == [(EventCode.WRONG_SUBNET, "C02-003")]
 
 
 def test_a_conflict_is_an_event_once_and_cleared_by_a_list_without_it(tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def test_what_a_list_owes() -> None:
     """The heir's heir has the place; one with an index of its own leaves a gap; where nobody said who, nothing leaves."""
     site = swapped_site()
     entries = listed(4, tuple(ModuleEntry(index, eui, 1) for index, eui in enumerate(EUIS, 1)))
-    both = listed(4, (*entries.entries, ModuleEntry(9, HEIR, 1)))
+    both = listed(4, (*entries.entries, ModuleEntry(9, HEIR, 1, "", 2, 0, -70)))
+    early = listed(4, (*entries.entries, ModuleEntry(9, HEIR, 0)))
     last = Module(7, "last", "C01", 0, PLANNED)
     chain = attrs.evolve(
         site, modules=(*site.modules[:2], attrs.evolve(site.modules[2], state=REPLACED), last),
@@ -142,6 +143,7 @@ def test_what_a_list_owes() -> None:
 
     assert owed(Directory(site), "C01", entries) == ModuleReplace(4, EUIS[0], 1, HEIR)
     assert owed(Directory(site), "C01", both) == ModuleRemove(4, EUIS[0], 1)
+    assert owed(Directory(site), "C01", early) == ModuleRemove(4, HEIR, 9)      # planned before: it gets the place next
     assert owed(Directory(chain), "C01", entries) == ModuleReplace(4, EUIS[0], 1, 7)
     assert owed(Directory(nobody), "C01", entries) is None
     assert owed(Directory(site), "C02", entries) is None

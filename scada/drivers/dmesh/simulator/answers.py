@@ -26,6 +26,7 @@ from scada.drivers.dmesh.messages import (
     Info,
     KeyMembers,
     Message,
+    ModuleAdd,
     ModuleList,
     ModuleRemove,
     ModuleReplace,
@@ -54,7 +55,7 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case TimeSet(round_trip_ms=trip):
             return (_result(Code.OK if trip <= LONGEST_ROUND_TRIP_MS else Code.BAD_ARGUMENT),)
         case GetInfo():
-            return (Info(MODEL, FIRMWARE, modules=len(state.modules), configuration=state.generation),)
+            return (Info(MODEL, FIRMWARE, modules=len(state.modules) + len(state.awaited), configuration=state.generation),)
         case GetModules(generation=generation, page=page):
             pages = _module_pages(state, generation or state.generation)
             return (pages[page],) if page < len(pages) else (_result(Code.UNKNOWN),)
@@ -69,7 +70,7 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case ReadNow():
             code, retry_after = state.reads.take(message, now)
             return (Result(int(code), retry_after),)
-        case ModuleReplace() | ModuleRemove():
+        case ModuleAdd() | ModuleReplace() | ModuleRemove():
             return (_result(state.change_list(message, now)),)
         case KeyMembers():
             return (_result(state.handing.take(message, now)),)
@@ -134,7 +135,8 @@ def _module_pages(state: ConcentratorState, generation: int) -> tuple[ModuleList
     modules = state.generations.get(generation)
     if modules is None:
         return ()
-    parts = network.pages(state.entries(modules), state.max_frame)
+    awaited = state.awaited if generation == state.generation else ()       # no record is of theirs
+    parts = network.pages((*state.entries(modules), *awaited), state.max_frame)
     return tuple(ModuleList(generation, number, len(parts), part) for number, part in enumerate(parts))
 
 

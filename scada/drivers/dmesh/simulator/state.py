@@ -123,6 +123,7 @@ class ConcentratorState(Fate, Lists):
         self._gone: set[int] = set()            # indices whose module was taken to another subnet, or off the list
         self._unheard: set[int] = set()
         self._wired: dict[int, int] = {}
+        self._awaited: dict[int, int] = {}
         self._bases: dict[tuple[int, int], int] = {}
         self.keep_list: Callable[[], None] = lambda: None   # makes a changed list durable
         self._by_eui = {module.eui: module for module in modules}
@@ -300,6 +301,7 @@ class ConcentratorState(Fate, Lists):
         new = present[len(self.modules):] if present[: len(self.modules)] == self.modules else tuple(
             module for module in present if module not in self.modules
         )
+        self._come(new)
         self.generations[self.generation + 1] = present
         if self.listener is not None:
             self.listener.modules_joined(new)
