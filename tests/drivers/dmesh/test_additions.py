@@ -248,7 +248,9 @@ def test_the_link_may_break_at_every_frame_and_everybody_is_on_the_list_once(dea
         one.connect(frames=last)
         one.cut()
         seen.add(len(one.state.awaited))
+        before = one.state.awaited
         bury(one, dead)
+        assert one.state.awaited == before                  # what was answered is on its disk
         assert one.connect()
         assert [(entry.index, entry.eui) for entry in one.state.awaited] == [(4, FIRST), (5, FIRST + 1), (6, FIRST + 2)]
 
@@ -269,6 +271,8 @@ def test_a_module_that_was_taken_off_is_brought_back_when_it_is_planned_again(tm
     listed_only = {module.eui for module in one.registry.joined}
     one.state.control.run(NOON + 3600.0)
     one.carry()
+
+    bury(one, "the concentrator")
 
     assert 1 not in gone
     assert indices(one)[1] == EUIS[0]
