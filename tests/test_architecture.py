@@ -44,6 +44,7 @@ EDGES = {
     "scada/loop.py": "the loop itself, measured",
     "scada/parts.py": "starts and stops services and threads",
     "scada/self_monitor.py": "a ticker, and the process's own memory",
+    "scada/sqlite_file.py": "SQLite",
     # alarms
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
