@@ -25,7 +25,7 @@ class SqliteFile:
 
         `upgrades` bring tables of an earlier version to this one, after `schema`; files of all other versions are refused.
         """
-        self._path, self._part, self._what = path, part, what
+        self.path, self._part, self._what = path, part, what
         self._schema, self._version, self._upgrades = schema, version, upgrades or {}
         self._foreign_keys = foreign_keys
         self._lock = threading.Lock()
@@ -34,8 +34,8 @@ class SqliteFile:
     def open(self, *, read_only: bool = False) -> None:
         """Make the folder, the file and its tables, all or none of them; raises `StartError`, and has changed nothing."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, BUSY_S, check_same_thread=False, isolation_level=None)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(self.path, BUSY_S, check_same_thread=False, isolation_level=None)
             try:
                 self._prepare(database, read_only)
             except BaseException:
@@ -43,14 +43,14 @@ class SqliteFile:
                 raise
         except (OSError, sqlite3.Error) as error:
             remedy = "check the space on its disk, and whose file it is"
-            raise StartError(self._part, f"{self._path} cannot be opened: {error}", remedy) from None
+            raise StartError(self._part, f"{self.path} cannot be opened: {error}", remedy) from None
         self._database = database
 
     def _prepare(self, database: sqlite3.Connection, read_only: bool) -> None:
         found = database.execute("PRAGMA user_version").fetchone()[0]
         if found not in {0, self._version, *self._upgrades}:
             expected = f"(tables {found}, expected {self._version})"
-            raise StartError(self._part, f"{self._path} was written by another version {expected}", "use that version")
+            raise StartError(self._part, f"{self.path} was written by another version {expected}", "use that version")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")         # with NORMAL the last commits are lost when the power fails
         database.execute(f"PRAGMA foreign_keys={int(self._foreign_keys)}")
@@ -89,4 +89,4 @@ class SqliteFile:
                     if self._database.in_transaction:       # something above failed, a COMMIT on a full disk included
                         self._database.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise StorageError(f"{self._what} {self._path} cannot be used: {error}") from None
+                raise StorageError(f"{self._what} {self.path} cannot be used: {error}") from None
