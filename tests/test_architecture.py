@@ -15,6 +15,7 @@ OUTSIDE = (
     "twisted", "zope", "asyncio", "asyncua", "pymodbus", "flask", "werkzeug", "sqlalchemy", "alembic", "sqlite3",
     "influxdb_client", "urllib3", "urllib.request", "http.client", "socket", "select", "selectors", "threading",
     "multiprocessing", "subprocess", "signal", "fcntl", "os", "time",
+    "scada.sqlite_file",                # ours, and all that it does is on the disk
 )
 BY_NAME = ("service.py", "transport.py")
 
@@ -76,10 +77,10 @@ EDGES = {
     "scada/drivers/dmesh/harvest.py": "gathers at the end of a turn of the loop",
     "scada/drivers/dmesh/caller.py": "calls, and the waits between them",
     "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
-    "scada/drivers/dmesh/event_cursors.py": "Deferreds of what is written from a thread",
+    "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/handing.py": "answers of the concentrator are Deferreds",
-    "scada/drivers/dmesh/key_ledger.py": "Deferreds of what is written from a thread",
+    "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",
     "scada/drivers/dmesh/prompt.py": "twisted's TCP transport",
