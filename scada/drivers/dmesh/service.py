@@ -4,48 +4,47 @@ Implements the ports FieldGateway, SupplyGateway, FieldReader, MeshMonitor, Time
 wires; what a message means is decided in `station` and the modules it uses.
 """
 
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import attrs
-from twisted.internet.defer import Deferred, fail, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from scada.addresses import authority
 from scada.clock import SiteClock
 from scada.columns import Pairs
-from scada.commands import Actor, GroupOrder, MemberReport, Origin, RetryOrder, Role
+from scada.commands import Actor, GroupOrder, RetryOrder
 from scada.drivers.dmesh.archive import Figures
 from scada.drivers.dmesh.caller import Caller, endpoint
 from scada.drivers.dmesh.collector import Collector
-from scada.drivers.dmesh.conflicts import Conflict, conflicts
 from scada.drivers.dmesh.door import Door
 from scada.drivers.dmesh.event_cursors import EventCursors
-from scada.drivers.dmesh.group_keys import Assignment, assignments, state_of
+from scada.drivers.dmesh.group_watch import GroupWatch
 from scada.drivers.dmesh.groups import CommandLog
 from scada.drivers.dmesh.harvest import Harvest
 from scada.drivers.dmesh.key_ledger import FILE as LEDGER
 from scada.drivers.dmesh.key_ledger import KeyLedger
-from scada.drivers.dmesh.keystore import Holder, KeyStore, name_of
+from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.link import Link
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
+from scada.drivers.dmesh.listeners import Listeners
 from scada.drivers.dmesh.lists import concerned
 from scada.drivers.dmesh.mesh import Mesh
-from scada.drivers.dmesh.messages import Hello, ModuleEntry
+from scada.drivers.dmesh.messages import Hello
+from scada.drivers.dmesh.news import News
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
 from scada.drivers.dmesh.prompt import made_prompt
 from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
 from scada.drivers.dmesh.rejected import Reject, Rejected
+from scada.drivers.dmesh.rounds import Rounds
 from scada.drivers.dmesh.serial_port import PortKeeper
 from scada.drivers.dmesh.session import Terms
 from scada.drivers.dmesh.show import Display
@@ -56,7 +55,6 @@ from scada.drivers.dmesh.transport import Connection
 from scada.drivers.dmesh.turns import Port, SerialLine
 from scada.drivers.dmesh.updates import Updates
 from scada.errors import ConfigError, LinkError, StartError, StorageError
-from scada.events import DeviceEvent, EventCode
 from scada.group_keys import GroupKeyState
 from scada.intervals import IntervalBlock, Mark
 from scada.ports import (
@@ -72,22 +70,16 @@ from scada.ports import (
     TagSink,
     Unsubscribe,
 )
-from scada.reads import ReadAnswer, ReadOrder, ReadReport
+from scada.reads import ReadAnswer, ReadOrder
 from scada.settings import CallSettings, DmeshSettings, SerialSettings
 from scada.site import Directory, MeshView, Site
 from scada.supplies import SupplyOrder
-from scada.timers import cancel
 
 log = Logger()
 
-LOOKED_AT: Final = 100                  # concentrators a turn
-LOOKED_AT_S: Final = 0.02               # real time between two such turns
-PUBLISH_S: Final = 5.0                  # real time between the figures of the concentrators
 FAREWELL_S: Final = 2.0                 # real time for connections to close at stop
 BACKLOG: Final = 511
 TLS_NOTICE_D: Final = 30                # days before its end from which a certificate is a problem
-SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)
-L = TypeVar("L")
 
 
 class DmeshService:
@@ -119,25 +111,30 @@ class DmeshService:
         )
         self._figures = Figures()
         self._ledger = KeyLedger(None if state_file is None else state_file.with_name(LEDGER), run)
-        self._assigned: dict[int, tuple[Assignment, ...]] = {}
-        self._grouped: tuple[object, object] = (None, None)     # what of the registry they were made from
+        self._groups = GroupWatch(self._ledger, run)
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
         self._display = Display(sink, registry, clock, self._meshes, self.link_up, settings.time)
         self._stations: dict[int, Station] = {}             # by link id, those that are up
+        self._listeners = Listeners(self._name)
+        self.on_events, self.on_report = self._listeners.on_events, self._listeners.on_report
+        self.on_readings, self.on_link, self.on_mesh = (
+            self._listeners.on_readings, self._listeners.on_link, self._listeners.on_mesh
+        )
+        self._news = News(clock, registry, audit, self._listeners.events, self._lists)
         # Without a reader (tests of the protocol) there is no picture of what is held.
         self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
-            self._stations, run, self._tell_events,
+            self._stations, run, self._listeners.events,
         ) if reader else None
         self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
             run_blocking=run, signer=Signer(keys, clock, self._run_blocking), credit=settings.credit, figures=self._figures,
-            tell_events=self._tell_events, tell_reports=self._tell_reports, tell_stats=self._display.stats,
-            tell_readings=self._tell_readings, tell_list=self._compare,
-            tell_samples=self._display.samples, tell_keys=self._tell_keys, tell_mesh=self._tell_mesh,
+            tell_events=self._listeners.events, tell_reports=self._listeners.reports, tell_stats=self._display.stats,
+            tell_readings=self._listeners.readings, tell_list=self._news.compare,
+            tell_samples=self._display.samples, tell_keys=self._news.keys, tell_mesh=self._listeners.mesh,
             tell_time=self._display.time,
-            tell_change=self._tell_change, ledger=self._ledger, assigned=lambda link_id: self._assigned.get(link_id, ()),
+            tell_change=self._news.change, ledger=self._ledger, assigned=self._groups.assigned,
             key_grace=round(settings.key_grace_hours * 3600),
         )
         if self.collector:
@@ -151,20 +148,10 @@ class DmeshService:
         self._around = attrs.evolve(self._around, harvest=self._harvest)
         self._commands: dict[int, CommandLog] = {}
         self._rejected: dict[Reject, int] = dict.fromkeys(Reject, 0)
-        self._replaced = self._events = self._repeated = 0
-        self._key_news: Counter[str] = Counter()
-        self._conflicts: dict[int, dict[tuple[EventCode, str], Conflict]] = {}  # by the link that lists the modules
-        self._event_listeners: list[Callable[[Sequence[DeviceEvent]], Deferred[None]]] = []
-        self._report_listeners: list[Callable[[Sequence[MemberReport]], None]] = []
-        self._reading_listeners: list[Callable[[ReadReport], Deferred[None]]] = []
-        self._link_listeners: list[Callable[[int, bool], None]] = []
-        self._mesh_listeners: list[Callable[[str], None]] = []
+        self._replaced = self._repeated = 0
         self._unsubscribe: Unsubscribe = lambda: None
         self._site = Site()                                 # as it was when the registry last spoke
-        self._due: deque[int] = deque()                     # links that are still looked at in this beat
-        self._looking: Any = None
-        self._loop = LoopingCall(self._beat)
-        self._loop.clock = reactor
+        self._rounds = Rounds(reactor, self._everybody, self._look_after)
         self._listening: list[Any] = []
         self._files: Files | None = None
         self._contexts: dict[bool, Any] = {}                # TLS, by whether we are its server
@@ -207,7 +194,7 @@ class DmeshService:
             line.start()
         if self.collector:
             self.collector.start()
-        self._loop.start(PUBLISH_S, now=True).addErrback(lambda failure: log.failure("the driver's own loop", failure))
+        self._rounds.start()
 
     def stop(self) -> "Deferred[None]":
         """Close every link, say goodbye, stop listening."""
@@ -217,9 +204,7 @@ class DmeshService:
         self._unsubscribe()
         if self.collector:
             self.collector.stop()
-        if self._loop.running:
-            self._loop.stop()
-        cancel(self._looking)
+        self._rounds.stop()
         for caller in self._callers:
             caller.stop()
         listening, self._listening = self._listening, []
@@ -272,19 +257,10 @@ class DmeshService:
         station = self._stations.get(link_id)
         return station.link.hello.boot_id if station else 0
 
-    def on_report(self, listener: Callable[[Sequence[MemberReport]], None]) -> Unsubscribe:
-        return _enter(self._report_listeners, listener)
-
-    def on_link(self, listener: Callable[[int, bool], None]) -> Unsubscribe:
-        return _enter(self._link_listeners, listener)
-
     # ----------------------------------------------------------- FieldReader
     def read_now(self, order: ReadOrder) -> "Deferred[ReadAnswer]":
         station = self._stations.get(order.link_id)
         return Deferred.fromCoroutine(station.reads.send(order)) if station else fail(self._down(order.link_id))
-
-    def on_readings(self, listener: "Callable[[ReadReport], Deferred[None]]") -> Unsubscribe:
-        return _enter(self._reading_listeners, listener)
 
     def travel(self, link_id: int) -> Mapping[int, float]:
         return self._meshes[link_id].travel() if link_id in self._meshes else {}
@@ -327,16 +303,10 @@ class DmeshService:
         one = self._registry.directory.concentrator.get(concentrator)
         return self._display.clocks(one) if one is not None else None
 
-    def on_mesh(self, listener: Callable[[str], None]) -> Unsubscribe:
-        return _enter(self._mesh_listeners, listener)
-
     def durable(self, mark: Mark, block: IntervalBlock) -> None:
         """A block is on the disk that no link delivered: the gap engine need not ask for its hours."""
         if self.collector:
             self.collector.durable(mark.slots, block.first, block.counts, block.interval_s)
-
-    def on_events(self, listener: "Callable[[Sequence[DeviceEvent]], Deferred[None]]") -> Unsubscribe:
-        return _enter(self._event_listeners, listener)
 
     def health(self) -> Iterable[Health]:
         known = [one.link_id for one in self._registry.directory.site.concentrators]
@@ -371,7 +341,7 @@ class DmeshService:
             "lost_records": self._figures.lost_records,
             "storage_failures": self._figures.storage_failures,
             "batches_waiting": self._harvest.waiting,
-            "events": self._events,
+            "events": self._listeners.told,
             "links_replaced": self._replaced,
             "serial_ports_open": sum(port.line is not None for port in self._ports),
             "serial_unanswered": self._serial_counts("unanswered"),
@@ -381,8 +351,8 @@ class DmeshService:
             "clocks_stepped": sum(mesh.clock.steps for mesh in self._meshes.values()),
             "calls_failed": sum(caller.failures for caller in self._callers),
             "keys_changing": self._around.keys.changing,
-            "keys_changed": self._key_news["activated"],
-            "key_changes_refused": self._key_news["refused"],
+            "keys_changed": self._news.of_keys["activated"],
+            "key_changes_refused": self._news.of_keys["refused"],
             "refused_full": self.factory.counts["full"] + self.factory.counts["displaced"],
         }
         if self._contexts:
@@ -410,14 +380,12 @@ class DmeshService:
                      name=name, peer=connection.peer, old=before.link.connection.peer)
             before.went_down("replaced by a newer connection")
             before.link.close(Reason.REPLACED, "a newer connection of this concentrator proved itself")
-            now, good = self._clock.now(), self._clock.trusted()
-            replaced = DeviceEvent(name, EventCode.LINK_REPLACED, True, now, good, sequence=now, received=now)
-            self._tell_events([replaced]).addErrback(self._event_lost, name)
+            self._news.replaced(name)
         else:
             log.info("{name}: link up from {peer}", name=name, peer=connection.peer)
         station.start()
         self._display.concentrator(link_id)
-        self._tell_link(link_id, up=True)
+        self._listeners.link(link_id, up=True)
 
     def heard(self, connection: Connection, delivered: Delivered) -> None:
         station = self._of(connection)
@@ -452,91 +420,23 @@ class DmeshService:
         return self._refusals.allowed(link_id)
 
     # ------------------------------------------------------------------ news from stations
-    def _tell_events(self, events: Sequence[DeviceEvent]) -> "Deferred[Any]":
-        self._events += len(events)
-        return gatherResults([listener(events) for listener in tuple(self._event_listeners)], consumeErrors=True)
-
-    def _compare(self, station: Station, entries: tuple[ModuleEntry, ...], whole: bool) -> None:
-        """What a list says against the registry is told once, and its end when a whole list no longer says it."""
-        name, link_id = station.link.name, station.link.link_id
-        hour = self._clock.hour()
-        found = conflicts(self._registry.directory, name, entries, self._lists, hour)
-        known = self._conflicts.setdefault(link_id, {})
-        now = {(one.code, one.device): one for one in found}
-        news = [(one, True) for key, one in now.items() if key not in known]
-        news += [(one, False) for key, one in known.items() if whole and key not in now]
-        self._conflicts[link_id] = now if whole else known | now
-        at, good = self._clock.now(), self._clock.trusted()
-        events = [
-            DeviceEvent(one.device, one.code, raised, at, good, at + number, None, at, one.detail)
-            for number, (one, raised) in enumerate(news)
-        ]
-        for one, raised in news:
-            log.warn("{what} {detail}", what="conflict:" if raised else "no longer:", detail=one.detail)
-        if events:
-            self._tell_events(events).addErrback(self._event_lost, name)
-
     def _lists(self, concentrator: str, eui: int) -> bool:
         """Whether a concentrator is connected and has a module in its present list."""
         known = self._registry.directory.concentrator.get(concentrator)
         station = self._stations.get(known.link_id) if known else None
         return station is not None and station.mesh.modules is not None and bool((station.mesh.modules.euis == eui).any())
 
-    def _event_lost(self, failure: Failure, name: str) -> None:
-        """An event of our own that could not be stored is in the log at least; the field has nothing to repeat."""
-        log.warn("{name}: an event of its link could not be told: {why}", name=name, why=failure.getErrorMessage())
-
-    def _tell_reports(self, reports: Sequence[MemberReport]) -> None:
-        for listener in tuple(self._report_listeners):
-            listener(reports)
-
-    def _tell_keys(self, name: str, holder: Holder, what: str, detail: str) -> None:
-        log.info("{name}: key of {holder} {what}: {detail}", name=name, holder=name_of(holder), what=what, detail=detail)
-        self._key_news[what] += 1
-        if self._audit is not None:
-            written = self._audit.append(SYSTEM, f"keys.{what}", name_of(holder), concentrator=name, detail=detail)
-            written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
-
-    def _tell_change(self, name: str, what: str, detail: str) -> None:
-        """What a concentrator was told of its module list or its groups' keys, and took or refused."""
-        log.info("{name}: {what}: {detail}", name=name, what=what, detail=detail)
-        if self._audit is not None:
-            written = self._audit.append(SYSTEM, what, name, detail=detail)
-            written.addErrback(lambda failure: log.warn("not audited: {why}", why=failure.getErrorMessage()))
-
     def group_keys(self, name: str) -> GroupKeyState | None:
-        directory = self._registry.directory
-        group = directory.load_group.get(name)
-        return None if group is None else state_of(directory, group, self._ledger.held, self._ledger.in_use)
+        return self._groups.state(self._registry.directory, name)
 
     def _registry_changed(self, directory: Directory) -> None:
         before, self._site = self._site, directory.site
         self._display.registry_changed(directory)
-        made_from = (directory.site.load_groups, directory.site.concentrators)
-        if any(was is not now for was, now in zip(self._grouped, made_from, strict=True)):
-            self._grouped = made_from
-            made = self._around.run_blocking(assignments, directory)
-            made.addCallbacks(self._regrouped, lambda failure: log.failure("groups", failure), callbackArgs=(made_from,))
+        self._groups.registry_changed(directory)
         for name in concerned(before, directory.site):
             known = directory.concentrator.get(name)
             if known is not None and (station := self._stations.get(known.link_id)) is not None:
                 station.learn_modules()
-
-    def _regrouped(self, assigned: dict[int, tuple[Assignment, ...]], made_from: tuple[object, object]) -> None:
-        if made_from is self._grouped:                      # else a newer one is on its way
-            self._assigned = assigned
-
-    def _tell_readings(self, report: ReadReport) -> "Deferred[Any]":
-        return gatherResults([listener(report) for listener in tuple(self._reading_listeners)], consumeErrors=True)
-
-    def _tell_link(self, link_id: int, *, up: bool) -> None:
-        for listener in tuple(self._link_listeners):
-            listener(link_id, up)
-        self._tell_mesh(link_id)
-
-    def _tell_mesh(self, link_id: int) -> None:
-        for listener in tuple(self._mesh_listeners):
-            listener(self._name(link_id))
 
     # ------------------------------------------------------------------ private
     def _listen(self, key: str, port: int, factory: Any) -> None:
@@ -576,30 +476,23 @@ class DmeshService:
         """On a serial line before it is known whose it is."""
         self._rejected[what.reason] += what.count
 
-    def _beat(self) -> None:
-        """Everybody is looked at, some a turn of the loop: a city's concentrators together would hold it."""
-        if not self._due:
-            known = (one.link_id for one in self._registry.directory.site.concentrators)
-            self._due.extend(dict.fromkeys([*known, *self._stations]))
-            self._look_at_some()
+    def _everybody(self) -> Iterable[int]:
+        return [*(one.link_id for one in self._registry.directory.site.concentrators), *self._stations]
 
-    def _look_at_some(self) -> None:
+    def _look_after(self, links: Sequence[int]) -> None:
         unsettled = self._around.keys.unsettled()
-        for _ in range(min(LOOKED_AT, len(self._due))):
-            link_id = self._due.popleft()
+        for link_id in links:
             self._display.concentrator(link_id)
             if (station := self._stations.get(link_id)) is not None:
                 station.look_after_keys(unsettled)
                 station.look_after_list()
                 station.look_after_groups()
-        if self._due:
-            self._looking = self._reactor.callLater(LOOKED_AT_S, self._look_at_some)
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)
         self._repeated += station.link.repeated
         self._display.concentrator(link_id)
-        self._tell_link(link_id, up=False)
+        self._listeners.link(link_id, up=False)
 
     def _of(self, connection: Connection) -> Station | None:
         hello = connection.session.hello
@@ -619,8 +512,3 @@ class DmeshService:
 
     def _in_thread(self, function: Callable[..., Any], *args: Any) -> "Deferred[Any]":
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *args)
-
-
-def _enter(listeners: list[L], listener: L) -> Unsubscribe:
-    listeners.append(listener)
-    return lambda: listeners.remove(listener) if listener in listeners else None

@@ -83,7 +83,7 @@ class Surroundings:
     tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"]
     tell_reports: Callable[[Sequence[MemberReport]], None]
     tell_readings: Callable[[ReadReport], "Deferred[Any]"]
-    tell_list: Callable[["Station", tuple[ModuleEntry, ...], bool], None]
+    tell_list: Callable[[int, str, tuple[ModuleEntry, ...], bool], None]    # link id, name, entries, whether all
     tell_stats: Callable[[Mesh, Iterable[LinkStat]], None]
     tell_samples: Callable[[Mesh, str, Samples], None]
     tell_keys: Callable[[str, Holder, str, str], None]
@@ -250,7 +250,7 @@ class Station:
             self._around.tell_mesh(self.link.link_id)
             self._around.tell_stats(self.mesh, self.mesh.stats.values())    # those that came before the list
             await self._around.registry.module_joined(joined(self.link.link_id, self._announced(modules.entries)))
-            self._around.tell_list(self, modules.entries, True)
+            self._around.tell_list(self.link.link_id, self.link.name, modules.entries, True)
 
     def _announced(self, entries: tuple[ModuleEntry, ...]) -> tuple[ModuleEntry, ...]:
         """Without those that the server put on the list itself and that nobody has heard yet: they stay planned."""
@@ -265,12 +265,12 @@ class Station:
     async def _joined(self, news: ModuleJoined, corr: int) -> None:
         await self._around.registry.module_joined(joined(self.link.link_id, news.modules))
         self.link.answer(corr, Result(Code.OK))
-        self._around.tell_list(self, news.modules, False)
+        self._around.tell_list(self.link.link_id, self.link.name, news.modules, False)
         if self.book.current is None or self.book.current.generation != news.generation:
             modules = await self.book.refresh()
             if modules is not None:                         # the whole list: it ends what is no longer so, too
                 self.mesh.modules = modules
-                self._around.tell_list(self, modules.entries, True)
+                self._around.tell_list(self.link.link_id, self.link.name, modules.entries, True)
 
     async def _learn_topology(self) -> None:
         """The whole tree, page by page; a tree that changes meanwhile comes by itself."""

@@ -84,7 +84,7 @@ def test_a_conflict_is_an_event_once_and_cleared_by_a_list_without_it(tmp_path: 
     second.shake()
     over = [event for event in told if event.code == EventCode.WRONG_SUBNET]
 
-    assert LINK_ID in site.service._conflicts
+    assert site.service.link_up(LINK_ID)
     assert [(event.device, event.raised, event.detail) for event in again] == [
         ("C09-003", True, "C09-003: registered at C09, heard at C01"),
     ]
