@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from scada.alarms.service import AlarmService
@@ -86,12 +86,12 @@ class HeadEnd:
         self.dmesh.on_events(self._heard_events)
         self.dmesh.on_report(self._heard_reports)
         self.dmesh.on_link(lambda link, up: self.counts.update(["link.ups" if up else "link.downs"]))
-        refused: list[Failure] = []
         for part in self._parts:
-            part.start().addErrback(refused.append)
+            failed: list[Failure] = []
+            maybeDeferred(part.start).addErrback(failed.append)
             self.settle()
-            if refused:                                     # half a head-end would be judged as if it were a whole one
-                refused[0].raiseException()
+            if failed:
+                failed[0].raiseException()
         self.alarms.subscribe(self._heard_alarm)
 
     @property

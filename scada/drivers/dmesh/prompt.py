@@ -33,7 +33,7 @@ class PromptServer(tcp.Server):
 
 
 def made_prompt(port: Any) -> Any:
-    """The same listening port, whose connections send at once; a port of a reactor of another kind is left as it is."""
+    """The same listening port, whose connections send at once where it is one of the operating system's."""
     if isinstance(port, tcp.Port):
         port.transport = PromptServer
     return port
