@@ -85,7 +85,7 @@ class ListFiller:
         self._not_before = self._seconds()
 
     async def fill(self, modules: Modules) -> Modules:
-        """Give every addition that a list calls for; the list as it is then."""
+        """Give every addition that a list calls for; the list as it is then. Fails with `DataRejected` on unusable answers."""
         if self._busy or not self._link.hello.capabilities & Capability.REGISTRY:
             return modules
         self._busy, self._not_before = True, None
@@ -103,8 +103,11 @@ class ListFiller:
                 modules = newest
                 if batch.stop:
                     break
-        except (LinkError, DataRejected):                   # who owns the link says why
+        except LinkError:                                   # who owns the link says why
             self._later()
+        except DataRejected:                                # it does not know such an order, or has no list
+            self._later()
+            raise
         finally:
             self._busy = False
         return modules

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from scada.drivers.dmesh.messages import ModuleEntry
-from scada.drivers.dmesh.modules import unheard
+from scada.drivers.dmesh.modules import only_named
 from scada.events import EventCode
 from scada.site import IN_SERVICE, Directory, Module, ModuleState
 
@@ -41,7 +41,7 @@ def conflicts(
     found = []
     for entry in entries:
         module = directory.module_of_eui.get(entry.eui)
-        if module is None or unheard(entry, module):
+        if module is None or only_named(entry):
             continue
         if module.concentrator != name:
             found.append(_elsewhere(module, name, twice=lists(module.concentrator, entry.eui)))

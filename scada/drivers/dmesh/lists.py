@@ -31,7 +31,7 @@ def owed(directory: Directory, name: str, modules: Modules) -> Order | None:
     listed = {eui for _, eui in modules.pairs}
     for index, eui in modules.pairs:
         module = directory.module_of_eui.get(eui)
-        if module is not None and module.concentrator != name and modules.waits_for(module):
+        if module is not None and module.concentrator != name and modules.only_names(eui):
             return ModuleRemove(modules.generation, eui, index)
         if module is None or module.concentrator != name or module.state not in OVER:
             continue
@@ -41,7 +41,7 @@ def owed(directory: Directory, name: str, modules: Modules) -> Order | None:
         if heir is not None and heir.concentrator == name and heir.state not in OVER:
             if heir.eui not in listed:
                 return ModuleReplace(modules.generation, eui, index, heir.eui)
-            if modules.waits_for(heir):                     # it was planned with a place of its own, and has none yet
+            if modules.only_names(heir.eui):                     # it was planned with a place of its own, and has none yet
                 return ModuleRemove(modules.generation, heir.eui, modules.index_of(heir.eui))
         return ModuleRemove(modules.generation, eui, index)
     return None

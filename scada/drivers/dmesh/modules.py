@@ -47,12 +47,10 @@ class Modules:
         """Of a module that is listed."""
         return int(np.flatnonzero(self.euis == eui)[0])
 
-    def waits_for(self, module: Module) -> bool:
-        """Whether a module is listed and was never heard (see `unheard`)."""
-        return any(
-            _unheard(module, int(self.tree[row, 0]), int(self.tree[row, 2]), int(self.channels[row]))
-            for row in np.flatnonzero(self.euis[self.index] == module.eui)
-        )
+    def only_names(self, eui: int) -> bool:
+        """Whether a module is listed and was never heard (see `only_named`)."""
+        rows = np.flatnonzero(self.euis[self.index] == eui)
+        return bool(rows.size) and not self.channels[rows].any() and not self.tree[rows][:, [0, 2]].any()
 
     def tells_as(self, entries: tuple[ModuleEntry, ...]) -> bool:
         """Whether this list says the same of these modules: their index, and how many channels they have."""
@@ -69,19 +67,15 @@ class Modules:
         )
 
 
+def only_named(entry: ModuleEntry) -> bool:
+    """Whether a module is on a list because somebody put it there, and has not said a word yet: nothing is known of it."""
+    return not entry.level and not entry.rssi and not entry.channels
+
+
 def unheard(entry: ModuleEntry, module: Module | None) -> bool:
-    """
-    Whether a module is on a list because somebody put it there, and has not said a word yet.
-
-    A concentrator says no level and no RSSI of such a module. It says no channels either, but of one that took another's
-    place, which the registry has as planned. Of the others it may be that their place in the tree is not told.
-    """
-    return _unheard(module, entry.level, entry.rssi, entry.channels)
-
-
-def _unheard(module: Module | None, level: int, rssi: int, channels: int) -> bool:
+    """The same, also of one that took another's place: its channels are that one's, and the registry has it as planned."""
     planned = module is not None and module.state is ModuleState.PLANNED
-    return not level and not rssi and (planned or not channels)
+    return only_named(entry) or (planned and not entry.level and not entry.rssi)
 
 
 def listed(generation: int, entries: tuple[ModuleEntry, ...]) -> Modules:

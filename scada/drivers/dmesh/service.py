@@ -422,13 +422,12 @@ class DmeshService:
 
     # ------------------------------------------------------------------ news from stations
     def _lists(self, concentrator: str, eui: int) -> bool:
-        """Whether a concentrator is connected and has a module in its present list that it does not only wait for."""
-        directory = self._registry.directory
-        known, module = directory.concentrator.get(concentrator), directory.module_of_eui.get(eui)
+        """Whether a concentrator is connected and has a module in its present list that it has heard."""
+        known = self._registry.directory.concentrator.get(concentrator)
         station = self._stations.get(known.link_id) if known else None
-        if station is None or (modules := station.mesh.modules) is None or not modules.names(eui):
+        if station is None or (modules := station.mesh.modules) is None:
             return False
-        return module is None or not modules.waits_for(module)
+        return modules.names(eui) and not modules.only_names(eui)
 
     def group_keys(self, name: str) -> GroupKeyState | None:
         return self._groups.state(self._registry.directory, name)

@@ -22,7 +22,7 @@ from scada.drivers.dmesh.messages import (
 from scada.drivers.dmesh.modules import Modules, listed
 from scada.drivers.dmesh.numbers import Capability, Code
 from scada.drivers.dmesh.simulator.answers import answers
-from scada.errors import LinkError
+from scada.errors import DataRejected, LinkError
 from scada.site import Concentrator, Directory, Module, ModuleState, Site
 from tests.drivers.dmesh.meeting import EUIS, Meeting
 from tests.drivers.dmesh.peers import LINK_ID, Wire, bench, hello
@@ -213,6 +213,22 @@ def test_a_concentrator_that_says_yes_and_does_nothing_is_not_asked_in_circles()
     assert (len(mad.orders), mad.fetched) == (1, 1)
 
 
+def test_one_that_does_not_know_the_order_is_asked_again_much_later() -> None:
+    """And whoever began it is told, for the log."""
+    one = Subnet(planned(2))
+
+    def puzzled(order: ModuleAdd) -> None:
+        raise DataRejected("C01", "answered MODULE_ADD with UNKNOWN")
+
+    one.before = puzzled
+    failed: list[Any] = []
+    Deferred.fromCoroutine(one.filler.fill(one.modules())).addErrback(failed.append)
+    early, one.now = one.filler.due(), RETRY_S
+
+    assert (len(one.orders), early, one.filler.due()) == (1, False, True)
+    assert failed[0].check(DataRejected)
+
+
 def test_a_concentrator_that_cannot_be_told_is_not_bothered() -> None:
     one = Subnet(planned(2))
     one.hello = hello(capabilities=int(~Capability.REGISTRY & 0xFFFF))
@@ -284,10 +300,13 @@ def test_who_is_planned_elsewhere_by_now_leaves_the_list_as_long_as_nobody_heard
     """Heard, he is a matter for people: the wrong subnet."""
     here = planned(1)
     there = Directory(attrs.evolve(here, modules=(attrs.evolve(here.modules[0], concentrator="C02"),)))
-    silent, heard = (listed(4, (ModuleEntry(3, FIRST, 0, "", level),)) for level in (0, 2))
+    silent, heard, untold = (
+        listed(4, (ModuleEntry(3, FIRST, channels, "", level),)) for channels, level in ((0, 0), (0, 2), (1, 0))
+    )
 
     assert owed(there, "C01", silent) == ModuleRemove(4, FIRST, 3)
     assert owed(there, "C01", heard) is None
+    assert owed(there, "C01", untold) is None               # not every concentrator tells the levels
     assert owed(Directory(here), "C01", silent) is None
 
 

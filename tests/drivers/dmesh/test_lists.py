@@ -131,7 +131,7 @@ def test_what_a_list_owes() -> None:
     """The heir's heir has the place; one with an index of its own leaves a gap; where nobody said who, nothing leaves."""
     site = swapped_site()
     entries = listed(4, tuple(ModuleEntry(index, eui, 1) for index, eui in enumerate(EUIS, 1)))
-    both = listed(4, (*entries.entries, ModuleEntry(9, HEIR, 1, "", 2, 0, -70)))
+    both = listed(4, (*entries.entries, ModuleEntry(9, HEIR, 1)))
     early = listed(4, (*entries.entries, ModuleEntry(9, HEIR, 0)))
     last = Module(7, "last", "C01", 0, PLANNED)
     chain = attrs.evolve(
