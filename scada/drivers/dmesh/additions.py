@@ -48,7 +48,7 @@ def news_for(before: Directory, after: Directory) -> set[str]:
         return set()
     return {
         name for name, now in after.expected.items()
-        if now != (was := before.expected.get(name, ())) and not set(now) <= set(was)
+        if now is not (was := before.expected.get(name, ())) and now != was and (not was or not set(now) <= set(was))
     }
 
 
@@ -85,7 +85,7 @@ class ListFiller:
         self._not_before = self._seconds()
 
     async def fill(self, modules: Modules) -> Modules:
-        """Give every addition that a list calls for; the list as it is then. Fails with `DataRejected` on unusable answers."""
+        """Give every addition that a list calls for; the list as it is then. An unusable answer is `DataRejected`."""
         if self._busy or not self._link.hello.capabilities & Capability.REGISTRY:
             return modules
         self._busy, self._not_before = True, None
