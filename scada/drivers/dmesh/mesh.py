@@ -125,8 +125,8 @@ class Mesh:
         return True
 
     def view(self, concentrator: str, *, link_up: bool) -> MeshView:
-        """Every module of the current list, with NaN where it never reported."""
-        nodes = () if self.modules is None else tuple(self._node(*one) for one in self.modules.pairs)
+        """Every module of the current list but those only named in it, with NaN where it never reported."""
+        nodes = () if self.modules is None else tuple(self._node(*one) for one in self.modules.known)
         heard = tuple(
             MeshNeighbour(one.eui, one.heard * NS, one.rssi, one.by, one.packets) for one in self.overheard
         )
@@ -165,7 +165,7 @@ class Mesh:
     def batch(self, device: str, *, link_up: bool, now: int) -> Batch:
         """Values of `CONCENTRATOR_TAGS`; with the link down only `link_up` itself is good."""
         nan = float("nan")
-        modules = float(len(self.modules)) if self.modules is not None else nan
+        modules = float(self.modules.present) if self.modules is not None else nan
         delivery = float(np.mean([stat.delivery for stat in self.stats.values()])) / 10 if self.stats else nan
         lag = float(max(0, now // (HOUR_S * NS) - self.newest_hour)) if self.newest_hour else nan
         known = GOOD if link_up else NOT_CONNECTED

@@ -49,8 +49,23 @@ class Modules:
 
     def only_names(self, eui: int) -> bool:
         """Whether a module is listed and was never heard (see `only_named`)."""
-        rows = np.flatnonzero(self.euis[self.index] == eui)
-        return bool(rows.size) and not self.channels[rows].any() and not self.tree[rows][:, [0, 2]].any()
+        rows = self.euis[self.index] == eui
+        return bool(rows.any()) and not self._known[rows].any()
+
+    @property
+    def known(self) -> list[tuple[int, int]]:
+        """(subnet index, EUI) of each that is not only named."""
+        index = self.index[self._known]
+        return list(zip(index.tolist(), self.euis[index].tolist(), strict=True))
+
+    @property
+    def present(self) -> int:
+        """How many these are."""
+        return int(self._known.sum())
+
+    @property
+    def _known(self) -> NDArray[np.bool_]:
+        return (self.channels != 0) | (self.tree[:, 0] != 0) | (self.tree[:, 2] != 0)
 
     def tells_as(self, entries: tuple[ModuleEntry, ...]) -> bool:
         """Whether this list says the same of these modules: their index, and how many channels they have."""
