@@ -165,14 +165,14 @@ def test_a_server_that_writes_is_neither_disturbed_nor_called_damaged(tmp_path: 
     )
     assert process.stdout is not None
     try:
-        for _ in range(5):
+        looks = values = blocks = 0
+        while looks < 5 or not (values and blocks):
             for _ in range(100):
                 assert process.stdout.readline()
             found, held = verify(tmp_path), inspect(tmp_path)
+            looks, values, blocks = looks + 1, held.values, found.blocks
             assert found.ok, found.findings
-            assert held.values > 0
             assert not held.trouble
     finally:
         process.kill()
         process.communicate(timeout=60)
-    assert found.blocks > 0
