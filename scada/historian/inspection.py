@@ -81,14 +81,25 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
     """Bytes on disk by kind, logs included."""
     aside = [*with_logs(set_aside(directory)), *(directory / "journal" / "damaged").glob("*.bin")]
     return {
-        "journal": _bytes((directory / "journal").glob("*.journal")),
-        "months": _bytes(with_logs(month_paths(directory))),
-        "live": _bytes(with_logs(directory.glob("live-*.sqlite"))),
-        "results": _bytes(with_logs([directory / RESULT_FILE])),
-        "state": _bytes(with_logs([directory / STATE_FILE])),
-        "spool": _bytes(with_logs(spools)),
-        "set aside": _bytes(aside),
+        "journal": size_on_disk((directory / "journal").glob("*.journal")),
+        "months": size_on_disk(with_logs(month_paths(directory))),
+        "live": size_on_disk(with_logs(directory.glob("live-*.sqlite"))),
+        "results": size_on_disk(with_logs([directory / RESULT_FILE])),
+        "state": size_on_disk(with_logs([directory / STATE_FILE])),
+        "spool": size_on_disk(with_logs(spools)),
+        "set aside": size_on_disk(aside),
     }
+
+
+def size_on_disk(paths: Iterable[Path]) -> int:
+    """Bytes of files; one that goes away meanwhile has none."""
+    total = 0
+    for path in paths:
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
 
 
 def with_logs(paths: Iterable[Path]) -> list[Path]:
@@ -117,7 +128,7 @@ def _state(directory: Path) -> tuple[Position, dict[int, int], int]:
 
 
 def _month(path: Path, per_block: Mapping[int, int]) -> MonthHeld:
-    held = MonthHeld(path, _bytes(with_logs([path])))
+    held = MonthHeld(path, size_on_disk(with_logs([path])))
     try:
         with reading_once(path) as database:
             return held if database is None else _counted(held, database, per_block)
@@ -149,18 +160,7 @@ def _values(interval_s: int, counts: bytes) -> int:
 
 
 def _unmerged(journal: Path, merged: Position) -> int:
-    sizes = [(number, _bytes([path])) for number, path in segments_in(journal)]
+    sizes = [(number, size_on_disk([path])) for number, path in segments_in(journal)]
     return sum(size for number, size in sizes if number > merged.segment) + sum(
         max(size - merged.offset, 0) for number, size in sizes if number == merged.segment
     )
-
-
-def _bytes(paths: Iterable[Path]) -> int:
-    """Size on disk; a file that goes away meanwhile has none."""
-    total = 0
-    for path in paths:
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total

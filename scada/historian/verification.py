@@ -14,7 +14,7 @@ import attrs
 from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import reading_once
-from scada.historian.inspection import channels_by_block, merged_position
+from scada.historian.inspection import channels_by_block, merged_position, size_on_disk
 from scada.historian.journal import Position, segments_in
 from scada.historian.livefiles import HOT_FILE
 from scada.historian.months import month_paths
@@ -63,14 +63,14 @@ class Verified:
 
 def bytes_to_read(directory: Path) -> int:
     """What `verify` will report as done, about."""
-    return sum(_size(path) for path in _files(directory))
+    return size_on_disk(_files(directory))
 
 
 def verify(directory: Path, advance: Advance = lambda what, done: None) -> Verified:
     """Read it all."""
     found, (per_block, merged, names) = Verified(), _known(directory)
     for path in _files(directory):
-        size, done = _size(path), 0.0
+        size, done = size_on_disk([path]), 0.0
         if path.suffix == ".journal":
             _segment(path, merged, found)
         else:
@@ -88,10 +88,6 @@ def _files(directory: Path) -> list[Path]:
         *(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite")),
         *(path for _, path in segments_in(directory / "journal")),
     ]
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _known(directory: Path) -> tuple[dict[int, int], Position, dict[int, str]]:
