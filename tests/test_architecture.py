@@ -118,7 +118,9 @@ EDGES = {
     "scada/drivers/modbus/simulator.py": "the simulated meter's socket",
     # historian
     "scada/historian/backlog.py": "a lock: marks come in the reactor's thread",
+    "scada/historian/backup.py": "SQLite, and the manifest's place",
     "scada/historian/commit_thread.py": "a thread",
+    "scada/historian/copying.py": "SQLite's backup, and fsync",
     "scada/historian/database.py": "SQLite",
     "scada/historian/influx.py": "InfluxDB over HTTP",
     "scada/historian/journal.py": "segment files and fsync",
@@ -132,6 +134,7 @@ EDGES = {
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
     "scada/historian/replica.py": "wires the spool, its worker and its sender",
     "scada/historian/results.py": "SQLite",
+    "scada/historian/segments_held.py": "descriptors of the journal, and a thread",
     "scada/historian/sender.py": "a thread",
     "scada/historian/spool.py": "SQLite",
     "scada/historian/state.py": "SQLite",
