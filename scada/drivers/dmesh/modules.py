@@ -65,7 +65,7 @@ class Modules:
 
     @property
     def _known(self) -> NDArray[np.bool_]:
-        return (self.channels != 0) | (self.tree[:, 0] != 0) | (self.tree[:, 2] != 0)
+        return np.asarray((self.channels != 0) | (self.tree[:, [0, 2]] != 0).any(axis=1), dtype=np.bool_)
 
     def tells_as(self, entries: tuple[ModuleEntry, ...]) -> bool:
         """Whether this list says the same of these modules: their index, and how many channels they have."""
