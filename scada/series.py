@@ -112,7 +112,7 @@ def step_edges(text: str, first: int, last: int, zone: tzinfo, most: int = MOST_
 def _midnights(days: int, first: int, last: int, zone: tzinfo) -> NDArray[np.int64]:
     """Every `days`-th site midnight inside (first, last), counted from the day of `first`. [ns since 1970]"""
     day = datetime.fromtimestamp(first // NS, zone).date()
-    found = []
+    found: list[int] = []
     while True:
         day += timedelta(days=days)
         midnight = round(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * NS

@@ -119,6 +119,7 @@ EDGES = {
     "scada/historian/commit_thread.py": "a thread",
     "scada/historian/database.py": "SQLite",
     "scada/historian/influx.py": "InfluxDB over HTTP",
+    "scada/historian/instants.py": "SQLite",
     "scada/historian/journal.py": "segment files and fsync",
     "scada/historian/live.py": "the live log's ticker",
     "scada/historian/livefiles.py": "SQLite",

@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scada.cli import main
-from scada.cli.read import MOST_SHOWN, PAGE, pages
+from scada.cli.read import MOST_SHOWN
 from scada.clock import NS
 from scada.historian.livefiles import LiveFiles
+from scada.historian.queries import PAGE, pages
 from scada.historian.samples import Samples
 
 START_S = 1_767_225_600                  # 2026-01-01T00:00Z
