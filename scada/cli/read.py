@@ -36,7 +36,8 @@ Row = tuple[int, float, str]            # ns since 1970, value, quality
 @click.option("--to", "last", help="End, not included.")
 @click.option("--step", help="One row a step: 15min, 1h, 1d (site days), and so on.")
 @click.option(
-    "--how", type=click.Choice([*How]), help="What stands for a step; mean by default, sum for a metering point.",
+    "--how", type=click.Choice([one.value for one in How]),
+    help="What stands for a step; mean by default, sum for a metering point.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")

@@ -62,6 +62,44 @@ def lttb(at: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[
     return np.sort(np.concatenate([outer, held[kept] + 1, *parts]))
 
 
+def extremes(values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """
+    Choose samples that `lttb` may then choose from, at once and not one by one.
+
+    Of equal runs of samples the lowest, the highest and the first NaN, and both ends of the series: about `n`, all of
+    them where there are no more. With several times as many as are wanted in the end hardly anything looks different [1]_.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (m,)
+        In any unit; what is not finite counts as NaN.
+    n : int
+        Samples wanted, at least 5. [1]
+
+    Returns
+    -------
+    chosen : ndarray of int64, shape (at most n,)
+        Positions, ascending.
+
+    References
+    ----------
+    .. [1] J. Van Der Donckt et al., "MinMaxLTTB: Leveraging MinMax-Preselection to Scale LTTB", 2023, arXiv:2305.00332.
+    """
+    m = len(values)
+    if m <= n:
+        return np.arange(m)
+    length = -(-m // max((n - 2) // 3, 1))
+    padded = np.full(-(-m // length) * length, np.nan)
+    padded[:m] = values
+    runs = padded.reshape(-1, length)
+    finite = np.isfinite(runs)
+    inside = np.stack([
+        np.where(finite, runs, np.inf).argmin(axis=1), np.where(finite, runs, -np.inf).argmax(axis=1), finite.argmin(axis=1)
+    ])
+    found = np.unique(np.append(inside + np.arange(len(runs)) * length, [0, m - 1]))
+    return found[found < m]
+
+
 def with_silence(
     at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8], longest: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.historian.downsample import buckets, resample, spacing, tally
-from scada.historian.lttb import lttb, with_silence
+from scada.historian.lttb import extremes, lttb, with_silence
 from scada.ports import Consumption, LiveReader, Metering, TagHistory
 from scada.series import Buckets, How, Instant, Line
 from scada.tags import BAD, Quality
@@ -16,7 +16,7 @@ from scada.tags import BAD, Quality
 PAGE: Final = 100_000                   # samples read at once
 FIRST_WINDOW_NS: Final = 24 * HOUR_S * NS
 HOUR_NS: Final = HOUR_S * NS
-SPARE: Final = 4                        # times as many points as wanted are kept of a page, to choose from at the end
+SPARE: Final = 8                        # times as many samples as wanted are kept of a page, to choose from at the end
 
 
 class Queries:
@@ -113,9 +113,10 @@ def tag_line(live: LiveReader, tag: str, first: int, last: int, points: int, sil
         )
         at, values, quality = with_silence(joined.at, joined.values, joined.quality, silence)
         skip = 0 if before is None else 1
-        kept.append(_thinned(TagHistory(at[skip:], values[skip:], quality[skip:]), points * SPARE))
+        kept.append(_chosen(at[skip:], values[skip:], quality[skip:], extremes(values[skip:], points * SPARE)))
         before = int(page.at[-1])
-    line = _thinned(_joined(kept), points)
+    every = _joined(kept)
+    line = _chosen(every.at, every.values, every.quality, lttb(every.at, every.values, points))
     expected = (last - first) / period if (period := _median(distances)) > 0 else float("nan")
     return Line(line.at, line.values, line.quality, samples, min(good / expected, 1.0) if samples else 0.0)
 
@@ -125,9 +126,10 @@ def usable(values: NDArray[np.float64], quality: NDArray[np.uint8]) -> NDArray[n
     return np.where(np.isfinite(values) & (quality < BAD), values, np.nan)
 
 
-def _thinned(found: TagHistory, points: int) -> TagHistory:
-    chosen = lttb(found.at, found.values, points)
-    return TagHistory(found.at[chosen], found.values[chosen], found.quality[chosen])
+def _chosen(
+    at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8], which: NDArray[np.int64]
+) -> TagHistory:
+    return TagHistory(at[which], values[which], quality[which])
 
 
 def _joined(parts: list[TagHistory]) -> TagHistory:

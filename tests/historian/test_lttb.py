@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scada.historian.lttb import lttb, with_silence
+from scada.historian.lttb import extremes, lttb, with_silence
 from scada.tags import Quality
 
 VALUES = st.lists(st.floats(-1e9, 1e9) | st.just(float("nan")), min_size=1, max_size=120)
@@ -85,3 +85,17 @@ def test_too_few_points_are_refused() -> None:
     """Nothing between the ends is no line."""
     with pytest.raises(ValueError, match="at least 4"):
         lttb(np.arange(10), np.ones(10), 3)
+
+
+@given(VALUES, st.integers(5, 40))
+def test_extremes_are_a_bounded_part_in_order_with_both_ends_and_every_peak(values: list[float], n: int) -> None:
+    """The highest, the lowest and a gap are there whatever the runs are."""
+    series = np.array(values)
+    chosen = extremes(series, n)
+
+    assert len(chosen) <= n or len(values) <= n
+    assert (np.diff(chosen) > 0).all()
+    assert (chosen[0], chosen[-1]) == (0, len(values) - 1)
+    assert np.isnan(series[chosen]).any() == np.isnan(series).any()
+    if np.isfinite(series).any():
+        assert (np.nanmin(series[chosen]), np.nanmax(series[chosen])) == (np.nanmin(series), np.nanmax(series))
