@@ -117,6 +117,5 @@ def _midnights(days: int, first: int, last: int, zone: tzinfo) -> NDArray[np.int
         day += timedelta(days=days)
         midnight = round(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * NS
         if midnight >= last:
-            return np.array(found, dtype=np.int64)
-        if midnight > first:
-            found.append(midnight)
+            return np.unique(np.array(found, dtype=np.int64))      # a zone has left a day out before
+        found.append(midnight)

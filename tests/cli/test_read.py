@@ -179,6 +179,14 @@ def test_a_mean_is_what_stands_for_a_step_of_a_tag_and_a_count_has_no_unit(much:
     assert (count["unit"], count["rows"][0]["value"]) == ("", MANY + 1)
 
 
+def test_what_is_still_to_come_is_no_step(config: Path) -> None:
+    """A range that reaches into the future ends now."""
+    said = json.loads(read(config, "T01/loading", "--step", "1d", "--json", last="2199-01-01").output)
+
+    assert said["end"] < "2190"
+    assert len(said["rows"]) < 366 * 100
+
+
 def test_hours_of_a_metering_point_become_site_days(config: Path) -> None:
     """Sums of what is held, each day as complete as it is; nothing is 0 where nothing came."""
     site = config.parent / "meter.yaml"

@@ -23,10 +23,10 @@ QUALITIES = st.sampled_from([int(one) for one in Quality])
 @st.composite
 def series(draw: Any) -> tuple[Any, Any, Any, Any]:
     """Times with repeats and holes, values of any quality, and edges that need not cover them."""
-    at = sorted(draw(st.lists(st.integers(0, 1000), max_size=60)))
+    at = sorted(draw(st.lists(st.integers(0, 40), max_size=60)))
     values = draw(st.lists(st.floats(-1e12, 1e12) | st.just(float("nan")), min_size=len(at), max_size=len(at)))
     quality = draw(st.lists(QUALITIES, min_size=len(at), max_size=len(at)))
-    edges = sorted(draw(st.sets(st.integers(-10, 1010), min_size=2, max_size=12)))
+    edges = sorted(draw(st.sets(st.integers(-5, 45), min_size=2, max_size=12)))
     return np.array(at, np.int64), np.array(values, np.float64), np.array(quality, np.uint8), np.array(edges, np.int64)
 
 
@@ -129,6 +129,14 @@ def test_steps_that_cannot_be_are_refused_in_a_sentence(step: str, last: int, sa
     """Before anything of that size is made."""
     with pytest.raises(ValueError, match=said):
         step_edges(step, 0, last * NS, CHISINAU)
+
+
+def test_a_day_that_a_zone_left_out_is_no_step() -> None:
+    """Samoa went from the 29th of December 2011 to the 31st."""
+    apia = ZoneInfo("Pacific/Apia")
+    first, last = (round(datetime(2011, 12, day, 12, tzinfo=apia).timestamp()) * NS for day in (28, 31))
+
+    assert (np.diff(step_edges("1d", first, last, apia)) // HOUR_NS).tolist() == [12, 24, 12]
 
 
 def test_an_instant_is_as_complete_as_it_has_usable_values() -> None:

@@ -142,7 +142,9 @@ def test_a_line_is_bounded_and_broken_where_the_tag_was_silent_or_bad(
             running.publish(NOW + second * NS, value, quality)
     running.written()
     whole = running.queries.line("T01/power", NOW, NOW + HOUR_NS, 200, 30 * NS)
-    monkeypatch.setattr("scada.historian.queries.pages", lambda *given: pages(*given, most=300))
+    monkeypatch.setattr("scada.historian.queries.pages", lambda live, tag, first, last: (
+        live.read(tag, start * NS + NOW, end * NS + NOW) for start, end in ((0, 1050), (1050, 2410), (2410, 3600))
+    ))
     paged = running.queries.line("T01/power", NOW, NOW + HOUR_NS, 200, 30 * NS)
 
     for line in (whole, paged):
@@ -221,9 +223,12 @@ def test_many_tags_at_an_instant_are_each_as_they_were_said_then(running: Runnin
     running.publish(NOW + HOUR_NS + 5 * NS, 3.0)
     running.roll()
     running.publish(NOW + HOUR_NS + 2 * NS, 8.0, device="T02")              # newer than what was rolled of it
+    running.publish(NOW + 30 * NS, 6.0, device="T02")                       # and of the same hour
     running.publish(NOW + 12 * NS, 9.0)                                     # late: older than what was rolled
     running.written()
     live, tags = running.historian.live, ("T02/power", "T01/power", "T77/power", "T01/power")
+    both = live.at(("T02/power", "T01/power"), NOW + 40 * NS, HOUR_NS)
+    reaching = live.at(("T01/power",), NOW + HOUR_NS + NS, HOUR_NS)
     early, late, narrow = (
         live.at(tags, NOW + 20 * NS, HOUR_NS), live.at(tags, NOW + HOUR_NS + 5 * NS, 2 * HOUR_NS),
         live.at(tags, NOW + HOUR_NS, 10 * NS),
@@ -235,6 +240,8 @@ def test_many_tags_at_an_instant_are_each_as_they_were_said_then(running: Runnin
     assert np.isnan(early.values[2])
     assert early.completeness == 0.75
     assert late.values[:2].tolist() == [8.0, 3.0]
+    assert both.values.tolist() == [6.0, 2.0]
+    assert reaching.values.tolist() == [2.0]
     assert narrow.quality.tolist() == [Quality.BAD_WAITING] * 4
 
 

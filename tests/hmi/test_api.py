@@ -10,7 +10,9 @@ from flask.testing import FlaskClient
 
 from hmi.api.data import thin
 from hmi.api.series import outdated
-from scada.series import Instant
+from scada.clock import NS
+from scada.historian.queries import Queries
+from scada.series import Instant, Line
 from scada.tags import Quality
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import PASSWORD, World
@@ -239,6 +241,35 @@ def test_more_than_can_be_drawn_is_refused_by_name(client: FlaskClient, query: s
 
     assert answer.status_code == 400
     assert said in answer.json["error"]
+
+
+def test_what_is_still_to_come_is_not_missing(client: FlaskClient, world: World) -> None:
+    """A range that reaches into the future ends now: of a point with the last hour that is over."""
+    now = world.services.clock.seconds()
+    asked = f"/api/v1/history?tag=T01-meter/power_active_l1&first={now - 600}&last={now + 6000}&step=1min"
+    tag = client.get(asked, headers=bearer(client)).json["series"][0]
+    point = client.get(
+        f"/api/v1/points/P-01-003/hourly?first_hour={now // 3600 - 10}&hours=30&step=1h", headers=bearer(client)
+    ).json
+
+    assert tag["end_s"] == now
+    assert (point["hours"], point["end_s"]) == (10, now // 3600 * 3600)
+
+
+def test_a_line_is_broken_where_a_tag_was_silent_for_longer_than_it_may_be(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bus knows how long that is; of a tag nobody defines nothing is said."""
+    asked = []
+
+    def line(_: Queries, name: str, first: int, last: int, points: int, silence: int) -> Line:
+        asked.append((name, points, silence))
+        return Line(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8), 0, 0.0)
+
+    monkeypatch.setattr(Queries, "line", line)
+    client.get("/api/v1/history?tag=T01-meter/power_active_l1&tag=no/tag&points=50", headers=bearer(client))
+
+    assert asked == [("T01-meter/power_active_l1", 50, 5 * NS), ("no/tag", 50, 0)]
 
 
 def test_many_tags_and_registers_at_an_instant(client: FlaskClient, world: World) -> None:
