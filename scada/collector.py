@@ -12,7 +12,7 @@ from typing import Any, Final
 from scada.timers import cancel
 
 PERIOD_S: Final = 0.02                  # real time between two looks
-NEW: Final = 2                          # collections of the middle generation: 14,000 things are new then
+NEW: Final = 1                          # collections of the middle generation: 7,000 things are new then
 DAY_S: Final = 86400.0
 
 

@@ -33,6 +33,7 @@ class PromptServer(tcp.Server):
 
 
 def made_prompt(port: Any) -> Any:
-    """The same listening port, whose connections send at once."""
-    port.transport = PromptServer
+    """The same listening port, whose connections send at once where it is one of the operating system's."""
+    if isinstance(port, tcp.Port):
+        port.transport = PromptServer
     return port
