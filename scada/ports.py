@@ -151,7 +151,10 @@ class History(Protocol):
         """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges."""
 
     def line(self, name: str, first: int, last: int, points: int, silence: int = 0) -> Line:
-        """At most `points` samples of [first, last) [ns] to draw; a tag silent beyond `silence` [ns] breaks the line."""
+        """At most `points` (6 or more) samples of [first, last) [ns] to draw, the lowest and the highest among them.
+
+        A tag silent beyond `silence` [ns] breaks the line; 0 = it may be silent for ever.
+        """
 
     def registers(self, points: Sequence[str], hour: int) -> Instant:
         """Registers of many points at the start of `hour`, in each one's unit."""

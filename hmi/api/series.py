@@ -82,7 +82,7 @@ def series_of_point(services: Services, point: Point, most_hours: int) -> dict[s
 def _series(services: Services, name: str, first: int, last: int, how: How, silence: int = 0) -> dict[str, Any]:
     """`step` with `how`, or `points`, over [first, last) [s]."""
     if "step" not in request.args:
-        line = services.history.line(name, first * NS, last * NS, whole("points", 1000, 4, MOST_VALUES), silence)
+        line = services.history.line(name, first * NS, last * NS, whole("points", 1000, 6, MOST_VALUES), silence)
         return {
             "at_s": (line.at / NS).round(3).tolist(), "values": jsonable(line.values), "quality": qualities(line.quality),
             "samples": line.samples, "completeness": finite(line.completeness),

@@ -62,6 +62,14 @@ def lttb(at: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[
     return np.sort(np.concatenate([outer, held[kept] + 1, *parts]))
 
 
+def line(at: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """What `lttb` chooses with two less, at least 6, and the lowest and the highest of all: no drawing may hide those."""
+    if len(at) <= n or not np.isfinite(values).any():
+        return lttb(at, values, n)
+    finite = np.where(np.isfinite(values), values, np.nan)
+    return np.unique(np.append(lttb(at, values, n - 2), [np.nanargmin(finite), np.nanargmax(finite)]))
+
+
 def extremes(values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     """
     Choose samples that `lttb` may then choose from, at once and not one by one.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
 from scada.historian.downsample import buckets, resample, spacing, tally
-from scada.historian.lttb import extremes, lttb, with_silence
+from scada.historian.lttb import extremes, line, with_silence
 from scada.ports import Consumption, LiveReader, Metering, TagHistory
 from scada.series import Buckets, How, Instant, Line
 from scada.tags import BAD, Quality
@@ -39,7 +39,7 @@ class Queries:
         found = self._metering.hourly([name], start, hours)
         at = (start + np.arange(hours, dtype=np.int64)) * HOUR_NS
         values, quality = usable(found.values[0], found.quality[0]), found.quality[0]
-        chosen = lttb(at, values, points)
+        chosen = line(at, values, points)
         share = float(np.isfinite(values).mean()) if hours else float("nan")
         return Line(at[chosen], values[chosen], quality[chosen], hours, share)
 
@@ -116,9 +116,9 @@ def tag_line(live: LiveReader, tag: str, first: int, last: int, points: int, sil
         kept.append(_chosen(at[skip:], values[skip:], quality[skip:], extremes(values[skip:], points * SPARE)))
         before = int(page.at[-1])
     every = _joined(kept)
-    line = _chosen(every.at, every.values, every.quality, lttb(every.at, every.values, points))
+    drawn = _chosen(every.at, every.values, every.quality, line(every.at, every.values, points))
     expected = (last - first) / period if (period := _median(distances)) > 0 else float("nan")
-    return Line(line.at, line.values, line.quality, samples, min(good / expected, 1.0) if samples else 0.0)
+    return Line(drawn.at, drawn.values, drawn.quality, samples, min(good / expected, 1.0) if samples else 0.0)
 
 
 def usable(values: NDArray[np.float64], quality: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scada.historian.lttb import extremes, lttb, with_silence
+from scada.historian.lttb import extremes, line, lttb, with_silence
 from scada.tags import Quality
 
 VALUES = st.lists(st.floats(-1e9, 1e9) | st.just(float("nan")), min_size=1, max_size=120)
@@ -85,6 +85,19 @@ def test_too_few_points_are_refused() -> None:
     """Nothing between the ends is no line."""
     with pytest.raises(ValueError, match="at least 4"):
         lttb(np.arange(10), np.ones(10), 3)
+
+
+@given(VALUES, st.integers(6, 40))
+def test_a_line_is_a_bounded_part_in_order_and_hides_no_extreme(values: list[float], n: int) -> None:
+    """What people read off it as lowest and highest is so."""
+    series = np.array(values)
+    chosen = line(np.arange(len(series)), series, n)
+
+    assert len(chosen) <= max(n, 1)
+    assert (np.diff(chosen) > 0).all()
+    assert (chosen[0], chosen[-1]) == (0, len(values) - 1)
+    if np.isfinite(series).any():
+        assert (np.nanmin(series[chosen]), np.nanmax(series[chosen])) == (np.nanmin(series), np.nanmax(series))
 
 
 @given(VALUES, st.integers(5, 40))

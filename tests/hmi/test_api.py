@@ -231,7 +231,7 @@ def test_a_point_s_hours_in_site_days_are_sums_of_what_is_there(client: FlaskCli
     [
         ("step=1x", "step: '1x' is no step"), ("step=1s&minutes=1440", "more than 5000 steps"),
         ("step=1h&points=100", "step or points, not both"), ("step=1h&how=median", "how: expected one of mean"),
-        ("points=3", "points: expected a whole number from 4 to 5000"), ("points=9999999", "from 4 to 5000"),
+        ("points=5", "points: expected a whole number from 6 to 5000"), ("points=9999999", "from 6 to 5000"),
         ("points=10&first=0", "first, last: at most 768 hours at once"),
         ("step=1h&first=2000&last=1000", "the range ends before it begins"),
     ],
