@@ -15,6 +15,7 @@ OUTSIDE = (
     "twisted", "zope", "asyncio", "asyncua", "pymodbus", "flask", "werkzeug", "sqlalchemy", "alembic", "sqlite3",
     "influxdb_client", "urllib3", "urllib.request", "http.client", "socket", "select", "selectors", "threading",
     "multiprocessing", "subprocess", "signal", "fcntl", "os", "time",
+    "scada.sqlite_file",                # ours, and all that it does is on the disk
 )
 BY_NAME = ("service.py", "transport.py")
 
@@ -44,6 +45,7 @@ EDGES = {
     "scada/loop.py": "the loop itself, measured",
     "scada/parts.py": "starts and stops services and threads",
     "scada/self_monitor.py": "a ticker, and the process's own memory",
+    "scada/sqlite_file.py": "SQLite",
     # alarms
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
@@ -116,7 +118,9 @@ EDGES = {
     "scada/drivers/modbus/simulator.py": "the simulated meter's socket",
     # historian
     "scada/historian/backlog.py": "a lock: marks come in the reactor's thread",
+    "scada/historian/backup.py": "SQLite, and the manifest's place",
     "scada/historian/commit_thread.py": "a thread",
+    "scada/historian/copying.py": "SQLite's backup, and fsync",
     "scada/historian/database.py": "SQLite",
     "scada/historian/influx.py": "InfluxDB over HTTP",
     "scada/historian/instants.py": "SQLite",
@@ -131,6 +135,7 @@ EDGES = {
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
     "scada/historian/replica.py": "wires the spool, its worker and its sender",
     "scada/historian/results.py": "SQLite",
+    "scada/historian/segments_held.py": "descriptors of the journal, and a thread",
     "scada/historian/sender.py": "a thread",
     "scada/historian/spool.py": "SQLite",
     "scada/historian/state.py": "SQLite",

@@ -18,6 +18,7 @@ COMMANDS = {
     "dial": "scada.cli.dial:dial",
     "dispatch": "scada.cli.dispatch:dispatch",
     "firmware": "scada.cli.firmware:firmware",
+    "historian": "scada.cli.historian:historian",
     "keys": "scada.cli.keys:keys",
     "read": "scada.cli.read:read",
     "read-now": "scada.cli.read_now:read_now",

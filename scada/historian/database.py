@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from scada.errors import StorageError
 
 BUSY_SECONDS: Final = 10.0
 IDLE_PER_FILE: Final = 4
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class DamagedFile(StorageError):
@@ -28,7 +28,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
             raise DamagedFile(path, error) from error
         raise
 
@@ -129,3 +129,10 @@ class ReadPool:
                 idle.append((database, inode))
                 return
         database.close()
+
+
+@contextmanager
+def reading_once(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """`ReadPool.reading` for whoever comes by once: nothing stays open."""
+    with closing(ReadPool()) as pool, pool.reading(path) as database:
+        yield database

@@ -64,8 +64,7 @@ class Journal:
 
     def segments(self) -> list[int]:
         """Numbers of the segments on disk, oldest first."""
-        names = (_NAME.match(path.name) for path in self.directory.iterdir())
-        return sorted(int(name[1]) for name in names if name)
+        return [number for number, _ in segments_in(self.directory)]
 
     def path(self, number: int) -> Path:
         return self.directory / f"{number:012d}.journal"
@@ -139,7 +138,7 @@ class Journal:
         try:
             _write_all(file, MAGIC)
             os.fsync(file)
-            _sync_directory(self.directory)
+            sync_directory(self.directory)
         except OSError:
             os.close(file)
             path.unlink(missing_ok=True)
@@ -176,13 +175,19 @@ class Journal:
                 target.write_bytes(file.read(damage.length))
 
 
+def segments_in(directory: Path) -> list[tuple[int, Path]]:
+    """Numbers and files of the segments in a journal's folder, oldest first; none where there is no such folder."""
+    names = ((_NAME.match(path.name), path) for path in directory.iterdir()) if directory.is_dir() else ()
+    return sorted((int(name[1]), path) for name, path in names if name)
+
+
 def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view):]
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

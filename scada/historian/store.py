@@ -21,7 +21,7 @@ from scada.historian.blocks import BlockStore, coalesced
 from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
 from scada.historian.database import ReadPool
-from scada.historian.journal import Journal, Position
+from scada.historian.journal import SEGMENT_BYTES, Journal, Position
 from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
@@ -40,11 +40,11 @@ class EmbeddedIntervals:
 
     def __init__(
         self, directory: Path, reactor: Any, *, fsync: Callable[[int], None] = os.fdatasync,
-        merge_delay: float = MERGE_DELAY_S,
+        merge_delay: float = MERGE_DELAY_S, segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self.directory = directory
         self.blocks = BlockStore(directory)
-        self.journal = Journal(directory / "journal", fsync=fsync)
+        self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes)
         self.pool = ReadPool()
         self.reader = BlockReader(directory, self.pool, lambda: self.blocks.book)
         self._cursors = CursorBook()

@@ -1,6 +1,6 @@
 """A process that commits blocks as fast as it can and prints what was acknowledged, to be killed at any moment.
 
-Run as: python -m tests.historian.committer FOLDER FIRST_RECORD
+Run as: python -m tests.historian.committer FOLDER FIRST_RECORD [BYTES_OF_A_SEGMENT]
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from twisted.internet import reactor
 
+from scada.historian.journal import SEGMENT_BYTES
 from scada.historian.store import EmbeddedIntervals
 from scada.intervals import Mark
 from tests.historian.helpers import FIRST_HOUR, block
@@ -22,8 +23,8 @@ def counts_of(record: int) -> np.ndarray:
     return (np.arange(CHANNELS)[:, None] * 1000 + record) % 50_000
 
 
-def main(directory: Path, first: int) -> None:
-    store = EmbeddedIntervals(directory, reactor, merge_delay=0.002)
+def main(directory: Path, first: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+    store = EmbeddedIntervals(directory, reactor, merge_delay=0.002, segment_bytes=segment_bytes)
     store.open()
     store.start()
     record = first
@@ -43,4 +44,4 @@ def main(directory: Path, first: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *(int(text) for text in sys.argv[2:]))

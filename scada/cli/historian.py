@@ -1,0 +1,124 @@
+"""`scada historian`: what the embedded store holds, whether it is sound, and its backups; beside a running server too."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
+
+from scada.cli.history_shown import inspection, show, show_verified, tell_copied, verified
+from scada.cli.output import print_json
+from scada.cli.read import history_dir
+from scada.cli.site import AS_JSON, CONFIG
+from scada.errors import StartError
+from scada.lock import private_files
+from scada.settings import Settings, load
+
+WRONG: Final = 1                        # exit status: something is damaged
+
+
+@click.group()
+def historian() -> None:
+    """The embedded store: what it holds, whether it is sound, backups."""
+
+
+@historian.command()
+@CONFIG
+@AS_JSON
+def status(config: Path, as_json: bool) -> None:
+    """Show sizes by kind, and what each month holds; exit status 1 if something is damaged or was set aside as damaged."""
+    from scada.historian.inspection import inspect
+
+    settings = load(config)
+    directory = _folder(settings)
+    with _bar("looking", 1.0, TaskProgressColumn()) as advance:
+        found = inspect(directory, _spools(settings), advance)
+    print_json(inspection(found)) if as_json else show(found)
+    if found.trouble or found.set_aside:
+        raise SystemExit(WRONG)
+
+
+@historian.command()
+@CONFIG
+@AS_JSON
+def verify(config: Path, as_json: bool) -> None:
+    """
+    Read every check sum: blocks, journal, live tags; and let SQLite check its files. Nothing is changed.
+
+    Exit status 1 if anything is not what was written; each place is named.
+    """
+    from scada.historian import verification
+
+    directory = _folder(load(config))
+    with _bar("verifying", verification.bytes_to_read(directory), DownloadColumn()) as advance:
+        found = verification.verify(directory, advance)
+    print_json(verified(found)) if as_json else show_verified(directory, found)
+    if not found.ok:
+        raise SystemExit(WRONG)
+
+
+@historian.command()
+@CONFIG
+@click.argument("target", type=click.Path(path_type=Path))
+@AS_JSON
+def backup(config: Path, target: Path, as_json: bool) -> None:
+    """
+    Copy the history into TARGET, a new or empty folder, also while the server writes it.
+
+    The copy holds everything that was acknowledged before it began. The spool of InfluxDB replicas is no part of it.
+    """
+    from scada.historian.backup import back_up, bytes_to_copy
+
+    directory = _folder(load(config))
+    private_files()
+    with _bar("copying", bytes_to_copy(directory), DownloadColumn()) as advance:
+        made = back_up(directory, target, advance)
+    tell_copied(made, f"backed up to {target}", as_json)
+
+
+@historian.command()
+@click.argument("source", metavar="BACKUP", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
+@AS_JSON
+def restore(source: Path, target: Path, as_json: bool) -> None:
+    """
+    Make a folder of BACKUP that a server can start with; every file is compared with the manifest first.
+
+    Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names.
+    """
+    from scada.historian.restoring import read_manifest
+    from scada.historian.restoring import restore as restored
+
+    private_files()
+    with _bar("copying", read_manifest(source).size, DownloadColumn()) as advance:
+        made = restored(source, target, advance)
+    tell_copied(made, f"restored to {target}", as_json)
+
+
+# ---------------------------------------------------------------------- private
+def _folder(settings: Settings) -> Path:
+    directory = history_dir(settings)
+    if not directory.is_dir():
+        raise StartError("historian", f"{directory} holds no history")
+    return directory
+
+
+def _spools(settings: Settings) -> list[Path]:
+    return [settings.path(one.spool_dir, "spool") / f"{one.name}.sqlite" for one in settings.historian.influx]
+
+
+@contextmanager
+def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float], None]]:
+    """A bar, on stderr, where somebody sees it, with the file that is being read."""
+    columns = (TextColumn("{task.description}"), BarColumn(), column, TextColumn("{task.fields[file]}", markup=False))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total, file="")
+
+        def advance(name: str, done: float) -> None:
+            progress.update(task, advance=done, file=name)
+
+        yield advance

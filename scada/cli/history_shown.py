@@ -1,0 +1,110 @@
+"""What `scada historian` says: tables and sentences for people, the same for programs."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+
+from scada.cli.output import print_json, print_table
+from scada.historian.inspection import Inspection, MonthHeld
+from scada.historian.manifest import Manifest
+from scada.historian.verification import Finding, Verified
+
+MOST_NAMED: Final = 200                 # damaged places, at a terminal
+
+
+def _day(day: int) -> str:
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m-%d}" if day >= 0 else ""
+
+
+def _size(count: float) -> str:
+    """Bytes for a person."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            break
+        count, unit = count / 1000, {"B": "KB", "KB": "MB", "MB": "GB", "GB": "TB"}[unit]
+    return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+
+
+def _month(month: MonthHeld) -> dict[str, Any]:
+    return {
+        "file": month.path.name, "bytes": month.size, "first_day": _day(month.first_day) or None,
+        "last_day": _day(month.last_day) or None, "blocks": month.blocks, "channels": month.channels,
+        "values": month.values, "values_counted": month.counted,
+        "bytes_per_value": round(month.size / month.values, 3) if month.values else None,
+        "blocks_set_aside": month.blocks_set_aside, "trouble": month.trouble,
+    }
+
+
+def inspection(found: Inspection) -> dict[str, Any]:
+    return {
+        "directory": str(found.directory), "bytes": dict(found.sizes), "channels": found.channels, "values": found.values,
+        "merged": attrs.asdict(found.merged), "unmerged_bytes": found.unmerged, "quarantined": found.quarantined,
+        "months": [_month(month) for month in found.months],
+        "set_aside": [str(path.relative_to(found.directory)) for path in found.set_aside], "trouble": list(found.trouble),
+    }
+
+
+def show(found: Inspection) -> None:
+    sizes = [(kind, _size(size)) for kind, size in found.sizes.items()]
+    print_table(f"history in {found.directory}", ("kind", "size"), [*sizes, ("all", _size(sum(found.sizes.values())))],
+                numbers=(1,))
+    print_table(
+        f"{found.channels:,} channels",
+        ("month", "first day", "last day", "blocks", "channels", "values", "size", "bytes a value", "set aside"),
+        [
+            (month.path.name, _day(month.first_day), _day(month.last_day), f"{month.blocks:,}", f"{month.channels:,}",
+             f"{month.values:,}" if month.counted else f"about {month.values:,}", _size(month.size),
+             f"{month.size / month.values:,.2f}" if month.values else "", f"{month.blocks_set_aside:,}")
+            for month in found.months
+        ],
+        numbers=tuple(range(3, 9)),
+    )
+    click.echo(f"{_size(found.unmerged)} of the journal are not merged yet")
+    if found.quarantined:
+        click.echo(f"{found.quarantined:,} records could not be understood and are kept in quarantine")
+    for path in found.set_aside:
+        click.echo(f"set aside as damaged: {path.relative_to(found.directory)}", err=True)
+    for text in found.trouble:
+        click.echo(f"error: {text}", err=True)
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    said: dict[str, Any] = {"file": one.path.name, "where": one.where, "reason": one.reason}
+    if one.day is not None:
+        said |= {"day": _day(one.day), "block": one.block, "interval_s": one.interval_s, "channels": one.channels}
+    return said
+
+
+def verified(found: Verified) -> dict[str, Any]:
+    return {
+        "ok": found.ok, "blocks": found.blocks, "records": found.records, "chunks": found.chunks,
+        "torn_tails": found.torn, "damaged": [_finding(one) for one in found.findings],
+    }
+
+
+def show_verified(directory: Path, found: Verified) -> None:
+    for one in found.findings[:MOST_NAMED]:
+        click.echo(f"damaged: {one}", err=True)
+    if len(found.findings) > MOST_NAMED:
+        click.echo(f"and {len(found.findings) - MOST_NAMED:,} more; --json names all", err=True)
+    read = f"blocks {found.blocks:,}, records of the journal {found.records:,}, chunks of live tags {found.chunks:,}"
+    places = "1 place is" if len(found.findings) == 1 else f"{len(found.findings):,} places are"
+    click.echo(f"{directory}: {read}: {'all sound' if found.ok else f'{places} damaged'}")
+    if found.torn:
+        click.echo("the journal ends in a record that was being written; it was never acknowledged")
+
+
+def tell_copied(made: Manifest, said: str, as_json: bool) -> None:
+    if as_json:
+        print_json({
+            "version": made.version, "begun": made.begun, "ended": made.ended, "files": len(made.files),
+            "bytes": made.size, "damaged": list(made.damaged),
+        })
+    else:
+        held = f"{len(made.files):,} files, {_size(made.size)}, with all that was acknowledged before {made.begun}"
+        click.echo(f"{said}: {held}")
+    for name in made.damaged:
+        click.echo(f"{name} was damaged before the backup and was copied as it was", err=True)

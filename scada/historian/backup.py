@@ -1,0 +1,170 @@
+"""A consistent copy of a historian's folder while the server writes it.
+
+What is acknowledged stands in the journal, is merged from there into month files, then entered in the state file as
+merged, and only then leaves the journal. The copy is made in this order:
+
+1. The segments of the journal that are there are opened, and from then on every new one is, soon after it begins: what
+   is open can be read to its end even after the server has deleted it.
+2. The state file, in one instant: everything up to its position P is merged, so it is in the month files.
+3. The month files, each in an instant of its own, later than 2.
+4. The journal from P's segment on, as it is then: later than 3.
+
+So nothing is lost. A record acknowledged before the backup began was in the journal then. If it lies at or before P, it
+was in the month files before step 2, so it is in the copies of step 3. If it lies behind P, its segment was not deleted
+before step 2 (only what the state calls merged is), so it was there in step 1 or came later; it was opened, and is copied
+in step 4. A segment that could come and go without being opened leaves a hole in the numbers, and then the backup fails.
+
+And nothing is wrong. Whatever the month files hold beyond P came through the journal before step 4, so the copied journal
+has it too. That is what a crash leaves between the month files and the state file, with a longer journal: the next start
+merges everything behind P again, which changes nothing where it is known, and slots of channels and cursors of
+archives, which only the state and the journal carry, come out as they were. A state copied after the month files would
+call merged what they lack; one copied before them without the later journal would lack the slots of what they hold.
+
+Live tags: the hot log goes first and the chunks after it, so what is rolled meanwhile is there twice rather than not at
+all, and readers take repeats out; the numbers of tags that only the chunks have seen are entered last. Results go last of
+all: what they lack for the records behind P, the next start tells whoever computes them.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from scada import __version__
+from scada.errors import StorageError
+from scada.historian.copying import copy_database, digest_of, free_folder, pieces_of, write_durably
+from scada.historian.database import DamagedFile, reading_once
+from scada.historian.inspection import merged_position, sizes_of, with_logs
+from scada.historian.journal import Position, sync_directory
+from scada.historian.livefiles import HOT_FILE
+from scada.historian.manifest import MANIFEST, Entry, Manifest, encode
+from scada.historian.months import month_paths, set_aside
+from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.results import RESULT_FILE
+from scada.historian.segments_held import SegmentsHeld
+from scada.historian.state import STATE_FILE
+
+Advance = Callable[[str, int], None]                # what is being copied, and bytes done
+KINDS: Final = ("journal", "months", "live", "results", "state", "set aside")
+
+
+def bytes_to_copy(directory: Path) -> int:
+    """What `back_up` will report as done, about."""
+    sizes = sizes_of(directory, ())
+    return sum(sizes[kind] for kind in KINDS)
+
+
+def back_up(directory: Path, target: Path, advance: Advance = lambda what, done: None) -> Manifest:
+    """
+    Copy a historian's folder into an empty or new one; durable when it returns. Raises `StorageError`, and then there is
+    no manifest.
+    """
+    if not (directory / STATE_FILE).exists():
+        raise StorageError(f"{directory} holds no history")
+    free_folder(target)
+    try:
+        return _Backup(directory, target, advance).run()
+    except OSError as error:
+        raise StorageError(sentence("the backup", target, error)) from error
+    except sqlite3.Error as error:
+        raise StorageError(sqlite_sentence("the backup", target, error)) from error
+
+
+@attrs.define
+class _Backup:
+    """One run."""
+
+    directory: Path
+    target: Path
+    advance: Advance
+    entries: list[Entry] = attrs.field(factory=list)
+    damaged: list[str] = attrs.field(factory=list)
+
+    def run(self) -> Manifest:
+        begun = _now()
+        (self.target / "journal").mkdir(parents=True, exist_ok=True)
+        with SegmentsHeld(self.directory / "journal") as journal:
+            merged = self._state()
+            for path in month_paths(self.directory):
+                self._database(path)
+            self._live()
+            self._database(self.directory / RESULT_FILE)
+            for number, pieces in journal.contents(merged.segment):
+                self._write(f"journal/{number:012d}.journal", pieces)
+            self._evidence()
+        manifest = Manifest(__version__, begun, _now(), tuple(self.entries), tuple(self.damaged))
+        self._finish(manifest)
+        return manifest
+
+    # ------------------------------------------------------------------ private
+    def _state(self) -> Position:
+        """Copy the state file; returns up to where the journal is merged, by the copy."""
+        copy = self.target / STATE_FILE
+        if not self._copied(self.directory / STATE_FILE, copy):
+            return Position()
+        self._enter(copy)
+        with reading_once(copy) as state:
+            return merged_position(state) if state is not None else Position()
+
+    def _live(self) -> None:
+        hot, copy = self.directory / HOT_FILE, self.target / HOT_FILE
+        there = self._copied(hot, copy)
+        for path in sorted(self.directory.glob("live-????-??.sqlite")):
+            self._database(path)
+        if not there:
+            return
+        with reading_once(hot) as database:
+            tags = database.execute("SELECT number, name FROM tag").fetchall() if database else []
+        with closing(sqlite3.connect(copy)) as database, database:
+            database.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", tags)
+        self._enter(copy)
+
+    def _database(self, path: Path) -> None:
+        """A file of SQLite; one that the disk has spoilt is copied as it is, for repair."""
+        copy = self.target / path.name
+        try:
+            if self._copied(path, copy):
+                self._enter(copy)
+        except DamagedFile:
+            copy.unlink(missing_ok=True)
+            self.damaged.append(path.name)
+            for part in with_logs([path]):
+                if part.exists():
+                    self._write(part.name, pieces_of(part))
+
+    def _copied(self, path: Path, copy: Path) -> bool:
+        return copy_database(path, copy, lambda done: self.advance(path.name, done))
+
+    def _evidence(self) -> None:
+        """What was set aside as damaged: of no use to readers, of some to repair."""
+        for path in with_logs(set_aside(self.directory)):
+            if path.exists():
+                self._write(path.name, pieces_of(path))
+        for path in sorted((self.directory / "journal" / "damaged").glob("*.bin")):
+            self._write(f"journal/damaged/{path.name}", pieces_of(path))
+
+    def _write(self, name: str, pieces: Iterator[bytes]) -> None:
+        size, digest = write_durably(self.target / name, pieces, lambda done: self.advance(name, done))
+        self.entries.append(Entry(name, size, digest))
+
+    def _enter(self, copy: Path) -> None:
+        """A copy is whole: into the manifest."""
+        self.entries.append(Entry(copy.name, *digest_of(copy)))
+
+    def _finish(self, manifest: Manifest) -> None:
+        """The manifest, when all that it names is on the disk, names of files included."""
+        for folder in {(self.target / entry.name).parent for entry in manifest.files} | {self.target, self.target.parent}:
+            sync_directory(folder)
+        unfinished = self.target / f"{MANIFEST}.new"
+        write_durably(unfinished, iter((encode(manifest).encode(),)))
+        os.replace(unfinished, self.target / MANIFEST)
+        sync_directory(self.target)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,194 @@
+"""Reads every check sum of a historian's folder, changing nothing; also while the server writes it.
+
+What it calls damaged is what readers would leave out: the same decoding decides. What was set aside before is no longer
+read and is not looked at; `inspection` names it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from scada.clock import HOUR_S
+from scada.errors import StorageError
+from scada.historian.database import reading_once
+from scada.historian.inspection import channels_by_block, merged_position, size_on_disk
+from scada.historian.journal import Position, segments_in
+from scada.historian.livefiles import HOT_FILE
+from scada.historian.months import month_paths
+from scada.historian.records import decode
+from scada.historian.results import RESULT_FILE
+from scada.historian.rows import COLUMNS, decode_block
+from scada.historian.samples import decode as decode_samples
+from scada.historian.segment import TORN, Sound, scan
+from scada.historian.state import STATE_FILE
+
+MOST_SAID: Final = 5                                # findings of SQLite's own check, a file
+Advance = Callable[[str, float], None]              # what is being read, and bytes done
+
+
+@attrs.frozen
+class Finding:
+    """One thing that is not what was written."""
+
+    path: Path
+    where: str                                      # inside the file, for a person; "" = the file itself
+    reason: str
+    day: int | None = None                          # since 1970, UTC: of a block
+    block: int | None = None
+    interval_s: int | None = None
+    channels: int = 0                               # how many known ones a block concerns
+
+    def __str__(self) -> str:
+        place = f"{self.path.name}, {self.where}" if self.where else self.path.name
+        return f"{place}: {self.reason}"
+
+
+@attrs.define
+class Verified:
+    """What was read, and what is wrong with it."""
+
+    blocks: int = 0
+    records: int = 0                                # of the journal
+    chunks: int = 0                                 # of live tags, the hot log's rows among them
+    torn: int = 0                                   # tails of segments that were never acknowledged: no damage
+    findings: list[Finding] = attrs.field(factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def bytes_to_read(directory: Path) -> int:
+    """What `verify` will report as done, about."""
+    return size_on_disk(_files(directory))
+
+
+def verify(directory: Path, advance: Advance = lambda what, done: None) -> Verified:
+    """Read it all."""
+    found, (per_block, merged, names) = Verified(), _known(directory)
+    for path in _files(directory):
+        size, done = size_on_disk([path]), 0.0
+        if path.suffix == ".journal":
+            _segment(path, merged, found)
+        else:
+            for share in _database(path, found, per_block, names):
+                advance(path.name, (share - done) * size)
+                done = share
+        advance(path.name, (1.0 - done) * size)
+    return found
+
+
+# ---------------------------------------------------------------------- private
+def _files(directory: Path) -> list[Path]:
+    single = [directory / STATE_FILE, directory / RESULT_FILE]
+    return [
+        *(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite")),
+        *(path for _, path in segments_in(directory / "journal")),
+    ]
+
+
+def _known(directory: Path) -> tuple[dict[int, int], Position, dict[int, str]]:
+    """Channels by block, the merged position, names of live tags; what cannot be read is found later, by its file."""
+    per_block: dict[int, int] = {}
+    merged, names = Position(), dict[int, str]()
+    try:
+        with reading_once(directory / STATE_FILE) as state:
+            if state is not None:
+                per_block, merged = channels_by_block(state), merged_position(state)
+        with reading_once(directory / HOT_FILE) as hot:
+            if hot is not None:
+                names = dict(hot.execute("SELECT number, name FROM tag").fetchall())
+    except StorageError:
+        pass
+    return per_block, merged, names
+
+
+def _database(path: Path, found: Verified, per_block: Mapping[int, int], names: Mapping[int, str]) -> Iterator[float]:
+    """Reads a file of SQLite, its own check first; yields the share that is done."""
+    try:
+        with reading_once(path) as database:
+            if database is None:
+                return
+            wrong = [text for (text,) in database.execute(f"PRAGMA integrity_check({MOST_SAID})") if text != "ok"]
+            found.findings += [Finding(path, "", f"SQLite's own check says: {text}") for text in wrong]
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        yield 0.5
+        if "block" in tables:
+            yield from _blocks(path, found, per_block)
+        for table in ("chunk", "hot"):
+            if table in tables:
+                _chunks(path, table, found, names)
+    except StorageError as error:
+        found.findings.append(Finding(path, "", str(error)))
+
+
+def _blocks(path: Path, found: Verified, per_block: Mapping[int, int]) -> Iterator[float]:
+    """Day by day, so that a server that writes may tidy its log in between."""
+    with reading_once(path) as database:
+        days = database.execute("SELECT DISTINCT interval_s, day FROM block").fetchall() if database else []
+    for done, (interval_s, day) in enumerate(days, 1):
+        with reading_once(path) as database:
+            rows: Any = database.execute(
+                f"SELECT block, {COLUMNS} FROM block WHERE interval_s=? AND day=?", (interval_s, day)
+            ) if database else ()
+            for number, *columns in rows:
+                found.blocks += 1
+                try:
+                    decode_block(interval_s, *columns)
+                except ValueError as error:
+                    found.findings.append(_bad_block(path, (interval_s, day, number), str(error), per_block))
+        yield 0.5 + 0.5 * done / len(days)
+
+
+def _bad_block(path: Path, key: tuple[int, int, int], reason: str, per_block: Mapping[int, int]) -> Finding:
+    interval_s, day, number = key
+    channels = per_block.get(number, 0)
+    date = f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m-%d}"
+    where = f"{date}, block {number} of {interval_s} s ({channels} channels)"
+    return Finding(path, where, reason, day, number, interval_s, channels)
+
+
+def _chunks(path: Path, table: str, found: Verified, names: Mapping[int, str]) -> None:
+    place = "tag, hour" if table == "chunk" else "0, number"
+    with reading_once(path) as database:
+        rows: Any = database.execute(f"SELECT {place}, n, crc, samples FROM {table}") if database else ()
+        for tag, number, *columns in rows:
+            found.chunks += 1
+            try:
+                decode_samples(*columns)
+            except ValueError as error:
+                where = f"row {number} of the hot log" if table == "hot" else (
+                    f"{names.get(tag, f'tag {tag}')}, {datetime.fromtimestamp(number * HOUR_S, UTC):%Y-%m-%dT%H:00Z}"
+                )
+                found.findings.append(Finding(path, where, str(error)))
+
+
+def _segment(path: Path, merged: Position, found: Verified) -> None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return                                      # it was merged, and deleted, meanwhile
+    number = int(path.stem)
+    for item in scan(data):
+        if isinstance(item, Sound):
+            found.records += 1
+            start, end, reason = item.end - len(item.body), item.end, _undecodable(item.body)
+        else:
+            start, end, reason = item.offset, item.offset + item.length, item.reason
+        if reason == TORN:
+            found.torn += 1
+        elif reason:
+            known = "; it is merged already, nothing is lost" if Position(number, end) <= merged else ""
+            found.findings.append(Finding(path, f"byte {start}, {end - start} bytes", reason + known))
+
+
+def _undecodable(body: bytes) -> str:
+    """Why a sound record says nothing, "" = it does."""
+    try:
+        decode(body)
+    except ValueError as error:
+        return str(error)
+    return ""
