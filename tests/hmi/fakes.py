@@ -450,7 +450,7 @@ class FakeMetering:
         at = first_hour + np.arange(hours)
         values = np.array(
             [0.3 + 0.25 * np.sin((at + 6) * np.pi / 12) ** 2 + (len(point) + at * 7 % 11) / 40 for point in points]
-        )
+        ).reshape(len(points), hours)
         missing = (at >= self._clock.hour() - 2) | (at % 50 == 7)
         values[:, missing] = np.nan
         quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
