@@ -138,6 +138,7 @@ EDGES = {
     "scada/historian/segments_held.py": "descriptors of the journal, and a thread",
     "scada/historian/sender.py": "a thread",
     "scada/historian/spool.py": "SQLite",
+    "scada/historian/letters.py": "SQLite, of another process",
     "scada/historian/state.py": "SQLite",
     "scada/historian/store.py": "opens and closes the files, answers in Deferreds",
     "scada/historian/tap.py": "listens to the bus and writes in a worker",
