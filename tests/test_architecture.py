@@ -131,6 +131,7 @@ EDGES = {
     "scada/historian/reader.py": "a lock: readers are in any thread",
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
     "scada/historian/replica.py": "wires the spool, its worker and its sender",
+    "scada/historian/repairing.py": "SQLite, and the lock of the folder",
     "scada/historian/results.py": "SQLite",
     "scada/historian/segments_held.py": "descriptors of the journal, and a thread",
     "scada/historian/sender.py": "a thread",
