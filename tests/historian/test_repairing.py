@@ -102,6 +102,37 @@ def test_a_spoilt_month_is_read_again_but_for_the_spoilt_place(history: Path) ->
     assert (again.files, again.salvaged, again.conflicts) == ([], 0, 0)
 
 
+LINKS, LONG = 12, 28                    # small blocks: many rows in a page, some pages of rows
+LEAF, ROWS = 0x0D, 10                   # first byte of a page of rows; so many rows has none of the small tables
+
+
+def test_a_page_of_rows_that_is_spoilt_costs_its_own_rows_alone(tmp_path: Path) -> None:
+    """SQLite cannot go past it: what lies before it is read from the beginning, what lies behind it from the end."""
+    reactor = PumpedReactor()
+    store = EmbeddedIntervals(tmp_path, reactor)
+    store.open()
+    store.start()
+    for link in range(LINKS):
+        reactor.wait(store.commit(block(np.full((1, LONG * 24), link), record=1, eui=[link + 1], link=link + 1)))
+    store.close()
+    path = tmp_path / MONTH
+    held = rows(path, "SELECT day, block FROM block ORDER BY rowid")
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[16:18], "big")
+    leaves = [place for place in range(size, len(data), size) if data[place] == LEAF and data[place + 4] > ROWS]
+    middle = leaves[len(leaves) // 2]
+    data[middle:middle + size] = b"\xa5" * size
+    path.write_bytes(data)
+    done = repair(tmp_path)
+    back = set(rows(path, "SELECT day, block FROM block"))
+
+    assert len(leaves) >= 3
+    assert done.salvaged == len(back)
+    assert len(held) - 100 < len(back) < len(held) == LINKS * LONG
+    assert {held[0], held[-1]} <= back <= set(held)
+    assert verify(tmp_path).ok
+
+
 def test_what_came_since_a_file_was_set_aside_stays(history: Path) -> None:
     """The rest of the old file joins it; a contradiction is kept, and versions lie above those a replica has."""
     (history / MONTH).rename(history / f"{MONTH}.damaged")
