@@ -8,6 +8,7 @@ import attrs
 import click
 
 from scada.cli.output import print_json, print_table
+from scada.historian.compacting import Compacted
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
 from scada.historian.repairing import Repaired
@@ -116,6 +117,20 @@ def show_repairs(directory: Path, done: Repaired) -> None:
         click.echo(f"{done.salvaged:,} blocks of spoilt files were brought back")
     if not (done.blocks or done.files or done.salvaged):
         click.echo(f"{directory}: there was nothing to repair")
+
+
+def compaction(done: Compacted) -> dict[str, Any]:
+    return {
+        "bytes_before": done.before, "bytes_after": done.after, "files": [path.name for path in done.files],
+        "damaged": done.damaged,
+    }
+
+
+def show_compaction(directory: Path, done: Compacted) -> None:
+    sizes = f"{_size(done.before)} before, {_size(done.after)} now"
+    click.echo(f"{directory}: {sizes}; files written anew: {len(done.files):,}")
+    for text in done.damaged:
+        click.echo(f"error: {text}; it is left as it is", err=True)
 
 
 def tell_copied(made: Manifest, said: str, as_json: bool) -> None:

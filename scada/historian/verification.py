@@ -14,12 +14,10 @@ import attrs
 from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
-from scada.historian.inspection import channels_by_block, merged_position, size_on_disk
+from scada.historian.inspection import channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, segments_in
 from scada.historian.livefiles import HOT_FILE
-from scada.historian.months import month_paths
 from scada.historian.records import decode
-from scada.historian.results import RESULT_FILE
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.samples import decode as decode_samples
 from scada.historian.segment import TORN, Sound, scan
@@ -92,11 +90,7 @@ def verify_month(directory: Path, path: Path) -> Verified:
 
 # ---------------------------------------------------------------------- private
 def _files(directory: Path) -> list[Path]:
-    single = [directory / STATE_FILE, directory / RESULT_FILE]
-    return [
-        *(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite")),
-        *(path for _, path in segments_in(directory / "journal")),
-    ]
+    return [*databases(directory), *(path for _, path in segments_in(directory / "journal"))]
 
 
 def _known(directory: Path) -> tuple[dict[int, int], Position, dict[int, str]]:

@@ -131,6 +131,16 @@ def test_repair_says_what_it_brought_back(config: Path) -> None:
     assert "2 blocks of spoilt files were brought back" in run("repair", config).stdout
 
 
+def test_compact_says_what_it_gained(config: Path) -> None:
+    """Nothing here: the files are new."""
+    done, said = run("compact", config), json.loads(run("compact", config, "--json").stdout)
+
+    assert done.exit_code == 0
+    assert "files written anew: 0" in done.stdout
+    assert said["bytes_before"] == said["bytes_after"] > 0
+    assert (said["files"], said["damaged"]) == ([], [])
+
+
 def test_a_running_server_is_not_repaired(config: Path) -> None:
     """A sentence with what to do."""
     with closing(lock_directory(config.parent / "data" / "history")):
