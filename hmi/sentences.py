@@ -216,7 +216,8 @@ SENTENCES: Final = (
     # outages
     _l("%(n)s outages go on"),
     _l("the last look for outages failed; it is tried again"),
-    _l("outages could not be read or stored: %(why)s"),
+    _l("the journal of outages is closed"),
+    _l("the journal of outages %(path)s cannot be used: %(why)s"),
     _l("a common back-haul is likely down: %(n)s concentrators went silent together"),
     _l("none of %(names)s said that its supply was lost"),
     _l("%(n)s of their modules are heard by others since"),
@@ -245,13 +246,14 @@ SENTENCES: Final = (
     # radio networks
     _l("the networks of %(n)s concentrators are followed"),
     _l("the history of the radio network cannot be written; it is tried again"),
-    _l("the history of the radio network could not be read or stored: %(why)s"),
+    _l("the history of the radio network is closed"),
+    _l("the history of the radio network %(path)s cannot be used: %(why)s"),
     _l("alarms cannot be stored; they are kept in memory and tried again"),
     _l("%(n)s alarms are not normal; no more are taken (%(refused)s raises refused so far)"),
     _l("the last look at the tags failed; see the log"),
     _l("%(n)s deliveries of events wait for the disk already"),
-    _l("%(path)s was written by another version (tables %(found)s, expected %(expected)s)"),
-    _l("alarms could not be read or stored: %(why)s"),
+    _l("the journal of alarms is closed"),
+    _l("the journal of alarms %(path)s cannot be used: %(why)s"),
     # the registry, and accounts
     _l("no module %(eui)s has announced itself"),
     _l("the password has %(n)s characters; at least %(least)s are needed"),

@@ -15,6 +15,7 @@ OUTSIDE = (
     "twisted", "zope", "asyncio", "asyncua", "pymodbus", "flask", "werkzeug", "sqlalchemy", "alembic", "sqlite3",
     "influxdb_client", "urllib3", "urllib.request", "http.client", "socket", "select", "selectors", "threading",
     "multiprocessing", "subprocess", "signal", "fcntl", "os", "time",
+    "scada.sqlite_file",                # ours, and all that it does is on the disk
 )
 BY_NAME = ("service.py", "transport.py")
 
@@ -44,6 +45,7 @@ EDGES = {
     "scada/loop.py": "the loop itself, measured",
     "scada/parts.py": "starts and stops services and threads",
     "scada/self_monitor.py": "a ticker, and the process's own memory",
+    "scada/sqlite_file.py": "SQLite",
     # alarms
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
@@ -137,6 +139,7 @@ EDGES = {
     "scada/historian/segments_held.py": "descriptors of the journal, and a thread",
     "scada/historian/sender.py": "a thread",
     "scada/historian/spool.py": "SQLite",
+    "scada/historian/letters.py": "SQLite, of another process",
     "scada/historian/state.py": "SQLite",
     "scada/historian/store.py": "opens and closes the files, answers in Deferreds",
     "scada/historian/tap.py": "listens to the bus and writes in a worker",

@@ -1,17 +1,15 @@
 """Alarms on disk: what is not normal, the journal of changes, and which device events were seen. Blocking."""
 
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from scada.errors import StorageError
 from scada.events import DeviceEvent
 from scada.ports import Alarm, AlarmState, Priority
+from scada.sqlite_file import SqliteFile
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(Alarm))
 COLUMNS: Final = ", ".join(f'"{name}"' for name in FIELDS)  # quoted: "limit" is a word of SQL
@@ -29,72 +27,51 @@ CREATE TABLE IF NOT EXISTS event (
     number INTEGER PRIMARY KEY, device, sequence, code, channel, raised, at,
     UNIQUE (device, sequence, code, channel, raised, at)
 );
-PRAGMA user_version = {VERSION};
 """
 
 
 class AlarmStore:
-    """One SQLite file; a write is on the disk when it returns (WAL, synchronous=FULL)."""
+    """Making one opens the file, and raises `StartError`; a write is on the disk when it returns."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
         self._writes = 0
-        with _as_storage_error():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            found = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if found == 1:                                  # before alarms could be suppressed
-                for table in ("alarm", "journal"):
-                    self._database.execute(f"ALTER TABLE {table} ADD COLUMN suppressed_by DEFAULT ''")
-                found = VERSION
-            if found not in (0, VERSION):
-                raise StorageError(f"{path} was written by another version (tables {found}, expected {VERSION})")
-            self._database.executescript(SCHEMA)
+        self._file = SqliteFile(path, "alarms", "the journal of alarms", SCHEMA, VERSION, upgrades={1: _suppressible})
+        self._file.open()
 
     def close(self) -> None:
-        with self._lock:
-            self._database.close()
+        self._file.close()
 
     def load(self) -> tuple[tuple[Alarm, ...], int]:
         """The alarms that are not normal, and the instant of the last change. [ns]"""
-        with self._lock, _as_storage_error():
-            rows = self._database.execute(f"SELECT {COLUMNS} FROM alarm").fetchall()
-            last = self._database.execute("SELECT max(changed) FROM journal").fetchone()[0]
+        with self._file.read() as database:
+            rows = database.execute(f"SELECT {COLUMNS} FROM alarm").fetchall()
+            last = database.execute("SELECT max(changed) FROM journal").fetchone()[0]
         return tuple(_alarm(row) for row in rows), last or 0
 
     def write(self, changes: Sequence[Alarm], events: Sequence[DeviceEvent] = ()) -> None:
         """Store changes and seen events in one transaction; raises `StorageError`, and then nothing was stored."""
-        with self._lock, _as_storage_error():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                for alarm in changes:
-                    row = _row(alarm)
-                    self._database.execute(f"INSERT OR REPLACE INTO journal ({COLUMNS}) VALUES ({MARKS})", row)
-                    if alarm.state is AlarmState.NORMAL:
-                        self._database.execute("DELETE FROM alarm WHERE id = ?", (alarm.id,))
-                    else:
-                        self._database.execute(f"INSERT OR REPLACE INTO alarm VALUES ({MARKS})", row)
-                self._database.executemany(
-                    "INSERT OR IGNORE INTO event (device, sequence, code, channel, raised, at) VALUES (?, ?, ?, ?, ?, ?)",
-                    map(_key, events),
-                )
-                self._prune()
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        with self._file.transaction() as database:
+            for alarm in changes:
+                row = _row(alarm)
+                database.execute(f"INSERT OR REPLACE INTO journal ({COLUMNS}) VALUES ({MARKS})", row)
+                if alarm.state is AlarmState.NORMAL:
+                    database.execute("DELETE FROM alarm WHERE id = ?", (alarm.id,))
+                else:
+                    database.execute(f"INSERT OR REPLACE INTO alarm VALUES ({MARKS})", row)
+            database.executemany(
+                "INSERT OR IGNORE INTO event (device, sequence, code, channel, raised, at) VALUES (?, ?, ?, ?, ?, ?)",
+                map(_key, events),
+            )
+            self._prune(database)
 
     def unseen(self, events: Iterable[DeviceEvent]) -> list[bool]:
         """Which events were not stored before; of two equal ones in the list the first counts."""
         new: list[bool] = []
         here: set[tuple[str, int, int, int, int, int]] = set()
-        with self._lock, _as_storage_error():
+        with self._file.read() as database:
             for event in events:
                 key = _key(event)
-                stored = self._database.execute(
+                stored = database.execute(
                     "SELECT 1 FROM event WHERE device = ? AND sequence = ? AND code = ? AND channel = ? AND raised = ? "
                     "AND at = ?", key,
                 ).fetchone()
@@ -104,28 +81,25 @@ class AlarmStore:
 
     def history(self, before: int | None, size: int) -> tuple[Alarm, ...]:
         """Changes before an instant [ns], newest first."""
-        with self._lock, _as_storage_error():
-            rows = self._database.execute(
+        with self._file.read() as database:
+            rows = database.execute(
                 f"SELECT {COLUMNS} FROM journal WHERE changed < ? ORDER BY changed DESC LIMIT ?",
                 (2**63 - 1 if before is None else before, size),
             ).fetchall()
         return tuple(_alarm(row) for row in rows)
 
-    def _prune(self) -> None:
+    def _prune(self, database: sqlite3.Connection) -> None:
         if self._writes % PRUNE_EVERY == 0:
             for table, most in (("journal", MOST_JOURNAL), ("event", MOST_EVENTS)):
                 oldest = f"(SELECT max(number) FROM {table}) - ?"
-                self._database.execute(f"DELETE FROM {table} WHERE number <= {oldest}", (most,))
+                database.execute(f"DELETE FROM {table} WHERE number <= {oldest}", (most,))
         self._writes += 1
 
 
-@contextmanager
-def _as_storage_error() -> Iterator[None]:
-    """SQLite's complaints in words an operator can use."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"alarms could not be read or stored: {error}") from error
+def _suppressible(database: sqlite3.Connection) -> None:
+    """Before version 2 alarms could not be suppressed."""
+    for table in ("alarm", "journal"):
+        database.execute(f"ALTER TABLE {table} ADD COLUMN suppressed_by DEFAULT ''")
 
 
 def _key(event: DeviceEvent) -> tuple[str, int, int, int, int, int]:

@@ -1,6 +1,5 @@
 """`scada dispatch`: shed and restore load groups through the desk of a running server."""
 
-import time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,13 +7,13 @@ from zoneinfo import ZoneInfo
 import click
 
 from scada.cli.client import Api
+from scada.cli.following import follow
 from scada.cli.output import print_json, print_table
 from scada.cli.periods import local
 from scada.settings import load
 
 FOLLOW_S = 1.0
 FINAL = ("closed", "failed")
-INTERRUPTED = 130                       # as a shell has it
 
 
 @click.group()
@@ -90,21 +89,13 @@ def carry_out(config: Path, user: str, wish: dict[str, Any], *, as_json: bool, y
 
 
 def followed(api: Api, command: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a command is closed; on stderr a line for every change. Ctrl-C ends the waiting, never the command."""
-    told = ""
-    try:
-        while True:
-            if (now := f"{command['state']}: {counts(command)}") != told:
-                told = now
-                click.echo(f"{command['id']} {now}", err=True)
-            if command["state"] in FINAL:
-                return command
-            time.sleep(FOLLOW_S)
-            command = api.get(f"/api/v1/dispatch/commands/{command['id']}")
-    except KeyboardInterrupt:
-        show = f"scada dispatch show CONFIG {command['id']}"
-        click.echo(f"\nthe command goes on without us; `{show}` tells how it went", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    """Wait until a command is closed."""
+    identity = command["id"]
+    return follow(
+        command, lambda: api.get(f"/api/v1/dispatch/commands/{identity}"), over=lambda now: now["state"] in FINAL,
+        line=lambda now: f"{identity} {now['state']}: {counts(now)}", every_s=FOLLOW_S,
+        without_us=f"the command goes on without us; `scada dispatch show CONFIG {identity}` tells how it went",
+    )
 
 
 def counts(command: dict[str, Any]) -> str:

@@ -1,36 +1,26 @@
 """How far a firmware campaign is, at a terminal: followed until it stands, and shown stage by stage."""
 
-import time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
 
 from scada.cli.client import Api
+from scada.cli.following import follow
 from scada.cli.output import print_table
 from scada.cli.periods import local
 
 FOLLOW_S: Final = 2.0
 STANDS: Final = ("draft", "paused", "done", "aborted")      # nothing goes on by itself
-INTERRUPTED: Final = 130                # as a shell has it
 BASE: Final = "/api/v1/firmware/campaigns"
 
 
 def followed(api: Api, found: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a campaign is done or stands; on stderr a line for every change. Ctrl-C ends the waiting alone."""
-    told = ""
-    try:
-        while True:
-            if (now := line(found)) != told:
-                told = now
-                click.echo(now, err=True)
-            if found["state"] in STANDS:
-                return found
-            time.sleep(FOLLOW_S)
-            found = api.get(f"{BASE}/{found['number']}")
-    except KeyboardInterrupt:
-        click.echo('\nthe campaign goes on without us; the page "Firmware" tells how it went', err=True)
-        raise SystemExit(INTERRUPTED) from None
+    """Wait until a campaign is done or stands."""
+    return follow(
+        found, lambda: api.get(f"{BASE}/{found['number']}"), over=lambda now: now["state"] in STANDS, line=line,
+        every_s=FOLLOW_S, without_us='the campaign goes on without us; the page "Firmware" tells how it went',
+    )
 
 
 def line(found: dict[str, Any]) -> str:

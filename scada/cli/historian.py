@@ -22,6 +22,7 @@ from scada.cli.history_shown import (
 )
 from scada.cli.output import print_json
 from scada.cli.read import history_dir
+from scada.cli.replicas import dead_letter, replay
 from scada.cli.site import AS_JSON, CONFIG
 from scada.errors import StartError
 from scada.lock import private_files
@@ -32,7 +33,7 @@ WRONG: Final = 1                        # exit status: something is damaged
 
 @click.group()
 def historian() -> None:
-    """The embedded store: what it holds, whether it is sound, backups."""
+    """The embedded store: what it holds, whether it is sound, backups; and what its replicas are sent again."""
 
 
 @historian.command()
@@ -167,3 +168,7 @@ def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float]
             progress.update(task, advance=done, file=name)
 
         yield advance
+
+
+historian.add_command(dead_letter)
+historian.add_command(replay)

@@ -1,6 +1,5 @@
 """`scada read-now`: ask modules for their registers by radio, through a running server."""
 
-import time
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -8,13 +7,13 @@ from zoneinfo import ZoneInfo
 import click
 
 from scada.cli.client import Api
+from scada.cli.following import follow
 from scada.cli.output import print_json, print_table
 from scada.cli.periods import local
 from scada.settings import load
 
 FOLLOW_S: Final = 1.0
 OVER: Final = ("done", "expired", "failed", "cancelled")
-INTERRUPTED: Final = 130                # as a shell has it
 
 
 @click.command("read-now")
@@ -52,22 +51,17 @@ def read_now(
 
 
 def followed(api: Api, task: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a read is over; on stderr a line for every change. Ctrl-C ends the waiting, never the read."""
-    told = ""
-    try:
-        while True:
-            reasons = "; ".join(dict.fromkeys(one["reason"] for one in task["shares"] if one["reason"]))
-            now = f"{task['state']}: {task['answered']} of {task['total']} answered" + (f" ({reasons})" if reasons else "")
-            if now != told:
-                told = now
-                click.echo(f"{task['id']} {now}", err=True)
-            if task["state"] in OVER:
-                return task
-            time.sleep(FOLLOW_S)
-            task = api.get(f"/api/v1/reads/{task['id']}")
-    except KeyboardInterrupt:
-        click.echo("\nthe read goes on without us; the page \"Reads\" tells how it went", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    """Wait until a read is over."""
+    return follow(
+        task, lambda: api.get(f"/api/v1/reads/{task['id']}"), over=lambda now: now["state"] in OVER, line=line,
+        every_s=FOLLOW_S, without_us='the read goes on without us; the page "Reads" tells how it went',
+    )
+
+
+def line(task: dict[str, Any]) -> str:
+    reasons = "; ".join(dict.fromkeys(one["reason"] for one in task["shares"] if one["reason"]))
+    text = f"{task['id']} {task['state']}: {task['answered']} of {task['total']} answered"
+    return f"{text} ({reasons})" if reasons else text
 
 
 def show(task: dict[str, Any], zone: ZoneInfo) -> None:

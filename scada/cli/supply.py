@@ -1,6 +1,5 @@
 """`scada supply`: disconnect and reconnect single supplies through a running server; two persons, and holders."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +9,12 @@ from zoneinfo import ZoneInfo
 import click
 
 from scada.cli.client import Api
+from scada.cli.following import follow
 from scada.cli.output import print_json, print_table
 from scada.settings import load
 
 FOLLOW_S: Final = 1.0
 NOT_DONE: Final = 4                     # exit status: the switch ended, and the supply is not as it was to be
-INTERRUPTED: Final = 130                # as a shell has it
 REASONS: Final = ("debt", "danger", "leak", "crew")
 
 
@@ -192,20 +191,12 @@ def _say(config: Path, user: str, as_json: bool, area: str, point: str, note: st
 
 
 def followed(api: Api, found: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a switch is over; on stderr a line for every change. Ctrl-C ends the waiting, never the switch."""
-    before = ""
-    try:
-        while True:
-            if (now := switch(found)) != before:
-                before = now
-                click.echo(f"{found['point']} {now}", err=True)
-            if found["switch"]["over"]:
-                return found
-            time.sleep(FOLLOW_S)
-            found = api.get(path(found["point"]))
-    except KeyboardInterrupt:
-        click.echo("\nthe switch goes on without us; the page \"Supplies\" tells how it went", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    """Wait until a switch is over."""
+    return follow(
+        found, lambda: api.get(path(found["point"])), over=lambda now: bool(now["switch"]["over"]),
+        line=lambda now: f"{now['point']} {switch(now)}", every_s=FOLLOW_S,
+        without_us='the switch goes on without us; the page "Supplies" tells how it went',
+    )
 
 
 def logged_in(config: Path, user: str) -> Api:

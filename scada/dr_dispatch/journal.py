@@ -6,10 +6,7 @@ for ever: the database says so too (a unique column), not only the desk.
 
 import math
 import sqlite3
-import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +18,7 @@ from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.members import Members, Progress, Share, members_of
 from scada.dr_dispatch.outages import terms
 from scada.dr_dispatch.roll import Roll
-from scada.errors import StartError, StorageError
+from scada.sqlite_file import SqliteFile
 
 VERSION: Final = 3
 PRUNED_AT_ONCE: Final = 50              # commands deleted in one transaction: others wait for the disk too
@@ -56,48 +53,28 @@ class Journal:
     """All methods block."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+        self._file = SqliteFile(
+            path, "dispatch", "the command journal", SCHEMA, VERSION, upgrades={1: _gather, 2: _gather}, foreign_keys=True
+        )
         self._saved: dict[bytes, tuple[Share, ...]] = {}    # of live commands, as they are on disk
         self._rolls: OrderedDict[int, tuple[object, list[bytes]]] = OrderedDict()  # names of parts that are on disk
 
     def open(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("PRAGMA foreign_keys=ON")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version not in range(VERSION + 1):
-                raise StartError("dispatch", f"{self._path} was written by another version ({version})", "use that version")
-            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-            if version in (1, 2):
-                database.execute("ALTER TABLE command ADD COLUMN level_w INTEGER NOT NULL DEFAULT 0")
-                self._gather(database)
-            database.execute(f"PRAGMA user_version={VERSION}")
-        except (OSError, sqlite3.Error) as error:
-            remedy = "check the disk and its rights"
-            raise StartError("dispatch", f"{self._path} cannot be opened: {error}", remedy) from None
-        self._database = database
+        self._file.open()
 
     def close(self) -> None:
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._file.close()
 
     def prepare(self, roll: Roll) -> None:
         """Write who the members of a command to come are: it is the greater part of it, and does not change."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             names = self._names_of(database, roll)
         self._know(roll, names)
 
     def save(self, command: Command) -> None:
         """Write a command as it is now; durable when this returns. Raises `StorageError`."""
         row = _row(command, COMMAND_COLUMNS)
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 f"INSERT INTO command ({_names(COMMAND_COLUMNS)}) VALUES ({_marks(len(row))})"
                 " ON CONFLICT (id) DO UPDATE SET state = excluded.state",
@@ -157,7 +134,7 @@ class Journal:
         What is live stays, and so does a shed whose restore is live: its members are still followed.
         """
         over = (CommandState.CLOSED, CommandState.FAILED)
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             old = database.execute(
                 "SELECT id FROM command WHERE made < ? AND state IN (?, ?) AND id NOT IN"
                 " (SELECT restores FROM command WHERE state NOT IN (?, ?)) ORDER BY made LIMIT ?",
@@ -174,7 +151,7 @@ class Journal:
     def load(self, since: int, at_least: int) -> tuple[Command, ...]:
         """Commands made since `since` [ns], the newest `at_least` in any case, and all that are not over; oldest first."""
         over = (CommandState.CLOSED, CommandState.FAILED)
-        with self._transaction() as database:
+        with self._file.read() as database:
             rows = database.execute(
                 f"SELECT {_names(COMMAND_COLUMNS)} FROM command WHERE made >= ? OR state NOT IN (?, ?)"
                 " OR id IN (SELECT id FROM command ORDER BY made DESC LIMIT ?) ORDER BY made",
@@ -185,7 +162,7 @@ class Journal:
 
     def of_selection(self, selection: str) -> Command | None:
         """The command a selection has become, however long ago."""
-        with self._transaction() as database:
+        with self._file.read() as database:
             row = database.execute(
                 f"SELECT {_names(COMMAND_COLUMNS)} FROM command WHERE selection = ?", (selection,)
             ).fetchone()
@@ -227,42 +204,6 @@ class Journal:
             self._saved[command.id] = members.shares
         return command
 
-    def _gather(self, database: sqlite3.Connection) -> None:
-        """What an earlier version wrote as a row for each member, as blobs."""
-        there = {row[1] for row in database.execute("PRAGMA table_info(member)")}       # the first version knew no tries
-        columns = (*MEMBER_COLUMNS, *(name for name in PROGRESS_COLUMNS if name in there))
-        for (identity,) in database.execute("SELECT id FROM command").fetchall():
-            found = database.execute(
-                f"SELECT {_names(columns)} FROM member WHERE command = ? ORDER BY place", (identity,)
-            ).fetchall()
-            members = members_of(_progress(dict(zip(columns, row, strict=True))) for row in found)
-            pressed = press()
-            database.execute("BEGIN IMMEDIATE")
-            for place, share in enumerate(members.shares):
-                part = part_of(members.roll, place, pressed)
-                database.execute("INSERT OR IGNORE INTO roll (name, members) VALUES (?, ?)", (part.name, part.blob))
-                database.execute(
-                    "INSERT OR IGNORE INTO share (command, place, roll, boot, down, progress) VALUES (?, ?, ?, ?, 0, ?)",
-                    (identity, place, part.name, members.boots[place], packed(share, pressed)),
-                )
-            database.execute("COMMIT")
-        database.execute("DROP TABLE member")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._database is None:
-                raise StorageError("the command journal is closed")
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise StorageError(f"the command journal {self._path} cannot be used: {error}") from None
-            finally:
-                if self._database.in_transaction:       # something above failed, a COMMIT on a full disk included
-                    self._database.execute("ROLLBACK")
-
 
 def _effects(database: sqlite3.Connection, identity: bytes) -> tuple[Effect, ...]:
     found = []
@@ -273,6 +214,27 @@ def _effects(database: sqlite3.Connection, identity: bytes) -> tuple[Effect, ...
         values: dict[str, Any] = dict(zip(EFFECT_COLUMNS, known, strict=True))
         found.append(Effect(**values | {"state": EffectState(values["state"])}))
     return tuple(found)
+
+
+def _gather(database: sqlite3.Connection) -> None:
+    """What an earlier version wrote as a row for each member, as blobs; it knew no limits either."""
+    database.execute("ALTER TABLE command ADD COLUMN level_w INTEGER NOT NULL DEFAULT 0")
+    there = {row[1] for row in database.execute("PRAGMA table_info(member)")}       # the first version knew no tries
+    columns = (*MEMBER_COLUMNS, *(name for name in PROGRESS_COLUMNS if name in there))
+    for (identity,) in database.execute("SELECT id FROM command").fetchall():
+        found = database.execute(
+            f"SELECT {_names(columns)} FROM member WHERE command = ? ORDER BY place", (identity,)
+        ).fetchall()
+        members = members_of(_progress(dict(zip(columns, row, strict=True))) for row in found)
+        pressed = press()
+        for place, share in enumerate(members.shares):
+            part = part_of(members.roll, place, pressed)
+            database.execute("INSERT OR IGNORE INTO roll (name, members) VALUES (?, ?)", (part.name, part.blob))
+            database.execute(
+                "INSERT INTO share (command, place, roll, boot, down, progress) VALUES (?, ?, ?, ?, 0, ?)",
+                (identity, place, part.name, members.boots[place], packed(share, pressed)),
+            )
+    database.execute("DROP TABLE member")
 
 
 def _progress(row: dict[str, Any]) -> Progress:

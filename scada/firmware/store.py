@@ -5,9 +5,7 @@ The command line imports and trusts here too, beside a running server. All metho
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +15,12 @@ from scada.errors import StorageError
 from scada.firmware.campaign import Campaign, Member, Progress
 from scada.firmware.trust import TrustedKey
 from scada.rollout import CampaignRequest, CampaignState, DeviceReport, Image, UpdateState
+from scada.sqlite_file import SqliteFile
 
 FILE: Final = "firmware.sqlite"
 VERSION: Final = 1
 KEPT: Final = 100                       # campaigns that are over and in memory all the same; the file keeps all
 KEPT_MEMBERS: Final = 500_000           # and their modules together
-BUSY_S: Final = 10.0                    # wait for the command line, or for the server
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS trusted (
     key BLOB PRIMARY KEY, vendor TEXT NOT NULL, added INTEGER NOT NULL, "by" TEXT NOT NULL
@@ -81,37 +79,19 @@ class Course:
 
 class FirmwareStore:
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+        self._file = SqliteFile(path, "firmware", "the firmware store", SCHEMA, VERSION, foreign_keys=True)
 
     def open(self) -> None:
-        """Raises `StorageError`."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, BUSY_S, check_same_thread=False, isolation_level=None)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("PRAGMA foreign_keys=ON")
-            found = database.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
-                raise StorageError(f"{self._path} was written by another version (tables {found}, expected {VERSION})")
-            database.executescript(SCHEMA)
-            database.execute(f"PRAGMA user_version={VERSION}")
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"the firmware store {self._path} cannot be used: {error}") from None
-        self._database = database
+        """Raises `StartError`."""
+        self._file.open()
 
     def close(self) -> None:
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._file.close()
 
     # ----------------------------------------------------------------------- trust
     def trust(self, key: TrustedKey) -> bool:
         """False where it is trusted already."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             done = database.execute(
                 'INSERT OR IGNORE INTO trusted (key, vendor, added, "by") VALUES (?, ?, ?, ?)',
                 (key.key, key.vendor, key.added, key.by),
@@ -120,18 +100,18 @@ class FirmwareStore:
 
     def distrust(self, key: bytes) -> bool:
         """False where it was not trusted."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             return database.execute("DELETE FROM trusted WHERE key = ?", (key,)).rowcount == 1
 
     def trusted(self) -> tuple[TrustedKey, ...]:
-        with self._transaction() as database:
+        with self._file.read() as database:
             rows = database.execute('SELECT vendor, key, added, "by" FROM trusted ORDER BY vendor, added').fetchall()
             return tuple(TrustedKey(*row) for row in rows)
 
     # ---------------------------------------------------------------------- images
     def add_image(self, package: Package, content: bytes) -> bool:
         """False where it is here already."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             done = database.execute(
                 'INSERT OR IGNORE INTO image (id, manifest, signature, imported, "by") VALUES (?, ?, ?, ?, ?)',
                 (package.id, package.manifest, package.signature, package.imported, package.by),
@@ -142,12 +122,12 @@ class FirmwareStore:
 
     def packages(self) -> tuple[Package, ...]:
         """Newest first."""
-        with self._transaction() as database:
+        with self._file.read() as database:
             rows = database.execute('SELECT id, manifest, signature, imported, "by" FROM image ORDER BY imported DESC')
             return tuple(Package(*row) for row in rows.fetchall())
 
     def content(self, image: bytes) -> bytes:
-        with self._transaction() as database:
+        with self._file.read() as database:
             row = database.execute("SELECT bytes FROM content WHERE id = ?", (image,)).fetchone()
             if row is None:
                 raise StorageError(f"the firmware store holds no image {image.hex()}")
@@ -156,18 +136,18 @@ class FirmwareStore:
     # --------------------------------------------------------------------- devices
     def note_devices(self, reports: Iterable[DeviceReport]) -> None:
         rows = [(_hex(one.eui), one.running, one.hardware, one.rollback) for one in reports]
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?)", rows)
 
     def devices(self) -> dict[int, tuple[str, str, int]]:
         """EUI → (running version, hardware class, highest anti-rollback number)."""
-        with self._transaction() as database:
+        with self._file.read() as database:
             rows = database.execute("SELECT eui, running, hardware, rollback FROM device").fetchall()
             return {int(eui, 16): (running, hardware, rollback) for eui, running, hardware, rollback in rows}
 
     # ------------------------------------------------------------------- campaigns
     def add_campaign(self, campaign: Campaign) -> None:
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             request = json.dumps(attrs.asdict(campaign.request), ensure_ascii=False)
             fixed = (
                 campaign.number, campaign.image.id, request, campaign.drafter, campaign.made,
@@ -190,7 +170,7 @@ class FirmwareStore:
             )
 
     def save(self, course: Course) -> None:
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 f"UPDATE campaign SET {', '.join(f'{name} = ?' for name in COURSE)} WHERE number = ?",
                 (*course.values, course.number),
@@ -202,7 +182,7 @@ class FirmwareStore:
 
     def campaigns(self, images: dict[bytes, Image]) -> list[Campaign]:
         """Oldest first: every one that is not over, and the newest of the others."""
-        with self._transaction() as database:
+        with self._file.read() as database:
             sizes = database.execute(
                 "SELECT number, state IN (?, ?), (SELECT COUNT(*) FROM member WHERE campaign = number) FROM campaign",
                 (CampaignState.DONE, CampaignState.ABORTED),
@@ -233,21 +213,6 @@ class FirmwareStore:
             row["number"], images[row["image"]], CampaignRequest(**request), row["drafter"], row["made"], members, progress,
             tuple(json.loads(row["left_out"])), **course,
         )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._database is None:
-                raise StorageError("the firmware store is closed")
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise StorageError(f"the firmware store {self._path} cannot be used: {error}") from None
-            finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
 
 
 def kept(sizes: Iterable[tuple[int, bool, int]]) -> set[int]:

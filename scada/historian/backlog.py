@@ -32,17 +32,20 @@ class Backlog:
         return len(self._pending)
 
     def open(self, versions: dict[BlockKey, int]) -> None:
-        """Find the blocks that are newer than what was sent. Blocking."""
-        self._versions = versions
+        """Find the blocks that are newer than what was sent; again, when that was changed. Blocking."""
+        if self._versions and versions == self._versions:
+            return
+        pending = []
         for path in month_paths(self._store_dir):
             try:
                 with self._pool.reading(path) as database:
                     rows = database.execute(_VERSIONS).fetchall() if database else []
             except DamagedFile:
                 continue                            # the store's own health names it
-            for *key, version in rows:
-                if versions.get(tuple(key), 0) < version:
-                    self._pending[tuple(key)] = None
+            pending += [tuple(key) for *key, version in rows if versions.get(tuple(key), 0) < version]
+        with self._lock:
+            self._versions = versions
+            self._pending |= dict.fromkeys(pending)
 
     def close(self) -> None:
         self._pool.close()

@@ -64,10 +64,11 @@ class Sender:
                 self._condition.wait_for(self._may_send, self._pause())
                 if self._closing:
                     break
-                if not self._may_send():
-                    continue
             try:
-                self._send_next()
+                if self._spool.look():              # somebody wants dead letters, or some days, to be sent again
+                    self._backlog.open(self._spool.sent())
+                if self._may_send():
+                    self._send_next()
             except Exception as error:              # the thread must outlive a full disk and a bug; what waits stays
                 if not self._closing:
                     self._failed(Answer(Verdict.RETRY, self._sentence(error)))

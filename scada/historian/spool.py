@@ -21,6 +21,7 @@ from scada.historian.database import open_writer, transaction
 LIVE: Final = 0
 BACKLOG: Final = 1
 DEAD_MOST: Final = 1000
+ROTTEN: Final = "the bytes do not match their check sum"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,
     lines INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
@@ -48,20 +49,30 @@ class Spool:
         self.path, self._max = path, max_bytes
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._seen = 0                              # what others had changed when it was counted last
         self.bytes = self.lines = self.bodies = 0
         self.dropped = self.dead = self.rotten = 0
         self.oldest = 0                             # ns, when the oldest body was made; 0 = empty
 
     def open(self) -> None:
         self._database = open_writer(self.path, _SCHEMA)
+        self._seen = self._others()
         self._count()
-        self.dead = self._database.execute("SELECT count(*) FROM dead").fetchone()[0]
 
     def close(self) -> None:
         with self._lock:
             if self._database is not None:
                 self._database.close()
                 self._database = None
+
+    def look(self) -> bool:
+        """Take up what another process changed (`letters`); whether it did."""
+        with self._lock:
+            if self._database is None or self._others() == self._seen:
+                return False
+            self._seen = self._others()
+            self._count()
+            return True
 
     def put(self, body: bytes, lines: int, made: int) -> None:
         """Durable when it returns; makes room by letting the oldest go."""
@@ -89,7 +100,7 @@ class Spool:
             if zlib.crc32(packed) == crc:
                 return Item(number, lines, zstandard.ZstdDecompressor().decompress(packed))
             self.rotten += 1
-            self.done(number, dead=[(packed.hex()[:2000], "the bytes do not match their check sum")], at=0)
+            self.done(number, dead=[(packed.hex()[:2000], ROTTEN)], at=0)
 
     def done(self, number: int, dead: list[tuple[str, str]] | None = None, at: int = 0) -> None:
         """The destination has confirmed, or never will: forget the body, keep its dead lines with their reasons."""
@@ -129,6 +140,11 @@ class Spool:
             raise sqlite3.OperationalError("the spool is closed")
         return self._database
 
+    def _others(self) -> int:
+        """A number that changes when another process has written to the file."""
+        version: int = self._open().execute("PRAGMA data_version").fetchone()[0]
+        return version
+
     def _bury(self, database: sqlite3.Connection, dead: list[tuple[str, str]], at: int) -> None:
         database.executemany("INSERT INTO dead(at, reason, body) VALUES (?,?,?)", [(at, why, line) for line, why in dead])
         self.dead += len(dead)
@@ -160,6 +176,7 @@ class Spool:
         """What is in the file; after a failed transaction too, when the running figures are ahead of it."""
         row = self._open().execute("SELECT count(*), coalesce(sum(lines), 0), coalesce(sum(length(body)), 0) FROM queue")
         self.bodies, self.lines, self.bytes = row.fetchone()
+        self.dead = self._open().execute("SELECT count(*) FROM dead").fetchone()[0]
         self._look_for_oldest(self._open())
 
     @contextmanager

@@ -15,7 +15,7 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.clock import SiteClock
 from scada.debounce import Debounced
-from scada.errors import StartError, StorageError
+from scada.errors import StorageError
 from scada.mesh import tags
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.mesh.history import DAY_NS, GONE, changes, entered
@@ -59,10 +59,7 @@ class NetworkService:
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        try:
-            self._store = await deferToThreadPool(self._reactor, self._pool, MeshStore, self._path)
-        except StorageError as error:
-            raise StartError("network", str(error), f"check {self._path} and the space on its disk") from None
+        self._store = await deferToThreadPool(self._reactor, self._pool, MeshStore, self._path)
         self._unsubscribe = [self._mesh.on_mesh(self._reported), self._registry.subscribe(self._registry_changed)]
         self._registry_changed(self._registry.directory)
 

@@ -6,17 +6,15 @@ task for ever: the database says so too (a unique index), not only the service.
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from scada.commands import Origin
-from scada.errors import StartError, StorageError
 from scada.reads import OVER, ChannelReading, ReadMember, ReadPriority, ReadShare, ReadState, ReadTask
+from scada.sqlite_file import SqliteFile
 
 VERSION: Final = 1
 KEPT: Final = 10_000                    # finished tasks on disk
@@ -44,37 +42,18 @@ class Journal:
     """All methods block."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+        self._file = SqliteFile(path, "reading", "the journal of reads", SCHEMA, VERSION, foreign_keys=True)
 
     def open(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("PRAGMA foreign_keys=ON")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
-                raise StartError("reading", f"{self._path} was written by another version ({version})", "use that version")
-            database.executescript(SCHEMA)
-            database.execute(f"PRAGMA user_version={VERSION}")
-        except (OSError, sqlite3.Error) as error:
-            remedy = "check the disk and its rights"
-            raise StartError("reading", f"{self._path} cannot be opened: {error}", remedy) from None
-        self._database = database
+        self._file.open()
 
     def close(self) -> None:
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._file.close()
 
     def save(self, items: Sequence[tuple[ReadTask, Sequence[ReadShare]]]) -> None:
         """Write shares, and their tasks, as they are now; durable when this returns. Raises `StorageError`."""
         columns = (*SHARE, "task", "place")
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             for task, shares in items:
                 head = tuple(getattr(task, column) for column in TASK)
                 database.execute(
@@ -93,7 +72,7 @@ class Journal:
 
     def load(self, newest: int) -> tuple[ReadTask, ...]:
         """All tasks that are not over and the newest that are, oldest first; what is older than `KEPT` is dropped."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "DELETE FROM task WHERE over AND id NOT IN (SELECT id FROM task WHERE over ORDER BY made DESC LIMIT ?)",
                 (KEPT,),
@@ -114,24 +93,9 @@ class Journal:
         return self._one('actor = ? AND "key" = ?', (actor, key))
 
     def _one(self, where: str, values: tuple[str, ...]) -> ReadTask | None:
-        with self._transaction() as database:
+        with self._file.read() as database:
             row = database.execute(f"SELECT {_names(TASK)} FROM task WHERE {where}", values).fetchone()
             return None if row is None else _task(database, row)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._database is None:
-                raise StorageError("the journal of reads is closed")
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise StorageError(f"the journal of reads {self._path} cannot be used: {error}") from None
-            finally:
-                if self._database.in_transaction:       # something above failed, a COMMIT on a full disk included
-                    self._database.execute("ROLLBACK")
 
 
 def _row(share: ReadShare) -> tuple[Any, ...]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.python.failure import Failure
 
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
@@ -86,8 +87,11 @@ class HeadEnd:
         self.dmesh.on_report(self._heard_reports)
         self.dmesh.on_link(lambda link, up: self.counts.update(["link.ups" if up else "link.downs"]))
         for part in self._parts:
-            part.start()
+            failed: list[Failure] = []
+            maybeDeferred(part.start).addErrback(failed.append)
             self.settle()
+            if failed:
+                failed[0].raiseException()
         self.alarms.subscribe(self._heard_alarm)
 
     @property

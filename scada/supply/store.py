@@ -6,16 +6,14 @@ are one transaction with the line of history that says so.
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from scada.commands import Origin
-from scada.errors import StartError, StorageError
+from scada.sqlite_file import SqliteFile
 from scada.supplies import (
     Effect,
     Holding,
@@ -71,35 +69,17 @@ class Store:
     """All methods block."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+        self._file = SqliteFile(path, "supply", "the memory of supplies", SCHEMA, VERSION)
 
     def open(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
-                raise StartError("supply", f"{self._path} was written by another version ({version})", "use that version")
-            database.executescript(SCHEMA)
-            database.execute(f"PRAGMA user_version={VERSION}")
-        except (OSError, sqlite3.Error) as error:
-            remedy = "check the disk and its rights"
-            raise StartError("supply", f"{self._path} cannot be opened: {error}", remedy) from None
-        self._database = database
+        self._file.open()
 
     def close(self) -> None:
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._file.close()
 
     def load(self) -> tuple[dict[str, Record], dict[str, Local]]:
         """Every supply that anything ever happened to, and where the say is on site."""
-        with self._transaction() as database:
+        with self._file.read() as database:
             switches = {
                 row[0]: _switch(dict(zip(SWITCH, row, strict=True))) for row in database.execute(
                     f"SELECT {_names(SWITCH)} FROM switch WHERE id IN (SELECT switch FROM supply)"
@@ -112,7 +92,7 @@ class Store:
 
     def save(self, record: Record, at: int, news: Sequence[News]) -> None:
         """Write a supply, its switch and what happened; durable when this returns. Raises `StorageError`."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             if record.switch is not None:
                 _replace(database, "switch", (*SWITCH, "point"), (*_switch_row(record.switch), record.point))
             _replace(database, "supply", SUPPLY, _supply_row(record))
@@ -123,35 +103,20 @@ class Store:
 
     def set_local(self, scope: str, local: Local | None) -> None:
         """Write, or delete, that the say is on site. Raises `StorageError`."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute("DELETE FROM local WHERE scope = ?", (scope,))
             if local is not None:
                 database.execute("INSERT INTO local VALUES (?, ?, ?, ?)", attrs.astuple(local))
 
     def history(self, point: str, before: int | None, size: int) -> tuple[SupplyNews, ...]:
         """Newest first, numbered below `before`."""
-        with self._transaction() as database:
+        with self._file.read() as database:
             rows = database.execute(
                 "SELECT number, at, point, what, actor, detail FROM news WHERE point = ? AND number < ?"
                 " ORDER BY number DESC LIMIT ?",
                 (point, before if before is not None else 2**62, size),
             ).fetchall()
         return tuple(SupplyNews(*row) for row in rows)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._database is None:
-                raise StorageError("the memory of supplies is closed")
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise StorageError(f"the memory of supplies {self._path} cannot be used: {error}") from None
-            finally:
-                if self._database.in_transaction:       # something above failed, a COMMIT on a full disk included
-                    self._database.execute("ROLLBACK")
 
 
 def _replace(database: sqlite3.Connection, table: str, columns: Sequence[str], row: Sequence[Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from scada.errors import StorageError
+from scada.errors import StartError, StorageError
 from scada.firmware import store as module
 from scada.firmware.campaign import Campaign, Progress
 from scada.firmware.machine import Event
@@ -78,7 +78,7 @@ def test_a_file_of_another_version_is_named_and_left_alone(tmp_path: Path) -> No
     path = tmp_path / module.FILE
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version=99")
-    with pytest.raises(StorageError, match=r"was written by another version \(tables 99, expected 1\)"):
+    with pytest.raises(StartError, match=r"was written by another version \(tables 99, expected 1\)"):
         FirmwareStore(path).open()
 
 

@@ -136,6 +136,7 @@ def test_influxdb_killed_in_between_has_everything_in_the_end(influx: Influx, tm
         site.reactor.pump(lambda: site.health.figures["waiting_lines"] > 0 or site.health.figures["sent_lines"] > 0)
         influx.kill()
         influx.start()
+    site.pump_until("sent_lines", 3 * (2 * 40 + 200 * 24))     # confirmed ones; what a kill left unconfirmed came again
     site.sent_all()
     site.stop()
 

@@ -22,7 +22,7 @@ APART: Final = {
     "handwritten.py": "files checked before anything runs", "registry/checks.py": "files checked before anything runs",
     "registry/names.py": "files checked before anything runs", "drivers/dmesh/messages/": "faults of frames, for the log",
     "drivers/modbus/template.py": "files checked before anything runs",
-    "drivers/dmesh/keyring.py": "the terminal",
+    "drivers/dmesh/keyring.py": "the terminal", "sqlite_file.py": "said of each file, by its name where it is made",
     "firmware/trust.py": "the terminal",
     "drivers/dmesh/event_cursors.py": "the terminal at the start, and the log",
     "drivers/dmesh/key_ledger.py": "the terminal at the start, and the log",
@@ -81,7 +81,10 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[t
             called = _name(node.func)
             listed = called in {"append", "extend"} and isinstance(node.func, ast.Attribute)
             holds = listed and _name(node.func.value) in HOLDERS
-            if called in ERRORS | SAYERS or called == "Health" or holds or (speaks and listed):
+            if called == "SqliteFile":                      # the file says these of itself, by the name it is given
+                for line, name in _texts(node.args[2]):
+                    yield from ((line, f"{name} is closed"), (line, f"{name} X1 cannot be used: X1"))
+            elif called in ERRORS | SAYERS or called == "Health" or holds or (speaks and listed):
                 for part in (*node.args, *(keyword.value for keyword in node.keywords)):
                     yield from _texts(part)
             elif any(_of_a_result(part) for part in node.args):

@@ -257,7 +257,7 @@ def test_a_disk_that_fails_acknowledges_nothing_and_is_tried_again(bench: Bench)
     """The field keeps its part; when the disk is back nothing is lost and the order goes out."""
     task = done(bench.service.request(ANNA, ONE))
     (order,) = bench.reader.orders
-    database = bench.service._book._journal._database
+    database = bench.service._book._journal._file._database
     database.execute("PRAGMA query_only=ON")
     waiting = bench.service._reported(part(order, 0, [eui(C01, 1)], final=True))
     failed: list[object] = []

@@ -4,8 +4,6 @@ A cursor is written after whoever stores events has them durably, and before EVE
 the last batch again, whose sequence numbers the alarms know. Many cursors go in one write.
 """
 
-import sqlite3
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from scada.errors import StorageError
+from scada.sqlite_file import SqliteFile
 
 FILE: Final = "dmesh.sqlite"
 VERSION: Final = 1                      # of the tables
-SCHEMA: Final = f"""
+SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS event_cursor (link_id INTEGER, archive_id INTEGER, sequence, PRIMARY KEY (link_id, archive_id));
-PRAGMA user_version = {VERSION};
 """
 Key = tuple[int, int]                   # (link id, archive id)
 
@@ -28,38 +26,25 @@ class EventCursors:
     """Highest sequence taken, by (link id, archive id). Without a path it lives in memory only."""
 
     def __init__(self, path: Path | None, run_blocking: Callable[..., "Deferred[Any]"]) -> None:
-        self._path, self._run = path, run_blocking
-        self._database: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
+        self._file = None if path is None else SqliteFile(path, "dmesh", "the file of event cursors", SCHEMA, VERSION)
+        self._run = run_blocking
         self._reached: dict[Key, int] = {}
         self._next: dict[Key, int] = {}                     # what the next write takes
         self._waiting: list[Deferred[None]] = []
         self._writing = False
 
     def open(self) -> None:
-        """Blocking; raises `StorageError`."""
-        if self._path is None:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            found = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
-                raise StorageError(f"{self._path} was written by another version (tables {found}, expected {VERSION})")
-            self._database.executescript(SCHEMA)
-            rows = self._database.execute("SELECT link_id, archive_id, sequence FROM event_cursor").fetchall()
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self._path} could not be opened: {error}") from error
-        self._reached = {(link, archive): sequence for link, archive, sequence in rows}
+        """Blocking; raises `StartError`, or `StorageError`."""
+        if self._file is not None:
+            self._file.open()
+            with self._file.read() as database:
+                rows = database.execute("SELECT link_id, archive_id, sequence FROM event_cursor").fetchall()
+            self._reached = {(link, archive): sequence for link, archive, sequence in rows}
 
     def close(self) -> None:
         """Blocking."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        if self._file is not None:
+            self._file.close()
 
     def get(self, key: Key) -> int:
         return self._reached.get(key, 0)
@@ -88,23 +73,10 @@ class EventCursors:
         )
 
     def _store(self, cursors: dict[Key, int]) -> None:
-        if self._path is None:
-            return
-        rows = [(*key, sequence) for key, sequence in cursors.items()]
-        try:
-            with self._lock:
-                if self._database is None:
-                    raise StorageError(f"{self._path} is closed")
-                self._database.execute("BEGIN IMMEDIATE")
-                try:
-                    self._database.executemany("INSERT OR REPLACE INTO event_cursor VALUES (?, ?, ?)", rows)
-                    self._database.execute("COMMIT")
-                except BaseException:
-                    if self._database.in_transaction:
-                        self._database.execute("ROLLBACK")
-                    raise
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._path} could not be written: {error}") from error
+        if self._file is not None:
+            with self._file.transaction() as database:
+                rows = [(*key, sequence) for key, sequence in cursors.items()]
+                database.executemany("INSERT OR REPLACE INTO event_cursor VALUES (?, ?, ?)", rows)
 
     def _written(self, _: object, cursors: dict[Key, int], waiting: list["Deferred[None]"]) -> None:
         self._reached |= cursors

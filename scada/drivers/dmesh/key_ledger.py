@@ -3,8 +3,6 @@
 No key is in it, only the check that tells one key of an epoch from another.
 """
 
-import sqlite3
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +14,13 @@ from twisted.internet.defer import Deferred, fail
 from scada.columns import Pairs
 from scada.drivers.dmesh.group_keys import NOBODY, InUse, joined
 from scada.errors import StorageError
+from scada.sqlite_file import SqliteFile
 
 FILE: Final = "group-keys.sqlite"
 VERSION: Final = 1
-SCHEMA: Final = f"""
+SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS held (link_id, number, epoch, key_check, euis, PRIMARY KEY (link_id, number, epoch));
 CREATE TABLE IF NOT EXISTS in_use (link_id, number, epoch, indices, euis, PRIMARY KEY (link_id, number));
-PRAGMA user_version = {VERSION};
 """
 NO_CHECK: Final = b""
 Place = tuple[int, int]                 # link id, group number
@@ -33,30 +31,19 @@ class KeyLedger:
 
     def __init__(self, path: Path | None, run_blocking: Callable[..., "Deferred[Any]"] | None = None) -> None:
         """Who only reads needs no thread to write in."""
-        self._path, self._run = path, run_blocking or _nowhere
-        self._database: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
+        self._run = run_blocking or _nowhere
+        self._file = None if path is None else SqliteFile(path, "dmesh", "the ledger of group keys", SCHEMA, VERSION)
         self._held: dict[Place, dict[int, tuple[bytes, NDArray[np.uint64]]]] = {}   # by epoch
         self._in_use: dict[Place, InUse] = {}
 
     def open(self, *, read_only: bool = False) -> None:
-        """Blocking; raises `StorageError`. Another process may read along."""
-        if self._path is None or (read_only and not self._path.exists()):
+        """Blocking; raises `StartError`, or `StorageError`. Another process may read along."""
+        if self._file is None or (read_only and not self._file.path.exists()):
             return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            found = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
-                raise StorageError(f"{self._path} was written by another version (tables {found}, expected {VERSION})")
-            if not read_only:
-                self._database.executescript(SCHEMA)
-            held = self._database.execute("SELECT link_id, number, epoch, key_check, euis FROM held").fetchall()
-            used = self._database.execute("SELECT link_id, number, epoch, indices, euis FROM in_use").fetchall()
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self._path} could not be opened: {error}") from error
+        self._file.open(read_only=read_only)
+        with self._file.read() as database:
+            held = database.execute("SELECT link_id, number, epoch, key_check, euis FROM held").fetchall()
+            used = database.execute("SELECT link_id, number, epoch, indices, euis FROM in_use").fetchall()
         for link, number, epoch, check, euis in held:
             self._held.setdefault((link, number), {})[epoch] = check, _euis(euis)
         self._in_use = {
@@ -66,10 +53,8 @@ class KeyLedger:
 
     def close(self) -> None:
         """Blocking."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        if self._file is not None:
+            self._file.close()
 
     # ------------------------------------------------------------------ memory
     def held(self, link_id: int, number: int, epoch: int, check: bytes = NO_CHECK) -> NDArray[np.uint64]:
@@ -106,23 +91,10 @@ class KeyLedger:
             del of_group[older]
 
     def _write(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
-        if self._path is None:
-            return
-        try:
-            with self._lock:
-                if self._database is None:
-                    raise StorageError(f"{self._path} is closed")
-                self._database.execute("BEGIN IMMEDIATE")
-                try:
-                    for statement, values in statements:
-                        self._database.execute(statement, values)
-                    self._database.execute("COMMIT")
-                except BaseException:
-                    if self._database.in_transaction:
-                        self._database.execute("ROLLBACK")
-                    raise
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._path} could not be written: {error}") from error
+        if self._file is not None:
+            with self._file.transaction() as database:
+                for statement, values in statements:
+                    database.execute(statement, values)
 
 
 def _nowhere(*_: object) -> "Deferred[Any]":

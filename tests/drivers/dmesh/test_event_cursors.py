@@ -1,6 +1,7 @@
 """Event cursors: what was acknowledged is on the disk, and a write that failed moved nothing."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from scada.drivers.dmesh import messages
 from scada.drivers.dmesh.event_cursors import EventCursors
-from scada.errors import StorageError
+from scada.errors import StartError, StorageError
 from scada.events import EventCode
 from tests.drivers.dmesh.peers import LINK_ID, Peer, Wire, bench, hello, run_now
 
@@ -79,9 +80,10 @@ def test_a_cursor_that_could_not_be_written_has_not_moved(tmp_path: Path) -> Non
 
 def test_another_versions_file_is_a_clear_sentence(tmp_path: Path) -> None:
     """It is neither read nor overwritten."""
-    opened(tmp_path / "c.sqlite")._database.execute("PRAGMA user_version = 9")  # type: ignore[union-attr]
+    with sqlite3.connect(tmp_path / "c.sqlite") as database:
+        database.execute("PRAGMA user_version = 9")
 
-    with pytest.raises(StorageError, match=r"c\.sqlite was written by another version \(tables 9, expected 1\)"):
+    with pytest.raises(StartError, match=r"c\.sqlite was written by another version \(tables 9, expected 1\)"):
         opened(tmp_path / "c.sqlite")
 
 
