@@ -18,6 +18,7 @@ from scada.ports import (
     Firmware,
     GroupKeys,
     Health,
+    History,
     LiveReader,
     MeshMonitor,
     Metering,
@@ -59,6 +60,7 @@ class Services:
     metering: Metering
     balances: Balances
     live: LiveReader
+    history: History
     alarms: AlarmBook
     desk: Desk
     dials: Dials

@@ -26,6 +26,7 @@ from scada.drivers.dmesh.walkby.service import WalkbyService
 from scada.drivers.modbus.service import ModbusService
 from scada.errors import ConfigError, Problem
 from scada.firmware.service import FirmwareService
+from scada.historian.queries import Queries
 from scada.historian.service import Historian
 from scada.lock import DataDirLock
 from scada.loop import MeasuredSelector
@@ -158,7 +159,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, alarms=alarms, desk=desk, reading=reading, supplies=supplies, mesh=dmesh, collection=dmesh,
+            live=historian.live, history=Queries(historian.live, metering),
+            alarms=alarms, desk=desk, reading=reading, supplies=supplies, mesh=dmesh, collection=dmesh,
             time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
             firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,

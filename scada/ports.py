@@ -35,6 +35,7 @@ from scada.rollout import (
     UpdateFilter,
     UpdateStatus,
 )
+from scada.series import Buckets, How, Instant, Line
 from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
 from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyRequest, SupplyStatus
 from scada.tags import Batch, Device, Snapshot
@@ -134,6 +135,29 @@ class LiveReader(Protocol):
 
     def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
         """Samples with first <= at < last [ns], oldest first, at most `limit` (the newest ones)."""
+
+    def at(self, tags: Sequence[str], instant: int, back: int) -> Instant:
+        """The newest sample of each tag at or before `instant` [ns], as it was said then, none older than `back` [ns]."""
+
+
+class History(Protocol):
+    """Long ranges in few values, with quality and completeness. Blocking.
+
+    A name with a slash is a tag, any other a metering point, whose hours are in the unit of its medium; unknown points
+    raise `KeyError`, a tag of which nothing was kept is a series without samples.
+    """
+
+    def resample(self, name: str, edges: NDArray[np.int64], how: How) -> Buckets:
+        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges."""
+
+    def line(self, name: str, first: int, last: int, points: int, silence: int = 0) -> Line:
+        """At most `points` (6 or more) samples of [first, last) [ns] to draw, the lowest and the highest among them.
+
+        A tag silent beyond `silence` [ns] breaks the line; 0 = it may be silent for ever.
+        """
+
+    def registers(self, points: Sequence[str], hour: int) -> Instant:
+        """Registers of many points at the start of `hour`, in each one's unit."""
 
 
 @attrs.frozen(eq=False)

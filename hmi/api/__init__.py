@@ -12,6 +12,7 @@ from hmi.api import (
     install,
     modules,
     reads,
+    series,
     session,
     supplies,
     walkby,
@@ -30,6 +31,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     alarms.add(blueprint, services)
     collection.add(blueprint, services)
     data.add(blueprint, services)
+    series.add(blueprint, services)
     walkby.add(blueprint, services)
     modules.add(blueprint, services)
     firmware.add(blueprint, services)

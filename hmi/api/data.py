@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hmi.access import STAFF, allow
 from hmi.api.body import whole
+from hmi.api.series import jsonable, series_asked, series_of_point, series_of_tags
 from hmi.encode import finite, milliseconds
 from hmi.formats import Cells
 from hmi.paging import Page, fits
@@ -40,7 +41,13 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/history")
     @allow(STAFF)
     def history() -> Any:
-        """Samples of up to eight tags over the last minutes; unusable ones are null, so that a gap is a gap."""
+        """
+        Samples of up to eight tags over the last minutes; unusable ones are null, so that a gap is a gap.
+
+        With `step` and `how`, or `points`, of any range up to a month (`first`, `last`), with quality and completeness.
+        """
+        if series_asked():
+            return jsonify(series_of_tags(services, request.args.getlist("tag")[:MAX_TREND_TAGS]))
         minutes, now = whole("minutes", 60, 1, 24 * 60), services.clock.now()
         series = []
         for tag in request.args.getlist("tag")[:MAX_TREND_TAGS]:
@@ -55,6 +62,8 @@ def add(blueprint: Blueprint, services: Services) -> None:
         point = services.registry.directory.point.get(name)
         if point is None:
             abort(404, f"no metering point {name}")
+        if series_asked():
+            return jsonify({"point": name, "medium": point.medium.value, **series_of_point(services, point, MAX_HOURS)})
         hours = whole("hours", 24, 1, MAX_HOURS)
         first = whole("first_hour", services.clock.hour() - hours, 0, 2**31)
         found = services.metering.hourly([name], first, hours)
@@ -96,8 +105,3 @@ def thin(at: NDArray[np.int64], values: NDArray[np.float64], most: int) -> tuple
     picked = np.unique(np.concatenate([np.arange(whole_runs) * run + lowest, np.arange(whole_runs) * run + highest,
                                        np.arange(whole_runs * run, len(at))]))
     return at[picked], values[picked]
-
-
-def jsonable(values: NDArray[np.float64]) -> list[float | None]:
-    """A JSON list with null where there is no number."""
-    return [value if value == value and abs(value) != float("inf") else None for value in values.tolist()]

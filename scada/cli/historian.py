@@ -9,7 +9,17 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
 
-from scada.cli.history_shown import inspection, show, show_verified, tell_copied, verified
+from scada.cli.history_shown import (
+    compaction,
+    inspection,
+    repairs,
+    show,
+    show_compaction,
+    show_repairs,
+    show_verified,
+    tell_copied,
+    verified,
+)
 from scada.cli.output import print_json
 from scada.cli.read import history_dir
 from scada.cli.replicas import dead_letter, replay
@@ -58,6 +68,41 @@ def verify(config: Path, as_json: bool) -> None:
         found = verification.verify(directory, advance)
     print_json(verified(found)) if as_json else show_verified(directory, found)
     if not found.ok:
+        raise SystemExit(WRONG)
+
+
+@historian.command()
+@CONFIG
+@AS_JSON
+def repair(config: Path, as_json: bool) -> None:
+    """
+    Put damaged blocks out of the way, and read again what a spoilt month file still holds. The server must not run.
+
+    Nothing is thrown away; what is missing afterwards is asked for in the field, as far back as archives reach.
+    """
+    from scada.historian.repairing import repair as repaired
+
+    directory = _folder(load(config))
+    private_files()
+    with _bar("repairing", 1.0, TaskProgressColumn()) as advance:
+        done = repaired(directory, advance)
+    print_json(repairs(done)) if as_json else show_repairs(directory, done)
+
+
+@historian.command()
+@CONFIG
+@AS_JSON
+def compact(config: Path, as_json: bool) -> None:
+    """Give back the room of replaced blocks and rolled samples, by writing files anew. The server must not run."""
+    from scada.historian.compacting import compact as compacted
+    from scada.historian.inspection import databases, size_on_disk, with_logs
+
+    directory = _folder(load(config))
+    private_files()
+    with _bar("compacting", size_on_disk(with_logs(databases(directory))), DownloadColumn()) as advance:
+        done = compacted(directory, advance)
+    print_json(compaction(done)) if as_json else show_compaction(directory, done)
+    if done.damaged:
         raise SystemExit(WRONG)
 
 

@@ -8,8 +8,10 @@ import attrs
 import click
 
 from scada.cli.output import print_json, print_table
+from scada.historian.compacting import Compacted
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
+from scada.historian.repairing import Repaired
 from scada.historian.verification import Finding, Verified
 
 MOST_NAMED: Final = 200                 # damaged places, at a terminal
@@ -95,6 +97,40 @@ def show_verified(directory: Path, found: Verified) -> None:
     click.echo(f"{directory}: {read}: {'all sound' if found.ok else f'{places} damaged'}")
     if found.torn:
         click.echo("the journal ends in a record that was being written; it was never acknowledged")
+
+
+def repairs(done: Repaired) -> dict[str, Any]:
+    return {
+        "blocks_put_away": [_finding(one) for one in done.blocks], "files_set_aside": [path.name for path in done.files],
+        "blocks_salvaged": done.salvaged, "conflicts": done.conflicts,
+    }
+
+
+def show_repairs(directory: Path, done: Repaired) -> None:
+    for one in done.blocks:
+        click.echo(f"put away, its hours are missing now: {one}")
+    for path in done.files:
+        click.echo(f"set aside, a fresh file has taken its place: {path.name}")
+    if done.conflicts:
+        click.echo(f"{done.conflicts:,} values contradict what came since; what is held stays, and they are kept beside it")
+    if done.salvaged or done.files:
+        click.echo(f"{done.salvaged:,} blocks of spoilt files were brought back")
+    if not (done.blocks or done.files or done.salvaged):
+        click.echo(f"{directory}: there was nothing to repair")
+
+
+def compaction(done: Compacted) -> dict[str, Any]:
+    return {
+        "bytes_before": done.before, "bytes_after": done.after, "files": [path.name for path in done.files],
+        "damaged": done.damaged,
+    }
+
+
+def show_compaction(directory: Path, done: Compacted) -> None:
+    sizes = f"{_size(done.before)} before, {_size(done.after)} now"
+    click.echo(f"{directory}: {sizes}; files written anew: {len(done.files):,}")
+    for text in done.damaged:
+        click.echo(f"error: {text}; it is left as it is", err=True)
 
 
 def tell_copied(made: Manifest, said: str, as_json: bool) -> None:

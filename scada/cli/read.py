@@ -15,18 +15,17 @@ import numpy as np
 
 from scada.cli.output import one_of, print_table
 from scada.cli.periods import local, local_ns, period, utc_ns
+from scada.cli.read_steps import MOST_SHOWN, show
 from scada.cli.run import make_clock
 from scada.clock import HOUR_S, NS
 from scada.errors import ConfigError, Problem
-from scada.ports import LiveReader, TagHistory
+from scada.ports import Consumption, LiveReader
+from scada.series import Buckets, How, step_edges
 from scada.settings import Settings, load
 from scada.site import Directory
 from scada.tags import Quality
 
 MOST_COMPARED: Final = 5000             # names held against a misspelt one
-MOST_SHOWN: Final = 5000                # rows of a table; more is for programs
-PAGE: Final = 100_000                   # samples read at once
-FIRST_WINDOW_NS: Final = 24 * HOUR_S * NS
 Row = tuple[int, float, str]            # ns since 1970, value, quality
 
 
@@ -35,16 +34,35 @@ Row = tuple[int, float, str]            # ns since 1970, value, quality
 @click.argument("name")
 @click.option("--from", "first", help="Start, site time: 2026-11-22 or 2026-11-22T13:00.")
 @click.option("--to", "last", help="End, not included.")
+@click.option("--step", help="One row a step: 15min, 1h, 1d (site days), and so on.")
+@click.option(
+    "--how", type=click.Choice([one.value for one in How]),
+    help="What stands for a step; mean by default, sum for a metering point.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
-def read(config: Path, name: str, first: str | None, last: str | None, as_json: bool, as_csv: bool) -> None:
-    """Print the history of NAME: hourly values of a metering point, or the samples of a tag (device/point)."""
+def read(
+    config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None, as_json: bool,
+    as_csv: bool,
+) -> None:
+    """
+    Print the history of NAME: hourly values of a metering point, or the samples of a tag (device/point).
+
+    With --step one row a step, with the worst quality of what it was made of and how complete it is.
+    """
     one_of(as_json, as_csv)
+    if how and not step:
+        raise click.UsageError("--how says what stands for a step; expected --step too")
     settings = load(config)
     zone = ZoneInfo(settings.site.timezone)
     now = make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now)
     directory = _directory(settings)
+    if step:
+        kind = How(how or (How.MEAN if "/" in name else How.SUM))
+        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now)
+        show(name, unit, steps, step, kind, zone, as_json=as_json, as_csv=as_csv)
+        return
     rows: Iterable[Row]
     if "/" in name:
         unit, rows = of_tag(settings, directory, name, start, end)
@@ -57,18 +75,22 @@ def read(config: Path, name: str, first: str | None, last: str | None, as_json: 
         writer.writerow(("at", f"value [{unit}]" if unit else "value", "quality"))
         writer.writerows((utc_ns(at), "" if np.isnan(value) else repr(value), quality) for at, value, quality in rows)
     else:
-        newest: deque[Row] = deque(maxlen=MOST_SHOWN)
-        count = 0
-        for row in rows:
-            newest.append(row)
-            count += 1
-        shown = [(local_ns(at, zone), "" if np.isnan(value) else f"{value:,.3f}", quality) for at, value, quality in newest]
-        print_table(f"{name} [{unit}]" if unit else name, ("at", unit or "value", "quality"), shown, numbers=(1,))
-        if not count:
-            click.echo(f"nothing between {local(start, zone)} and {local(end, zone)}; --from and --to choose another time")
-        if count > len(newest):
-            said = f"the newest {len(newest):,} of {count:,} rows; --from and --to choose fewer, --csv or --json writes all"
-            click.echo(said, err=True)
+        _print_rows(name, unit, rows, zone, f"{local(start, zone)} and {local(end, zone)}")
+
+
+def _print_rows(name: str, unit: str, rows: Iterable[Row], zone: ZoneInfo, between: str) -> None:
+    newest: deque[Row] = deque(maxlen=MOST_SHOWN)
+    count = 0
+    for row in rows:
+        newest.append(row)
+        count += 1
+    shown = [(local_ns(at, zone), "" if np.isnan(value) else f"{value:,.3f}", quality) for at, value, quality in newest]
+    print_table(f"{name} [{unit}]" if unit else name, ("at", unit or "value", "quality"), shown, numbers=(1,))
+    if not count:
+        click.echo(f"nothing between {between}; --from and --to choose another time")
+    if count > len(newest):
+        said = f"the newest {len(newest):,} of {count:,} rows; --from and --to choose fewer, --csv or --json writes all"
+        click.echo(said, err=True)
 
 
 def _write_json(name: str, unit: str, rows: Iterable[Row]) -> None:
@@ -97,6 +119,13 @@ def of_point(
     settings: Settings, directory: Directory, name: str, start: int, end: int, now: int
 ) -> tuple[str, list[Row]]:
     """Hourly values of a metering point."""
+    found = hours_of(settings, directory, name, start, end, now)
+    starts = (found.first_hour + np.arange(found.values.shape[1])) * HOUR_S
+    return found.units[0], list(_rows(starts * NS, found.values[0], found.quality[0]))
+
+
+def hours_of(settings: Settings, directory: Directory, name: str, start: int, end: int, now: int) -> Consumption:
+    """Hours of a metering point that touch [start, end) [s]."""
     from scada.historian.service import open_reader
     from scada.metering.hourly import consumption
 
@@ -104,13 +133,43 @@ def of_point(
         raise unknown("metering point", name, directory.point)
     reader = open_reader(history_dir(settings))
     first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
-    found = consumption(directory, reader.intervals, [name], first_hour, hours, now // HOUR_S)
-    starts = (first_hour + np.arange(hours)) * HOUR_S
-    return found.units[0], list(_rows(starts * NS, found.values[0], found.quality[0]))
+    return consumption(directory, reader.intervals, [name], first_hour, hours, now // HOUR_S)
 
 
-def of_tag(settings: Settings, directory: Directory, name: str, start: int, end: int) -> tuple[str, Iterator[Row]]:
+def in_steps(
+    settings: Settings, directory: Directory, name: str, between: tuple[int, int], step: str, how: How, now: int
+) -> tuple[str, Buckets]:
+    """A tag or a metering point in steps, and its unit; what is still to come is not missing."""
+    from scada.historian.queries import hour_edges, hour_steps, tag_steps
+
+    start, end = between
+    over = now if "/" in name else now // HOUR_S * HOUR_S
+    until = min(end, over) if start < over else end
+    try:
+        edges = step_edges(step, start * NS, until * NS, ZoneInfo(settings.site.timezone))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--step") from None
+    if "/" in name:
+        unit, live = stored_tag(settings, directory, name)
+        return unit, tag_steps(live, name, edges, how)
+    edges = hour_edges(edges)
+    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now)
+    return found.units[0], hour_steps(found, edges, how)
+
+
+def of_tag(
+    settings: Settings, directory: Directory, name: str, start: int, end: int
+) -> tuple[str, Iterator[Row]]:
     """Samples of a live tag, read as they are asked for."""
+    from scada.historian.queries import pages
+
+    unit, live = stored_tag(settings, directory, name)
+    found = pages(live, name, start * NS, end * NS)
+    return unit, (row for page in found for row in _rows(page.at, page.values, page.quality))
+
+
+def stored_tag(settings: Settings, directory: Directory, name: str) -> tuple[str, LiveReader]:
+    """Unit of a tag, and where its samples are."""
     from scada.cli.units import unit_of
     from scada.historian.livefiles import LiveHistory
     from scada.historian.service import open_reader
@@ -119,28 +178,7 @@ def of_tag(settings: Settings, directory: Directory, name: str, start: int, end:
     known = live.tags()
     if name not in known:
         raise unknown("stored tag", name, known)
-    found = pages(live, name, start * NS, end * NS)
-    return unit_of(settings, directory, name), (row for page in found for row in _rows(page.at, page.values, page.quality))
-
-
-def pages(live: LiveReader, name: str, first: int, last: int, most: int = PAGE) -> Iterator[TagHistory]:
-    """
-    Everything in [first, last), oldest first, less than `most` samples at a time.
-
-    A reader gives the newest samples of what was asked: a page that is full may lack some, and is asked for in halves.
-    """
-    window = FIRST_WINDOW_NS
-    while first < last:
-        end = min(first + window, last)
-        page = live.read(name, first, end, most)
-        if len(page.at) >= most and end - first > 1:
-            window = (end - first) // 2
-            continue
-        if len(page.at):
-            yield page
-        first = end
-        if len(page.at) < most // 4:
-            window *= 2
+    return unit_of(settings, directory, name), live
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:

@@ -91,6 +91,12 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
     }
 
 
+def databases(directory: Path) -> list[Path]:
+    """Every file of SQLite in a historian's folder."""
+    single = (directory / STATE_FILE, directory / RESULT_FILE)
+    return [*(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite"))]
+
+
 def size_on_disk(paths: Iterable[Path]) -> int:
     """Bytes of files; one that goes away meanwhile has none."""
     total = 0

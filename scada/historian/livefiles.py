@@ -5,8 +5,10 @@ and repeats are taken out.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +16,10 @@ import numpy as np
 
 from scada.clock import HOUR_S, NS
 from scada.historian.database import ReadPool, open_writer, transaction
+from scada.historian.instants import at_instant
 from scada.historian.samples import EMPTY, Samples, decode, encode, in_order, join
 from scada.ports import TagHistory
+from scada.series import Instant
 
 HOUR_NS: Final = HOUR_S * NS
 HOT_FILE: Final = "live-hot.sqlite"
@@ -122,6 +126,13 @@ class LiveHistory:
         found = in_order(self._read(tag, first, last, limit))
         found = found.take(slice(max(len(found) - limit, 0), None))
         return TagHistory(found.at, found.values, found.quality)
+
+    def at(self, tags: Sequence[str], instant: int, back: int) -> Instant:
+        found, damaged = at_instant(
+            self._directory / HOT_FILE, partial(month_path, self._directory), self._pool, tags, instant, back
+        )
+        self.damaged += damaged
+        return found
 
     def tags(self) -> tuple[str, ...]:
         """Every tag that was ever kept."""

@@ -13,13 +13,11 @@ import attrs
 
 from scada.clock import HOUR_S
 from scada.errors import StorageError
-from scada.historian.database import reading_once
-from scada.historian.inspection import channels_by_block, merged_position, size_on_disk
+from scada.historian.database import DamagedFile, reading_once
+from scada.historian.inspection import channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, segments_in
 from scada.historian.livefiles import HOT_FILE
-from scada.historian.months import month_paths
 from scada.historian.records import decode
-from scada.historian.results import RESULT_FILE
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.samples import decode as decode_samples
 from scada.historian.segment import TORN, Sound, scan
@@ -40,6 +38,7 @@ class Finding:
     block: int | None = None
     interval_s: int | None = None
     channels: int = 0                               # how many known ones a block concerns
+    spoilt: bool = False                            # SQLite finds the file itself damaged
 
     def __str__(self) -> str:
         place = f"{self.path.name}, {self.where}" if self.where else self.path.name
@@ -81,13 +80,17 @@ def verify(directory: Path, advance: Advance = lambda what, done: None) -> Verif
     return found
 
 
+def verify_month(directory: Path, path: Path) -> Verified:
+    """The same for one month file."""
+    found, (per_block, _, names) = Verified(), _known(directory)
+    for _ in _database(path, found, per_block, names):
+        pass
+    return found
+
+
 # ---------------------------------------------------------------------- private
 def _files(directory: Path) -> list[Path]:
-    single = [directory / STATE_FILE, directory / RESULT_FILE]
-    return [
-        *(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite")),
-        *(path for _, path in segments_in(directory / "journal")),
-    ]
+    return [*databases(directory), *(path for _, path in segments_in(directory / "journal"))]
 
 
 def _known(directory: Path) -> tuple[dict[int, int], Position, dict[int, str]]:
@@ -113,7 +116,7 @@ def _database(path: Path, found: Verified, per_block: Mapping[int, int], names: 
             if database is None:
                 return
             wrong = [text for (text,) in database.execute(f"PRAGMA integrity_check({MOST_SAID})") if text != "ok"]
-            found.findings += [Finding(path, "", f"SQLite's own check says: {text}") for text in wrong]
+            found.findings += [Finding(path, "", f"SQLite's own check says: {text}", spoilt=True) for text in wrong]
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         yield 0.5
         if "block" in tables:
@@ -122,7 +125,7 @@ def _database(path: Path, found: Verified, per_block: Mapping[int, int], names: 
             if table in tables:
                 _chunks(path, table, found, names)
     except StorageError as error:
-        found.findings.append(Finding(path, "", str(error)))
+        found.findings.append(Finding(path, "", str(error), spoilt=isinstance(error, DamagedFile)))
 
 
 def _blocks(path: Path, found: Verified, per_block: Mapping[int, int]) -> Iterator[float]:

@@ -10,7 +10,9 @@ from twisted.python.failure import Failure
 
 from scada.historian.store import EmbeddedIntervals
 from scada.ports import ResultTable, TagHistory
+from scada.series import Instant
 from scada.site import Directory, JoinedModule, Module, ModuleState, Site
+from scada.tags import Quality
 
 Listener = Callable[[Directory], None]
 
@@ -112,6 +114,11 @@ class NoHistory:
     def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
         nothing = np.empty(0)
         return TagHistory(nothing.astype(np.int64), nothing, nothing.astype(np.uint8))
+
+    def at(self, tags: Sequence[str], instant: int, back: int) -> Instant:
+        return Instant(
+            np.zeros(len(tags), np.int64), np.full(len(tags), np.nan), np.full(len(tags), Quality.BAD_WAITING, np.uint8)
+        )
 
 
 class ResultsBook:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from scada.cli import main
 from scada.historian.store import EmbeddedIntervals
+from scada.lock import lock_directory
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 
 MONTH = "intervals-2026-01.sqlite"
@@ -106,6 +107,48 @@ def test_verify_names_a_damaged_block_and_ends_with_1(config: Path) -> None:
     assert "1 place is damaged" in done.stdout
     (one,) = json.loads(said.stdout)["damaged"]
     assert (one["file"], one["day"], one["block"], one["channels"]) == (MONTH, "2026-01-02", 0, 3)
+
+
+def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -> None:
+    """Once; the second time there is nothing to do."""
+    spoil(config)
+    done, again = run("repair", config), run("repair", config, "--json")
+
+    assert done.exit_code == 0
+    assert f"put away, its hours are missing now: {MONTH}, 2026-01-02, block 0 of 3600 s (3 channels)" in done.stdout
+    assert json.loads(again.stdout) == {
+        "blocks_put_away": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
+    }
+    assert "there was nothing to repair" in run("repair", config).stdout
+    assert run("verify", config).exit_code == 0
+
+
+def test_repair_says_what_it_brought_back(config: Path) -> None:
+    """From a month file that the server had set aside."""
+    folder = config.parent / "data" / "history"
+    (folder / MONTH).rename(folder / f"{MONTH}.damaged")
+
+    assert "2 blocks of spoilt files were brought back" in run("repair", config).stdout
+
+
+def test_compact_says_what_it_gained(config: Path) -> None:
+    """Nothing here: the files are new."""
+    done, said = run("compact", config), json.loads(run("compact", config, "--json").stdout)
+
+    assert done.exit_code == 0
+    assert "files written anew: 0" in done.stdout
+    assert said["bytes_before"] == said["bytes_after"] > 0
+    assert (said["files"], said["damaged"]) == ([], [])
+
+
+def test_a_running_server_is_not_repaired(config: Path) -> None:
+    """A sentence with what to do."""
+    with closing(lock_directory(config.parent / "data" / "history")):
+        done = run("repair", config)
+
+    assert done.exit_code == 1
+    assert "another process writes" in done.stderr
+    assert "stop the server first" in done.stderr
 
 
 def test_a_backup_restored_is_the_history_again(config: Path, tmp_path: Path) -> None:

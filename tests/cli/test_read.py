@@ -8,10 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scada.cli import main
-from scada.cli.read import MOST_SHOWN, PAGE, pages
+from scada.cli.read import MOST_SHOWN
 from scada.clock import NS
 from scada.historian.livefiles import LiveFiles
+from scada.historian.queries import PAGE, pages
 from scada.historian.samples import Samples
+from scada.historian.store import EmbeddedIntervals
+from tests.historian.helpers import PumpedReactor, block
 
 START_S = 1_767_225_600                  # 2026-01-01T00:00Z
 TAGS = ("T01/loading", "M/voltage_l1_n", "C01/archive_lag", "BG/feed", "gone/x")
@@ -145,6 +148,87 @@ def test_pages_are_bounded_and_whole_however_dense_the_samples_are(much: Path) -
 
     assert max(len(page.at) for page in found) < 7_000
     assert np.concatenate([page.at for page in found]).tolist() == [first + n * (NS // 4) for n in range(MANY + 1)]
+
+
+def test_a_step_a_row_says_what_stands_for_it_how_good_and_how_complete(much: Path) -> None:
+    """The same in JSON, in CSV and in the table; the 30,000 s end within the ninth hour, and nothing came after."""
+    said = json.loads(read(much, "T01/loading", "--step", "1h", "--how", "max", "--json").output)
+    lines = read(much, "T01/loading", "--step", "1h", "--how", "max", "--csv").output.splitlines()
+    table = read(much, "T01/loading", "--step", "1h", "--how", "max").output
+
+    rows = said["rows"]
+    assert (said["step"], said["how"], said["unit"], said["end"]) == ("1h", "max", "%", "2026-01-01T22:00:00Z")
+    assert [row["at"] for row in rows][:3] == ["2025-12-31T22:00:00Z", "2025-12-31T23:00:00Z", "2026-01-01T00:00:00Z"]
+    assert len(rows) == len(lines) - 1 == 24
+    assert (rows[2]["value"], rows[2]["quality"], rows[2]["completeness"]) == (14_398.5, "good", 1.0)
+    assert (rows[10]["value"], rows[10]["completeness"]) == (MANY - 0.5, pytest.approx(4801 / 14_400))
+    assert (rows[0]["value"], rows[0]["quality"], rows[0]["completeness"]) == (None, "bad_waiting", 0.0)
+    assert lines[0] == "at,max [%],quality,completeness"
+    assert lines[3] == "2026-01-01T00:00:00Z,14398.5,good,1.0000"
+    assert lines[1] == "2025-12-31T22:00:00Z,,bad_waiting,0.0000"
+    assert "T01/loading, max of 1h [%]" in table
+    assert "14,398.500" in table
+
+
+def test_a_mean_is_what_stands_for_a_step_of_a_tag_and_a_count_has_no_unit(much: Path) -> None:
+    """Where nothing is said."""
+    mean = json.loads(read(much, "T01/loading", "--step", "1d", "--json").output)
+    count = json.loads(read(much, "T01/loading", "--step", "1d", "--how", "count", "--json").output)
+
+    assert (mean["how"], len(mean["rows"])) == ("mean", 1)
+    assert (count["unit"], count["rows"][0]["value"]) == ("", MANY + 1)
+
+
+def test_what_is_still_to_come_is_no_step(config: Path) -> None:
+    """A range that reaches into the future ends now."""
+    said = json.loads(read(config, "T01/loading", "--step", "1d", "--json", last="2199-01-01").output)
+
+    assert said["end"] < "2190"
+    assert len(said["rows"]) < 366 * 100
+
+
+def test_hours_of_a_metering_point_become_site_days(config: Path) -> None:
+    """Sums of what is held, each day as complete as it is; nothing is 0 where nothing came."""
+    site = config.parent / "meter.yaml"
+    site.write_text(
+        "concentrators: [{name: C01, link_id: '00000001'}]\n"
+        "modules: [{eui: 00124B0000000001, name: M1, concentrator: C01, index: 1, state: active}]\n"
+        "points: [{name: P1, medium: electricity}]\n"
+        "meters: [{serial: S1, point: P1, eui: 00124B0000000001, channel: 0, pulses_per_unit: 1000,"
+        " valid_from: '2025-01-01T00:00Z'}]\n", encoding="utf-8",
+    )
+    imported = CliRunner().invoke(main, ["site", "import", str(config), str(site)])
+    assert imported.exit_code == 0, imported.output
+    reactor = PumpedReactor()
+    store = EmbeddedIntervals(config.parent / "data" / "history", reactor)
+    store.open()
+    store.start()
+    reactor.wait(store.commit(block(np.full((1, 24 + 10), 500), first=START_S // 3600 - 2)))
+    store.close()
+    said = json.loads(read(config, "P1", "--step", "1d", "--json", last="2026-01-04").output)
+    highest = json.loads(read(config, "P1", "--step", "1d", "--how", "max", "--json", last="2026-01-04").output)
+
+    assert (said["unit"], said["how"]) == ("kWh", "sum")
+    assert [row["value"] for row in said["rows"]] == [12.0, 5.0, None]
+    assert [row["completeness"] for row in said["rows"]] == [1.0, pytest.approx(10 / 24), 0.0]
+    assert [row["at"] for row in said["rows"]] == ["2025-12-31T22:00:00Z", "2026-01-01T22:00:00Z", "2026-01-02T22:00:00Z"]
+    assert [row["value"] for row in highest["rows"]] == [0.5, 0.5, None]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--step", "1x"), "'1x' is no step; expected 10s, 15min, 1h, 1d"),
+        (("--how", "max"), "expected --step too"),
+        (("--step", "1h", "--how", "median"), "'median' is not one of"),
+    ],
+)
+def test_a_step_that_cannot_be_is_refused_in_a_sentence(config: Path, options: tuple[str, ...], said: str) -> None:
+    """Before anything is read."""
+    done = read(config, "T01/loading", *options)
+
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
 def test_one_format_at_a_time(config: Path) -> None:

@@ -60,7 +60,9 @@ def flip(path: Path, query: str) -> None:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (blob,) = database.execute(query).fetchone()
     data = bytearray(path.read_bytes())
-    data[data.index(blob) + len(blob) - 1] ^= 1
+    pieces = (blob[start:start + 40] for start in range(0, len(blob), 40))      # a large one is not in one place
+    piece = next((one for one in pieces if one in data), blob)
+    data[data.index(piece) + len(piece) - 1] ^= 1
     path.write_bytes(data)
 
 

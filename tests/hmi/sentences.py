@@ -32,6 +32,11 @@ APART: Final = {
     "opcua_server/calls.py": "OPC UA clients", "opcua_server/certificates.py": "OPC UA clients and the log",
     "drivers/dmesh/walkby/": "what is wrong in a file, for whoever made it", "historian/offline.py": "the terminal",
     "opcua_server/units.py": "the standard's own names",
+    **dict.fromkeys((
+        "historian/backup.py", "historian/compacting.py", "historian/copying.py", "historian/letters.py",
+        "historian/manifest.py", "historian/repairing.py", "historian/restoring.py", "historian/segments_held.py",
+        "historian/inspection.py", "historian/verification.py", "historian/spool.py",
+    ), "the terminal"),
 }
 ERRORS: Final = frozenset({"CommandRejected", "StorageError", "LinkError", "Unavailable"})     # their text reaches a page
 SAYERS: Final = frozenset({"_fail", "_moved", "_told", "Progress"})      # are given a reason by its place

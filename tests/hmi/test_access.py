@@ -98,6 +98,7 @@ EXPECTED = {
     "api.acknowledge": ACKNOWLEDGE,
     "api.tags": STAFF,
     "api.history": STAFF,
+    "api.instant": STAFF,
     "api.hourly": STAFF,
     "api.balance": STAFF,
     "walkby.page": IMPORT,

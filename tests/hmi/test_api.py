@@ -9,6 +9,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from hmi.api.data import thin
+from hmi.api.series import outdated
+from scada.clock import NS
+from scada.historian.queries import Queries
+from scada.series import Instant, Line
+from scada.tags import Quality
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import PASSWORD, World
 
@@ -178,6 +183,118 @@ def test_a_gap_in_the_history_is_null_and_peaks_survive_thinning(client: FlaskCl
 
     assert None in values
     assert len(values) < 1500
+
+
+def test_a_tag_in_steps_has_quality_and_completeness(client: FlaskClient, world: World) -> None:
+    """The fake tag is bad for two minutes of every hour: less complete, and its steps of a minute are null."""
+    now = world.services.clock.seconds() // 3600 * 3600
+    path = f"/api/v1/history?tag=T01-meter/power_active_l1&first={now - 7200}&last={now}"
+    hours = client.get(f"{path}&step=1h&how=max", headers=bearer(client)).json["series"][0]
+    minutes = client.get(f"{path}&step=1min", headers=bearer(client)).json["series"][0]
+
+    assert (hours["how"], hours["unit"], hours["at_s"], hours["end_s"]) == ("max", "W", [now - 7200, now - 3600], now)
+    assert hours["completeness"] == [pytest.approx(1 - 119 / 3600)] * 2
+    assert hours["quality"] == ["good", "good"]
+    assert (minutes["how"], len(minutes["values"])) == ("mean", 120)
+    assert (minutes["values"][21], minutes["quality"][21], minutes["completeness"][21]) == (None, "bad_not_connected", 0.0)
+    assert max(value for value in minutes["values"] if value) <= max(hours["values"])
+
+
+def test_a_day_of_seconds_is_drawn_in_as_many_points_as_asked_and_gaps_are_null(client: FlaskClient) -> None:
+    """86,400 samples in 600 points, one null for each of the 24 gaps at least."""
+    path = "/api/v1/history?tag=T01-meter/power_active_l1&minutes=1440&points=600"
+    line = client.get(path, headers=bearer(client)).json["series"][0]
+
+    assert len(line["at_s"]) == len(line["values"]) == len(line["quality"]) <= 600
+    assert line["at_s"] == sorted(line["at_s"])
+    assert line["values"].count(None) >= 23
+    assert line["samples"] == 86_400
+    assert 0.95 < line["completeness"] < 0.98
+
+
+def test_a_point_s_hours_in_site_days_are_sums_of_what_is_there(client: FlaskClient) -> None:
+    """A year of hours in 366 values or so; in points for drawing as many as asked."""
+    path = "/api/v1/points/P-01-003/hourly?hours=8760"
+    days = client.get(f"{path}&step=1d", headers=bearer(client)).json
+    line = client.get(f"{path}&points=500", headers=bearer(client)).json
+
+    assert (days["unit"], days["how"]) == ("kWh", "sum")
+    assert 365 <= len(days["values"]) <= 367
+    assert len(days["values"]) == len(days["quality"]) == len(days["completeness"]) == len(days["at_s"])
+    assert 0.9 < days["completeness"][100] <= 1.0
+    assert len(line["values"]) <= 500
+    assert None in line["values"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("step=1x", "step: '1x' is no step"), ("step=1s&minutes=1440", "more than 5000 steps"),
+        ("step=1h&points=100", "step or points, not both"), ("step=1h&how=median", "how: expected one of mean"),
+        ("points=5", "points: expected a whole number from 6 to 5000"), ("points=9999999", "from 6 to 5000"),
+        ("points=10&first=0", "first, last: at most 768 hours at once"),
+        ("step=1h&first=2000&last=1000", "the range ends before it begins"),
+    ],
+)
+def test_more_than_can_be_drawn_is_refused_by_name(client: FlaskClient, query: str, said: str) -> None:
+    answer = client.get(f"/api/v1/history?tag=T01-meter/power_active_l1&{query}", headers=bearer(client))
+
+    assert answer.status_code == 400
+    assert said in answer.json["error"]
+
+
+def test_what_is_still_to_come_is_not_missing(client: FlaskClient, world: World) -> None:
+    """A range that reaches into the future ends now: of a point with the last hour that is over."""
+    now = world.services.clock.seconds()
+    asked = f"/api/v1/history?tag=T01-meter/power_active_l1&first={now - 600}&last={now + 6000}&step=1min"
+    tag = client.get(asked, headers=bearer(client)).json["series"][0]
+    point = client.get(
+        f"/api/v1/points/P-01-003/hourly?first_hour={now // 3600 - 10}&hours=30&step=1h", headers=bearer(client)
+    ).json
+
+    assert tag["end_s"] == now
+    assert (point["hours"], point["end_s"]) == (10, now // 3600 * 3600)
+
+
+def test_a_line_is_broken_where_a_tag_was_silent_for_longer_than_it_may_be(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bus knows how long that is; of a tag nobody defines nothing is said."""
+    asked = []
+
+    def line(_: Queries, name: str, first: int, last: int, points: int, silence: int) -> Line:
+        asked.append((name, points, silence))
+        return Line(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8), 0, 0.0)
+
+    monkeypatch.setattr(Queries, "line", line)
+    client.get("/api/v1/history?tag=T01-meter/power_active_l1&tag=no/tag&points=50", headers=bearer(client))
+
+    assert asked == [("T01-meter/power_active_l1", 50, 5 * NS), ("no/tag", 50, 0)]
+
+
+def test_many_tags_and_registers_at_an_instant(client: FlaskClient, world: World) -> None:
+    """In the order asked, each with its time and quality; a tag nobody keeps is waiting, a point nobody has is 404."""
+    at = world.services.clock.seconds() // 3600 * 3600 - 1800 - 60
+    asked = f"/api/v1/instant?at={at}&tag=T01-meter/power_active_l1&tag=none&point=P-01-003"
+    body = client.get(asked, headers=bearer(client)).json
+    missing = client.get("/api/v1/instant?point=none", headers=bearer(client))
+    many = client.get("/api/v1/instant?" + "&".join(["tag=a/b"] * 501), headers=bearer(client))
+
+    assert [row["id"] for row in body["tags"]] == ["T01-meter/power_active_l1", "none"]
+    assert (body["tags"][0]["unit"], body["tags"][0]["quality"], body["tags"][0]["at_s"]) == ("W", "good", at)
+    assert body["tags"][1] == {"id": "none", "unit": "", "value": None, "quality": "bad_waiting", "at_s": None}
+    assert (body["tags_completeness"], body["points_completeness"]) == (0.5, 1.0)
+    assert body["points"] == [{"id": "P-01-003", "unit": "kWh", "value": 4711.25, "quality": body["points"][0]["quality"],
+                               "at_s": at // 3600 * 3600}]
+    assert (missing.status_code, many.status_code) == (404, 400)
+
+
+def test_a_tag_that_had_fallen_silent_is_stale_at_the_instant() -> None:
+    """Nobody writes down that nothing comes; what is never stale stays as it was said."""
+    said = Instant(np.array([10, 10, 90, 0]), np.ones(4), np.array([0, 0, 0, 32], np.uint8))
+    found = outdated(said, 100, np.array([30, 0, 30, 30]))
+
+    assert found.quality.tolist() == [Quality.BAD_STALE, 0, 0, 32]
 
 
 def test_thinning_keeps_the_highest_and_the_lowest() -> None:

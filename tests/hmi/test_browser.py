@@ -178,7 +178,12 @@ def test_the_clock_shows_the_sites_zone_and_not_the_browsers(visit: Visit) -> No
 
 
 def test_the_trend_draws_the_last_hour(visit: Visit) -> None:
-    page = visit.goto("/transformers/T01")
+    """In as many points as a screen has room for."""
+    with visit.page.expect_response(lambda answer: "/api/v1/history" in answer.url) as answered:
+        page = visit.goto("/transformers/T01")
+    drawn = answered.value.json()["series"]
+    assert len(drawn) == 3
+    assert all(1000 < len(one["values"]) <= 1200 and one["samples"] > 3000 for one in drawn)
     expect(page.locator(".trend canvas")).to_be_visible()
     expect(page.locator(".trend-summary")).to_contain_text("Lowest and highest")
     page.locator(".trend-box").focus()

@@ -6,6 +6,7 @@ import { gettext, local, number, page } from "./page";
 
 const STROKES: [string, number[]][] = [["#7a4a21", []], ["#23282c", [9, 4]], ["#4d7389", [3, 3]]];
 const BAD = 32;
+const DRAWN = "1200";                   // points of a line: more than a screen has pixels is waste
 
 interface History { series: { tag: string; at_s: number[]; values: (number | null)[] }[] }
 
@@ -38,7 +39,8 @@ class Trend {
   }
 
   private async load(): Promise<void> {
-    const query = new URLSearchParams([["minutes", this.figure.dataset.minutes ?? "60"], ...this.tags.map((tag): [string, string] => ["tag", tag])]);
+    const range = [["minutes", this.figure.dataset.minutes ?? "60"], ["points", DRAWN]] as [string, string][];
+    const query = new URLSearchParams([...range, ...this.tags.map((tag): [string, string] => ["tag", tag])]);
     const answer = await fetch(`/api/v1/history?${query}`, { headers: { "X-Background": "1" } }).catch(() => null);
     if (!answer?.ok) return;
     const history = (await answer.json()) as History;

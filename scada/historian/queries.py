@@ -1,0 +1,146 @@
+"""Questions about long ranges, answered a page at a time: in steps, or as a line to draw."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.clock import HOUR_S, NS
+from scada.historian.downsample import buckets, resample, spacing, tally
+from scada.historian.lttb import extremes, line, with_silence
+from scada.ports import Consumption, LiveReader, Metering, TagHistory
+from scada.series import Buckets, How, Instant, Line
+from scada.tags import BAD, Quality
+
+PAGE: Final = 100_000                   # samples read at once
+FIRST_WINDOW_NS: Final = 24 * HOUR_S * NS
+HOUR_NS: Final = HOUR_S * NS
+SPARE: Final = 8                        # times as many samples as wanted are kept of a page, to choose from at the end
+
+
+class Queries:
+    """Implements `ports.History`."""
+
+    def __init__(self, live: LiveReader, metering: Metering) -> None:
+        self._live, self._metering = live, metering
+
+    def resample(self, name: str, edges: NDArray[np.int64], how: How) -> Buckets:
+        if "/" in name:
+            return tag_steps(self._live, name, edges, how)
+        edges = hour_edges(edges)
+        first, hours = int(edges[0]) // HOUR_NS, int(edges[-1] - edges[0]) // HOUR_NS
+        return hour_steps(self._metering.hourly([name], first, hours), edges, how)
+
+    def line(self, name: str, first: int, last: int, points: int, silence: int = 0) -> Line:
+        if "/" in name:
+            return tag_line(self._live, name, first, last, points, silence)
+        start, hours = first // HOUR_NS, -(-last // HOUR_NS) - first // HOUR_NS
+        found = self._metering.hourly([name], start, hours)
+        at = (start + np.arange(hours, dtype=np.int64)) * HOUR_NS
+        values, quality = usable(found.values[0], found.quality[0]), found.quality[0]
+        chosen = line(at, values, points)
+        share = float(np.isfinite(values).mean()) if hours else float("nan")
+        return Line(at[chosen], values[chosen], quality[chosen], hours, share)
+
+    def registers(self, points: Sequence[str], hour: int) -> Instant:
+        values = self._metering.register(points, hour)
+        newest = self._metering.hourly(points, hour - 1, 1).quality[:, 0]
+        known = np.isfinite(values)
+        quality = np.where(newest < BAD, newest, Quality.UNCERTAIN_LAST_KNOWN)     # known, though its last hour is not
+        return Instant(
+            np.where(known, hour * HOUR_NS, 0), values, np.where(known, quality, Quality.BAD_WAITING).astype(np.uint8)
+        )
+
+
+def pages(live: LiveReader, name: str, first: int, last: int, most: int = PAGE) -> Iterator[TagHistory]:
+    """
+    Everything in [first, last), oldest first, less than `most` samples at a time.
+
+    A reader gives the newest samples of what was asked: a page that is full may lack some, and is asked for in halves.
+    """
+    window = FIRST_WINDOW_NS
+    while first < last:
+        end = min(first + window, last)
+        page = live.read(name, first, end, most)
+        if len(page.at) >= most and end - first > 1:
+            window = (end - first) // 2
+            continue
+        if len(page.at):
+            yield page
+        first = end
+        if len(page.at) < most // 4:
+            window *= 2
+
+
+def tag_steps(live: LiveReader, tag: str, edges: NDArray[np.int64], how: How) -> Buckets:
+    """A tag in steps; what can be expected of it is reckoned from the median distance of its samples."""
+    nothing = np.empty(0, np.int64)
+    found = tally(nothing, np.empty(0), np.empty(0, np.uint8), edges)
+    distances = []
+    for page in pages(live, tag, int(edges[0]), int(edges[-1])):
+        found = found.then(tally(page.at, page.values, page.quality, edges))
+        distances.append(spacing(page.at))
+    return buckets(found, edges, how, _median(distances))
+
+
+def hour_edges(edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Edges on whole hours, because hours cannot be divided; the last hour that was begun belongs to the range."""
+    whole = edges // HOUR_NS * HOUR_NS
+    whole[-1] = -(-edges[-1] // HOUR_NS) * HOUR_NS
+    return np.unique(whole)
+
+
+def hour_steps(found: Consumption, edges: NDArray[np.int64], how: How) -> Buckets:
+    """Hours of one metering point in steps of whole hours."""
+    at = (found.first_hour + np.arange(found.values.shape[1], dtype=np.int64)) * HOUR_NS
+    return resample(at, found.values[0], found.quality[0], edges, how, HOUR_NS)
+
+
+def tag_line(live: LiveReader, tag: str, first: int, last: int, points: int, silence: int = 0) -> Line:
+    """A tag for drawing; a silence longer than `silence` [ns] breaks the line, 0 = none does."""
+    kept: list[TagHistory] = []
+    distances = []
+    samples = good = 0
+    before: int | None = None
+    for page in pages(live, tag, first, last):
+        samples += len(page.at)
+        distances.append(spacing(page.at))
+        page = TagHistory(page.at, usable(page.values, page.quality), page.quality)
+        good += int(np.isfinite(page.values).sum())
+        joined = page if before is None else TagHistory(
+            np.insert(page.at, 0, before), np.insert(page.values, 0, np.nan), np.insert(page.quality, 0, 0)
+        )
+        at, values, quality = with_silence(joined.at, joined.values, joined.quality, silence)
+        skip = 0 if before is None else 1
+        kept.append(_chosen(at[skip:], values[skip:], quality[skip:], extremes(values[skip:], points * SPARE)))
+        before = int(page.at[-1])
+    every = _joined(kept)
+    drawn = _chosen(every.at, every.values, every.quality, line(every.at, every.values, points))
+    expected = (last - first) / period if (period := _median(distances)) > 0 else float("nan")
+    return Line(drawn.at, drawn.values, drawn.quality, samples, min(good / expected, 1.0) if samples else 0.0)
+
+
+def usable(values: NDArray[np.float64], quality: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The values that may be drawn; NaN for the others."""
+    return np.where(np.isfinite(values) & (quality < BAD), values, np.nan)
+
+
+def _chosen(
+    at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8], which: NDArray[np.int64]
+) -> TagHistory:
+    return TagHistory(at[which], values[which], quality[which])
+
+
+def _joined(parts: list[TagHistory]) -> TagHistory:
+    empty = TagHistory(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+    every = [empty, *parts]
+    return TagHistory(
+        np.concatenate([one.at for one in every]), np.concatenate([one.values for one in every]),
+        np.concatenate([one.quality for one in every]),
+    )
+
+
+def _median(distances: list[float]) -> float:
+    known = [one for one in distances if one == one]
+    return float(np.median(known)) if known else float("nan")
