@@ -9,7 +9,7 @@ from scada.historian.dense import DAY_S, SLOTS
 from scada.historian.journal import Position
 from scada.historian.records import BatchRecord, Record
 
-MERGE_BLOCKS: Final = 2048                          # as they were delivered, merged in one transaction
+MERGE_BLOCKS: Final = 512                           # as they were delivered, merged in one transaction
 MERGE_DAYS: Final = 1024                            # blocks of 256 slots and a day that one transaction touches: 150 MB
 
 
