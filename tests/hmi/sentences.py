@@ -26,7 +26,7 @@ APART: Final = {
     "firmware/trust.py": "the terminal",
     "drivers/dmesh/event_cursors.py": "the terminal at the start, and the log",
     "drivers/dmesh/key_ledger.py": "the terminal at the start, and the log",
-    "drivers/dmesh/lists.py": "the audit and the log",
+    "drivers/dmesh/lists.py": "the audit and the log", "drivers/dmesh/additions.py": "the audit and the log",
     "drivers/dmesh/archive.py": "quarantine and log", "historian/admission.py": "quarantine and log",
     "historian/segment.py": "quarantine and log", "historian/lines.py": "line protocol",
     "opcua_server/calls.py": "OPC UA clients", "opcua_server/certificates.py": "OPC UA clients and the log",
