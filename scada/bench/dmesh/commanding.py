@@ -57,7 +57,7 @@ def main(folder: Path, port: int, city: City) -> None:
     from scada.historian.service import Historian
     from scada.registry.service import RegistryService
 
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0002)
     gc.disable()                                            # while millions of things are made that all stay
     clock, quiet, everybody = SiteClock(), Quiet(), Everybody(city)
     unheard: Any = quiet

@@ -60,7 +60,7 @@ def main(folder: Path, port: int, city: City) -> None:
     from scada.drivers.dmesh.service import DmeshService
     from scada.historian.service import Historian
 
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0002)
     clock = SiteClock()
     quiet: Any = Quiet()
     historian = Historian(HistorianSettings(), folder, clock, reactor, quiet)

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from scada.timers import cancel
 
-BUDGET_S: Final = 0.004                 # of one turn, for reading from all connections together
+BUDGET_S: Final = 0.0025                # of one turn, for reading from all connections together
 
 
 class Reader(Protocol):

@@ -26,7 +26,7 @@ from scada.intervals import HOURLY, MISSING, IntervalBatch
 from scada.ports import IntervalStore
 from scada.timers import cancel
 
-MOST: Final = 128                       # records that are put together,
+MOST: Final = 64                        # records that are put together,
 MOST_CELLS: Final = 262_144             # their intervals of all channels: some milliseconds of a turn, and 3 MB,
 MOST_DAYS: Final = 256                  # and the days of all records of a batch: the store opens each of them
 _log = Logger()
