@@ -6,12 +6,13 @@ time of this thread says whether it was our code or a busy machine.
 
 import asyncio
 import faulthandler
+import itertools
 import re
 import selectors
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from typing import Any, Final
 
 LIMIT_MS: Final = 20.0
@@ -31,7 +32,7 @@ class MeasuredSelector(selectors.DefaultSelector):
         self.long_turns = 0
         self.busy_turns = 0                                 # those of them in which it was we who computed
         self._longest = (0.0, 0.0)
-        self._ready: deque[tuple[selectors.SelectorKey, int]] = deque()     # of one look, not handed out yet
+        self._ready: dict[int, int] = {}                    # file -> what happened; of one look, not handed out yet
 
     def select(self, timeout: float | None = None) -> Any:
         wall = time.perf_counter() - self.turn_began
@@ -47,21 +48,25 @@ class MeasuredSelector(selectors.DefaultSelector):
                 found = super().select(timeout)
                 if len(found) <= AT_ONCE:
                     return found
-                self._ready.extend(found)
+                self._ready = {key.fd: happened for key, happened in found}
             return self._some()
         finally:
             self.waiting = False
             self.turn_began = time.perf_counter()
             self._cpu_began = time.thread_time()
 
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        key = super().unregister(fileobj)
+        self._ready.pop(key.fd, None)                       # its number may be another file's in the next turn
+        return key
+
     def _some(self) -> list[tuple[selectors.SelectorKey, int]]:
         """The next that were found ready, as far as somebody still waits for them; nobody is overtaken."""
         known = self.get_map()
         some: list[tuple[selectors.SelectorKey, int]] = []
-        while self._ready and len(some) < AT_ONCE:
-            before, happened = self._ready.popleft()
-            key = known.get(before.fd) if known else None
-            if key is not None and happened & key.events:
+        for file in tuple(itertools.islice(self._ready, AT_ONCE)):
+            key, happened = known[file], self._ready.pop(file)
+            if happened & key.events:
                 some.append((key, happened & key.events))
         return some
 

@@ -73,10 +73,16 @@ class Deadlines:
         self._timer = None
         now = self._reactor.seconds()
         for number in sorted(one for one in self._boxes if one * GRAIN_S <= now):
-            for one in tuple(self._boxes.pop(number, ())):
+            box = self._boxes.get(number, {})               # the last in it may have been called off by another box's
+            for one in tuple(box):
+                if one not in box:                          # called off by one before it
+                    continue
+                del box[one]
                 try:
                     one.tell()
                 except Exception:                           # the others are told all the same
                     _log.failure("a time-out could not be told")
+            if not box:                                     # else something is due again: in the next turn
+                self._boxes.pop(number, None)
         if self._boxes and self._timer is None:
             self._arm(min(self._boxes))

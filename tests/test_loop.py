@@ -118,3 +118,23 @@ def test_a_stack_is_found_in_what_the_interpreter_writes() -> None:
     assert stack[0][0] == __file__
     assert stack[0][2] == "test_a_stack_is_found_in_what_the_interpreter_writes"
     assert len(stack) > 3
+
+
+def test_news_of_a_file_that_is_gone_is_not_handed_to_whoever_has_its_number_now() -> None:
+    """A connect that is under way would be taken for a connection, because an earlier file of that number was writable."""
+    selector = MeasuredSelector()
+    pairs = [socket.socketpair() for _ in range(2 * AT_ONCE)]
+    for number, (ours, _) in enumerate(pairs):
+        selector.register(ours, selectors.EVENT_WRITE, number)
+    first = {key.data for key, _ in selector.select(0)}
+    gone = next(number for number in range(2 * AT_ONCE) if number not in first)
+    selector.unregister(pairs[gone][0])
+    selector.register(pairs[gone][0], selectors.EVENT_WRITE, "another")
+    second = {key.data for key, _ in selector.select(0)}
+    selector.close()
+    for pair in pairs:
+        pair[0].close()
+        pair[1].close()
+
+    assert "another" not in second
+    assert len(second) == AT_ONCE - 1

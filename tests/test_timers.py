@@ -65,3 +65,44 @@ def test_calling_off_twice_or_too_late_is_nothing() -> None:
     one.cancel()
 
     assert told == [1]
+
+
+def test_one_that_is_called_off_while_its_box_rings_is_not_told() -> None:
+    """A link that goes down in a time-out calls off all its others, and some of them are due at the same moment."""
+    clock = Clock()
+    all_, told = Deadlines(clock), list[str]()
+    others: list[Deadline] = []
+    all_.later(1, lambda: told.append("first") or [one.cancel() for one in others])
+    others += [all_.later(1, lambda: told.append("other")) for _ in range(3)]
+    clock.advance(1)
+    clock.advance(10)
+
+    assert told == ["first"]
+    assert clock.calls == []
+
+
+class Turns(Clock):
+    """A clock that makes only the calls that were there when the turn began, as the loop does."""
+
+    def turn(self) -> None:
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call.called = 1
+            call.func(*call.args, **call.kw)
+
+
+def test_one_that_sets_itself_again_at_once_does_not_hold_the_loop() -> None:
+    """It comes in the next turn, like a call of the loop's own."""
+    loop = Turns()
+    all_, told = Deadlines(loop), list[int]()
+
+    def again() -> None:
+        told.append(1)
+        all_.later(0, again)
+
+    all_.later(0, again)
+    loop.turn()
+    first = len(told)
+    loop.turn()
+
+    assert (first, len(told)) == (1, 2)

@@ -29,7 +29,8 @@ def dead_letter() -> None:
 @AS_JSON
 def list_(config: Path, name: str | None, as_json: bool) -> None:
     """Show the dead letters of the destination NAME, or of all."""
-    found = {one: letters.read() for one, letters in _all(config).items() if name is None or one == _known(config, name)}
+    only = None if name is None else _known(config, name)
+    found = {one: letters.read() for one, letters in _all(config).items() if only in (None, one)}
     if as_json:
         print_json([_plain(one, letter) for one, letters in found.items() for letter in letters])
         return

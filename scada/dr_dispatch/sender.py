@@ -51,11 +51,14 @@ class Sender:
     async def send(self, command: Command) -> CommandStatus:
         """Hand every order of a new command over, some a turn; what the field says to them is the pursuit's."""
         self._course.put(lifecycle.unaddressed(command, planner.UNKNOWN_MEMBER, self._clock.now()))
+        signed = False
         for number, batch in enumerate(pace.batches(planner.orders(command))):
             if number:
                 await pace.next_turn(self._reactor)
-            elif not self._obstacle(command, batch[0].link_id):
-                await self._signed(batch[0])
+            first = next((one for one in batch if not self._obstacle(command, one.link_id)), None)
+            if first is not None and not signed:            # not of one that is down: the signature is for the others
+                signed = True
+                await self._signed(first)
             news, sent = self._judge(command, batch)
             self._course.change(command.id, partial(_marked, news))
             for order in sent:

@@ -81,6 +81,7 @@ def test_days_are_named_and_only_those_are_sent_again(config: Path) -> None:
     ("words", "status", "sentence"),
     [
         (("dead-letter", "retry", "CONFIG", "three", "--all"), 2, "no such destination; expected one of one, two"),
+        (("dead-letter", "list", "CONFIG", "three"), 2, "no such destination; expected one of one, two"),
         (("dead-letter", "retry", "CONFIG", "one"), 2, "expected the numbers of some letters, or --all"),
         (("dead-letter", "retry", "CONFIG", "one", "77"), 1, "has no dead letter 77; nothing was changed"),
         (("dead-letter", "drop", "CONFIG", "two", "--all", "--yes"), 1, "this destination was never used here"),
