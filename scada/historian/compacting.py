@@ -12,11 +12,10 @@ from typing import Final
 
 import attrs
 
-from scada.errors import StartError, StorageError
+from scada.errors import StorageError
 from scada.historian.database import BUSY_SECONDS, DamagedFile, naming
 from scada.historian.inspection import databases, size_on_disk, with_logs
-from scada.historian.refusals import sentence, sqlite_sentence
-from scada.lock import lock_directory
+from scada.historian.offline import alone
 
 WORTH: Final = 0.05                                 # share of a file that must be free before it is written anew
 COPIES: Final = 2                                   # of a file, on the disk while it is written anew
@@ -35,25 +34,18 @@ class Compacted:
 def compact(directory: Path, advance: Callable[[str, float], None] = lambda what, done: None) -> Compacted:
     """Raises `StartError` where a server has the folder, `StorageError` where the disk refuses or lacks the room."""
     done, paths = Compacted(), databases(directory)
-    try:
-        with closing(lock_directory(directory)):
-            done.before = size_on_disk(with_logs(paths))
-            for path in paths:
-                size = size_on_disk(with_logs([path]))
-                try:
-                    if _compacted(path, size):
-                        done.files.append(path)
-                except DamagedFile as error:
-                    done.damaged.append(str(error))
-                advance(path.name, size)
-            done.after = size_on_disk(with_logs(paths))
-            return done
-    except BlockingIOError:
-        raise StartError("historian", f"another process writes {directory}", "stop the server first") from None
-    except OSError as error:
-        raise StorageError(sentence("the store", directory, error)) from error
-    except sqlite3.Error as error:
-        raise StorageError(sqlite_sentence("the store", directory, error)) from error
+    with alone(directory):
+        done.before = size_on_disk(with_logs(paths))
+        for path in paths:
+            size = size_on_disk(with_logs([path]))
+            try:
+                if _compacted(path, size):
+                    done.files.append(path)
+            except DamagedFile as error:
+                done.damaged.append(str(error))
+            advance(path.name, size)
+        done.after = size_on_disk(with_logs(paths))
+    return done
 
 
 def _compacted(path: Path, size: int) -> bool:

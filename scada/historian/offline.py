@@ -1,11 +1,12 @@
-"""Puts blocks into the journal of a historian that is not running; its next start merges them and tells everybody.
+"""A historian that is not running: its folder alone, and blocks put into its journal, which its next start merges.
 
 Merging is left to that start on purpose: only then somebody listens, so balances and replicas hear of late hours as
 they hear of those that a crash left in the journal.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,20 @@ from scada.historian.records import BatchRecord, decode, encode
 from scada.historian.refusals import sentence, sqlite_sentence
 from scada.intervals import IntervalBatch, IntervalBlock
 from scada.lock import lock_directory
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """A folder that no server may have meanwhile: else `StartError`; what the disk refuses inside is a `StorageError`."""
+    try:
+        with closing(lock_directory(directory)):
+            yield
+    except BlockingIOError:
+        raise StartError("historian", f"another process writes {directory}", "stop the server first") from None
+    except OSError as error:
+        raise StorageError(sentence("the store", directory, error)) from error
+    except sqlite3.Error as error:
+        raise StorageError(sqlite_sentence("the store", directory, error)) from error
 
 
 class ClosedHistory:

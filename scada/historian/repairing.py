@@ -15,15 +15,14 @@ from typing import Final
 import attrs
 import numpy as np
 
-from scada.errors import StartError, StorageError
+from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.dense import DAY_S, SLOTS, Conflict, Dense, enter, enter_registers, thinned
 from scada.historian.months import Months, keep_conflicts, load, month_path, month_paths, save, set_aside
-from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.offline import alone
 from scada.historian.rows import COLUMNS, BlockKey, decode_block
 from scada.historian.verification import Finding, Verified, verify_month
 from scada.intervals import MISSING
-from scada.lock import lock_directory
 
 AT_ONCE: Final = 500                                # blocks entered in one transaction
 _ROWS: Final = f"SELECT interval_s, day, block, {COLUMNS} FROM block ORDER BY rowid "
@@ -41,15 +40,8 @@ class Repaired:
 
 def repair(directory: Path, advance: Callable[[str, float], None] = lambda what, share: None) -> Repaired:
     """Raises `StartError` where a server has the folder, `StorageError` where the disk refuses."""
-    try:
-        with closing(lock_directory(directory)), closing(Months(directory)) as months:
-            return _repair(directory, months, advance)
-    except BlockingIOError:
-        raise StartError("historian", f"another process writes {directory}", "stop the server first") from None
-    except OSError as error:
-        raise StorageError(sentence("the store", directory, error)) from error
-    except sqlite3.Error as error:
-        raise StorageError(sqlite_sentence("the store", directory, error)) from error
+    with alone(directory), closing(Months(directory)) as months:
+        return _repair(directory, months, advance)
 
 
 # ---------------------------------------------------------------------- private

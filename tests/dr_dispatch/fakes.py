@@ -161,6 +161,7 @@ class FakeGateway:
         self.up = set(LINKS)
         self.boots = dict.fromkeys(LINKS, 7)
         self.orders: list[GroupOrder] = []
+        self.signed: list[tuple[int, int]] = []         # (link, orders handed over before)
         self.pending: list[tuple[GroupOrder, Deferred[None]]] = []
         self.retries: list[RetryOrder] = []
         self.prepared: list[tuple[int, int, int, tuple[tuple[int, int], ...]]] = []
@@ -192,6 +193,7 @@ class FakeGateway:
             answer.errback(CommandRejected([reason]))
 
     def sign(self, order: GroupOrder) -> "Deferred[None]":
+        self.signed.append((order.link_id, len(self.orders)))
         return succeed(None)
 
     def prepare(self, link_id: int, group: int, epoch: int, members: Sequence[tuple[int, int]]) -> "Deferred[None]":

@@ -426,6 +426,17 @@ def test_a_reviewer_is_warned_where_nobody_would_see_the_effect_or_answer(tmp_pa
     assert bench.select().members
 
 
+@pytest.mark.parametrize("up", [LINKS, LINKS[1:]])
+def test_a_command_is_signed_once_before_its_first_order_for_one_that_is_up(up: tuple[int, ...], tmp_path: Path) -> None:
+    """Thousands of orders must not each wait for the key store's disk, whoever happens to stand first."""
+    bench = Bench(tmp_path)
+    bench.gateway.up = set(up)
+    bench.shed()
+
+    assert bench.gateway.signed == [(up[0], 0)]
+    assert [order.link_id for order in bench.gateway.orders] == list(up)
+
+
 def test_loads_that_must_be_switched_on_by_hand_are_said_to_be(tmp_path: Path) -> None:
     """By expiry an iron is allowed to go on again; it does not."""
     whole = site()
