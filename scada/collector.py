@@ -12,7 +12,8 @@ from typing import Any, Final
 from scada.timers import cancel
 
 PERIOD_S: Final = 0.02                  # real time between two looks
-NEW: Final = 1                          # collections of the middle generation: 7,000 things are new then
+MIDDLE: Final = 3                       # collections of the youngest generation before one of the middle: 2,800 things
+NEW: Final = 1                          # collections of the middle generation before what is new is put aside
 DAY_S: Final = 86400.0
 
 
@@ -27,7 +28,7 @@ class Collector:
         self.longest_ms = 0.0                               # of the collections that were begun here
 
     def start(self) -> None:
-        gc.set_threshold(*self._rhythm[:2], 1_000_000)
+        gc.set_threshold(self._rhythm[0], MIDDLE, 1_000_000)
         self._collect()
         self._whole = self._reactor.seconds()
         self._timer = self._reactor.callLater(PERIOD_S, self._look)

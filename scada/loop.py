@@ -17,7 +17,9 @@ from typing import Any, Final
 
 LIMIT_MS: Final = 20.0
 SAMPLE_S: Final = 0.005
-AT_ONCE: Final = 64                     # files whose news one turn takes: a city that hangs up together is many turns
+AT_ONCE: Final = 64                     # files whose news one turn takes at most: a city that hangs up is many turns,
+FEWEST: Final = 8                       # and at least, whatever their news costs
+LONG_S: Final = 0.008                   # after a turn of this length the next takes half as many
 
 
 class MeasuredSelector(selectors.DefaultSelector):
@@ -32,6 +34,7 @@ class MeasuredSelector(selectors.DefaultSelector):
         self.long_turns = 0
         self.busy_turns = 0                                 # those of them in which it was we who computed
         self._longest = (0.0, 0.0)
+        self._most = AT_ONCE
         self._ready: dict[int, int] = {}                    # file -> what happened; of one look, not handed out yet
 
     def select(self, timeout: float | None = None) -> Any:
@@ -42,11 +45,12 @@ class MeasuredSelector(selectors.DefaultSelector):
         if wall * 1000 > LIMIT_MS:
             self.long_turns += 1
             self.busy_turns += (time.thread_time() - self._cpu_began) * 1000 > LIMIT_MS
+        self._most = max(FEWEST, self._most // 2) if wall > LONG_S else min(AT_ONCE, self._most + 1)
         self.waiting = True
         try:
             if not self._ready:
                 found = super().select(timeout)
-                if len(found) <= AT_ONCE:
+                if len(found) <= self._most:
                     return found
                 self._ready = {key.fd: happened for key, happened in found}
             return self._some()
@@ -64,7 +68,7 @@ class MeasuredSelector(selectors.DefaultSelector):
         """The next that were found ready, as far as somebody still waits for them; nobody is overtaken."""
         known = self.get_map()
         some: list[tuple[selectors.SelectorKey, int]] = []
-        for file in tuple(itertools.islice(self._ready, AT_ONCE)):
+        for file in tuple(itertools.islice(self._ready, self._most)):
             key, happened = known[file], self._ready.pop(file)
             if happened & key.events:
                 some.append((key, happened & key.events))
@@ -79,12 +83,14 @@ class MeasuredSelector(selectors.DefaultSelector):
 
 def install() -> MeasuredSelector:
     """Make Twisted run on an asyncio loop with a measured selector; call before anything imports the reactor."""
-    from twisted.internet import asyncioreactor
+    from twisted.internet.main import installReactor
+
+    from scada.turns import SharingReactor
 
     selector = MeasuredSelector()
     loop = asyncio.SelectorEventLoop(selector)
     asyncio.set_event_loop(loop)
-    asyncioreactor.install(loop)
+    installReactor(SharingReactor(loop))
     return selector
 
 

@@ -46,6 +46,7 @@ EDGES = {
     "scada/parts.py": "starts and stops services and threads",
     "scada/self_monitor.py": "a ticker, and the process's own memory",
     "scada/sqlite_file.py": "SQLite",
+    "scada/turns.py": "the reactor",
     # alarms
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",

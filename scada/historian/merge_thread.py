@@ -1,5 +1,6 @@
 """The merge thread: what is durable in the journal goes into blocks, however often the disk refuses."""
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -17,6 +18,7 @@ from scada.historian.refusals import sentence, sqlite_sentence
 from scada.intervals import Mark
 
 MERGE_DELAY_S: Final = 0.1                          # real time a small merge waits for company
+NICE: Final = 5                                     # the field waits for the loop and the journal, nobody for a merge
 RETRY_S: Final = 1.0                                # real time until a failed merge is tried again
 _log = Logger()
 
@@ -64,6 +66,7 @@ class MergeThread:
             self._thread.join()
 
     def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             with self._condition:
                 while not self._waiting and not self._closing:

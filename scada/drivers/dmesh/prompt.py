@@ -4,14 +4,17 @@ Twisted hands what is written to the loop, which has the kernel watch the socket
 unwatched again. With thousands of links that each get a short answer this is most of what the answer costs.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet import tcp
+
+PIECE_B: Final = 16_384                 # read at once: what a turn cannot divide any more
 
 
 class PromptServer(tcp.Server):
     """What its socket does not take at once goes the usual way, and everything behind that too: the order stays."""
 
+    bufferSize = PIECE_B                                    # noqa: N815  Twisted's name
     _watched = False                                        # something waits for the socket
 
     def startWriting(self) -> None:
