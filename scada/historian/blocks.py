@@ -23,6 +23,7 @@ from scada.historian.records import BatchRecord, Record
 from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
+from scada.historian.whole import WholeBlocks
 from scada.intervals import MISSING, Mark
 
 CACHED_BLOCKS: Final = 256
@@ -48,6 +49,10 @@ class BlockStore:
     def close(self) -> None:
         self._months.close()
         self.state.close()
+
+    def whole(self) -> WholeBlocks:
+        """The way for whole blocks; nothing may have been merged since `open`, which keeps blocks in memory."""
+        return WholeBlocks(self._months, self.state, self.book)
 
     def merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         """Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it."""

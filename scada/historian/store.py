@@ -46,7 +46,7 @@ class EmbeddedIntervals:
         self.blocks = BlockStore(directory)
         self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes)
         self.pool = ReadPool()
-        self.reader = BlockReader(directory, self.pool, lambda: self.blocks.book)
+        self.reader = BlockReader(directory, self.pool, self.blocks.book)
         self._cursors = CursorBook()
         self._listeners: list[Callable[[Mark], None]] = []
         self._lock: IO[str] | None = None
