@@ -11,7 +11,7 @@ from scada.historian.offline import ClosedHistory
 from scada.historian.slots_stored import FEW, StoredSlots
 
 N = 3 * FEW
-EUI = (0xF0124B0000000001 + np.arange(N)).astype(np.uint64)      # beyond what SQLite's integers hold without a sign
+EUI = np.uint64(0xF0124B0000000001) + np.arange(N, dtype=np.uint64)      # beyond what SQLite's integers hold without a sign
 CHANNEL = (np.arange(N) % 3).astype(np.uint8)
 
 
