@@ -21,6 +21,9 @@ AREAS: Final = {
         "latency": "scada.bench.dmesh.latency",
         "faults": "scada.bench.dmesh.faults",
     },
+    "historian": {
+        "whole": "scada.bench.historian.whole",
+    },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
 USUAL: Final = ("decode", "fuzz", "bus", "commit", "demo")     # minutes, and no limits of the machine are touched

@@ -41,18 +41,23 @@ class BlockStore:
         self._cache: OrderedDict[BlockKey, Dense] = OrderedDict()
         self._saved_registers: dict[BlockKey, NDArray[np.int64]] = {}
         self._repeated = False
+        self._whole: WholeBlocks | None = None
 
     def open(self) -> None:
         """Read slots, cursors and the merged position."""
         self.state.open(self.book)
 
     def close(self) -> None:
+        if self._whole is not None:
+            self._whole.close()
         self._months.close()
         self.state.close()
 
     def whole(self) -> WholeBlocks:
         """The way for whole blocks; nothing may have been merged since `open`, which keeps blocks in memory."""
-        return WholeBlocks(self._months, self.state, self.book)
+        if self._whole is None:
+            self._whole = WholeBlocks(self._months, self.state, self.book)
+        return self._whole
 
     def merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         """Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it."""

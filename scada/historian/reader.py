@@ -1,5 +1,6 @@
 """Reads the block store: pulses and registers of any channels over any hours, from any thread or process."""
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,10 @@ from scada.historian.slots_stored import SlotsKnown
 from scada.intervals import HOURLY, MISSING, IntervalSeries
 
 REGISTER_DAYS: Final = 40                           # how far back a register is worked out from
-_ROW: Final = f"SELECT day, {COLUMNS} FROM block "
+# By name of each day: between two days the key holds every block of the city.
+_OF_DAYS: Final = (
+    f"SELECT day, {COLUMNS} FROM block WHERE interval_s=? AND day IN (SELECT value FROM json_each(?)) AND block=?"
+)
 
 
 class BlockReader:
@@ -102,9 +106,7 @@ class BlockReader:
             if database is None:
                 return []
             for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
-                rows = database.execute(
-                    _ROW + "WHERE interval_s=? AND day BETWEEN ? AND ? AND block=?", (interval_s, low, high, number)
-                ).fetchall()
+                rows = database.execute(_OF_DAYS, (interval_s, json.dumps([*range(low, high + 1)]), number)).fetchall()
                 for day, *columns in rows:
                     try:
                         found.append((interval_s, day, decode_block(interval_s, *columns)))

@@ -6,20 +6,24 @@ nothing. Whatever is held already stays, by the rules of every other delivery.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian import months
-from scada.historian.dense import SLOTS, Dense, columns_of, enter, enter_registers, thinned
+from scada.historian.dense import DAY_S, SLOTS, Dense, columns_of, enter, enter_registers, thinned
 from scada.historian.months import MonthFile, Months
-from scada.historian.rows import BlockKey
+from scada.historian.rows import BlockKey, encode_block
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
 from scada.intervals import HOURLY, MISSING
 
+THREADS: Final = 2                      # compressing lets others run
+NO_STATUS: Final = np.zeros((SLOTS, DAY_S // 60), np.uint8)
 HELD: Final = "SELECT block FROM block WHERE interval_s=? AND day=?"
 
 
@@ -54,6 +58,7 @@ class WholeBlocks:
 
     def __init__(self, files: Months, state: StateFile, book: SlotBook) -> None:
         self._files, self._state, self._book = files, state, book
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="historian-whole")
 
     def slots(
         self, links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
@@ -70,31 +75,31 @@ class WholeBlocks:
             for one in days:
                 file = month(one.day)
                 held = {number for (number,) in file.database.execute(HELD, (one.interval_s, one.day))}
-                if not held:
-                    file.database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (one.interval_s,))
-                for place, number in enumerate(one.numbers.tolist()):
-                    key = (one.interval_s, one.day, number)
-                    if number in held:
-                        merged += 1
-                        conflicts += _merge(file, key, one.counts[place], one.registers[place], received)
-                    elif (dense := _dense(one.counts[place], one.registers[place], file.newer + 1)) is not None:
-                        fresh += 1
-                        months.save(file, key, dense)
+                file.database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (one.interval_s,))
+                known = np.isin(one.numbers, np.fromiter(held, np.int64, len(held)))
+                for place in np.flatnonzero(known).tolist():
+                    key = (one.interval_s, one.day, int(one.numbers[place]))
+                    conflicts += _merge(file, key, one.counts[place], one.registers[place], received)
+                    merged += 1
+                rows = list(self._threads.map(partial(_row, one, file.newer + 1), np.flatnonzero(~known).tolist()))
+                fresh += months.add(file, [row for row in rows if row is not None])
         self._files.trim()
         return Entered(fresh, merged, conflicts)
 
+    def close(self) -> None:
+        self._threads.shutdown()
 
-def _dense(counts: NDArray[np.int64], first: NDArray[np.int64], version: int) -> Dense | None:
-    """A block nobody has yet; None where it would hold nothing."""
-    width = counts.shape[1]
-    came = (counts != MISSING).any(axis=0)
+
+def _row(whole: WholeDay, version: int, place: int) -> tuple[Any, ...] | None:
+    """The row of a block nobody has yet; None where it would hold nothing."""
+    counts, first = whole.counts[place], whole.registers[place]
+    came = counts.max(axis=0) != MISSING
     if not came.any() and (first == MISSING).all():
         return None
     registers = np.full(counts.shape, MISSING, np.int64)
     registers[:, 0] = first
-    versions = np.zeros(width, np.int64)
-    versions[came] = version
-    return Dense(counts, np.zeros(counts.shape, np.uint8), registers, versions, version)
+    dense = Dense(counts, NO_STATUS[:, :counts.shape[1]], registers, np.where(came, version, 0), version)
+    return whole.interval_s, whole.day, int(whole.numbers[place]), *encode_block(dense)
 
 
 def _merge(
