@@ -23,6 +23,7 @@ AREAS: Final = {
     },
     "historian": {
         "whole": "scada.bench.historian.whole",
+        "frames": "scada.bench.historian.frames",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
