@@ -29,18 +29,18 @@ UNDER_WAY: Final = 24                   # such batches
 def measure(links: int = LINKS) -> list[Figure]:
     """Frames of a concentrator one after the other; then channels of anywhere in each frame. Everything is read back."""
     figures = []
-    for name, words, what in (
-        ("commit", "together", "channels of a concentrator together"), ("commit_random", "random", "channels in random order"),
+    for name, words, of_frame in (
+        ("commit", "together", "channels of a concentrator together"),
+        ("commit_random", "random", "channels in random order"),
     ):
         with tempfile.TemporaryDirectory(prefix="scada-bench-") as folder:
             child = process("historian.frames", folder, words, str(links))
             said = json_of(child)
             child.wait(60)
-        text = f"frames of {CHANNELS} channels x {HOURS} h, {what}"
+        text = f"frames of {CHANNELS} channels x {HOURS} h, {of_frame}"
         figures += [
-            Figure(f"{name}_per_s", f"{text}: commit, journal and merge", said["readings"] / said["merged_s"], "readings/s"),
-            Figure(f"{name}_durable_per_s", f"{text}: until the last is durable", said["readings"] / said["durable_s"],
-                   "readings/s"),
+            Figure(f"{name}_{kind}", f"{text}: until the last is {what}", said["readings"] / said[seconds], "readings/s")
+            for kind, what, seconds in (("per_s", "merged", "merged_s"), ("durable_per_s", "durable", "durable_s"))
         ]
     return figures
 
