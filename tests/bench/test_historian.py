@@ -19,7 +19,7 @@ def test_whole_blocks_are_imported_and_read_by_another_process() -> None:
     """A few hundred meters; no limit on speed here."""
     found = values([*whole.measure(meters=600, days=2, city=1024)])
 
-    assert {"embedded_write_per_s", "embedded_bytes_per_value", "embedded_rss_mb", "point_read_ms", "day_10m_s"} <= set(found)
+    assert {"embedded_write_per_s", "embedded_bytes_per_value", "embedded_rss_mb", "day_10m_s"} <= set(found)
     assert 0 < found["embedded_bytes_per_value"] < 100
     assert found["point_read_ms"] > 0
 
@@ -36,7 +36,7 @@ def test_live_values_are_all_kept_and_durable_within_a_second() -> None:
     """Two seconds of some devices."""
     found = values([*live.measure(devices=40, seconds=2.0)])
 
-    assert 0 < found["live_durable_s"]
+    assert found["live_durable_s"] > 0
     assert 0 < found["live_core_share"] < 100
 
 
