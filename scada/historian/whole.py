@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian import months
-from scada.historian.dense import DAY_S, SLOTS, Dense, columns_of, enter, enter_registers, thinned
+from scada.historian.dense import SLOTS, Dense, columns_of, enter, enter_registers, thinned
 from scada.historian.months import MonthFile, Months
 from scada.historian.rows import BlockKey, encode_block
 from scada.historian.slots import SlotBook
@@ -23,7 +23,6 @@ from scada.historian.state import StateFile
 from scada.intervals import HOURLY, MISSING
 
 THREADS: Final = 2                      # compressing lets others run
-NO_STATUS: Final = np.zeros((SLOTS, DAY_S // 60), np.uint8)
 HELD: Final = "SELECT block FROM block WHERE interval_s=? AND day=?"
 
 
@@ -98,7 +97,7 @@ def _row(whole: WholeDay, version: int, place: int) -> tuple[Any, ...] | None:
         return None
     registers = np.full(counts.shape, MISSING, np.int64)
     registers[:, 0] = first
-    dense = Dense(counts, NO_STATUS[:, :counts.shape[1]], registers, np.where(came, version, 0), version)
+    dense = Dense(counts, np.broadcast_to(np.uint8(0), counts.shape), registers, np.where(came, version, 0), version)
     return whole.interval_s, whole.day, int(whole.numbers[place]), *encode_block(dense)
 
 

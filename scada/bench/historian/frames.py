@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from scada.bench import Figure
 from scada.bench.children import json_of, process
-from scada.bench.historian.pulses import FIRST_DAY, FIRST_HOUR, Pulses
+from scada.bench.historian.pulses import FIRST_DAY, Pulses
 from scada.errors import ScadaError, StorageBusy
 from scada.historian.service import open_reader
 from scada.intervals import IntervalBatch, Provenance
@@ -27,7 +27,7 @@ UNDER_WAY: Final = 24                   # such batches
 
 
 def measure(links: int = LINKS) -> list[Figure]:
-    """Frames of a concentrator one after the other; then channels of anywhere in each frame. Everything is read back."""
+    """A day of known channels: those of a concentrator one after the other; then any in each frame. It is read back."""
     figures = []
     for name, words, of_frame in (
         ("commit", "together", "channels of a concentrator together"),
@@ -46,9 +46,10 @@ def measure(links: int = LINKS) -> list[Figure]:
 
 
 class Frames:
-    """The batches that the driver would hand in."""
+    """The batches that the driver would hand in: a day of each channel."""
 
-    def __init__(self, links: int, random: bool) -> None:
+    def __init__(self, links: int, day: int, random: bool) -> None:
+        self.first, self._record = day * HOURS, (day - FIRST_DAY) * OF_A_LINK
         channels = links * OF_A_LINK * CHANNELS
         self.pulses = Pulses.make()
         order = np.random.default_rng(5).permutation(channels) if random else np.arange(channels)
@@ -66,9 +67,11 @@ class Frames:
         """Frames from `start` on."""
         frames = range(start, min(start + TOGETHER, self.frames))
         rows = slice(frames.start * CHANNELS, frames.stop * CHANNELS)
-        sources = [Provenance(0xBE000001 + number // OF_A_LINK, 7, number % OF_A_LINK + 1) for number in frames]
+        sources = [
+            Provenance(0xBE000001 + number // OF_A_LINK, 7, self._record + number % OF_A_LINK + 1) for number in frames
+        ]
         return IntervalBatch(
-            np.full(len(frames), CHANNELS), np.full(len(frames), FIRST_HOUR), sources, self.eui[rows], self.channel[rows],
+            np.full(len(frames), CHANNELS), np.full(len(frames), self.first), sources, self.eui[rows], self.channel[rows],
             self.counts[rows], self.register[rows], np.zeros((rows.stop - rows.start, HOURS), np.uint8), received=1,
         )
 
@@ -82,33 +85,34 @@ def main(folder: Path, random: bool, links: int) -> None:
     from scada.historian.store import EmbeddedIntervals
 
     reactor: Any = installed
-    frames, store = Frames(links, random), EmbeddedIntervals(folder, reactor)
+    store = EmbeddedIntervals(folder, reactor)
+    known, frames = Frames(links, FIRST_DAY, False), Frames(links, FIRST_DAY + 1, random)
     said: dict[str, float] = {"readings": frames.readings}
     sys.setswitchinterval(0.0002)
     store.open()
     store.start()
 
-    async def feed(starts: list[int]) -> None:
+    async def feed(source: Frames, starts: list[int]) -> None:
         while starts:
-            batch = frames.batch(starts.pop())
+            batch = source.batch(starts.pop())
             while True:
                 try:
                     await store.commit_batch(batch)
                     break
                 except StorageBusy:                         # as the driver does: a little later
-                    pause: Deferred[None] = Deferred()
-                    reactor.callLater(0.02, pause.callback, None)
-                    await pause
+                    await _pause(reactor, 0.02)
 
-    async def run() -> None:
-        starts, began = [*range(0, frames.frames, TOGETHER)][::-1], time.perf_counter()
-        await gatherResults([Deferred.fromCoroutine(feed(starts)) for _ in range(UNDER_WAY)])
+    async def send(source: Frames) -> None:
+        starts, began = [*range(0, source.frames, TOGETHER)][::-1], time.perf_counter()
+        await gatherResults([Deferred.fromCoroutine(feed(source, starts)) for _ in range(UNDER_WAY)])
         said["durable_s"] = time.perf_counter() - began
         while len(store.merging):
-            pause: Deferred[None] = Deferred()
-            reactor.callLater(0.005, pause.callback, None)
-            await pause
+            await _pause(reactor, 0.005)
         said["merged_s"] = time.perf_counter() - began
+
+    async def run() -> None:
+        await send(known)
+        await send(frames)
         reactor.stop()
 
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(run()))
@@ -118,11 +122,17 @@ def main(folder: Path, random: bool, links: int) -> None:
     print(json.dumps(said), flush=True)
 
 
+def _pause(reactor: Any, seconds: float) -> "Deferred[None]":
+    pause: Deferred[None] = Deferred()
+    reactor.callLater(seconds, pause.callback, None)
+    return pause
+
+
 def _compare(folder: Path, frames: Frames) -> None:
     history = open_reader(folder)
     chosen: NDArray[np.int64] = np.linspace(0, len(frames.eui) - 1, 500).astype(np.int64)
     slots = history.intervals.slots(frames.eui[chosen], frames.channel[chosen])
-    stored = history.intervals.read(slots, FIRST_DAY * 24, HOURS).counts
+    stored = history.intervals.read(slots, frames.first, HOURS).counts
     history.close()
     if not np.array_equal(stored, frames.counts[chosen]):
         raise ScadaError("what was committed is not what is stored")
