@@ -26,6 +26,7 @@ AREAS: Final = {
         "frames": "scada.bench.historian.frames",
         "live": "scada.bench.historian.live",
         "influx": "scada.bench.historian.influx",
+        "peers": "scada.bench.historian.peers",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
@@ -43,7 +44,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     (a city of 1,400 concentrators), sessions (14,000 of them), fanout (a group command to them), latency (commands in the
     simulated radio), faults (readings lost or doubled over the whole catalogue). Area server: bus, registry (100,000
     meters), demo (memory and loop of the processes). Area historian: whole (a month and a day of a city imported, one meter
-    read), frames (commit, journal, merge), live (ten thousand values a second), influx (needs influxd 1.x; lines, spool).
+    read), frames (commit, journal, merge), live (ten thousand values a second), influx (needs influxd 1.x; lines, spool), peers
+    (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)

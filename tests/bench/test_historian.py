@@ -1,11 +1,13 @@
 """The historian's measurements measure: everything that is written is read back by them."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from scada.bench.historian import frames, influx, live, whole
+from scada.bench.historian import frames, influx, live, peers, whole
+from scada.errors import ScadaError
 from tests.influx import influxd
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -48,3 +50,17 @@ def test_an_influxdb_takes_what_is_rendered(monkeypatch: pytest.MonkeyPatch) -> 
     assert found["influx_lines_per_s"] > 0
     assert 0 < found["influx_client_share"] < 100
     assert found["spool_drain_per_s"] > 0
+
+
+def test_a_row_a_value_answers_the_same_in_more_space() -> None:
+    """The comparison compares answers too; DuckDB and Parquet are not installed for the tests."""
+    found = values([*peers.measure(meters=512, days=2, names=("scada", "sqlite_row"))])
+
+    assert found["scada_bytes_per_value"] < found["sqlite_row_bytes_per_value"]
+
+
+def test_a_peer_that_is_not_installed_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do about it."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(ScadaError, match="needs duckdb: pip install duckdb pyarrow"):
+        peers.measure(meters=512, days=2, names=("duckdb",))
