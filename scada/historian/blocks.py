@@ -19,6 +19,7 @@ from scada.historian.deliveries import Delivery, deliveries
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
 from scada.historian.journal import Position
 from scada.historian.months import Month, Months
+from scada.historian.readback import Readback
 from scada.historian.records import BatchRecord, Record
 from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
@@ -40,6 +41,7 @@ class BlockStore:
         self._months = Months(directory)
         self._cache: OrderedDict[BlockKey, Dense] = OrderedDict()
         self._saved_registers: dict[BlockKey, NDArray[np.int64]] = {}
+        self.readback = Readback()
         self._repeated = False
         self._whole: WholeBlocks | None = None
 
@@ -70,6 +72,7 @@ class BlockStore:
                     raise                           # the disk spoils new files too
                 fresh.add(damage.path)
                 self.set_aside.append(self._months.set_aside(damage))
+                self.readback.given_up(damage.path)
                 continue
             self._repeated = False
             return coalesced(marks)
@@ -160,7 +163,9 @@ class BlockStore:
         block.registers = thinned(block.registers, block.counts)
         if not block.touched and np.array_equal(block.registers, self._saved_registers[key]):
             return
-        months.save(month(key[1]), key, block)
+        file = month(key[1])
+        months.save(file, key, block)
+        self.readback.wrote(file.path, key)
         self._saved_registers[key] = block.registers.copy()
         block.touched = False
 

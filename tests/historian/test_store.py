@@ -5,6 +5,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,7 @@ def test_marks_are_announced_though_old_segments_cannot_be_deleted(opened: Opene
         raise OSError(errno.EACCES, "Permission denied")
 
     with monkeypatch.context() as patched:
+        patched.setattr(opened.store.journal, "forgettable", lambda _: True)
         patched.setattr(opened.store.journal, "forget", refused)
         opened.commit(block([[4]], record=1))
         opened.reactor.pump(lambda: len(opened.marks) == 1)
@@ -193,6 +195,27 @@ def test_marks_are_announced_though_old_segments_cannot_be_deleted(opened: Opene
     opened.reactor.pump(lambda: len(opened.marks) == 2)
 
     opened.reactor.pump(lambda: opened.store.health().ok)
+
+
+def test_the_journal_forgets_only_what_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    """A block that rots between its merge and the end of its segment: the segment stays, and the operator reads why."""
+    opened = Opened(tmp_path, segment_bytes=1)              # a segment a group
+    opened.commit(block([[4, 5]], record=1))
+    opened.merged()
+    path = month_path(tmp_path, FIRST_HOUR // 24)
+    with closing(sqlite3.connect(path)) as database, database:
+        (sound,) = database.execute("SELECT counts FROM block").fetchone()
+        database.execute("UPDATE block SET counts = ?", (sound[:-1] + b"\0",))
+    opened.commit(block([[6]], record=2, first=FIRST_HOUR + 24))
+    opened.reactor.pump(lambda: not opened.store.health().ok)
+
+    assert "block 0 of day 20454 in intervals-2026-01.sqlite (do not match their check sum)" in opened.store.health().text
+    assert opened.store.journal.segments() == [1, 2]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE block SET counts = ? WHERE day = 20454", (sound,))
+    opened.commit(block([[7]], record=3, first=FIRST_HOUR + 48))
+    opened.reactor.pump(lambda: opened.store.health().ok and opened.store.journal.segments() == [3])
+    opened.store.close()
 
 
 def test_what_waits_is_counted_with_all_its_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
