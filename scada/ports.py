@@ -21,7 +21,7 @@ from scada.dial import DialOutcome, DialReading, DialTable, Installation, Instal
 from scada.errors import Problem
 from scada.events import DeviceEvent
 from scada.group_keys import GroupKeyState
-from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalChange, IntervalSeries, Mark, Provenance, Quarantined
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
@@ -119,6 +119,21 @@ class IntervalReader(Protocol):
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         """Register (pulses) at the start of `hour`: nearest earlier base plus the pulses since; MISSING if unknown."""
+
+
+class IntervalHistory(IntervalReader, Protocol):
+    """Also what was held before. Blocking."""
+
+    def as_of(self, instant: int) -> IntervalReader:
+        """The same as it was known at `instant` [ns]; what came before arrivals were noted counts as always known."""
+
+    def read_intervals(
+        self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
+    ) -> IntervalSeries:
+        """Intervals as they were delivered, of one length [s], from interval number `first`; others are MISSING."""
+
+    def changes(self, slot: int, first_hour: int, hours: int) -> tuple[IntervalChange, ...]:
+        """How the intervals of one channel came to what they say, the oldest change first."""
 
 
 @attrs.frozen(eq=False)

@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import DAY_H
+from scada.historian.arrivals import NS_PER_MS
+from scada.historian.changes import changes_in
 from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS, WRAP, Dense, register_at
+from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, register_at
+from scada.historian.finer import hourly_of, in_hours
 from scada.historian.months import month_path
+from scada.historian.noted import as_known
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.slots import SlotBook
 from scada.historian.state import STATE_FILE, load_slots
-from scada.intervals import HOURLY, MISSING, IntervalSeries
+from scada.intervals import HOURLY, MISSING, IntervalChange, IntervalSeries
 
 REGISTER_DAYS: Final = 40                           # how far back a register is worked out from
 _ROW: Final = f"SELECT day, {COLUMNS} FROM block "
@@ -24,10 +28,26 @@ _ROW: Final = f"SELECT day, {COLUMNS} FROM block "
 class BlockReader:
     """`IntervalReader` over a historian's folder."""
 
-    def __init__(self, directory: Path, pool: ReadPool, book: Callable[[], SlotBook]) -> None:
-        self._directory, self._pool, self._book = directory, pool, book
+    def __init__(
+        self, directory: Path, pool: ReadPool, book: Callable[[], SlotBook], instant: int | None = None
+    ) -> None:
+        self._directory, self._pool, self._book, self._instant = directory, pool, book, instant
         self.damaged = 0                            # blocks met whose bytes do not match their check sum
         self.damaged_files: set[Path] = set()       # met since the start; the writer sets them aside when it needs them
+
+    def as_of(self, instant: int) -> "BlockReader":
+        """The same as it was known at `instant` [ns since 1970]."""
+        return BlockReader(self._directory, self._pool, self._book, instant // NS_PER_MS)
+
+    def changes(self, slot: int, first_hour: int, hours: int) -> tuple[IntervalChange, ...]:
+        """How the intervals of a channel came to what they say, the oldest change first; damaged blocks are left out."""
+        found: list[IntervalChange] = []
+        last_day = (first_hour + hours - 1) // DAY_H
+        for path, low, high in _spans(self._directory, first_hour // DAY_H, last_day) if slot >= 0 else ():
+            with self._pool.reading(path) as database:
+                if database is not None:
+                    found += changes_in(database, slot, (low, high), first_hour * HOURLY, (first_hour + hours) * HOURLY)
+        return tuple(sorted(found, key=lambda one: (one.at, one.interval * one.interval_s)))
 
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         return self._book().find(eui, channel)
@@ -51,11 +71,28 @@ class BlockReader:
                 stop = min((day + 1) * DAY_H, first_hour + hours)
                 inside = slice(start - day * DAY_H, stop - day * DAY_H)
                 place = np.ix_(lines, np.arange(start - first_hour, stop - first_hour))
-                pulses, bits = _hourly(block, rows, interval_s)
+                pulses, bits = in_hours(block, rows, interval_s)
                 held = counts[place]
                 counts[place] = np.where(held == MISSING, pulses[:, inside], held)
                 status[place] |= bits[:, inside]
         return IntervalSeries(first_hour, HOURLY, counts, status)
+
+    def read_intervals(
+        self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
+    ) -> IntervalSeries:
+        slots = np.asarray(slots, dtype=np.int64)
+        counts = np.full((len(slots), intervals), MISSING, np.int64)
+        status = np.zeros((len(slots), intervals), np.uint8)
+        width = columns_of(interval_s)
+        for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
+            lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
+            for kind, day, block in self._blocks(number, first // width, (first + intervals - 1) // width):
+                if kind == interval_s:
+                    start, stop = max(day * width, first), min((day + 1) * width, first + intervals)
+                    inside = slice(start - day * width, stop - day * width)
+                    counts[lines, start - first:stop - first] = block.counts[slots[lines] % SLOTS, inside]
+                    status[lines, start - first:stop - first] = block.status[slots[lines] % SLOTS, inside]
+        return IntervalSeries(first, interval_s, counts, status)
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         slots = np.asarray(slots, dtype=np.int64)
@@ -74,7 +111,7 @@ class BlockReader:
         day, offset = divmod(hour, DAY_H)
         for back in range(REGISTER_DAYS):
             one = day - back
-            block = next((dense for kind, _, dense in self._blocks(number, one, one) if kind == HOURLY), None)
+            block = hourly_of([(kind, dense) for kind, _, dense in self._blocks(number, one, one)])
             column = offset if back == 0 else DAY_H
             if block is None:
                 if column:
@@ -110,7 +147,10 @@ class BlockReader:
                 ).fetchall()
                 for day, *columns in rows:
                     try:
-                        found.append((interval_s, day, decode_block(interval_s, *columns)))
+                        block = decode_block(interval_s, *columns)
+                        if self._instant is not None:
+                            block = as_known(database, (interval_s, day, number), block, self._instant)
+                        found.append((interval_s, day, block))
                     except ValueError:
                         self.damaged += 1
         self.damaged_files.discard(path)            # a fresh one has taken its place
@@ -130,18 +170,6 @@ class StoredSlots:
             if state is not None:
                 self._last = load_slots(state, self._book, self._last)
         return self._book
-
-
-def _hourly(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """(n, 24) pulses and status of rows; an hour of shorter intervals counts when all of them are held."""
-    counts, status = block.counts[rows], block.status[rows]
-    if interval_s == HOURLY:
-        return counts, status
-    per_hour = HOURLY // interval_s
-    parts = counts.reshape(len(rows), DAY_H, per_hour)
-    whole = (parts != MISSING).all(axis=2)
-    bits: NDArray[np.uint8] = np.bitwise_or.reduce(status.reshape(len(rows), DAY_H, per_hour), axis=2)
-    return np.where(whole, parts.sum(axis=2), MISSING), bits
 
 
 def _spans(directory: Path, first_day: int, last_day: int) -> list[tuple[Path, int, int]]:

@@ -30,7 +30,7 @@ from scada.settings import HistorianSettings
 class HistoryReader:
     """Read-only view of a historian's folder, also while the server writes it."""
 
-    intervals: ports.IntervalReader
+    intervals: ports.IntervalHistory
     live: ports.LiveReader
     results: ports.ResultStore
     _pool: ReadPool
@@ -68,7 +68,7 @@ class Historian:
 
     @property
     def intervals(self) -> EmbeddedIntervals:
-        """`ports.IntervalStore` and `ports.IntervalReader`."""
+        """`ports.IntervalStore` and `ports.IntervalHistory`."""
         return self._store
 
     @property

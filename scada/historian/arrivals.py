@@ -1,0 +1,156 @@
+"""Which delivery brought what a block holds, so that a block can be read as it was known at an instant. Pure.
+
+A count is never replaced, so its delivery says all; status bits may be joined to what is held, and each joining is a row of
+its own. What was stored before arrivals were noted has number 0, and counts as known from the beginning.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.historian.packing import narrow, pack, unpack
+
+NOT_NOTED: Final = 0
+NS_PER_MS: Final = 1_000_000
+_FIELDS: Final = 4                      # of a source
+
+
+@attrs.frozen
+class Source:
+    """A delivery: when it was received, from whom, and as which record of his archive."""
+
+    at: int                             # ms since 1970, site time, rounded up
+    link_id: int
+    archive_id: int
+    record: int
+
+    @classmethod
+    def of(cls, received: int, link_id: int, archive_id: int, record: int) -> "Source":
+        """`received` in ns."""
+        return cls(-(-received // NS_PER_MS), link_id, archive_id, record)
+
+
+@attrs.frozen
+class Joined:
+    """Status bits that were joined to an interval after its count, or before it."""
+
+    row: int
+    column: int
+    before: int
+    after: int
+    source: Source
+
+
+@attrs.frozen(eq=False)
+class Whence:
+    """Who brought each row of a table."""
+
+    sources: Sequence[Source]
+    of_row: NDArray[np.int64]           # (n,) index into `sources`
+
+    def part(self, lines: slice) -> "Whence":
+        return Whence(self.sources, self.of_row[lines])
+
+
+@attrs.define(eq=False)
+class Arrivals:
+    """Of one block. A number is given to a delivery that brought something new, so there are fewer than 2 x cells."""
+
+    pulses: NDArray[np.uint16]          # (256, columns) number of the delivery that brought the count
+    registers: NDArray[np.uint16]       # the same of registers, also of those thinned out since
+    sources: list[Source] = attrs.field(factory=list)           # number 1 first; their times ascend
+    joined: list[Joined] = attrs.field(factory=list)            # not on disk yet
+    touched: bool = False               # differs from what is on disk
+    _numbers: dict[Source, int] = attrs.field(factory=dict)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> "Arrivals":
+        return cls(np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """By number; what was not noted was always there. [ms since 1970]"""
+        return np.array([0, *(one.at for one in self.sources)], dtype=np.int64)
+
+    def pulses_came(
+        self, rows: NDArray[np.int64], columns: slice, fresh: NDArray[np.bool_], whence: Whence
+    ) -> None:
+        """Note who brought the counts that are `fresh`, (n, k)."""
+        self.touched = True
+        if fresh.all():
+            self.pulses[rows, columns] = self._number(whence, slice(None))[:, None]
+            return
+        news = np.flatnonzero(fresh.any(axis=1))
+        held = self.pulses[rows[news], columns]
+        self.pulses[rows[news], columns] = np.where(fresh[news], self._number(whence, news)[:, None], held)
+
+    def registers_came(
+        self, rows: NDArray[np.int64], column: int, fresh: NDArray[np.bool_], whence: Whence
+    ) -> None:
+        """Note who brought the registers that are `fresh`, (n,); who brought one first stays."""
+        news = np.flatnonzero(fresh & (self.registers[rows, column] == NOT_NOTED))
+        if len(news):
+            self.touched = True
+            self.registers[rows[news], column] = self._number(whence, news)
+
+    def bits_came(
+        self, rows: NDArray[np.int64], column: int, before: NDArray[np.uint8], after: NDArray[np.uint8], whence: Whence,
+        late: NDArray[np.bool_],
+    ) -> None:
+        """Note status bits joined where `late`, (n, k); `column` is the first of k."""
+        for row, one in zip(*(where.tolist() for where in np.nonzero(late)), strict=True):
+            source = self._in_turn(whence.sources[int(whence.of_row[row])])
+            self.joined.append(
+                Joined(int(rows[row]), column + one, int(before[row, one]), int(after[row, one]), source)
+            )
+
+    def _number(self, whence: Whence, lines: Any) -> NDArray[np.uint16]:
+        """The numbers of rows' deliveries, new ones given."""
+        which, place = np.unique(whence.of_row[lines], return_inverse=True)
+        numbers = []
+        for one in which.tolist():
+            source = whence.sources[one]
+            if source not in self._numbers:
+                self.sources.append(self._in_turn(source))
+                self._numbers[source] = len(self.sources)
+            numbers.append(self._numbers[source])
+        return np.array(numbers, dtype=np.uint16)[place.reshape(-1)]
+
+    def _in_turn(self, source: Source) -> Source:
+        """What comes later is known later, even where a clock was set back in between."""
+        latest = self.sources[-1].at if self.sources else 0
+        return source if source.at >= latest else attrs.evolve(source, at=latest)
+
+
+def encode_arrivals(arrivals: Arrivals) -> tuple[int, int, bytes, bytes, bytes]:
+    """(CRC, deliveries, pulses, registers, sources)."""
+    table = np.array([attrs.astuple(one) for one in arrivals.sources], dtype=np.int64).reshape(-1, _FIELDS)
+    pulses, registers = (pack(narrow(one.astype(np.int64))) for one in (arrivals.pulses, arrivals.registers))
+    sources = pack(np.diff(table, axis=0, prepend=0).T)
+    return _crc(pulses, registers, sources), len(table), pulses, registers, sources
+
+
+def decode_arrivals(
+    shape: tuple[int, int], crc: int, n: int, pulses: bytes, registers: bytes, sources: bytes
+) -> Arrivals:
+    """Raises `ValueError` for bytes that are not what was written."""
+    if _crc(pulses, registers, sources) != crc:
+        raise ValueError("the bytes of its arrivals do not match their check sum")
+    size = shape[0] * shape[1]
+    table = np.cumsum(unpack(sources, n * _FIELDS).astype(np.int64).reshape(_FIELDS, n), axis=1).T
+    found = [Source(*one) for one in table.tolist()]
+    return Arrivals(
+        unpack(pulses, size).astype(np.uint16).reshape(shape), unpack(registers, size).astype(np.uint16).reshape(shape),
+        found, numbers={source: number for number, source in enumerate(found, 1)},
+    )
+
+
+def _crc(*blobs: bytes) -> int:
+    value = 0
+    for blob in blobs:
+        value = zlib.crc32(blob, value)
+    return value
