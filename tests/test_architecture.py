@@ -120,6 +120,7 @@ EDGES = {
     # historian
     "scada/historian/backlog.py": "a lock: marks come in the reactor's thread",
     "scada/historian/backup.py": "SQLite, and the manifest's place",
+    "scada/historian/changes.py": "SQLite",
     "scada/historian/commit_thread.py": "a thread",
     "scada/historian/compacting.py": "SQLite, and the lock of the folder",
     "scada/historian/copying.py": "SQLite's backup, and fsync",
@@ -131,6 +132,7 @@ EDGES = {
     "scada/historian/livefiles.py": "SQLite",
     "scada/historian/merge_thread.py": "a thread",
     "scada/historian/months.py": "SQLite",
+    "scada/historian/noted.py": "SQLite",
     "scada/historian/offline.py": "SQLite, and the lock of the folder",
     "scada/historian/packing.py": "a compressor for each thread",
     "scada/historian/reader.py": "a lock: readers are in any thread",

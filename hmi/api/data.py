@@ -59,6 +59,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/points/<name>/hourly")
     @allow(STAFF)
     def hourly(name: str) -> Any:
+        """Hours of a point; with `as_of` [s] as they were known then."""
         point = services.registry.directory.point.get(name)
         if point is None:
             abort(404, f"no metering point {name}")
@@ -66,7 +67,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             return jsonify({"point": name, "medium": point.medium.value, **series_of_point(services, point, MAX_HOURS)})
         hours = whole("hours", 24, 1, MAX_HOURS)
         first = whole("first_hour", services.clock.hour() - hours, 0, 2**31)
-        found = services.metering.hourly([name], first, hours)
+        found = services.metering.hourly([name], first, hours, whole("as_of", 0, 1, 2**33) * NS or None)
         return jsonify({
             "point": name, "medium": point.medium.value, "unit": found.units[0], "first_hour": first, "hours": hours,
             "values": jsonable(found.values[0]), "quality": [Quality(q).name.lower() for q in found.quality[0].tolist()],

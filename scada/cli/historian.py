@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
 
+from scada.cli.changes import changes
 from scada.cli.history_shown import (
     compaction,
     inspection,
@@ -170,5 +171,6 @@ def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float]
         yield advance
 
 
+historian.add_command(changes)
 historian.add_command(dead_letter)
 historian.add_command(replay)
