@@ -62,7 +62,7 @@ class Arrivals:
 
     pulses: NDArray[np.uint16]          # (256, columns) number of the delivery that brought the count
     registers: NDArray[np.uint16]       # the same of registers, also of those thinned out since
-    sources: list[Source] = attrs.field(factory=list)           # number 1 first; their times ascend
+    sources: list[Source] = attrs.field(factory=list)           # number 1 first
     joined: list[Joined] = attrs.field(factory=list)            # not on disk yet
     touched: bool = False               # differs from what is on disk
     _numbers: dict[Source, int] = attrs.field(factory=dict)
@@ -103,7 +103,7 @@ class Arrivals:
     ) -> None:
         """Note status bits joined where `late`, (n, k); `column` is the first of k."""
         for row, one in zip(*(where.tolist() for where in np.nonzero(late)), strict=True):
-            source = self._in_turn(whence.sources[int(whence.of_row[row])])
+            source = whence.sources[int(whence.of_row[row])]
             self.joined.append(
                 Joined(int(rows[row]), column + one, int(before[row, one]), int(after[row, one]), source)
             )
@@ -115,15 +115,10 @@ class Arrivals:
         for one in which.tolist():
             source = whence.sources[one]
             if source not in self._numbers:
-                self.sources.append(self._in_turn(source))
+                self.sources.append(source)
                 self._numbers[source] = len(self.sources)
             numbers.append(self._numbers[source])
         return np.array(numbers, dtype=np.uint16)[place.reshape(-1)]
-
-    def _in_turn(self, source: Source) -> Source:
-        """What comes later is known later, even where a clock was set back in between."""
-        latest = self.sources[-1].at if self.sources else 0
-        return source if source.at >= latest else attrs.evolve(source, at=latest)
 
 
 def encode_arrivals(arrivals: Arrivals) -> tuple[int, int, bytes, bytes, bytes]:

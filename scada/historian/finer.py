@@ -1,13 +1,15 @@
-"""Intervals of 15 and 30 minutes, read as hours: sums of what is whole, registers at full hours. Pure."""
+"""Intervals of 15 and 30 minutes, read as hours: sums of what is whole. Pure."""
 
-from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import DAY_H
-from scada.historian.dense import SLOTS, Dense, columns_of, register_at
+from scada.historian.dense import Dense
 from scada.intervals import HOURLY, MISSING
+
+LENGTHS: Final = (HOURLY, 1800, 900)    # of intervals [s], the most usual first
 
 
 def in_hours(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -20,25 +22,3 @@ def in_hours(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[ND
     whole = (parts != MISSING).all(axis=2)
     bits: NDArray[np.uint8] = np.bitwise_or.reduce(status.reshape(len(rows), DAY_H, per_hour), axis=2)
     return np.where(whole, parts.sum(axis=2), MISSING), bits
-
-
-def hourly_of(blocks: Sequence[tuple[int, Dense]]) -> Dense | None:
-    """The blocks of one day, (interval_s, block) of each interval length, as one in hours; None where there is none.
-
-    A register inside an hour is taken at the next full one, where the pulses between are held.
-    """
-    if not blocks:
-        return None
-    if len(blocks) == 1 and blocks[0][0] == HOURLY:
-        return blocks[0][1]
-    rows, day = np.arange(SLOTS), Dense.empty(columns_of(HOURLY))
-    for interval_s, block in sorted(blocks, key=lambda one: -one[0]):
-        counts, status = in_hours(block, rows, interval_s)
-        day.counts = np.where(day.counts == MISSING, counts, day.counts)
-        day.status |= status
-        per_hour = HOURLY // interval_s
-        for hour in range(DAY_H):
-            registers = register_at(block, rows, hour * per_hour)[0] if interval_s != HOURLY else block.registers[:, hour]
-            held = day.registers[:, hour]
-            day.registers[:, hour] = np.where(held == MISSING, registers, held)
-    return day

@@ -13,7 +13,7 @@ from scada.historian.arrivals import NS_PER_MS
 from scada.historian.changes import changes_in
 from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, register_at
-from scada.historian.finer import hourly_of, in_hours
+from scada.historian.finer import LENGTHS, in_hours
 from scada.historian.months import month_path
 from scada.historian.noted import as_known
 from scada.historian.rows import COLUMNS, decode_block
@@ -86,12 +86,12 @@ class BlockReader:
         width = columns_of(interval_s)
         for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
             lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
-            for kind, day, block in self._blocks(number, first // width, (first + intervals - 1) // width):
-                if kind == interval_s:
-                    start, stop = max(day * width, first), min((day + 1) * width, first + intervals)
-                    inside = slice(start - day * width, stop - day * width)
-                    counts[lines, start - first:stop - first] = block.counts[slots[lines] % SLOTS, inside]
-                    status[lines, start - first:stop - first] = block.status[slots[lines] % SLOTS, inside]
+            last_day = (first + intervals - 1) // width
+            for _, day, block in self._blocks(number, first // width, last_day, interval_s):
+                start, stop = max(day * width, first), min((day + 1) * width, first + intervals)
+                inside = slice(start - day * width, stop - day * width)
+                counts[lines, start - first:stop - first] = block.counts[slots[lines] % SLOTS, inside]
+                status[lines, start - first:stop - first] = block.status[slots[lines] % SLOTS, inside]
         return IntervalSeries(first, interval_s, counts, status)
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
@@ -99,20 +99,24 @@ class BlockReader:
         found = np.full(len(slots), MISSING, np.int64)
         for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
             lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
-            found[lines] = self._registers(number, slots[lines] % SLOTS, hour)
+            rows = slots[lines] % SLOTS
+            for interval_s in LENGTHS:
+                unknown = found[lines] == MISSING
+                if unknown.any():
+                    found[lines[unknown]] = self._registers(number, rows[unknown], hour, interval_s)
         return found
 
     # ------------------------------------------------------------------ private
-    def _registers(self, number: int, rows: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
-        """Of one block's rows: the nearest earlier register, plus the pulses since."""
+    def _registers(self, number: int, rows: NDArray[np.int64], hour: int, interval_s: int) -> NDArray[np.int64]:
+        """Of one block's rows: the nearest earlier register, plus the pulses since, all in intervals of one length."""
         found = np.full(len(rows), MISSING, np.int64)
         since = np.zeros(len(rows), np.int64)                   # pulses from the end of the day looked at to `hour`
         open_ = np.ones(len(rows), np.bool_)
         day, offset = divmod(hour, DAY_H)
         for back in range(REGISTER_DAYS):
             one = day - back
-            block = hourly_of([(kind, dense) for kind, _, dense in self._blocks(number, one, one)])
-            column = offset if back == 0 else DAY_H
+            block = next((dense for _, _, dense in self._blocks(number, one, one, interval_s)), None)
+            column = (offset if back == 0 else DAY_H) * (HOURLY // interval_s)
             if block is None:
                 if column:
                     break                                       # a whole day of pulses is missing
@@ -126,22 +130,28 @@ class BlockReader:
             since += np.where(open_, block.counts[rows, :column].sum(axis=1), 0)
         return found
 
-    def _blocks(self, number: int, first_day: int, last_day: int) -> list[tuple[int, int, Dense]]:
+    def _blocks(
+        self, number: int, first_day: int, last_day: int, only: int | None = None
+    ) -> list[tuple[int, int, Dense]]:
         """(interval_s, day, block) held of one block number, over days; damaged ones are left out and counted."""
         found: list[tuple[int, int, Dense]] = []
         for path, low, high in _spans(self._directory, first_day, last_day):
             try:
-                found += self._blocks_in(path, number, low, high)
+                found += self._blocks_in(path, number, low, high, only)
             except DamagedFile:
                 self.damaged_files.add(path)
         return found
 
-    def _blocks_in(self, path: Path, number: int, low: int, high: int) -> list[tuple[int, int, Dense]]:
+    def _blocks_in(
+        self, path: Path, number: int, low: int, high: int, only: int | None
+    ) -> list[tuple[int, int, Dense]]:
         found = []
         with self._pool.reading(path) as database:
             if database is None:
                 return []
             for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
+                if only not in (None, interval_s):
+                    continue
                 rows = database.execute(
                     _ROW + "WHERE interval_s=? AND day BETWEEN ? AND ? AND block=?", (interval_s, low, high, number)
                 ).fetchall()

@@ -53,7 +53,7 @@ def received(record: BatchRecord, at: int, bits: int = 0) -> BatchRecord:
     return BatchRecord(attrs.evolve(batch, received=at, provenance=[Provenance(0xC0FFEE01, 7, at // NS)]), record.slots)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(deliveries(), st.data())
 def test_the_past_is_what_was_known_then(cut: list[tuple[list[int], int, int, int]], data: st.DataObject) -> None:
     """Pulses, status bits and registers, at every instant; whatever was merged together and however often it came."""
