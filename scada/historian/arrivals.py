@@ -6,22 +6,21 @@ its own. What was stored before arrivals were noted has number 0, and counts as 
 
 import zlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian.packing import narrow, pack, unpack
+from scada.historian.packing import pack, unpack
 
 NOT_NOTED: Final = 0
 NS_PER_MS: Final = 1_000_000
 _FIELDS: Final = 4                      # of a source
 
 
-@attrs.frozen
-class Source:
-    """A delivery: when it was received, from whom, and as which record of his archive."""
+class Source(NamedTuple):
+    """A delivery: when it was received, from whom, as which record of his archive. A tuple: it is hashed very often."""
 
     at: int                             # ms since 1970, site time, rounded up
     link_id: int
@@ -66,6 +65,7 @@ class Arrivals:
     joined: list[Joined] = attrs.field(factory=list)            # not on disk yet
     touched: bool = False               # differs from what is on disk
     _numbers: dict[Source, int] = attrs.field(factory=dict)
+    _last: tuple[Whence | None, NDArray[np.uint16]] = (None, np.empty(0, np.uint16))
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> "Arrivals":
@@ -82,7 +82,9 @@ class Arrivals:
         """Note who brought the counts that are `fresh`, (n, k)."""
         self.touched = True
         if fresh.all():
-            self.pulses[rows, columns] = self._number(whence, slice(None))[:, None]
+            numbers = self._number(whence, slice(None))
+            self.pulses[rows, columns] = numbers[:, None]
+            self._last = whence, numbers
             return
         news = np.flatnonzero(fresh.any(axis=1))
         held = self.pulses[rows[news], columns]
@@ -95,7 +97,8 @@ class Arrivals:
         news = np.flatnonzero(fresh & (self.registers[rows, column] == NOT_NOTED))
         if len(news):
             self.touched = True
-            self.registers[rows[news], column] = self._number(whence, news)
+            last, numbers = self._last                      # usually the pulses of the same delivery came just now
+            self.registers[rows[news], column] = numbers[news] if last is whence else self._number(whence, news)
 
     def bits_came(
         self, rows: NDArray[np.int64], column: int, before: NDArray[np.uint8], after: NDArray[np.uint8], whence: Whence,
@@ -110,42 +113,50 @@ class Arrivals:
 
     def _number(self, whence: Whence, lines: Any) -> NDArray[np.uint16]:
         """The numbers of rows' deliveries, new ones given."""
-        which, place = np.unique(whence.of_row[lines], return_inverse=True)
+        of_row = whence.of_row[lines]
+        runs = np.concatenate(([0], np.flatnonzero(of_row[1:] != of_row[:-1]) + 1, [len(of_row)]))
         numbers = []
-        for one in which.tolist():
+        for one in of_row[runs[:-1]].tolist():
             source = whence.sources[one]
-            if source not in self._numbers:
+            number = self._numbers.get(source)
+            if number is None:
                 self.sources.append(source)
-                self._numbers[source] = len(self.sources)
-            numbers.append(self._numbers[source])
-        return np.array(numbers, dtype=np.uint16)[place.reshape(-1)]
+                number = self._numbers[source] = len(self.sources)
+            numbers.append(number)
+        return np.repeat(np.array(numbers, dtype=np.uint16), runs[1:] - runs[:-1])
 
 
-def encode_arrivals(arrivals: Arrivals) -> tuple[int, int, bytes, bytes, bytes]:
-    """(CRC, deliveries, pulses, registers, sources)."""
-    table = np.array([attrs.astuple(one) for one in arrivals.sources], dtype=np.int64).reshape(-1, _FIELDS)
-    pulses, registers = (pack(narrow(one.astype(np.int64))) for one in (arrivals.pulses, arrivals.registers))
-    sources = pack(np.diff(table, axis=0, prepend=0).T)
-    return _crc(pulses, registers, sources), len(table), pulses, registers, sources
+def encode_arrivals(arrivals: Arrivals) -> tuple[int, int, bytes]:
+    """(CRC, deliveries, notes): numbers of all cells in as many bytes as they need, then the deliveries, as one blob."""
+    n = len(arrivals.sources)
+    table = np.array(arrivals.sources, dtype=np.int64)
+    cells = np.stack((arrivals.pulses, arrivals.registers)).astype(_cell_type(n), copy=False)
+    steps = np.diff(table.reshape(n, _FIELDS), axis=0, prepend=0).T
+    notes = pack(np.concatenate((_planes(cells), _planes(steps))))
+    return zlib.crc32(notes), n, notes
 
 
-def decode_arrivals(
-    shape: tuple[int, int], crc: int, n: int, pulses: bytes, registers: bytes, sources: bytes
-) -> Arrivals:
+def decode_arrivals(shape: tuple[int, int], crc: int, n: int, notes: bytes) -> Arrivals:
     """Raises `ValueError` for bytes that are not what was written."""
-    if _crc(pulses, registers, sources) != crc:
+    if zlib.crc32(notes) != crc:
         raise ValueError("the bytes of its arrivals do not match their check sum")
-    size = shape[0] * shape[1]
-    table = np.cumsum(unpack(sources, n * _FIELDS).astype(np.int64).reshape(_FIELDS, n), axis=1).T
+    cell, size = np.dtype(_cell_type(n)), 2 * shape[0] * shape[1]
+    body = unpack(notes, size * cell.itemsize + n * _FIELDS * 8).view(np.uint8)
+    pulses, registers = _unplaned(body[:size * cell.itemsize], cell).reshape(2, *shape).astype(np.uint16)
+    table = np.cumsum(_unplaned(body[size * cell.itemsize:], np.dtype("<i8")).reshape(_FIELDS, n), axis=1).T
     found = [Source(*one) for one in table.tolist()]
-    return Arrivals(
-        unpack(pulses, size).astype(np.uint16).reshape(shape), unpack(registers, size).astype(np.uint16).reshape(shape),
-        found, numbers={source: number for number, source in enumerate(found, 1)},
-    )
+    return Arrivals(pulses, registers, found, numbers={source: number for number, source in enumerate(found, 1)})
 
 
-def _crc(*blobs: bytes) -> int:
-    value = 0
-    for blob in blobs:
-        value = zlib.crc32(blob, value)
-    return value
+def _cell_type(deliveries: int) -> str:
+    return "u1" if deliveries < 256 else "<u2"
+
+
+def _planes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """All first bytes, then all second bytes, and so on."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(np.uint8).reshape(-1, flat.itemsize).T.reshape(-1)
+
+
+def _unplaned(body: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(body.reshape(dtype.itemsize, -1).T).view(dtype).reshape(-1)

@@ -147,11 +147,12 @@ class BlockStore:
 
     def _write(self, key: BlockKey, month: Month) -> None:
         block = self._cache[key]
+        file = month(key[1])
         block.registers = thinned(block.registers, block.counts)
-        noted.save_arrivals(month(key[1]).database, key, block.arrivals)
+        noted.save_arrivals(file.database, key, block.arrivals)
         if not block.touched and np.array_equal(block.registers, self._saved_registers[key]):
             return
-        months.save(month(key[1]), key, block)
+        months.save(file, key, block)
         self._saved_registers[key] = block.registers.copy()
         block.touched = False
 

@@ -115,7 +115,7 @@ def _whence(parts: Sequence[_Part]) -> Whence:
         batch = part.batch
         if id(batch) not in begin:
             begin[id(batch)] = len(sources)
-            sources += [Source.of(batch.received, *attrs.astuple(one)) for one in batch.provenance]
+            sources += [Source.of(batch.received, one.link_id, one.archive_id, one.record) for one in batch.provenance]
         block = np.repeat(np.arange(len(batch.sizes)), batch.sizes)
         of_row.append(block[part.rows] + begin[id(batch)])
     return Whence(sources, _joined(of_row))

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,12 @@ Month = Callable[[int], MonthFile]                  # the file that holds a day,
 
 def month_path(directory: Path, day: int) -> Path:
     """The file that holds a day (since 1970, UTC)."""
-    return directory / f"intervals-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m}.sqlite"
+    return directory / _file_name(day)
+
+
+@lru_cache(maxsize=4096)
+def _file_name(day: int) -> str:
+    return f"intervals-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m}.sqlite"
 
 
 def month_paths(directory: Path) -> list[Path]:

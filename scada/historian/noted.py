@@ -16,19 +16,17 @@ from scada.intervals import MISSING
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS arrival(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
-    crc INTEGER NOT NULL, n INTEGER NOT NULL, pulses BLOB NOT NULL, registers BLOB NOT NULL, sources BLOB NOT NULL,
-    PRIMARY KEY(interval_s, day, block));
+    crc INTEGER NOT NULL, n INTEGER NOT NULL, notes BLOB NOT NULL, PRIMARY KEY(interval_s, day, block));
 CREATE TABLE IF NOT EXISTS joined(interval_s INTEGER NOT NULL, slot INTEGER NOT NULL, interval INTEGER NOT NULL,
     before INTEGER NOT NULL, after INTEGER NOT NULL, at INTEGER NOT NULL, link INTEGER NOT NULL, archive INTEGER NOT NULL,
     record INTEGER NOT NULL, PRIMARY KEY(interval_s, slot, interval, after)) WITHOUT ROWID;
 """
-ARRIVAL: Final = "crc, n, pulses, registers, sources"
 
 
 def load_arrivals(database: sqlite3.Connection, key: BlockKey) -> Arrivals:
     """Of a block; empty where nothing was noted. Raises `ValueError` for bytes that are not what was written."""
     shape = SLOTS, columns_of(key[0])
-    row = database.execute(f"SELECT {ARRIVAL} FROM arrival WHERE interval_s=? AND day=? AND block=?", key).fetchone()
+    row = database.execute("SELECT crc, n, notes FROM arrival WHERE interval_s=? AND day=? AND block=?", key).fetchone()
     return decode_arrivals(shape, *row) if row is not None else Arrivals.empty(shape)
 
 
@@ -37,7 +35,7 @@ def save_arrivals(database: sqlite3.Connection, key: BlockKey, arrivals: Arrival
     if arrivals is None:
         return
     if arrivals.touched:
-        database.execute("INSERT OR REPLACE INTO arrival VALUES (?,?,?,?,?,?,?,?)", (*key, *encode_arrivals(arrivals)))
+        database.execute("INSERT OR REPLACE INTO arrival VALUES (?,?,?,?,?,?)", (*key, *encode_arrivals(arrivals)))
         arrivals.touched = False
     if arrivals.joined:
         first_slot, first = key[2] * SLOTS, key[1] * columns_of(key[0])

@@ -142,6 +142,6 @@ def test_what_is_noted_costs_little(tmp_path: Path) -> None:
 
     with sqlite3.connect(next(tmp_path.glob("intervals-*.sqlite"))) as database:
         (noted,) = database.execute(
-            "SELECT sum(length(pulses) + length(registers) + length(sources)) FROM arrival"
+            "SELECT sum(length(notes)) FROM arrival"
         ).fetchone()
     assert 0 < noted < 0.1 * 252 * 24

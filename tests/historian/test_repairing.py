@@ -84,7 +84,7 @@ def test_a_damaged_block_is_put_away_named_and_may_come_again(history: Path) -> 
 
 def test_notes_that_are_damaged_begin_anew_and_cost_no_hour(history: Path) -> None:
     """Who brought a block is not known any more; the block itself stays, and counts as always known."""
-    flip(history / MONTH, "SELECT pulses FROM arrival ORDER BY day")
+    flip(history / MONTH, "SELECT notes FROM arrival ORDER BY day")
     (finding,) = verify(history).findings
     store = EmbeddedIntervals(history, PumpedReactor())
     store.open()
@@ -143,6 +143,8 @@ def test_a_page_of_rows_that_is_spoilt_costs_its_own_rows_alone(tmp_path: Path) 
         reactor.wait(store.commit(block(np.full((1, LONG * 24), link), record=1, eui=[link + 1], link=link + 1)))
     store.close()
     path = tmp_path / MONTH
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("DROP TABLE arrival; VACUUM;")           # the pages of the one table alone
     held = rows(path, "SELECT day, block FROM block ORDER BY rowid")
     data = bytearray(path.read_bytes())
     size = int.from_bytes(data[16:18], "big")
