@@ -53,7 +53,7 @@ class Historian:
         self._worker = Worker(reactor, "historian")
         self._store = EmbeddedIntervals(self.directory, reactor, fsync=fsync)
         self._files = LiveFiles(self.directory)
-        self._log = LiveLog(self._files, bus, clock, reactor, self._worker)
+        self._log = LiveLog(self._files, bus, clock, reactor, self._worker, settings.dead_bands)
         self._live = LiveHistory(self.directory, self._store.pool)
         self._results = ResultWriter(self.directory, self._store.pool, self._worker)
         self._replicas = [
@@ -96,6 +96,7 @@ class Historian:
             text = "not running"
         figures = {
             **store.figures, "live_written": self._log.tap.written, "live_dropped": self._log.tap.dropped,
+            "live_left_out": self._log.left_out,
             "live_damaged": self._files.damaged + self._live.damaged, "results": self._results.stored,
         }
         yield ports.Health("historian", not text, text or store.text, figures)
