@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
+from scada.estimates import Estimate
 from scada.events import DeviceEvent
 from scada.group_keys import GroupKeyState
 from scada.intervals import (
@@ -193,6 +194,18 @@ class ResultTable:
 
     start: NDArray[np.int64]            # s since 1970, start of the interval
     columns: Mapping[str, NDArray[np.float64]]
+
+
+class Estimates(Protocol):
+    """Validated hours, beside the delivered ones. Blocking."""
+
+    def standing(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None
+    ) -> tuple[Estimate, ...]:
+        """Those that count, one an hour at most; with `as_of` [ns] as they counted then."""
+
+    def history(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        """All that were ever entered, in their order."""
 
 
 class ResultStore(Protocol):
@@ -925,8 +938,16 @@ class PointChange:
 
 
 class Metering(Protocol):
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> Consumption:
-        """With `as_of` [ns], as it was known then. Blocking. Unknown points raise `KeyError`."""
+    def hourly(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None, *, validated: bool = False
+    ) -> Consumption:
+        """As delivered, or with `validated` hours in their places; with `as_of` [ns], as it was known then.
+
+        Blocking. Unknown points raise `KeyError`.
+        """
+
+    def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        """Every validated hour that was ever entered, in their order. Blocking. `KeyError` likewise."""
 
     def register(self, points: Sequence[str], hour: int, as_of: int | None = None) -> NDArray[np.float64]:
         """Register reading in the point's unit at the start of `hour`, NaN if unknown. Blocking."""

@@ -125,6 +125,7 @@ EDGES = {
     "scada/historian/compacting.py": "SQLite, and the lock of the folder",
     "scada/historian/copying.py": "SQLite's backup, and fsync",
     "scada/historian/database.py": "SQLite",
+    "scada/historian/estimates.py": "SQLite",
     "scada/historian/influx.py": "InfluxDB over HTTP",
     "scada/historian/instants.py": "SQLite",
     "scada/historian/journal.py": "segment files and fsync",

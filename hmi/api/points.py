@@ -8,6 +8,7 @@ from flask import Blueprint, abort, jsonify, request
 from hmi.access import STAFF, allow
 from hmi.api.body import whole
 from hmi.api.series import jsonable, qualities
+from hmi.encode import finite
 from hmi.paging import Page
 from hmi.services import Services
 from scada.clock import HOUR_S, NS
@@ -52,6 +53,24 @@ def add(blueprint: Blueprint, services: Services) -> None:
             "point": name, "unit": UNIT_OF_MEDIUM[point.medium], "first_hour": first, "hours": hours,
             "changes": [change_row(one) for one in page.rows],
             "page": page.number, "pages": page.pages, "total": page.total,
+        })
+
+    @blueprint.get("/points/<name>/estimates")
+    @allow(STAFF)
+    def estimates(name: str) -> Any:
+        """Validated hours of a point as they were entered, newest first; the newest of an hour stands."""
+        point = _known(services, name)
+        hours = whole("hours", 24, 1, MOST_HOURS)
+        first = whole("first_hour", max(services.clock.hour() - hours, 0), 0, 2**31)
+        found = services.metering.estimates(name, first, hours)[::-1]
+        page = Page.of(found, request.args.get("page", "1"), whole("size", 100, 1, 1000))
+        return jsonify({
+            "point": name, "unit": UNIT_OF_MEDIUM[point.medium], "page": page.number, "pages": page.pages,
+            "total": page.total, "estimates": [
+                {"hour": one.hour, "value": finite(one.value), "method": one.method.value, "by": one.by,
+                 "at_s": one.at / NS, "note": one.note}
+                for one in page.rows
+            ],
         })
 
     @blueprint.get("/groups/sums")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
 
 from scada.cli.changes import changes
+from scada.cli.estimates import estimate, estimates
 from scada.cli.history_shown import (
     compaction,
     inspection,
@@ -172,5 +173,7 @@ def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float]
 
 
 historian.add_command(changes)
+historian.add_command(estimate)
+historian.add_command(estimates)
 historian.add_command(dead_letter)
 historian.add_command(replay)

@@ -42,11 +42,12 @@ Row = tuple[int, float, str]            # ns since 1970, value, quality
 )
 @click.option("--interval", type=click.Choice(list(INTERVALS)), help="Of a metering point: its intervals as delivered.")
 @click.option("--as-of", help="Of a metering point: as it was known at this time.")
+@click.option("--validated", is_flag=True, help="Of a metering point: validated hours in their places, not the raw series.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
 def read(
     config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None,
-    interval: str | None, as_of: str | None, as_json: bool, as_csv: bool,
+    interval: str | None, as_of: str | None, validated: bool, as_json: bool, as_csv: bool,
 ) -> None:
     """
     Print the history of NAME: hourly values of a metering point, or the samples of a tag (device/point).
@@ -57,8 +58,11 @@ def read(
     one_of(as_json, as_csv)
     if how and not step:
         raise click.UsageError("--how says what stands for a step; expected --step too")
-    if "/" in name and (interval or as_of):
-        raise click.UsageError("--interval and --as-of are for metering points; the samples of a tag are never replaced")
+    if "/" in name and (interval or as_of or validated):
+        said = "--interval, --as-of and --validated are for metering points; the samples of a tag are never replaced"
+        raise click.UsageError(said)
+    if interval and validated:
+        raise click.UsageError("validated are hours; expected --interval or --validated, not both")
     if interval and step:
         raise click.UsageError("expected --interval or --step, not both")
     settings = load(config)
@@ -69,7 +73,7 @@ def read(
     known = parse_time(as_of, zone) if as_of else None
     if step:
         kind = How(how or (How.MEAN if "/" in name else How.SUM))
-        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now, known)
+        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now, known, validated)
         show(name, unit, steps, step, kind, zone, as_json=as_json, as_csv=as_csv)
         return
     rows: Iterable[Row]
@@ -77,7 +81,7 @@ def read(
         unit, rows = of_tag(settings, directory, name, start, end)
     else:
         interval_s = INTERVALS[interval] if interval else HOUR_S
-        unit, rows = of_point(settings, directory, name, start, end, now, known, interval_s)
+        unit, rows = of_point(settings, directory, name, start, end, now, known, interval_s, validated)
     if as_json:
         _write_json(name, unit, rows)
     elif as_csv:
@@ -128,11 +132,11 @@ def open_directory(settings: Settings) -> Directory:
 
 def of_point(
     settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None,
-    interval_s: int = HOUR_S,
+    interval_s: int = HOUR_S, validated: bool = False,
 ) -> tuple[str, list[Row]]:
     """Values of a metering point, hourly or finer; `known` [s]: as they were known then."""
     if interval_s == HOUR_S:
-        found = hours_of(settings, directory, name, start, end, now, known)
+        found = hours_of(settings, directory, name, start, end, now, known, validated)
         first, unit, values, quality = found.first_hour, found.units[0], found.values[0], found.quality[0]
     else:
         from scada.metering.hourly import profile
@@ -148,7 +152,8 @@ def of_point(
 
 
 def hours_of(
-    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None
+    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None,
+    validated: bool = False,
 ) -> Consumption:
     """Hours of a metering point that touch [start, end) [s]."""
     from scada.metering.hourly import consumption
@@ -156,7 +161,14 @@ def hours_of(
 
     intervals = history_of(settings, directory, name, known)
     first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
-    return consumption(directory, intervals, [name], first_hour, hours, hour_known(now // HOUR_S, _ns(known)))
+    raw = consumption(directory, intervals, [name], first_hour, hours, hour_known(now // HOUR_S, _ns(known)))
+    if not validated:
+        return raw
+    from scada.historian.service import open_reader
+    from scada.metering.validated import laid_over
+
+    estimates = open_reader(history_dir(settings)).estimates
+    return laid_over(raw, estimates.standing([name], first_hour, hours, _ns(known)))
 
 
 def history_of(settings: Settings, directory: Directory, name: str, known: int | None = None) -> IntervalHistory:
@@ -175,7 +187,7 @@ def _ns(seconds: int | None) -> int | None:
 
 def in_steps(
     settings: Settings, directory: Directory, name: str, between: tuple[int, int], step: str, how: How, now: int,
-    known: int | None = None,
+    known: int | None = None, validated: bool = False,
 ) -> tuple[str, Buckets]:
     """A tag or a metering point in steps, and its unit; what is still to come is not missing."""
     from scada.historian.queries import hour_edges, hour_steps, tag_steps
@@ -191,7 +203,7 @@ def in_steps(
         unit, live = stored_tag(settings, directory, name)
         return unit, tag_steps(live, name, edges, how)
     edges = hour_edges(edges)
-    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now, known)
+    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now, known, validated)
     return found.units[0], hour_steps(found, edges, how)
 
 

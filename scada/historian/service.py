@@ -15,6 +15,7 @@ from scada.clock import SiteClock
 from scada.errors import StartError
 from scada.historian.back_off import BackOff
 from scada.historian.database import ReadPool
+from scada.historian.estimates import EstimateHistory
 from scada.historian.live import LiveLog
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.reader import BlockReader, StoredSlots
@@ -33,6 +34,7 @@ class HistoryReader:
     intervals: ports.IntervalHistory
     live: ports.LiveReader
     results: ports.ResultStore
+    estimates: ports.Estimates
     _pool: ReadPool
 
     def close(self) -> None:
@@ -78,6 +80,10 @@ class Historian:
     @property
     def results(self) -> ports.ResultStore:
         return self._results
+
+    @property
+    def estimates(self) -> ports.Estimates:
+        return EstimateHistory(self.directory, self._store.pool)
 
     def start(self) -> "Deferred[None]":
         """Open the store, mend what a crash left, begin to take data; fails with `StartError`."""
@@ -156,5 +162,5 @@ def open_reader(directory: Path) -> HistoryReader:
     pool = ReadPool()
     return HistoryReader(
         BlockReader(directory, pool, StoredSlots(directory, pool)), LiveHistory(directory, pool),
-        ResultHistory(directory, pool), pool,
+        ResultHistory(directory, pool), EstimateHistory(directory, pool), pool,
     )

@@ -14,14 +14,17 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.clock import HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
+from scada.estimates import Estimate
 from scada.intervals import Mark
 from scada.metering.channels import Channels, channels
 from scada.metering.hourly import consumption, profile
 from scada.metering.known import as_known, hour_known, point_changes, registers
 from scada.metering.latest import Rows, latest
 from scada.metering.sums import group_sums, members_of
+from scada.metering.validated import laid_over
 from scada.ports import (
     Consumption,
+    Estimates,
     GroupSums,
     Health,
     IntervalHistory,
@@ -56,7 +59,9 @@ class MeteringService:
         clock: SiteClock,
         reactor: Any,
         pool: ThreadPool,
+        estimates: Estimates | None = None,
     ) -> None:
+        self._estimates = estimates
         self._registry, self._intervals, self._store, self._sink = registry, intervals, store, sink
         self._clock, self._reactor, self._pool = clock, reactor, pool
         self._worker = Debounced(reactor, SETTLE_S, lambda: Deferred.fromCoroutine(self._follow()), self._failed)
@@ -93,10 +98,19 @@ class MeteringService:
         yield Health("metering", not self._failing, text, figures)
 
     # ------------------------------------------------------------------ Metering
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> Consumption:
+    def hourly(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None, *, validated: bool = False
+    ) -> Consumption:
         intervals = as_known(self._intervals, as_of)
         now = hour_known(self._clock.hour(), as_of)
-        return consumption(self._registry.directory, intervals, points, first_hour, hours, now)
+        raw = consumption(self._registry.directory, intervals, points, first_hour, hours, now)
+        if not validated or self._estimates is None:
+            return raw
+        return laid_over(raw, self._estimates.standing(points, first_hour, hours, as_of))
+
+    def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        self._registry.directory.point[point]
+        return () if self._estimates is None else self._estimates.history(point, first_hour, hours)
 
     def profile(self, points: Sequence[str], first: int, count: int, interval_s: int, as_of: int | None = None) -> Profile:
         intervals, now = as_known(self._intervals, as_of), hour_known(self._clock.hour(), as_of)

@@ -33,6 +33,7 @@ from scada.dials.readings import Readings, grown
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
+from scada.estimates import Estimate, Method
 from scada.group_keys import GroupKeyShare, GroupKeyState
 from scada.historian.queries import Queries
 from scada.intervals import MISSING, ChangeKind, IntervalSeries, Provenance
@@ -449,7 +450,9 @@ class FakeMetering:
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
 
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> Consumption:
+    def hourly(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None, *, validated: bool = False
+    ) -> Consumption:
         at = first_hour + np.arange(hours)
         values = np.array(
             [0.3 + 0.25 * np.sin((at + 6) * np.pi / 12) ** 2 + (len(point) + at * 7 % 11) / 40 for point in points]
@@ -458,6 +461,8 @@ class FakeMetering:
         missing = (at >= now - 2) | (at % 50 == 7)
         values[:, missing] = np.nan
         quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
+        if validated:
+            values[:, missing], quality[:, missing] = 0.5, Quality.UNCERTAIN_ESTIMATED
         quality[:, (at % 17 == 3) & ~missing] = Quality.GOOD_BACKFILL
         return Consumption(
             tuple(points), first_hour, values, quality, tuple("m³" if p.startswith("W") else "kWh" for p in points)
@@ -465,6 +470,12 @@ class FakeMetering:
 
     def register(self, points: Sequence[str], hour: int, as_of: int | None = None) -> NDArray[np.float64]:
         return np.full(len(points), 4711.25)
+
+    def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        return tuple(
+            Estimate(point, first_hour + n, 0.5, Method.TYPICAL, "anna", (first_hour + 50) * HOUR_S * NS, "lost")
+            for n in range(hours)
+        )
 
     def profile(
         self, points: Sequence[str], first: int, count: int, interval_s: int, as_of: int | None = None

@@ -366,3 +366,26 @@ def test_group_sums_come_a_page_at_a_time_with_their_completeness(client: FlaskC
     }
     assert [one["group"] for one in asked["groups"]] == [names[-1]]
     assert client.get("/api/v1/groups/sums?group=none", headers=headers).status_code == 404
+
+
+def test_validated_hours_are_answered_only_to_who_asks_for_them(client: FlaskClient, world: World) -> None:
+    """The answer says which series it is; another name is refused."""
+    headers, now = bearer(client), world.clock.hour()
+    path = f"/api/v1/points/P-01-003/hourly?first_hour={now - 2}&hours=2"
+    raw, validated = (client.get(path + more, headers=headers).json for more in ("", "&series=validated"))
+
+    assert (raw["series"], raw["values"]) == ("raw", [None, None])
+    assert (validated["series"], validated["values"]) == ("validated", [0.5, 0.5])
+    assert client.get(f"{path}&series=best", headers=headers).status_code == 400
+    assert client.get(f"{path}&series=validated&step=1d", headers=headers).status_code == 400
+
+
+def test_what_was_entered_of_validated_hours_is_listed_newest_first(client: FlaskClient, world: World) -> None:
+    first = world.clock.hour() - 100
+    path = f"/api/v1/points/P-01-003/estimates?first_hour={first}&hours=3&size=2"
+    body = client.get(path, headers=bearer(client)).json
+
+    assert (body["total"], body["pages"]) == (3, 2)
+    assert [(one["hour"] - first, one["value"], one["method"], one["by"]) for one in body["estimates"]] == [
+        (2, 0.5, "typical", "anna"), (1, 0.5, "typical", "anna")
+    ]
