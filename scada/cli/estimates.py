@@ -89,9 +89,9 @@ def estimate(
         values = np.full(len(hours), np.nan)
     if not len(hours):
         raise CommandRejected([f"{point}: {NOTHING[chosen]}"])
-    who = person()
+    who, at = person(), clock.now()
     entered = [
-        Estimate(point, hour, one, chosen, who.name, clock.now(), note)
+        Estimate(point, hour, one, chosen, who.name, at, note)
         for hour, one in zip(hours.tolist(), values.tolist(), strict=True)
     ]
     with registry_of(config) as database:
