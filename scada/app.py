@@ -98,7 +98,10 @@ class Server:
             audit=registry.audit,
         )
         metering = await run(
-            MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)
+            MeteringService(
+                registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work,
+                historian.estimates,
+            )
         )
         balancing = await run(
             BalancingService(

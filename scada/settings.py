@@ -17,6 +17,7 @@ from scada.errors import ConfigError, Problem, missing_file
 from scada.handwritten import line_of, repeated_keys, sentence, sound_part
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+DeadBand = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[^/\s][^/]*$", max_length=64)]
 
 
@@ -215,6 +216,11 @@ class InfluxSettings(Section):
 class HistorianSettings(Section):
     dir: Path | None = Field(None, description="Folder of the embedded store; default `history` in the data directory.")
     influx: tuple[InfluxSettings, ...] = Field((), description="InfluxDB replicas.")
+    dead_bands: dict[str, DeadBand] = Field(
+        {}, description="Tags (`T01/voltage_l1_n`, `*/voltage_*`) and how far a value, in the tag's unit, may move before "
+        "it is kept in the live history; the last one that fits counts. A change of quality is always kept, and so is "
+        "every register.",
+    )
 
 
 class OpcuaSettings(Section):

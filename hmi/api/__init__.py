@@ -11,6 +11,7 @@ from hmi.api import (
     firmware,
     install,
     modules,
+    points,
     reads,
     series,
     session,
@@ -32,6 +33,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     collection.add(blueprint, services)
     data.add(blueprint, services)
     series.add(blueprint, services)
+    points.add(blueprint, services)
     walkby.add(blueprint, services)
     modules.add(blueprint, services)
     firmware.add(blueprint, services)

@@ -9,6 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
 
+from scada.cli.changes import changes
+from scada.cli.estimates import estimate, estimates
 from scada.cli.history_shown import (
     compaction,
     inspection,
@@ -170,5 +172,8 @@ def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float]
         yield advance
 
 
+historian.add_command(changes)
+historian.add_command(estimate)
+historian.add_command(estimates)
 historian.add_command(dead_letter)
 historian.add_command(replay)

@@ -102,6 +102,7 @@ def show_verified(directory: Path, found: Verified) -> None:
 def repairs(done: Repaired) -> dict[str, Any]:
     return {
         "blocks_put_away": [_finding(one) for one in done.blocks], "files_set_aside": [path.name for path in done.files],
+        "notes_begun_anew": [_finding(one) for one in done.notes],
         "blocks_salvaged": done.salvaged, "conflicts": done.conflicts,
     }
 
@@ -109,13 +110,15 @@ def repairs(done: Repaired) -> dict[str, Any]:
 def show_repairs(directory: Path, done: Repaired) -> None:
     for one in done.blocks:
         click.echo(f"put away, its hours are missing now: {one}")
+    for one in done.notes:
+        click.echo(f"its hours are whole, who brought them and when is not known any more: {one}")
     for path in done.files:
         click.echo(f"set aside, a fresh file has taken its place: {path.name}")
     if done.conflicts:
         click.echo(f"{done.conflicts:,} values contradict what came since; what is held stays, and they are kept beside it")
     if done.salvaged or done.files:
         click.echo(f"{done.salvaged:,} blocks of spoilt files were brought back")
-    if not (done.blocks or done.files or done.salvaged):
+    if not (done.blocks or done.notes or done.files or done.salvaged):
         click.echo(f"{directory}: there was nothing to repair")
 
 

@@ -39,6 +39,7 @@ from scada import __version__
 from scada.errors import StorageError
 from scada.historian.copying import copy_database, digest_of, free_folder, pieces_of, write_durably
 from scada.historian.database import DamagedFile, reading_once
+from scada.historian.estimates import ESTIMATE_FILE
 from scada.historian.inspection import merged_position, sizes_of, with_logs
 from scada.historian.journal import Position, sync_directory
 from scada.historian.livefiles import HOT_FILE
@@ -94,6 +95,7 @@ class _Backup:
                 self._database(path)
             self._live()
             self._database(self.directory / RESULT_FILE)
+            self._database(self.directory / ESTIMATE_FILE)
             for number, pieces in journal.contents(merged.segment):
                 self._write(f"journal/{number:012d}.journal", pieces)
             self._evidence()

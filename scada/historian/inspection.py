@@ -9,6 +9,7 @@ import numpy as np
 
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.dense import SLOTS, columns_of
+from scada.historian.estimates import ESTIMATE_FILE
 from scada.historian.journal import Position, segments_in
 from scada.historian.months import month_paths, set_aside
 from scada.historian.packing import unpack
@@ -84,7 +85,7 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
         "journal": size_on_disk((directory / "journal").glob("*.journal")),
         "months": size_on_disk(with_logs(month_paths(directory))),
         "live": size_on_disk(with_logs(directory.glob("live-*.sqlite"))),
-        "results": size_on_disk(with_logs([directory / RESULT_FILE])),
+        "results": size_on_disk(with_logs([directory / RESULT_FILE, directory / ESTIMATE_FILE])),
         "state": size_on_disk(with_logs([directory / STATE_FILE])),
         "spool": size_on_disk(with_logs(spools)),
         "set aside": size_on_disk(aside),
@@ -93,7 +94,7 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
 
 def databases(directory: Path) -> list[Path]:
     """Every file of SQLite in a historian's folder."""
-    single = (directory / STATE_FILE, directory / RESULT_FILE)
+    single = (directory / STATE_FILE, directory / RESULT_FILE, directory / ESTIMATE_FILE)
     return [*(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite"))]
 
 

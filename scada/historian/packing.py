@@ -11,6 +11,7 @@ LEVEL: Final = 1
 _NARROW: Final = (np.int8, np.int16, np.int32, np.int64)
 _TYPES: Final[dict[int, np.dtype[Any]]] = {
     1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<i8"), 5: np.dtype("<f8"), 6: np.dtype("u1"),
+    7: np.dtype("<f4"),
 }
 _CODES: Final = {dtype: code for code, dtype in _TYPES.items()}
 _local = threading.local()

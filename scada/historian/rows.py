@@ -4,6 +4,7 @@ import zlib
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scada.historian.dense import SLOTS, Dense, columns_of
 from scada.historian.packing import narrow, pack, unpack
@@ -39,6 +40,17 @@ def decode_block(
         unpack(columns, width).astype(np.int64),
         version,
     )
+
+
+def decode_counts(
+    interval_s: int, version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.uint8] | None]:
+    """Pulses (256, intervals) in the type they were kept in, and status unless all is 0; `ValueError` as `decode_block`."""
+    if why := check_block(version, crc, columns, counts, status, registers):
+        raise ValueError(f"the bytes {why}")
+    width = columns_of(interval_s)
+    pulses = unpack(counts, SLOTS * width).reshape(SLOTS, width)
+    return pulses, None if status is None else unpack(status, SLOTS * width).reshape(SLOTS, width)
 
 
 def check_block(

@@ -15,6 +15,7 @@ from scada.clock import SiteClock
 from scada.errors import StartError
 from scada.historian.back_off import BackOff
 from scada.historian.database import ReadPool
+from scada.historian.estimates import EstimateHistory
 from scada.historian.live import LiveLog
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.reader import BlockReader
@@ -31,9 +32,10 @@ from scada.settings import HistorianSettings
 class HistoryReader:
     """Read-only view of a historian's folder, also while the server writes it."""
 
-    intervals: ports.IntervalReader
+    intervals: ports.IntervalHistory
     live: ports.LiveReader
     results: ports.ResultStore
+    estimates: ports.Estimates
     _pool: ReadPool
 
     def close(self) -> None:
@@ -54,7 +56,7 @@ class Historian:
         self._worker = Worker(reactor, "historian")
         self._store = EmbeddedIntervals(self.directory, reactor, fsync=fsync)
         self._files = LiveFiles(self.directory)
-        self._log = LiveLog(self._files, bus, clock, reactor, self._worker)
+        self._log = LiveLog(self._files, bus, clock, reactor, self._worker, settings.dead_bands)
         self._live = LiveHistory(self.directory, self._store.pool)
         self._results = ResultWriter(self.directory, self._store.pool, self._worker)
         self._replicas = [
@@ -69,7 +71,7 @@ class Historian:
 
     @property
     def intervals(self) -> EmbeddedIntervals:
-        """`ports.IntervalStore` and `ports.IntervalReader`."""
+        """`ports.IntervalStore` and `ports.IntervalHistory`."""
         return self._store
 
     @property
@@ -79,6 +81,10 @@ class Historian:
     @property
     def results(self) -> ports.ResultStore:
         return self._results
+
+    @property
+    def estimates(self) -> ports.Estimates:
+        return EstimateHistory(self.directory, self._store.pool)
 
     def start(self) -> "Deferred[None]":
         """Open the store, mend what a crash left, begin to take data; fails with `StartError`."""
@@ -97,6 +103,7 @@ class Historian:
             text = "not running"
         figures = {
             **store.figures, "live_written": self._log.tap.written, "live_dropped": self._log.tap.dropped,
+            "live_left_out": self._log.left_out,
             "live_damaged": self._files.damaged + self._live.damaged, "results": self._results.stored,
         }
         yield ports.Health("historian", not text, text or store.text, figures)
@@ -156,5 +163,5 @@ def open_reader(directory: Path) -> HistoryReader:
     pool = ReadPool()
     return HistoryReader(
         BlockReader(directory, pool, StoredSlots(directory, pool)), LiveHistory(directory, pool),
-        ResultHistory(directory, pool), pool,
+        ResultHistory(directory, pool), EstimateHistory(directory, pool), pool,
     )

@@ -26,7 +26,7 @@ from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread, forgotten
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalChange, IntervalSeries, Mark, Provenance, Quarantined
 from scada.lock import lock_directory
 from scada.ports import Health, Unsubscribe
 
@@ -36,7 +36,7 @@ _log = Logger()
 
 
 class EmbeddedIntervals:
-    """Implements `ports.IntervalStore` and `ports.IntervalReader` over one folder, which it alone writes."""
+    """Implements `ports.IntervalStore` and `ports.IntervalHistory` over one folder, which it alone writes."""
 
     def __init__(
         self, directory: Path, reactor: Any, *, fsync: Callable[[int], None] = os.fdatasync,
@@ -145,6 +145,17 @@ class EmbeddedIntervals:
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         return self.reader.register(slots, hour)
+
+    def as_of(self, instant: int) -> BlockReader:
+        return self.reader.as_of(instant)
+
+    def read_intervals(
+        self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
+    ) -> IntervalSeries:
+        return self.reader.read_intervals(slots, first, intervals, interval_s)
+
+    def changes(self, slot: int, first_hour: int, hours: int) -> tuple[IntervalChange, ...]:
+        return self.reader.changes(slot, first_hour, hours)
 
     def health(self) -> Health:
         blocks = self.blocks

@@ -17,6 +17,7 @@ from scada.historian.database import DamagedFile, reading_once
 from scada.historian.inspection import channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, segments_in
 from scada.historian.livefiles import HOT_FILE
+from scada.historian.noted import load_arrivals, notes
 from scada.historian.records import decode
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.samples import decode as decode_samples
@@ -139,10 +140,13 @@ def _blocks(path: Path, found: Verified, per_block: Mapping[int, int]) -> Iterat
             ) if database else ()
             for number, *columns in rows:
                 found.blocks += 1
+                key = interval_s, day, number
                 try:
                     decode_block(interval_s, *columns)
+                    if database is not None and notes(database):
+                        load_arrivals(database, key)
                 except ValueError as error:
-                    found.findings.append(_bad_block(path, (interval_s, day, number), str(error), per_block))
+                    found.findings.append(_bad_block(path, key, str(error), per_block))
         yield 0.5 + 0.5 * done / len(days)
 
 
