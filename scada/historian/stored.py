@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from scada.historian.months import month_path
 from scada.historian.rows import COLUMNS
 from scada.intervals import HOURLY, IntervalChange
 
+EPOCH: Final = date(1970, 1, 1)
 # By the names of days and blocks: between two days the key holds every block of the city.
 _NAMED: Final = (
     f"SELECT day, block, {COLUMNS} FROM block WHERE interval_s=? AND day IN (SELECT value FROM json_each(?)) "
@@ -101,10 +103,11 @@ class ByBlock:
 def _spans(directory: Path, first_day: int, last_day: int) -> list[tuple[Path, int, int]]:
     """(month file, first day, last day) over a range of days."""
     spans: list[tuple[Path, int, int]] = []
-    for day in range(first_day, last_day + 1):
-        path = month_path(directory, day)
-        if spans and spans[-1][0] == path:
-            spans[-1] = (path, spans[-1][1], day)
-        else:
-            spans.append((path, day, day))
+    day = first_day
+    while day <= last_day:
+        begins = EPOCH + timedelta(days=day)
+        following = begins.replace(day=28) + timedelta(days=4)            # some day of the next month
+        end = min(last_day, (following.replace(day=1) - EPOCH).days - 1)
+        spans.append((month_path(directory, day), day, end))
+        day = end + 1
     return spans
