@@ -1,8 +1,9 @@
 """Reads the block store: pulses and registers of any channels over any hours, from any thread or process."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from scada.historian.arrivals import NS_PER_MS
 from scada.historian.changes import changes_in
 from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, register_at
-from scada.historian.finer import LENGTHS, in_hours
+from scada.historian.finer import LENGTHS
+from scada.historian.gathered import Gathered
 from scada.historian.months import month_path
 from scada.historian.noted import as_known
-from scada.historian.rows import COLUMNS, decode_block
+from scada.historian.rows import COLUMNS, BlockKey, decode_block, decode_counts
 from scada.historian.slots_stored import SlotsKnown
 from scada.intervals import HOURLY, MISSING, IntervalChange, IntervalSeries
 
@@ -24,6 +26,12 @@ REGISTER_DAYS: Final = 40                           # how far back a register is
 _OF_DAYS: Final = (
     f"SELECT day, {COLUMNS} FROM block WHERE interval_s=? AND day IN (SELECT value FROM json_each(?)) AND block=?"
 )
+# Of some days and the blocks between two.
+_OF_BLOCKS: Final = (
+    f"SELECT block, day, {COLUMNS} FROM block WHERE interval_s=? AND day IN (SELECT value FROM json_each(?)) "
+    "AND block BETWEEN ? AND ?"
+)
+FEW: Final = 16                                     # blocks that are asked for one by one
 
 
 class BlockReader:
@@ -59,22 +67,13 @@ class BlockReader:
 
     def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
         slots = np.asarray(slots, dtype=np.int64)
-        counts = np.full((len(slots), hours), MISSING, np.int64)
-        status = np.zeros((len(slots), hours), np.uint8)
-        last_day = (first_hour + hours - 1) // DAY_H
-        for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
-            lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
-            rows = slots[lines] % SLOTS
-            for interval_s, day, block in self._blocks(number, first_hour // DAY_H, last_day):
-                start = max(day * DAY_H, first_hour)
-                stop = min((day + 1) * DAY_H, first_hour + hours)
-                inside = slice(start - day * DAY_H, stop - day * DAY_H)
-                place = np.ix_(lines, np.arange(start - first_hour, stop - first_hour))
-                pulses, bits = in_hours(block, rows, interval_s)
-                held = counts[place]
-                counts[place] = np.where(held == MISSING, pulses[:, inside], held)
-                status[place] |= bits[:, inside]
-        return IntervalSeries(first_hour, HOURLY, counts, status)
+        found = Gathered.empty(slots, first_hour, hours)
+        for path, low, high in _spans(self._directory, first_hour // DAY_H, (first_hour + hours - 1) // DAY_H):
+            try:
+                self._gather(path, low, high, found)
+            except DamagedFile:
+                self.damaged_files.add(path)
+        return IntervalSeries(first_hour, HOURLY, found.counts, found.status)
 
     def read_intervals(
         self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
@@ -106,6 +105,33 @@ class BlockReader:
         return found
 
     # ------------------------------------------------------------------ private
+    def _gather(self, path: Path, low: int, high: int, found: Gathered) -> None:
+        """What a month file holds of the channels that are read, over days."""
+        days, numbers = json.dumps([*range(low, high + 1)]), found.numbers
+        with self._pool.reading(path) as database:
+            if database is None:
+                return
+            for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
+                # Few blocks by name; of many, all between them: that is one walk along the key.
+                each = [(one, one) for one in numbers] if len(numbers) <= FEW else [(numbers[0], numbers[-1])]
+                for between in each:
+                    for number, day, *columns in database.execute(_OF_BLOCKS, (interval_s, days, *between)):
+                        if number in found.lines:
+                            self._take(database, (interval_s, day, number), columns, found)
+        self.damaged_files.discard(path)            # a fresh one has taken its place
+
+    def _take(self, database: Any, key: BlockKey, columns: Sequence[Any], found: Gathered) -> None:
+        try:
+            if self._instant is None:
+                counts, status = decode_counts(key[0], *columns)
+            else:
+                block = as_known(database, key, decode_block(key[0], *columns), self._instant)
+                counts, status = block.counts, block.status
+        except ValueError:
+            self.damaged += 1
+            return
+        found.take(key, counts, status)
+
     def _registers(self, number: int, rows: NDArray[np.int64], hour: int, interval_s: int) -> NDArray[np.int64]:
         """Of one block's rows: the nearest earlier register, plus the pulses since, all in intervals of one length."""
         found = np.full(len(rows), MISSING, np.int64)
