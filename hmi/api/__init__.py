@@ -13,6 +13,7 @@ from hmi.api import (
     modules,
     points,
     reads,
+    samples,
     series,
     session,
     supplies,
@@ -34,6 +35,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     data.add(blueprint, services)
     series.add(blueprint, services)
     points.add(blueprint, services)
+    samples.add(blueprint, services)
     walkby.add(blueprint, services)
     modules.add(blueprint, services)
     firmware.add(blueprint, services)

@@ -41,11 +41,11 @@ def pack_floats(values: Floats) -> bytes:
 def unpack_floats(blob: bytes, size: int) -> Floats:
     """The values that `pack_floats` took, or `pack` in an earlier version; raises `ValueError` for anything else."""
     kind = blob[0] if blob else 0
-    if kind < SCALED:
-        return unpack(blob, size).astype(np.float64)
-    inner = unpack(blob[1:], size)
-    if kind == PLAIN:
-        return inner.astype(np.float64)
+    inner = unpack(blob if kind < SCALED else blob[1:], size)
+    if kind < SCALED or kind == PLAIN:
+        plain: Floats = inner.astype(np.float64)
+        plain[np.isnan(plain)] = np.nan                 # one NaN, so that the same sample kept twice is the same
+        return plain
     digits = kind - (SCALED_NAN if kind >= SCALED_NAN else SCALED)
     if digits not in DIGITS or inner.dtype.kind != "i":
         raise ValueError(f"not packed values: kind {kind}")

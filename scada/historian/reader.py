@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scada.clock import DAY_H, NS_PER_MS
 from scada.historian.database import ReadPool
 from scada.historian.dense import WRAP, Dense, columns_of, register_at
-from scada.historian.finer import LENGTHS, in_hours
+from scada.historian.finer import LENGTHS
+from scada.historian.gathered import ByBlock, Gathered
 from scada.historian.noted import as_known
 from scada.historian.rows import decode_block, decode_counts
 from scada.historian.slots_stored import SlotsKnown
-from scada.historian.stored import ByBlock, StoredRow, StoredRows
+from scada.historian.stored import StoredRow, StoredRows
 from scada.intervals import HOURLY, MISSING, IntervalChange, IntervalSeries
 
 REGISTER_DAYS: Final = 40                           # how far back a register is worked out from
@@ -52,22 +53,11 @@ class BlockReader:
 
     def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
         slots = np.asarray(slots, dtype=np.int64)
-        counts = np.full((len(slots), hours), MISSING, np.int64)
-        status = np.zeros((len(slots), hours), np.uint8)
-        places, last_day = ByBlock(slots), (first_hour + hours - 1) // DAY_H
-        for row in self._stored.each(places.numbers, first_hour // DAY_H, last_day):
-            if (found := self._counts(row)) is None:
-                continue
-            lines, rows = places.of(row.number)
-            start, stop = max(row.day * DAY_H, first_hour), min((row.day + 1) * DAY_H, first_hour + hours)
-            pulses, bits = in_hours(found[0], found[1], rows, row.interval_s)
-            of_day = slice(start - row.day * DAY_H, stop - row.day * DAY_H)
-            asked = lines, slice(start - first_hour, stop - first_hour)
-            held = counts[asked]
-            counts[asked] = np.where(held == MISSING, pulses[:, of_day], held)
-            if bits is not None:
-                status[asked] |= bits[:, of_day]
-        return IntervalSeries(first_hour, HOURLY, counts, status)
+        found = Gathered.empty(slots, first_hour, hours)
+        for row in self._stored.each(found.numbers, first_hour // DAY_H, (first_hour + hours - 1) // DAY_H):
+            if (block := self._counts(row)) is not None:
+                found.take(row.key, *block)
+        return IntervalSeries(first_hour, HOURLY, found.counts, found.status)
 
     def read_intervals(
         self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
@@ -150,4 +140,4 @@ class BlockReader:
         block = decode_block(row.interval_s, *row.columns)
         if self._instant is None:
             return block
-        return as_known(row.database, (row.interval_s, row.day, row.number), block, self._instant)
+        return as_known(row.database, row.key, block, self._instant)

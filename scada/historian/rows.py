@@ -44,13 +44,14 @@ def decode_block(
 
 def decode_counts(
     interval_s: int, version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
-) -> tuple[NDArray[np.integer[Any]], NDArray[np.uint8] | None]:
-    """Pulses (256, intervals) in the type they were kept in, and status unless all is 0; `ValueError` as `decode_block`."""
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    """Pulses as they were stored, and status bits, None where there are none, of a row; raises `ValueError` likewise."""
     if why := check_block(version, crc, columns, counts, status, registers):
         raise ValueError(f"the bytes {why}")
-    width = columns_of(interval_s)
-    pulses = unpack(counts, SLOTS * width).reshape(SLOTS, width)
-    return pulses, None if status is None else unpack(status, SLOTS * width).reshape(SLOTS, width)
+    shape = SLOTS, columns_of(interval_s)
+    size = shape[0] * shape[1]
+    bits = None if status is None else unpack(status, size).astype(np.uint8, copy=False).reshape(shape)
+    return unpack(counts, size).reshape(shape), bits
 
 
 def check_block(

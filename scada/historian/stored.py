@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import numpy as np
-from numpy.typing import NDArray
 
 from scada.clock import DAY_H
 from scada.historian.changes import changes_in
 from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS
 from scada.historian.months import month_path
-from scada.historian.rows import COLUMNS
+from scada.historian.rows import COLUMNS, BlockKey
 from scada.intervals import HOURLY, IntervalChange
 
 EPOCH: Final = date(1970, 1, 1)
@@ -37,6 +34,10 @@ class StoredRow:
     number: int
     columns: tuple[Any, ...]
     database: sqlite3.Connection
+
+    @property
+    def key(self) -> BlockKey:
+        return self.interval_s, self.day, self.number
 
 
 class StoredRows:
@@ -73,31 +74,6 @@ class StoredRows:
                 if only in (None, interval_s):
                     for day, number, *columns in database.execute(_NAMED, (interval_s, days, numbers)):
                         yield StoredRow(interval_s, day, number, tuple(columns), database)
-
-
-class ByBlock:
-    """Where channels lie: their lines in the order asked, block by block; a channel without a slot lies nowhere."""
-
-    def __init__(self, slots: NDArray[np.int64]) -> None:
-        self._slots = slots
-        self._order = np.argsort(slots, kind="stable")
-        sorted_blocks = slots[self._order] // SLOTS
-        found, starts = np.unique(sorted_blocks, return_index=True)
-        ends = [*starts.tolist(), len(slots)][1:]
-        spans = zip(found.tolist(), starts.tolist(), ends, strict=True)
-        self._spans = {number: slice(start, end) for number, start, end in spans if number >= 0}
-
-    @property
-    def numbers(self) -> list[int]:
-        return [*self._spans]
-
-    def of(self, number: int) -> "tuple[slice | NDArray[np.int64], NDArray[np.int64]]":
-        """(lines in the order asked, rows in the block)."""
-        lines = self._order[self._spans[number]]
-        rows = self._slots[lines] % SLOTS
-        if (np.diff(lines) == 1).all():                     # neighbours as asked: a slice is several times faster
-            return slice(int(lines[0]), int(lines[-1]) + 1), rows
-        return lines, rows
 
 
 def _spans(directory: Path, first_day: int, last_day: int) -> list[tuple[Path, int, int]]:

@@ -121,9 +121,8 @@ class MeteringService:
 
     def group_sums(self, groups: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> GroupSums:
         directory, (of, members) = self._registry.directory, self._members
-        if of is not directory:
-            members = members_of(directory)
-            self._members = directory, members
+        members = (members if of is directory else members_of(directory)).found(self._intervals)
+        self._members = directory, members
         return group_sums(members.of(groups), as_known(self._intervals, as_of), first_hour, hours)
 
     def changes(self, point: str, first_hour: int, hours: int) -> tuple[PointChange, ...]:

@@ -28,6 +28,7 @@ class Members:
     per_unit: NDArray[np.float64]           # (s,) pulses per kWh or m³
     begin: NDArray[np.int64]                # (s,) first hour
     end: NDArray[np.int64]                  # (s,) hour after the last
+    slots: NDArray[np.int64] | None = None  # (s,) where they are known already; one that is -1 may come yet
 
     def of(self, groups: Sequence[str]) -> "Members":
         """Those of some groups, in the order asked."""
@@ -41,7 +42,14 @@ class Members:
         return Members(
             tuple(groups), tuple(self.units[one] for one in which.tolist()), self.expected[which], start, self.eui[rows],
             self.channel[rows], self.per_unit[rows], self.begin[rows], self.end[rows],
+            None if self.slots is None else self.slots[rows],
         )
+
+    def found(self, intervals: IntervalReader) -> "Members":
+        """With the slots of all of them: slots are permanent, so it is enough to ask again for those not seen yet."""
+        if self.slots is not None and (self.slots >= 0).all():
+            return self
+        return attrs.evolve(self, slots=intervals.slots(self.eui, self.channel))
 
 
 def members_of(directory: Directory) -> Members:
@@ -75,7 +83,8 @@ def group_sums(members: Members, intervals: IntervalReader, first_hour: int, hou
     first_hour, hours : int
         The range. [h since 1970], [h]
     """
-    slots = intervals.slots(members.eui, members.channel)
+    slots = members.found(intervals).slots
+    assert slots is not None
     sums = np.full((len(members.groups), hours), np.nan)
     present = np.zeros((len(members.groups), hours), np.int64)
     step = max(MOST_CELLS // max(len(slots), 1), 1)
@@ -97,15 +106,21 @@ def _part(
     if len(slots) and (int(members.begin.max()) > first or int(members.end.min()) < first + hours):
         hour = first + np.arange(hours, dtype=np.int64)
         there &= (hour >= members.begin[:, None]) & (hour < members.end[:, None])
-    values = np.where(there, counts, 0) / members.per_unit[:, None]
-    sums, present = _by_group(values, members.start), _by_group(there, members.start)
-    return np.where(present > 0, sums, np.nan), present.astype(np.int64)
+    every = bool(there.all())
+    values = counts / members.per_unit[:, None] if every else np.where(there, counts, 0) / members.per_unit[:, None]
+    sums = _by_group(values, members.start)
+    if every:
+        present = np.broadcast_to(np.diff(members.start)[:, None], sums.shape)
+    else:
+        present = _by_group(there.view(np.uint8), members.start).astype(np.int64)
+    return np.where(present > 0, sums, np.nan), present
 
 
-def _by_group(values: NDArray[np.float64] | NDArray[np.bool_], start: NDArray[np.int64]) -> NDArray[np.float64]:
+def _by_group(values: NDArray[np.float64] | NDArray[np.uint8], start: NDArray[np.int64]) -> NDArray[np.float64]:
     """Sums of the rows of each group; 0 for one without rows, which `reduceat` alone would not give."""
     found = np.zeros((len(start) - 1, values.shape[1]))
     some = np.flatnonzero(np.diff(start))
     if len(some):
-        found[some] = np.add.reduceat(values, start[some], axis=0, dtype=np.float64)
+        kind = np.float64 if values.dtype == np.float64 else np.int64
+        found[some] = np.add.reduceat(values, start[some], axis=0, dtype=kind)
     return found

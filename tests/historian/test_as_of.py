@@ -34,7 +34,7 @@ def merged(directory: Path, batches: list[list[BatchRecord]]) -> None:
 
 def content(directory: Path, instant: int | None = None) -> Content:
     pool = ReadPool()
-    reader = BlockReader(directory, pool, SlotBook)
+    reader = BlockReader(directory, pool, SlotBook())
     reader = reader if instant is None else reader.as_of(instant)
     series = reader.read(SLOTS, FIRST_HOUR - 3, HOURS + 6)
     registers = [reader.register(SLOTS, FIRST_HOUR + hour).tolist() for hour in range(HOURS + 1)]
@@ -77,7 +77,7 @@ def test_the_past_is_what_was_known_then(cut: list[tuple[list[int], int, int, in
 
 def changes(directory: Path, hours: int = 24) -> tuple[IntervalChange, ...]:
     pool = ReadPool()
-    found = BlockReader(directory, pool, SlotBook).changes(0, FIRST_HOUR, hours)
+    found = BlockReader(directory, pool, SlotBook()).changes(0, FIRST_HOUR, hours)
     pool.close()
     return found
 
@@ -122,7 +122,7 @@ def test_what_was_stored_before_arrivals_were_noted_was_always_known(tmp_path: P
 
 def content_of_slot(directory: Path, at: int) -> list[int]:
     pool = ReadPool()
-    found: list[int] = BlockReader(directory, pool, SlotBook).as_of(at * NS).read(
+    found: list[int] = BlockReader(directory, pool, SlotBook()).as_of(at * NS).read(
         np.array([0]), FIRST_HOUR, 2
     ).counts[0].tolist()
     pool.close()

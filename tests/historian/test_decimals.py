@@ -40,6 +40,15 @@ def test_every_value_comes_back_to_the_bit(values: list[float]) -> None:
     assert bits(unpack_floats(pack_floats(given_), len(values))) == bits(given_)
 
 
+@pytest.mark.parametrize("others", [[1.5], [0.1 + 0.2], [-0.0]])
+def test_there_is_one_nan(others: list[float]) -> None:
+    """However a column is packed: what is held twice, in the hot log and a chunk, must be seen to be the same."""
+    odd = np.array([0x7FF8_0000_0000_0123, -1], dtype=np.int64).view(np.float64)
+    found = unpack_floats(pack_floats(np.concatenate((odd, others))), 2 + len(others))
+
+    assert set(found[:2].view(np.int64).tolist()) == {int(np.array(np.nan).view(np.int64))}
+
+
 @given(st.integers(0, 6), st.integers(0, 2**31 - 3), st.integers(1, 60))
 def test_decimals_never_need_floats(digits: int, start: int, size: int) -> None:
     """Whatever the number of digits: as integers of at most four bytes, also beside a NaN."""

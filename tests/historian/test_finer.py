@@ -72,7 +72,7 @@ def test_intervals_hours_and_registers_are_those_that_came(cut: list[tuple[int, 
         conflicts = store.conflicts
         store.close()
         pool = ReadPool()
-        reader = BlockReader(Path(folder), pool, SlotBook)
+        reader = BlockReader(Path(folder), pool, SlotBook())
         slots = np.arange(len(LENGTHS)) + 250
         hourly = reader.read(slots, FIRST_HOUR, HOURS).counts
         native = [

@@ -1,17 +1,21 @@
 """The API as a program uses it: bearer token in, JSON out, reasons with every refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hmi.api.data import thin
+from hmi.api.samples import page
 from hmi.api.series import outdated
 from scada.clock import NS
 from scada.historian.queries import Queries
+from scada.ports import TagHistory
 from scada.series import Instant, Line
 from scada.tags import Quality
 from tests.hmi.conftest import Person
@@ -389,3 +393,44 @@ def test_what_was_entered_of_validated_hours_is_listed_newest_first(client: Flas
     assert [(one["hour"] - first, one["value"], one["method"], one["by"]) for one in body["estimates"]] == [
         (2, 0.5, "typical", "anna"), (1, 0.5, "typical", "anna")
     ]
+
+
+class Kept:
+    """Samples, some of them at the same instant."""
+
+    def __init__(self, at: list[int]) -> None:
+        self._at = np.array(at, dtype=np.int64)
+
+    def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
+        which = np.flatnonzero((self._at >= first) & (self._at < last))[-limit:]
+        return TagHistory(self._at[which], which.astype(np.float64), np.zeros(len(which), np.uint8))
+
+    def at(self, tags: Sequence[str], instant: int, back: int) -> Instant:
+        raise NotImplementedError
+
+
+@given(st.lists(st.integers(0, 20), max_size=40), st.integers(2, 7))
+def test_pages_of_samples_leave_nothing_out_and_repeat_nothing(at: list[int], size: int) -> None:
+    """Also where more is said at one instant than a page holds."""
+    live, before, seen = Kept(sorted(at)), 100, []
+    for _ in range(60):
+        found, rest = page(live, "T/a", 2, before, size)
+        seen += found.values[::-1].tolist()
+        if rest is None:
+            break
+        assert rest < before
+        before = rest
+    assert seen == [float(n) for n, one in reversed(list(enumerate(sorted(at)))) if one >= 2]
+
+
+def test_samples_come_a_page_at_a_time(client: FlaskClient, world: World) -> None:
+    """With a mark where the next page ends, and none behind the last."""
+    headers, tag, now = bearer(client), "T01/loading", world.clock.seconds()
+    path, before, pages, total = f"/api/v1/samples?tag={tag}&first={now - 600}&last={now}&size=50", "", 0, 0
+    while before is not None:
+        body = client.get(path + (f"&before_ns={before}" if before else ""), headers=headers).json
+        assert body["at_ns"] == sorted(body["at_ns"], reverse=True)
+        total, pages, before = total + len(body["at_ns"]), pages + 1, body["before_ns"]
+    assert total == 600
+    assert pages == -(-total // 49)
+    assert client.get("/api/v1/samples?tag=x", headers=headers).status_code == 400

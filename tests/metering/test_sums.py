@@ -88,3 +88,22 @@ def test_groups_are_answered_in_the_order_asked() -> None:
     assert np.isnan(empty.completeness[0, 0])
     with pytest.raises(KeyError):
         every.of(("D",))
+
+
+def test_a_meter_that_comes_later_is_found_then() -> None:
+    """Known slots are kept; one that nobody had yet is asked for again."""
+    site = house(2)
+    directory = Directory(Site(
+        concentrators=site.concentrators, modules=site.modules, consumers=site.consumers, points=site.points,
+        meters=site.meters, balance_groups=(BalanceGroup("A", Medium.ELECTRICITY, members=("P0", "P1")),),
+    ))
+    store = MemoryIntervals()
+    store.deliver(1, 0, HOUR, [100])
+    before = members_of(directory).found(store)
+    store.deliver(2, 0, HOUR, [20])
+    after = before.found(store)
+
+    assert group_sums(before, store, HOUR, 1).sums[0, 0] == pytest.approx(0.12)
+    assert after.slots is not None
+    assert after.slots.tolist() == [0, 1]
+    assert after.found(store) is after

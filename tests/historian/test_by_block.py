@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scada.historian.dense import SLOTS
-from scada.historian.stored import ByBlock
+from scada.historian.gathered import ByBlock
 
 SLOT = st.one_of(st.just(-1), st.integers(0, 12), st.integers(SLOTS - 3, SLOTS + 3), st.integers(5 * SLOTS, 5 * SLOTS + 4))
 
