@@ -117,7 +117,7 @@ def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -
     assert done.exit_code == 0
     assert f"put away, its hours are missing now: {MONTH}, 2026-01-02, block 0 of 3600 s (3 channels)" in done.stdout
     assert json.loads(again.stdout) == {
-        "blocks_put_away": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
+        "blocks_put_away": [], "notes_begun_anew": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
     }
     assert "there was nothing to repair" in run("repair", config).stdout
     assert run("verify", config).exit_code == 0
