@@ -1,14 +1,13 @@
 """`scada historian`: what the embedded store holds, whether it is sound, and its backups; beside a running server too."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import DownloadColumn, TaskProgressColumn
 
+from scada.cli.history_folder import bar, folder, spools
+from scada.cli.history_parquet import export_command, import_command
 from scada.cli.history_shown import (
     compaction,
     inspection,
@@ -21,12 +20,10 @@ from scada.cli.history_shown import (
     verified,
 )
 from scada.cli.output import print_json
-from scada.cli.read import history_dir
 from scada.cli.replicas import dead_letter, replay
 from scada.cli.site import AS_JSON, CONFIG
-from scada.errors import StartError
 from scada.lock import private_files
-from scada.settings import Settings, load
+from scada.settings import load
 
 WRONG: Final = 1                        # exit status: something is damaged
 
@@ -44,9 +41,9 @@ def status(config: Path, as_json: bool) -> None:
     from scada.historian.inspection import inspect
 
     settings = load(config)
-    directory = _folder(settings)
-    with _bar("looking", 1.0, TaskProgressColumn()) as advance:
-        found = inspect(directory, _spools(settings), advance)
+    directory = folder(settings)
+    with bar("looking", 1.0, TaskProgressColumn()) as advance:
+        found = inspect(directory, spools(settings), advance)
     print_json(inspection(found)) if as_json else show(found)
     if found.trouble or found.set_aside:
         raise SystemExit(WRONG)
@@ -63,8 +60,8 @@ def verify(config: Path, as_json: bool) -> None:
     """
     from scada.historian import verification
 
-    directory = _folder(load(config))
-    with _bar("verifying", verification.bytes_to_read(directory), DownloadColumn()) as advance:
+    directory = folder(load(config))
+    with bar("verifying", verification.bytes_to_read(directory), DownloadColumn()) as advance:
         found = verification.verify(directory, advance)
     print_json(verified(found)) if as_json else show_verified(directory, found)
     if not found.ok:
@@ -82,9 +79,9 @@ def repair(config: Path, as_json: bool) -> None:
     """
     from scada.historian.repairing import repair as repaired
 
-    directory = _folder(load(config))
+    directory = folder(load(config))
     private_files()
-    with _bar("repairing", 1.0, TaskProgressColumn()) as advance:
+    with bar("repairing", 1.0, TaskProgressColumn()) as advance:
         done = repaired(directory, advance)
     print_json(repairs(done)) if as_json else show_repairs(directory, done)
 
@@ -97,9 +94,9 @@ def compact(config: Path, as_json: bool) -> None:
     from scada.historian.compacting import compact as compacted
     from scada.historian.inspection import databases, size_on_disk, with_logs
 
-    directory = _folder(load(config))
+    directory = folder(load(config))
     private_files()
-    with _bar("compacting", size_on_disk(with_logs(databases(directory))), DownloadColumn()) as advance:
+    with bar("compacting", size_on_disk(with_logs(databases(directory))), DownloadColumn()) as advance:
         done = compacted(directory, advance)
     print_json(compaction(done)) if as_json else show_compaction(directory, done)
     if done.damaged:
@@ -118,9 +115,9 @@ def backup(config: Path, target: Path, as_json: bool) -> None:
     """
     from scada.historian.backup import back_up, bytes_to_copy
 
-    directory = _folder(load(config))
+    directory = folder(load(config))
     private_files()
-    with _bar("copying", bytes_to_copy(directory), DownloadColumn()) as advance:
+    with bar("copying", bytes_to_copy(directory), DownloadColumn()) as advance:
         made = back_up(directory, target, advance)
     tell_copied(made, f"backed up to {target}", as_json)
 
@@ -139,36 +136,12 @@ def restore(source: Path, target: Path, as_json: bool) -> None:
     from scada.historian.restoring import restore as restored
 
     private_files()
-    with _bar("copying", read_manifest(source).size, DownloadColumn()) as advance:
+    with bar("copying", read_manifest(source).size, DownloadColumn()) as advance:
         made = restored(source, target, advance)
     tell_copied(made, f"restored to {target}", as_json)
 
 
-# ---------------------------------------------------------------------- private
-def _folder(settings: Settings) -> Path:
-    directory = history_dir(settings)
-    if not directory.is_dir():
-        raise StartError("historian", f"{directory} holds no history")
-    return directory
-
-
-def _spools(settings: Settings) -> list[Path]:
-    return [settings.path(one.spool_dir, "spool") / f"{one.name}.sqlite" for one in settings.historian.influx]
-
-
-@contextmanager
-def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float], None]]:
-    """A bar, on stderr, where somebody sees it, with the file that is being read."""
-    columns = (TextColumn("{task.description}"), BarColumn(), column, TextColumn("{task.fields[file]}", markup=False))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total, file="")
-
-        def advance(name: str, done: float) -> None:
-            progress.update(task, advance=done, file=name)
-
-        yield advance
-
-
 historian.add_command(dead_letter)
 historian.add_command(replay)
+historian.add_command(export_command)
+historian.add_command(import_command)

@@ -55,12 +55,12 @@ def decode(text: str) -> Manifest:
         manifest = Manifest(**{name: str(value) for name, value in said.items()}, files=files, damaged=damaged)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"it is no manifest of a backup: {error!r}") from None
-    if strange := sorted(_strange(entry.name for entry in files)):
+    if strange := sorted(strange_names(entry.name for entry in files)):
         raise StorageError(f"the manifest names files outside the backup: {', '.join(strange)}")
     return manifest
 
 
-def _strange(names: Iterable[str]) -> Iterable[str]:
+def strange_names(names: Iterable[str]) -> Iterable[str]:
     """Names that lead out of a folder."""
     for name in names:
         path = PurePosixPath(name)

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scada.cli import main
+from scada.cli.site import registry_of
 from scada.historian.store import EmbeddedIntervals
 from scada.lock import lock_directory
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
@@ -188,6 +190,62 @@ def test_nothing_is_overwritten(config: Path, tmp_path: Path) -> None:
     assert (again.exit_code, over.exit_code) == (1, 1)
     assert "is not empty; nothing is overwritten" in again.stderr
     assert "is not empty; nothing is overwritten" in over.stderr
+
+
+def test_an_export_is_imported_into_another_site(config: Path, tmp_path: Path) -> None:
+    """Both say how many rows; the import is in the audit; twice changes nothing; files are for their owner alone."""
+    made = run("export", config, tmp_path / "export")
+    other = tmp_path / "other" / "scada.yaml"
+    other.parent.mkdir()
+    other.write_text(config.read_text(encoding="utf-8"), encoding="utf-8")
+    done = run("import", other, tmp_path / "export")
+    again = json.loads(run("import", other, tmp_path / "export", "--json").stdout)
+    store = EmbeddedIntervals(other.parent / "data" / "history", PumpedReactor())
+    store.open()
+    counts = store.read(np.arange(3), FIRST_HOUR, 48).counts
+    store.close()
+    with registry_of(other) as database:
+        (second, first) = database.audit.page(action="historian.import")
+
+    assert (made.exit_code, done.exit_code) == (0, 0), made.output + done.output
+    assert "files: 1, rows of intervals 144, live 0, results 0" in made.stdout
+    assert "rows of intervals 144" in done.stdout
+    assert again == {"rows": {"intervals": 144}, "conflicts": 0, "results_kept": 0}
+    assert counts.tolist() == [[1] * 48] * 3
+    assert first.detail == second.detail
+    assert [path for path in (tmp_path / "export").rglob("*") if path.stat().st_mode & 0o077] == []
+
+
+def test_an_export_of_some_days_and_one_kind_in_json(config: Path, tmp_path: Path) -> None:
+    """Times are the site's."""
+    made = json.loads(run(
+        "export", config, tmp_path / "export", "--from", "2026-01-02", "--to", "2026-01-03",
+        "--kind", "intervals", "--json",
+    ).stdout)
+
+    assert (made["rows"], made["from"], made["to"]) == (
+        {"intervals": 3 * 24}, "2026-01-01T22:00:00Z", "2026-01-02T22:00:00Z",
+    )
+    assert made["damaged"] == []
+
+
+def test_an_export_names_what_is_damaged_and_ends_with_1(config: Path, tmp_path: Path) -> None:
+    """The rest is in it."""
+    spoil(config)
+    done = run("export", config, tmp_path / "export")
+
+    assert done.exit_code == 1
+    assert "rows of intervals 72" in done.stdout
+    assert f"damaged, and not in the export: {MONTH}" in done.stderr
+
+
+def test_without_pyarrow_it_is_a_sentence(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do; the server itself does without."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for command in ("export", "import"):
+        done = run(command, config, tmp_path)
+        assert done.exit_code == 1
+        assert "need the library pyarrow" in done.stderr
 
 
 def test_a_site_without_history_is_a_sentence(tmp_path: Path) -> None:
