@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import click
 from rich.progress import DownloadColumn, TaskProgressColumn
@@ -15,13 +16,19 @@ from scada.cli.history_shown import (
     show,
     show_compaction,
     show_repairs,
+    show_to_remove,
     show_verified,
-    tell_copied,
+    tell_backup,
+    tell_restored,
+    to_remove,
     verified,
 )
 from scada.cli.output import print_json
+from scada.cli.periods import parse_time
 from scada.cli.replicas import dead_letter, replay
+from scada.cli.run import make_clock
 from scada.cli.site import AS_JSON, CONFIG
+from scada.clock import NS
 from scada.lock import private_files
 from scada.settings import load
 
@@ -47,6 +54,28 @@ def status(config: Path, as_json: bool) -> None:
     print_json(inspection(found)) if as_json else show(found)
     if found.trouble or found.set_aside:
         raise SystemExit(WRONG)
+
+
+@historian.command()
+@CONFIG
+@AS_JSON
+def retention(config: Path, as_json: bool) -> None:
+    """Show what is older than `historian.retention` keeps it. Nothing is removed: the running server does that."""
+    from scada.historian.removal import due, lacking
+    from scada.historian.spool import sent_in
+
+    settings = load(config)
+    directory = folder(settings)
+    found = due(directory, settings.historian.retention, make_clock(config, settings).now())
+    sent = {one.name: sent_in(path) for one, path in zip(settings.historian.influx, spools(settings), strict=True)}
+    waits = {
+        one: [name for name, versions in sent.items() if lacking(one.path, versions)] if one.kind == "intervals" else []
+        for one in found
+    }
+    if as_json:
+        print_json(to_remove(waits))
+    else:
+        show_to_remove(settings.historian.retention, waits)
 
 
 @historian.command()
@@ -109,9 +138,10 @@ def compact(config: Path, as_json: bool) -> None:
 @AS_JSON
 def backup(config: Path, target: Path, as_json: bool) -> None:
     """
-    Copy the history into TARGET, a new or empty folder, also while the server writes it.
+    Copy the history into TARGET, also while the server writes it: a new or empty folder, or one with a backup of it.
 
-    The copy holds everything that was acknowledged before it began. The spool of InfluxDB replicas is no part of it.
+    To an earlier backup what has changed since is added. The copy holds everything that was acknowledged before it began.
+    The spool of InfluxDB replicas is no part of it.
     """
     from scada.historian.backup import back_up, bytes_to_copy
 
@@ -119,26 +149,29 @@ def backup(config: Path, target: Path, as_json: bool) -> None:
     private_files()
     with bar("copying", bytes_to_copy(directory), DownloadColumn()) as advance:
         made = back_up(directory, target, advance)
-    tell_copied(made, f"backed up to {target}", as_json)
+    tell_backup(made, target, as_json)
 
 
 @historian.command()
 @click.argument("source", metavar="BACKUP", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--at", help="As of this instant, e.g. 2026-11-26T13:00+02:00 (UTC without an offset); default: the newest.")
 @AS_JSON
-def restore(source: Path, target: Path, as_json: bool) -> None:
+def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
     """
     Make a folder of BACKUP that a server can start with; every file is compared with the manifest first.
 
-    Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names.
+    Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names. As of an instant,
+    intervals are what had been received by then; live samples and results are those of the backup before it.
     """
-    from scada.historian.restoring import read_manifest
     from scada.historian.restoring import restore as restored
+    from scada.historian.restoring import to_copy
 
+    instant = parse_time(at, ZoneInfo("UTC")) * NS if at else None
     private_files()
-    with bar("copying", read_manifest(source).size, DownloadColumn()) as advance:
-        made = restored(source, target, advance)
-    tell_copied(made, f"restored to {target}", as_json)
+    with bar("copying", to_copy(source, instant).size, DownloadColumn()) as advance:
+        made = restored(source, target, instant, advance)
+    tell_restored(made, target, as_json)
 
 
 historian.add_command(dead_letter)

@@ -1,5 +1,6 @@
 """What `scada historian` says: tables and sentences for people, the same for programs."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -8,12 +9,17 @@ import attrs
 import click
 
 from scada.cli.output import print_json, print_table
+from scada.cli.periods import utc, utc_ns
 from scada.historian.compacting import Compacted
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
+from scada.historian.removal import Due, removed
 from scada.historian.repairing import Repaired
+from scada.historian.restoring import Restored
 from scada.historian.verification import Finding, Verified
+from scada.settings import RetentionSettings
 
+SHOWN_REMOVED: Final = 5                # names of what retention removed last
 MOST_NAMED: Final = 200                 # damaged places, at a terminal
 
 
@@ -46,6 +52,7 @@ def inspection(found: Inspection) -> dict[str, Any]:
         "merged": attrs.asdict(found.merged), "unmerged_bytes": found.unmerged, "quarantined": found.quarantined,
         "months": [_month(month) for month in found.months],
         "set_aside": [str(path.relative_to(found.directory)) for path in found.set_aside], "trouble": list(found.trouble),
+        "removed": _removals(found.directory),
     }
 
 
@@ -67,10 +74,45 @@ def show(found: Inspection) -> None:
     click.echo(f"{_size(found.unmerged)} of the journal are not merged yet")
     if found.quarantined:
         click.echo(f"{found.quarantined:,} records could not be understood and are kept in quarantine")
+    if (gone := _removals(found.directory))["pieces"]:
+        last = ", ".join(gone["names"])
+        click.echo(f"removed by retention: {gone['pieces']:,} pieces, {_size(gone['bytes'])}, last {gone['last']}: {last}")
     for path in found.set_aside:
         click.echo(f"set aside as damaged: {path.relative_to(found.directory)}", err=True)
     for text in found.trouble:
         click.echo(f"error: {text}", err=True)
+
+
+def to_remove(found: Mapping[Due, Sequence[str]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": one.kind, "name": one.name, "before": utc(one.before),
+            "rows" if one.kind == "results" else "bytes": one.size, "not_confirmed_by": list(lacks),
+        }
+        for one, lacks in found.items()
+    ]
+
+
+def show_to_remove(settings: RetentionSettings, found: Mapping[Due, Sequence[str]]) -> None:
+    kept = {
+        "live samples": settings.live_days, "interval data": settings.interval_days, "results": settings.result_days,
+    }
+    said = ", ".join(f"{what} {f'{days:,} days' if days else 'for ever'}" for what, days in kept.items())
+    click.echo(f"kept: {said}, the merged journal {settings.journal_days:,} days")
+    print_table(f"{len(found):,} pieces may go", ("kind", "name", "older than", "size", "not confirmed by"), [
+        (one.kind, one.name, utc(one.before), f"{one.size:,} rows" if one.kind == "results" else _size(one.size),
+         ", ".join(lacks))
+        for one, lacks in found.items()
+    ], numbers=(3,))
+
+
+def _removals(directory: Path) -> dict[str, Any]:
+    """What retention removed so far, as far as it is remembered."""
+    found = removed(directory)
+    return {
+        "pieces": len(found), "bytes": sum(one["size"] for one in found if one["kind"] != "results"),
+        "last": utc_ns(found[-1]["at"]) if found else None, "names": [one["name"] for one in found[-SHOWN_REMOVED:]],
+    }
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -133,14 +175,37 @@ def show_compaction(directory: Path, done: Compacted) -> None:
         click.echo(f"error: {text}; it is left as it is", err=True)
 
 
-def tell_copied(made: Manifest, said: str, as_json: bool) -> None:
+def tell_backup(made: Manifest, target: Path, as_json: bool) -> None:
     if as_json:
-        print_json({
-            "version": made.version, "begun": made.begun, "ended": made.ended, "files": len(made.files),
-            "bytes": made.size, "damaged": list(made.damaged),
-        })
+        print_json(_manifest(made) | {"bytes_copied": made.copied})
     else:
         held = f"{len(made.files):,} files, {_size(made.size)}, with all that was acknowledged before {made.begun}"
-        click.echo(f"{said}: {held}")
+        click.echo(f"backed up to {target}: {held}; copied now {_size(made.copied)}")
+    _tell_damaged(made)
+
+
+def tell_restored(made: Restored, target: Path, as_json: bool) -> None:
+    reaches = utc_ns(made.reaches) if made.reaches else None
+    if as_json:
+        print_json(_manifest(made.base) | {
+            "files": len(made.files), "bytes": made.size, "newest_record": reaches, "later_ones_left_out": made.cut,
+        })
+    else:
+        held = f"{len(made.files):,} files, {_size(made.size)}, of the backup of {made.base.begun}"
+        click.echo(f"restored to {target}: {held}")
+        newest = f"the newest record was received {reaches}" if reaches else "there is no record of an interval"
+        left = "; later ones were left out" if made.cut else ""
+        click.echo(f"{newest}{left}; live samples and results are those of that backup")
+    _tell_damaged(made.base)
+
+
+def _manifest(made: Manifest) -> dict[str, Any]:
+    return {
+        "version": made.version, "begun": made.begun, "ended": made.ended, "files": len(made.files),
+        "bytes": made.size, "damaged": list(made.damaged),
+    }
+
+
+def _tell_damaged(made: Manifest) -> None:
     for name in made.damaged:
         click.echo(f"{name} was damaged before the backup and was copied as it was", err=True)

@@ -64,6 +64,12 @@ class BlockStore:
             self._repeated = False
             return coalesced(marks)
 
+    def remove_month(self, path: Path) -> bool:
+        """Delete a month file, between two merges; False where a reader is in the way."""
+        for key in [key for key in self._cache if months.month_path(path.parent, key[1]) == path]:
+            del self._cache[key], self._saved_registers[key]
+        return self._months.remove(path)
+
     # ------------------------------------------------------------------ private
     def _attempt(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         counters = self.conflicts, self.damaged

@@ -22,6 +22,7 @@ from scada.historian.export_live import live_rows
 from scada.historian.export_results import result_rows
 from scada.historian.export_wanted import FOREVER, Rows, Wanted
 from scada.historian.exported import EXPORT, KINDS, Export, Part, encode
+from scada.historian.holding import held
 from scada.historian.inspection import sizes_of
 from scada.historian.journal import sync_directory
 from scada.historian.parquet import Writer
@@ -57,8 +58,9 @@ def export(
         partial.mkdir(parents=True)
         begun, parts = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), list[Part]()
         wanted = Wanted(first if first is not None else 0, last if last is not None else FOREVER)
-        for kind in (one for one in KINDS if one in kinds):
-            parts += _written(directory, partial, kind, wanted, advance)
+        with held(directory):
+            for kind in (one for one in KINDS if one in kinds):
+                parts += _written(directory, partial, kind, wanted, advance)
         made = Export(
             __version__, begun, tuple(one for one in KINDS if one in kinds), first, last, tuple(parts),
             tuple(wanted.damaged), wanted.unnamed,

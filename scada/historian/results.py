@@ -97,6 +97,20 @@ class ResultWriter(ResultHistory):
             self._worker.call(self._store).addCallbacks(self._stored, self._failed)
         return waiting.done
 
+    def remove_before(self, before: int, most: int) -> int:
+        """Remove rows that begin before a second, so many at most; returns how many went. In the worker's thread."""
+        assert self._database is not None
+        with transaction(self._database) as database:
+            for (series,) in database.execute("SELECT number FROM series ORDER BY number").fetchall():
+                gone: int = database.execute(
+                    "DELETE FROM result WHERE series = ?1 AND start IN "
+                    "(SELECT start FROM result WHERE series = ?1 AND start < ?2 ORDER BY start LIMIT ?3)",
+                    (series, before, most),
+                ).rowcount
+                if gone:
+                    return gone
+        return 0
+
     # ------------------------------------------------------------------ private
     def _store(self) -> list[_Put]:
         taken = []
