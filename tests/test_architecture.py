@@ -131,6 +131,7 @@ EDGES = {
     "scada/historian/instants.py": "SQLite",
     "scada/historian/journal.py": "segment files and fsync",
     "scada/historian/live.py": "the live log's ticker",
+    "scada/historian/live_cut.py": "SQLite",
     "scada/historian/livefiles.py": "SQLite",
     "scada/historian/merge_thread.py": "a thread",
     "scada/historian/months.py": "SQLite",

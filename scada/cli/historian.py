@@ -162,7 +162,7 @@ def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
     Make a folder of BACKUP that a server can start with; every file is compared with the manifest first.
 
     Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names. As of an instant,
-    intervals are what had been received by then; live samples and results are those of the backup before it.
+    intervals are what had been received by then, live samples what had been measured, results those of the backup before.
     """
     from scada.historian.restoring import restore as restored
     from scada.historian.restoring import to_copy

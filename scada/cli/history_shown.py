@@ -195,7 +195,7 @@ def tell_restored(made: Restored, target: Path, as_json: bool) -> None:
         click.echo(f"restored to {target}: {held}")
         newest = f"the newest record was received {reaches}" if reaches else "there is no record of an interval"
         left = "; later ones were left out" if made.cut else ""
-        click.echo(f"{newest}{left}; live samples and results are those of that backup")
+        click.echo(f"{newest}{left}; results are those of that backup")
     _tell_damaged(made.base)
 
 

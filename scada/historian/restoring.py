@@ -1,8 +1,8 @@
 """A backup becomes a historian's folder again: every file is compared with the manifest while it is copied.
 
 To an instant: the files of the newest backup that has nothing received later, and the journal from there on, which later
-backups hold, up to the last record that was received by then. The next start merges it, as after a crash. Live samples,
-results and what was set aside are not in the journal: they are as in that backup.
+backups hold, up to the last record that was received by then. The next start merges it, as after a crash. Live samples are
+those of the backup after it, up to the instant. Results and what was set aside are as in the backup before it.
 """
 
 import shutil
@@ -16,6 +16,7 @@ from scada.clock import NS
 from scada.errors import StorageError
 from scada.historian.copying import free_folder, pieces_of, write_durably
 from scada.historian.journal import sync_directory
+from scada.historian.live_cut import cut_live
 from scada.historian.manifest import Entry, Manifest, read_manifests
 from scada.historian.records import received_of
 from scada.historian.refusals import sentence
@@ -28,7 +29,7 @@ Advance = Callable[[str, int], None]                # what is being copied, and 
 class Restored:
     """What a restore gives."""
 
-    base: Manifest                                  # live samples and results are as in it
+    base: Manifest                                  # results are as in it
     files: tuple[Entry, ...]
     reaches: int                                    # ns, site time: when the newest record was received
     cut: bool                                       # whether records received later were left out
@@ -49,8 +50,10 @@ def to_copy(backup: Path, at: int | None = None) -> Restored:
         oldest = _utc(manifests[0].reaches)
         raise StorageError(f"the oldest backup in {backup} reaches {oldest}; an earlier instant cannot be restored")
     base = before[-1]
-    files = [entry for entry in base.files if _segment(entry) is None]
-    return Restored(base, (*files, *_journal(backup, base, manifests[len(before) - 1:], at)), base.reaches, False)
+    after = manifests[len(before) - 1:]
+    files = {entry.name: entry for entry in base.files if _segment(entry) is None}
+    files |= {entry.name: entry for entry in after[min(1, len(after) - 1)].files if entry.name.startswith("live-")}
+    return Restored(base, (*files.values(), *_journal(backup, base, after, at)), base.reaches, False)
 
 
 def restore(
@@ -74,6 +77,7 @@ def restore(
             raise StorageError(f"the backup in {backup} is damaged, nothing was restored: {'; '.join(wrong)}")
         if at is not None:
             plan = _cut(partial, plan, at)
+            cut_live(partial, at)
         for folder in [partial, *(path for path in partial.rglob("*") if path.is_dir())]:
             sync_directory(folder)
         partial.replace(target)

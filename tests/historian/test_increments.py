@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ import pytest
 
 from scada.errors import StorageError
 from scada.historian.backup import back_up
+from scada.historian.database import ReadPool
+from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.manifest import INCREMENTS, MANIFEST, Manifest
 from scada.historian.restoring import restore
+from scada.historian.samples import Samples
 from scada.historian.store import EmbeddedIntervals
 from tests.historian.committer import CHANNELS, counts_of
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
@@ -119,6 +123,31 @@ def test_every_instant_between_two_backups_can_be_restored(backups: Path, tmp_pa
     assert (done.reaches, done.cut) == (min(at, 30), at < 30)
     assert numbers_in(tmp_path / "again") == [*found, 50]
     assert (cursor, conflicts) == (min(at, 30), 0)
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+@pytest.mark.parametrize(
+    ("at", "left"), [(10, [1.0, 2.0]), (12, [1.0, 2.0]), (15, [1.0, 2.0, 3.0]), (99, [1.0, 2.0, 3.0, 4.0])]
+)
+def test_live_samples_are_those_up_to_the_instant(tmp_path: Path, at: int, left: list[float], rolled: bool) -> None:
+    """From the backup after it, by their own times; of the hot log and of chunks, in the same hour."""
+    source, target = tmp_path / "history", tmp_path / "backup"
+    for first, values, times in ((1, [1.0, 2.0, 9.0], [1, 10, 2**60]), (11, [3.0, 4.0], [15, 20])):
+        commit(source, range(first, first + 10))
+        with closing(LiveFiles(source)) as files:
+            known = files.open()
+            n = len(values)
+            files.append([] if known else [(1, "T01/power")], Samples(
+                np.ones(n, np.int32), np.array(times, np.int64), np.array(values), np.zeros(n, np.uint8),
+            ))
+            if rolled:
+                files.roll()
+        back_up(source, target)
+    restore(target, tmp_path / "again", at)
+    with closing(ReadPool()) as pool:
+        found = LiveHistory(tmp_path / "again", pool).read("T01/power", 0, 2**62)
+
+    assert found.values.tolist() == left
 
 
 def test_without_an_instant_the_newest_backup_is_restored(backups: Path, tmp_path: Path) -> None:
