@@ -138,6 +138,19 @@ def history(tmp_path: Path) -> Path:
     return directory
 
 
+def test_a_register_that_was_reset_is_no_conflict_of_the_import(tmp_path: Path) -> None:
+    """It contradicted once, where it came from; both bases come over."""
+    one = tmp_path / "one"
+    clashed = deliver(
+        one, block([[1]], first=MAY + 5, register=[100], record=1), block([[2]], first=MAY + 6, register=[500], record=2)
+    )
+    export(one, tmp_path / "export", ["intervals"])
+    done = import_export(tmp_path / "two", tmp_path / "export", NOW)
+
+    assert (clashed, done.conflicts) == (1, 0)
+    assert held(tmp_path / "two") == held(one)
+
+
 def live(tags: list[int], seconds: list[int], values: list[float]) -> Samples:
     at = MAY * HOUR_S * NS + np.array(seconds, np.int64) * NS
     return Samples(np.array(tags, np.int32), at, np.array(values), np.array([0] * (len(tags) - 1) + [24], np.uint8))
