@@ -13,6 +13,7 @@ from scada.errors import DataRejected, StorageError
 from scada.historian.admission import unusable
 from scada.historian.batches import mergeable
 from scada.historian.dense import columns_of
+from scada.historian.merge_thread import forgotten
 from scada.historian.records import BatchRecord, encode
 from scada.historian.refusals import sqlite_sentence
 from scada.historian.store import EmbeddedIntervals
@@ -57,7 +58,8 @@ def enter_batches(store: EmbeddedIntervals, batches: Sequence[IntervalBatch]) ->
     waiting = iter(zip(places, records, strict=True))
     while some := list(mergeable(waiting)):
         blocks.merge(some)
-    journal.forget(blocks.state.merged)
+    if trouble := forgotten(journal, blocks):
+        raise StorageError(trouble)
 
 
 def batches_of(group: Rows, received: int) -> tuple[list[IntervalBatch], list[IntervalBatch]]:

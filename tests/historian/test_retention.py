@@ -128,12 +128,15 @@ def test_by_default_intervals_and_results_are_kept_for_ever(tmp_path: Path) -> N
 
 
 def test_a_late_hour_of_a_month_that_went_begins_a_fresh_file(running: Running) -> None:
-    """No block of the old file comes back out of memory."""
+    """No block of the old file comes back out of memory, nor is one looked for before the journal forgets."""
     old_and_new(running)
     running.look()
-    running.commit(OLD + 1, 9, 3)
+    running.commit(OLD + 24, 8, 3)
+    trouble = running.historian.intervals.blocks.readback.check()
+    running.commit(OLD + 1, 9, 4)
 
     assert (running.value(OLD), running.value(OLD + 1)) == (-1, 9)
+    assert trouble == ""
 
 
 def test_nothing_goes_while_a_backup_copies_the_history(running: Running) -> None:
