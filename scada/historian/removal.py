@@ -46,7 +46,8 @@ def due(directory: Path, settings: RetentionSettings, now: int) -> list[Due]:
     if settings.interval_days:
         found += _months("intervals", month_paths(directory), now // NS - settings.interval_days * DAY_S)
     if settings.result_days:
-        found += _results(directory / RESULT_FILE, now // NS - settings.result_days * DAY_S)
+        before = (now // NS // DAY_S - settings.result_days) * DAY_S        # once a day, not every hour
+        found += _results(directory / RESULT_FILE, before)
     found += _segments(kept_in(directory / "journal"), int(time.time()) - settings.journal_days * DAY_S)
     return found
 
@@ -95,7 +96,9 @@ def _results(path: Path, before: int) -> Iterator[Due]:
     with reading_once(path) as database:
         if database is None:
             return
-        (rows,) = database.execute("SELECT count(*) FROM result WHERE start < ?", (before,)).fetchone()
+        (rows,) = database.execute(
+            "SELECT sum((SELECT count(*) FROM result WHERE series = number AND start < ?)) FROM series", (before,)
+        ).fetchone()
     if rows:
         yield Due("results", path, before, rows)
 

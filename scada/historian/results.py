@@ -100,16 +100,18 @@ class ResultWriter(ResultHistory):
     def remove_before(self, before: int, most: int) -> int:
         """Remove rows that begin before a second, so many at most; returns how many went. In the worker's thread."""
         assert self._database is not None
+        gone = 0
         with transaction(self._database) as database:
-            for (series,) in database.execute("SELECT number FROM series ORDER BY number").fetchall():
-                gone: int = database.execute(
+            old = "SELECT number FROM series WHERE EXISTS (SELECT 1 FROM result WHERE series = number AND start < ?)"
+            for (series,) in database.execute(f"{old} ORDER BY number LIMIT ?", (before, most)).fetchall():
+                gone += database.execute(
                     "DELETE FROM result WHERE series = ?1 AND start IN "
                     "(SELECT start FROM result WHERE series = ?1 AND start < ?2 ORDER BY start LIMIT ?3)",
-                    (series, before, most),
+                    (series, before, most - gone),
                 ).rowcount
-                if gone:
-                    return gone
-        return 0
+                if gone >= most:
+                    break
+        return gone
 
     # ------------------------------------------------------------------ private
     def _store(self) -> list[_Put]:

@@ -79,10 +79,11 @@ class Retention:
                 gone = await self._rows(one)
             else:
                 gone = await self._worker.call(self._file, one)
-            if gone:
+            if gone and one.kind != "journal":      # of that the blocks have all: the log is enough
                 await self._worker.call(remember, self._directory, one, self._clock.now())
-                _log.info("retention: {kind} {name}, {size} removed", kind=one.kind, name=one.name, size=one.size)
                 self._told(one)
+            if gone:
+                _log.info("retention: {kind} {name}, {size} removed", kind=one.kind, name=one.name, size=one.size)
 
     def _month(self, one: Due) -> bool:
         """In the merge thread."""
