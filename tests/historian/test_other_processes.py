@@ -1,12 +1,19 @@
 """Readers in other processes while one writes and removes: what they see was there, whole, and never goes back."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
+from scada.historian.compacting import compact
 from scada.historian.removal import removed
+from scada.historian.store import EmbeddedIntervals
+from tests.historian.helpers import PumpedReactor, block
 from tests.influx import ROOT
 
 READER = """
@@ -78,3 +85,48 @@ def test_readers_see_whole_days_that_stay_while_months_are_written_and_removed(t
     assert sum(one["old"] for one in found) > 0             # old months were seen before they went
     assert len([one for one in removed(directory) if one["kind"] == "intervals"]) > 2
     assert lines
+
+
+SAME = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from scada.historian.service import open_reader
+from tests.historian.helpers import FIRST_HOUR
+
+reader, reads, other = open_reader(Path(sys.argv[1])), 0, 0
+print("ready", flush=True)
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    counts = reader.intervals.read(np.arange(200), FIRST_HOUR, 48).counts
+    reads, other = reads + 1, other + int(not (counts == np.arange(200 * 48).reshape(200, 48)).all())
+print(json.dumps({"reads": reads, "other": other}))
+"""
+
+
+def test_readers_see_the_same_while_files_are_written_anew(tmp_path: Path) -> None:
+    """Compacting is for a stopped server; whoever reads meanwhile is not disturbed, nor does he disturb."""
+    reactor = PumpedReactor()
+    store = EmbeddedIntervals(tmp_path, reactor)
+    store.open()
+    store.start()
+    reactor.wait(store.commit(block(np.arange(200 * 48).reshape(200, 48), record=1)))
+    store.close()
+    reader = subprocess.Popen(
+        [sys.executable, "-c", SAME, str(tmp_path), "2"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "ready\n"
+    compacted = 0
+    while reader.poll() is None:
+        with closing(sqlite3.connect(tmp_path / "intervals-2026-01.sqlite", timeout=30)) as database, database:
+            columns = "interval_s, day, block, version, 'x', zeroblob(200000), counts, NULL, NULL"
+            database.execute(f"INSERT OR REPLACE INTO damaged SELECT {columns} FROM block")
+            database.commit()
+            database.execute("DELETE FROM damaged")
+        compacted += len(compact(tmp_path).files)
+    said = json.loads(reader.stdout.read())
+
+    assert said["other"] == 0
+    assert said["reads"] > 10
+    assert compacted > 2

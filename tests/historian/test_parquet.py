@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,16 +17,17 @@ from hypothesis import strategies as st
 
 from scada.clock import HOUR_S, NS
 from scada.errors import StartError, StorageError
-from scada.historian import exporting, parquet
+from scada.historian import exporting, import_intervals, parquet
 from scada.historian.database import ReadPool
 from scada.historian.exported import EXPORT, Export, read_export
 from scada.historian.exporting import export
+from scada.historian.import_intervals import enter_batches
 from scada.historian.importing import Imported, import_export
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.results import ResultHistory, open_results, store_rows
 from scada.historian.samples import Samples
 from scada.historian.store import EmbeddedIntervals
-from scada.intervals import IntervalBlock
+from scada.intervals import IntervalBatch, IntervalBlock
 from scada.ports import ResultTable
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 from tests.influx import ROOT
@@ -149,6 +151,33 @@ def test_a_register_that_was_reset_is_no_conflict_of_the_import(tmp_path: Path) 
 
     assert (clashed, done.conflicts) == (1, 0)
     assert held(tmp_path / "two") == held(one)
+
+
+@pytest.mark.parametrize("stops_at", [1, 2, 3, 5])
+def test_an_import_that_was_broken_off_is_done_again(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops_at: int
+) -> None:
+    """Anywhere: what had come in is known, the rest follows, and nothing contradicts itself."""
+    steps = []
+
+    def breaks(store: EmbeddedIntervals, batches: Sequence[IntervalBatch]) -> None:
+        steps.append(batches)
+        if len(steps) == stops_at:
+            raise KeyboardInterrupt
+        enter_batches(store, batches)
+
+    monkeypatch.setattr(parquet, "ROWS", 50)
+    export(history, tmp_path / "small", ["intervals"])
+    monkeypatch.setattr(import_intervals, "enter_batches", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        import_export(tmp_path / "two", tmp_path / "small", NOW)
+    monkeypatch.undo()
+    partly = held(tmp_path / "two")
+    done = import_export(tmp_path / "two", tmp_path / "small", NOW)
+
+    assert partly != held(history)
+    assert held(tmp_path / "two") == held(history)
+    assert done.conflicts == 0
 
 
 def live(tags: list[int], seconds: list[int], values: list[float]) -> Samples:
