@@ -13,7 +13,10 @@ from twisted.internet.defer import Deferred
 
 from scada.bench import Figure
 from scada.bench.children import json_of, process
+from scada.bench.historian.pulses import FIRST_HOUR
+from scada.clock import NS, NS_PER_MS
 from scada.errors import ScadaError
+from scada.historian.samples import Samples, encode
 from scada.historian.service import open_reader
 
 DEVICES: Final = 304                    # three-phase meters that say 33 values each second
@@ -33,8 +36,17 @@ def measure(devices: int = DEVICES, seconds: float = SECONDS) -> list[Figure]:
         Figure("live_core_share", f"{what}, bus and history: share of a core", 100 * said["share"], "%"),
         Figure("live_commit_p99_ms", f"{what}: time of a commit, 99th percentile", said["p99_ms"], "ms"),
         Figure("live_durable_s", f"{what}: from published to durable, longest", said["oldest_s"], "s"),
-        Figure("live_bytes_per_value", f"{what}: files of the store at the end, rolled", said["bytes_each"], "B"),
+        Figure("live_bytes_per_value", "an hour of a voltage to 0.01 V, once a second to the millisecond", chunk(), "B"),
     ]
+
+
+def chunk() -> float:
+    """Size of a value, its time and its quality in an hour's chunk. [B]"""
+    rng = np.random.default_rng(4)
+    at = FIRST_HOUR * 3600 * NS + np.arange(3600) * NS + rng.integers(0, 9, 3600) * NS_PER_MS
+    volts = np.round(230 + np.cumsum(rng.normal(0, 0.05, 3600)), 2)
+    _, blob = encode(Samples(np.full(3600, 7, np.int32), at, volts, np.zeros(3600, np.uint8)))
+    return len(blob) / 3600
 
 
 def main(folder: Path, devices: int, seconds: float) -> None:
@@ -69,7 +81,7 @@ def main(folder: Path, devices: int, seconds: float) -> None:
 
     def publish(turn: int) -> None:
         level[:] += rng.normal(0, 0.1, level.shape) if turn % PER_S == 0 else 0.0
-        now, quality = clock.now(), np.zeros(POINTS, np.uint8)
+        now, quality = clock.now() // NS_PER_MS * NS_PER_MS, np.zeros(POINTS, np.uint8)
         for number in range(turn % PER_S, devices, PER_S):
             bus.publish(Batch(names[number], np.round(level[number], 2), quality, now, now))
 
@@ -85,12 +97,9 @@ def main(folder: Path, devices: int, seconds: float) -> None:
             await pause
         share = (time.process_time() - used) / (time.perf_counter() - began)
         await historian.stop()
-        values = sum(len(range(one % PER_S, devices, PER_S)) for one in range(turn)) * POINTS
-        size = sum(path.stat().st_size for path in (folder / "history").glob("live-2*"))
         _compare(folder / "history", names[0], -(-turn // PER_S))
         print(json.dumps({
             "share": share, "p99_ms": 1000 * float(np.percentile(took, 99)), "oldest_s": max(ages),
-            "bytes_each": size / values,
         }), flush=True)
         reactor.stop()
 
