@@ -127,6 +127,7 @@ EDGES = {
     "scada/historian/export_intervals.py": "waits a moment for the state file of another process",
     "scada/historian/exporting.py": "fsync, and the export's place",
     "scada/historian/import_intervals.py": "knows SQLite's errors",
+    "scada/historian/increments.py": "a file's place, and chance",
     "scada/historian/influx.py": "InfluxDB over HTTP",
     "scada/historian/instants.py": "SQLite",
     "scada/historian/journal.py": "segment files and fsync",

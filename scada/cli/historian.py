@@ -9,6 +9,7 @@ from rich.progress import DownloadColumn, TaskProgressColumn
 
 from scada.cli.history_folder import bar, folder, spools
 from scada.cli.history_parquet import export_command, import_command
+from scada.cli.history_removals import show_to_remove, to_remove
 from scada.cli.history_shown import (
     compaction,
     inspection,
@@ -16,11 +17,9 @@ from scada.cli.history_shown import (
     show,
     show_compaction,
     show_repairs,
-    show_to_remove,
     show_verified,
     tell_backup,
     tell_restored,
-    to_remove,
     verified,
 )
 from scada.cli.output import print_json

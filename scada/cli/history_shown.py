@@ -1,6 +1,5 @@
 """What `scada historian` says: tables and sentences for people, the same for programs."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -8,32 +7,22 @@ from typing import Any, Final
 import attrs
 import click
 
+from scada.cli.history_removals import removals
+from scada.cli.history_removals import size_text as _size
 from scada.cli.output import print_json, print_table
-from scada.cli.periods import utc, utc_ns
+from scada.cli.periods import utc_ns
 from scada.historian.compacting import Compacted
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
-from scada.historian.removal import Due, removed
 from scada.historian.repairing import Repaired
 from scada.historian.restoring import Restored
 from scada.historian.verification import Finding, Verified
-from scada.settings import RetentionSettings
 
-SHOWN_REMOVED: Final = 5                # names of what retention removed last
 MOST_NAMED: Final = 200                 # damaged places, at a terminal
 
 
 def _day(day: int) -> str:
     return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m-%d}" if day >= 0 else ""
-
-
-def _size(count: float) -> str:
-    """Bytes for a person."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, {"B": "KB", "KB": "MB", "MB": "GB", "GB": "TB"}[unit]
-    return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
 
 
 def _month(month: MonthHeld) -> dict[str, Any]:
@@ -52,7 +41,7 @@ def inspection(found: Inspection) -> dict[str, Any]:
         "merged": attrs.asdict(found.merged), "unmerged_bytes": found.unmerged, "quarantined": found.quarantined,
         "months": [_month(month) for month in found.months],
         "set_aside": [str(path.relative_to(found.directory)) for path in found.set_aside], "trouble": list(found.trouble),
-        "removed": _removals(found.directory),
+        "removed": removals(found.directory),
     }
 
 
@@ -74,45 +63,13 @@ def show(found: Inspection) -> None:
     click.echo(f"{_size(found.unmerged)} of the journal are not merged yet")
     if found.quarantined:
         click.echo(f"{found.quarantined:,} records could not be understood and are kept in quarantine")
-    if (gone := _removals(found.directory))["pieces"]:
+    if (gone := removals(found.directory))["pieces"]:
         last = ", ".join(gone["names"])
         click.echo(f"removed by retention: {gone['pieces']:,} pieces, {_size(gone['bytes'])}, last {gone['last']}: {last}")
     for path in found.set_aside:
         click.echo(f"set aside as damaged: {path.relative_to(found.directory)}", err=True)
     for text in found.trouble:
         click.echo(f"error: {text}", err=True)
-
-
-def to_remove(found: Mapping[Due, Sequence[str]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "kind": one.kind, "name": one.name, "before": utc(one.before),
-            "rows" if one.kind == "results" else "bytes": one.size, "not_confirmed_by": list(lacks),
-        }
-        for one, lacks in found.items()
-    ]
-
-
-def show_to_remove(settings: RetentionSettings, found: Mapping[Due, Sequence[str]]) -> None:
-    kept = {
-        "live samples": settings.live_days, "interval data": settings.interval_days, "results": settings.result_days,
-    }
-    said = ", ".join(f"{what} {f'{days:,} days' if days else 'for ever'}" for what, days in kept.items())
-    click.echo(f"kept: {said}, the merged journal {settings.journal_days:,} days")
-    print_table(f"{len(found):,} pieces may go", ("kind", "name", "older than", "size", "not confirmed by"), [
-        (one.kind, one.name, utc(one.before), f"{one.size:,} rows" if one.kind == "results" else _size(one.size),
-         ", ".join(lacks))
-        for one, lacks in found.items()
-    ], numbers=(3,))
-
-
-def _removals(directory: Path) -> dict[str, Any]:
-    """What retention removed so far, as far as it is remembered."""
-    found = removed(directory)
-    return {
-        "pieces": len(found), "bytes": sum(one["size"] for one in found if one["kind"] != "results"),
-        "last": utc_ns(found[-1]["at"]) if found else None, "names": [one["name"] for one in found[-SHOWN_REMOVED:]],
-    }
 
 
 def _finding(one: Finding) -> dict[str, Any]:

@@ -36,7 +36,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import attrs
 
@@ -45,6 +44,7 @@ from scada.errors import StorageError
 from scada.historian.copying import copy_database, digest_of, free_folder, pieces_of, write_durably
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.holding import held
+from scada.historian.increments import identity, newest
 from scada.historian.inspection import merged_position, sizes_of, with_logs
 from scada.historian.journal import Position, sync_directory
 from scada.historian.livefiles import HOT_FILE
@@ -60,7 +60,6 @@ from scada.historian.state import STATE_FILE
 
 Advance = Callable[[str, int], None]                # what is being copied, and bytes done
 KINDS: Final = ("journal", "months", "live", "results", "state", "set aside")
-IDENTITY: Final = "identity"                        # a file in the history's folder: which history it is; no backup has it
 
 
 def bytes_to_copy(directory: Path) -> int:
@@ -81,7 +80,7 @@ def back_up(directory: Path, target: Path, advance: Advance = lambda what, done:
     if before is None:
         free_folder(target)
     try:
-        history = _identity(directory)
+        history = identity(directory)
         if before is not None and before.history != history:
             raise StorageError(f"{target} has a backup of another history, or of one restored since; choose a new folder")
         with held(directory):
@@ -117,7 +116,7 @@ class _Backup:
 
     def run(self) -> Manifest:
         if self.before is not None:
-            self.part = f"{INCREMENTS}/{_newest(self.root / INCREMENTS) + 1:06d}"
+            self.part = f"{INCREMENTS}/{newest(self.root / INCREMENTS) + 1:06d}"
         (self.target / "journal").mkdir(parents=True, exist_ok=self.before is None)
         with SegmentsHeld(self.directory / "journal") as journal:
             merged = self._state()
@@ -223,23 +222,6 @@ class _Backup:
         write_durably(unfinished, iter((encode(manifest).encode(),)))
         os.replace(unfinished, self.target / MANIFEST)
         sync_directory(self.target)
-
-
-def _identity(directory: Path) -> str:
-    """Which history this is. A restored one is another: its journal has other records under the same numbers."""
-    path = directory / IDENTITY
-    if not path.exists():
-        unfinished = path.with_name(f"{IDENTITY}.new")
-        unfinished.unlink(missing_ok=True)
-        write_durably(unfinished, iter((uuid4().hex.encode(),)))
-        os.replace(unfinished, path)
-        sync_directory(directory)
-    return path.read_text(encoding="ascii")
-
-
-def _newest(increments: Path) -> int:
-    """The highest number of a backup that was added, finished or not; numbers tell the order, whatever the clock does."""
-    return max((int(path.name) for path in increments.glob("??????") if path.name.isdecimal()), default=0)
 
 
 def _now() -> str:
