@@ -77,6 +77,15 @@ class BlockStore:
             self._repeated = False
             return coalesced(marks)
 
+    def remove_month(self, path: Path) -> bool:
+        """Delete a month file, between two merges; False where a reader is in the way."""
+        for key in [key for key in self._cache if months.month_path(path.parent, key[1]) == path]:
+            del self._cache[key], self._saved_registers[key]
+        gone = self._months.remove(path)
+        if gone:
+            self.readback.given_up(path)
+        return gone
+
     # ------------------------------------------------------------------ private
     def _attempt(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         counters = self.conflicts, self.damaged

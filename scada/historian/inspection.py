@@ -10,7 +10,7 @@ import numpy as np
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.dense import SLOTS, columns_of
 from scada.historian.estimates import ESTIMATE_FILE
-from scada.historian.journal import Position, segments_in
+from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.months import month_paths, set_aside
 from scada.historian.packing import unpack
 from scada.historian.results import RESULT_FILE
@@ -83,6 +83,7 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
     aside = [*with_logs(set_aside(directory)), *(directory / "journal" / "damaged").glob("*.bin")]
     return {
         "journal": size_on_disk((directory / "journal").glob("*.journal")),
+        "journal kept": size_on_disk(path for _, path in segments_in(kept_in(directory / "journal"))),
         "months": size_on_disk(with_logs(month_paths(directory))),
         "live": size_on_disk(with_logs(directory.glob("live-*.sqlite"))),
         "results": size_on_disk(with_logs([directory / RESULT_FILE, directory / ESTIMATE_FILE])),

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from scada.historian import noted
 from scada.historian.arrivals import Arrivals
-from scada.historian.database import DamagedFile, naming, open_writer, transaction
+from scada.historian.database import DamagedFile, naming, open_writer, remove_database, transaction
 from scada.historian.dense import SLOTS, Conflict, Dense, columns_of
 from scada.historian.rows import BY_KEY, COLUMNS, BlockKey, decode_block, encode_block
 
@@ -100,6 +100,13 @@ class Months:
         """Close the files that were not used of late."""
         while len(self._open) > OPEN_MONTHS:
             self._open.popitem(last=False)[1].database.close()
+
+    def remove(self, path: Path) -> bool:
+        """Delete a month that no transaction holds; False where a reader is in the way."""
+        file = self._open.pop(path, None)
+        if file is not None:
+            file.database.close()
+        return remove_database(path)
 
     def close(self) -> None:
         for file in self._open.values():

@@ -16,7 +16,7 @@ from typing import Final
 import attrs
 import zstandard
 
-from scada.historian.database import open_writer, transaction
+from scada.historian.database import open_writer, reading_once, transaction
 
 LIVE: Final = 0
 BACKLOG: Final = 1
@@ -189,3 +189,10 @@ class Spool:
                 if self._database is not None:
                     self._count()
                 raise
+
+
+def sent_in(path: Path) -> dict[tuple[int, int, int], int]:
+    """`Spool.sent` of a spool that another process has open; nothing where there is none."""
+    with reading_once(path) as database:
+        rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall() if database else []
+    return {(interval_s, day, block): version for interval_s, day, block, version in rows}

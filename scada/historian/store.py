@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from scada.ports import Health, Unsubscribe
 
 LINE_BYTES: Final = 8 + 1 + 8 + 8                   # of a block in memory, per channel: EUI, number, register, slot
 CELL_BYTES: Final = 8 + 1                           # per interval: pulses, status
+T = TypeVar("T")
 _log = Logger()
 
 
@@ -40,13 +41,14 @@ class EmbeddedIntervals:
 
     def __init__(
         self, directory: Path, reactor: Any, *, fsync: Callable[[int], None] = os.fdatasync,
-        merge_delay: float = MERGE_DELAY_S, segment_bytes: int = SEGMENT_BYTES,
+        merge_delay: float = MERGE_DELAY_S, segment_bytes: int = SEGMENT_BYTES, keep_merged: bool = False,
     ) -> None:
         self.directory = directory
         self.blocks = BlockStore(directory)
-        self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes)
+        self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes, keep=keep_merged)
         self.pool = ReadPool()
         self.reader = BlockReader(directory, self.pool, self.blocks.book)
+        self._reactor = reactor
         self._cursors = CursorBook()
         self._listeners: list[Callable[[Mark], None]] = []
         self._lock: IO[str] | None = None
@@ -97,6 +99,21 @@ class EmbeddedIntervals:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def between_merges(self, function: Callable[[], T]) -> "Deferred[T]":
+        """Do something in the thread that writes the blocks, while it writes none."""
+        done: Deferred[T] = Deferred()
+
+        def run() -> None:
+            try:
+                found = function()
+            except Exception as error:              # whoever waits must hear of it, whatever it is
+                self._reactor.callFromThread(done.errback, error)
+            else:
+                self._reactor.callFromThread(done.callback, found)
+
+        self.merging.between(run)
+        return done
 
     # --------------------------------------------------------- IntervalStore
     def commit(self, block: IntervalBlock) -> "Deferred[Mark]":

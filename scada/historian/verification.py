@@ -15,7 +15,7 @@ from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.inspection import channels_by_block, databases, merged_position, size_on_disk
-from scada.historian.journal import Position, segments_in
+from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
 from scada.historian.noted import load_arrivals, notes
 from scada.historian.records import decode
@@ -91,7 +91,8 @@ def verify_month(directory: Path, path: Path) -> Verified:
 
 # ---------------------------------------------------------------------- private
 def _files(directory: Path) -> list[Path]:
-    return [*databases(directory), *(path for _, path in segments_in(directory / "journal"))]
+    journal = directory / "journal"
+    return [*databases(directory), *(path for one in (kept_in(journal), journal) for _, path in segments_in(one))]
 
 
 def _known(directory: Path) -> tuple[dict[int, int], Position, dict[int, str]]:
