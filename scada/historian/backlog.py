@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from scada.historian.blocks import keys_of
 from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS, Dense, columns_of
+from scada.historian.dense import SLOTS, Dense
 from scada.historian.lines import block_lines
 from scada.historian.months import month_path, month_paths
 from scada.historian.rows import BY_KEY, BlockKey, decode_block
@@ -52,12 +53,8 @@ class Backlog:
 
     def changed(self, mark: Mark) -> None:
         """A commit changed blocks."""
-        width = columns_of(mark.interval_s)
-        last_day = (mark.first + mark.intervals - 1) // width
         with self._lock:
-            for block in np.unique(mark.slots // SLOTS).tolist():
-                for day in range(mark.first // width, last_day + 1):
-                    self._pending[mark.interval_s, day, block] = None
+            self._pending |= dict.fromkeys(keys_of(mark))
 
     def take(self) -> BlockKey | None:
         """The next one; a commit that comes meanwhile enters it again."""

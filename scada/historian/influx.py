@@ -67,12 +67,12 @@ class InfluxDoor:
                 path, "POST", query_params=query, header_params=headers, body=gzip.compress(body, 1),
             )
         except ApiException as error:
-            answer = judge(int(error.status or 0), _said(error), dict(error.headers or {}), settings)
+            answer = judge(int(error.status or 0), said_by(error), dict(error.headers or {}), settings)
             if answer.verdict is Verdict.REFUSED:
                 self.close()                        # the secret is read again before the next attempt
             return answer
         except (HTTPError, OSError) as error:
-            return Answer(Verdict.RETRY, f"{settings.url} does not answer: {_plain(error)}")
+            return Answer(Verdict.RETRY, f"{settings.url} does not answer: {plain_reason(error)}")
         return Answer(Verdict.STORED)
 
     def close(self) -> None:
@@ -83,14 +83,17 @@ class InfluxDoor:
     # ------------------------------------------------------------------ private
     def _connected(self) -> InfluxDBClient:
         if self._client is None:
-            settings = self._settings
-            secret = read_secret(settings)
-            named = bool(settings.user)
-            self._client = InfluxDBClient(
-                settings.url, token=f"{settings.user}:{secret}" if named else secret, org=settings.organisation or "-",
-                auth_basic=named, timeout=TIMEOUT_MS, retries=False,
-            )
+            self._client = connect(self._settings)
         return self._client
+
+
+def connect(settings: InfluxSettings) -> InfluxDBClient:
+    """A client of a destination; raises `OSError` where its secret cannot be read."""
+    secret, named = read_secret(settings), bool(settings.user)
+    return InfluxDBClient(
+        settings.url, token=f"{settings.user}:{secret}" if named else secret, org=settings.organisation or "-",
+        auth_basic=named, timeout=TIMEOUT_MS, retries=False,
+    )
 
 
 def read_secret(settings: InfluxSettings) -> str:
@@ -143,7 +146,7 @@ def retry_after(headers: dict[str, str]) -> float | None:
         return None
 
 
-def _said(error: ApiException) -> str:
+def said_by(error: ApiException) -> str:
     """The reason in an answer's body: JSON in all versions, with another key in 2.x."""
     body: Any = error.body
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
@@ -156,7 +159,7 @@ def _said(error: ApiException) -> str:
     return str(parsed.get("error") or parsed.get("message") or text).strip()
 
 
-def _plain(error: BaseException) -> str:
+def plain_reason(error: BaseException) -> str:
     """The innermost reason of urllib3's nested ones, without addresses of objects."""
     reason: BaseException = error
     while isinstance(inner := getattr(reason, "reason", None) or reason.__cause__, BaseException):

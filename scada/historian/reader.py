@@ -1,7 +1,7 @@
 """Reads the block store: pulses and registers of any channels over any hours, from any thread or process."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scada.clock import DAY_H
 from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS, WRAP, Dense, register_at
+from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, register_at
 from scada.historian.months import month_path
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.slots import SlotBook
@@ -40,22 +40,20 @@ class BlockReader:
 
     def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
         slots = np.asarray(slots, dtype=np.int64)
-        counts = np.full((len(slots), hours), MISSING, np.int64)
-        status = np.zeros((len(slots), hours), np.uint8)
-        last_day = (first_hour + hours - 1) // DAY_H
-        for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
-            lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
-            rows = slots[lines] % SLOTS
-            for interval_s, day, block in self._blocks(number, first_hour // DAY_H, last_day):
-                start = max(day * DAY_H, first_hour)
-                stop = min((day + 1) * DAY_H, first_hour + hours)
-                inside = slice(start - day * DAY_H, stop - day * DAY_H)
-                place = np.ix_(lines, np.arange(start - first_hour, stop - first_hour))
-                pulses, bits = _hourly(block, rows, interval_s)
-                held = counts[place]
-                counts[place] = np.where(held == MISSING, pulses[:, inside], held)
-                status[place] |= bits[:, inside]
-        return IntervalSeries(first_hour, HOURLY, counts, status)
+        series = _nothing(len(slots), first_hour, hours, HOURLY)
+        for lines, interval_s, day, block in self._parts(slots, first_hour, hours, HOURLY):
+            _fill(series, lines, day * DAY_H, *_hourly(block, slots[lines] % SLOTS, interval_s))
+        return series
+
+    def exact(self, slots: NDArray[np.int64], first: int, count: int, interval_s: int) -> IntervalSeries:
+        """What was delivered in intervals of this length, (n,) slots x `count` intervals; nothing is put together."""
+        slots = np.asarray(slots, dtype=np.int64)
+        series = _nothing(len(slots), first, count, interval_s)
+        for lines, kind, day, block in self._parts(slots, first, count, interval_s):
+            if kind == interval_s:
+                rows = slots[lines] % SLOTS
+                _fill(series, lines, day * columns_of(kind), block.counts[rows], block.status[rows])
+        return series
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         slots = np.asarray(slots, dtype=np.int64)
@@ -66,6 +64,16 @@ class BlockReader:
         return found
 
     # ------------------------------------------------------------------ private
+    def _parts(
+        self, slots: NDArray[np.int64], first: int, count: int, interval_s: int
+    ) -> Iterator[tuple[NDArray[np.int64], int, int, Dense]]:
+        """(places in `slots`, interval_s, day, block) of all that is held of them on the days of a range."""
+        width = columns_of(interval_s)
+        for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
+            lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
+            for kind, day, block in self._blocks(number, first // width, (first + count - 1) // width):
+                yield lines, kind, day, block
+
     def _registers(self, number: int, rows: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         """Of one block's rows: the nearest earlier register, plus the pulses since."""
         found = np.full(len(rows), MISSING, np.int64)
@@ -130,6 +138,22 @@ class StoredSlots:
             if state is not None:
                 self._last = load_slots(state, self._book, self._last)
         return self._book
+
+
+def _nothing(n: int, first: int, count: int, interval_s: int) -> IntervalSeries:
+    return IntervalSeries(first, interval_s, np.full((n, count), MISSING, np.int64), np.zeros((n, count), np.uint8))
+
+
+def _fill(
+    series: IntervalSeries, lines: NDArray[np.int64], begin: int, counts: NDArray[np.int64], status: NDArray[np.uint8]
+) -> None:
+    """Enter (n, k) intervals from number `begin` on into some lines of a series; what is there already stays."""
+    start, stop = max(begin, series.first), min(begin + counts.shape[1], series.first + series.counts.shape[1])
+    inside = slice(start - begin, stop - begin)
+    place = np.ix_(lines, np.arange(start - series.first, stop - series.first))
+    held = series.counts[place]
+    series.counts[place] = np.where(held == MISSING, counts[:, inside], held)
+    series.status[place] |= status[:, inside]
 
 
 def _hourly(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

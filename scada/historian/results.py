@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,24 +109,10 @@ class ResultWriter(ResultHistory):
         try:
             with transaction(self._database) as database:
                 for put in taken:
-                    self._store_one(database, put)
+                    _store_one(database, put)
         except Exception as error:                  # whoever waits must hear of it, whatever it is
             raise _NotStored(taken, error) from error
         return taken
-
-    def _store_one(self, database: sqlite3.Connection, put: _Put) -> None:
-        key = (put.kind, put.name, put.span_s)
-        database.execute("INSERT OR IGNORE INTO series(kind, name, span) VALUES (?,?,?)", key)
-        (series,) = database.execute("SELECT number FROM series WHERE kind=? AND name=? AND span=?", key).fetchone()
-        columns = json.dumps(list(put.table.columns))
-        database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
-        (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
-        rows = _rows(put.table.columns, len(put.table.start))
-        database.executemany(
-            "INSERT INTO result VALUES (?, ?, 1, ?, ?) ON CONFLICT(series, start) DO UPDATE SET version = version + 1, "
-            "shape = excluded.shape, row = excluded.row",
-            [(series, start, shape, row.tobytes()) for start, row in zip(put.table.start.tolist(), rows, strict=True)],
-        )
 
     def _stored(self, taken: list[_Put]) -> None:
         self.trouble = ""
@@ -144,6 +131,12 @@ class ResultWriter(ResultHistory):
             put.done.errback(error)
 
 
+def put_now(directory: Path, kind: str, name: str, span_s: int, table: ResultTable) -> None:
+    """Store rows of one series in a folder that is ours alone; durable when it returns."""
+    with closing(open_writer(directory / RESULT_FILE, _SCHEMA)) as database, transaction(database):
+        _store_one(database, _Put(kind, name, span_s, table, Deferred()))
+
+
 class _NotStored(Exception):
     """Carries the puts of a failed transaction back to the reactor's thread."""
 
@@ -157,3 +150,18 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
     if not columns:
         return np.empty((n, 0))
     return np.stack([np.asarray(column, dtype="<f8") for column in columns.values()], axis=1)
+
+
+def _store_one(database: sqlite3.Connection, put: _Put) -> None:
+    key = (put.kind, put.name, put.span_s)
+    database.execute("INSERT OR IGNORE INTO series(kind, name, span) VALUES (?,?,?)", key)
+    (series,) = database.execute("SELECT number FROM series WHERE kind=? AND name=? AND span=?", key).fetchone()
+    columns = json.dumps(list(put.table.columns))
+    database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
+    (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
+    rows = _rows(put.table.columns, len(put.table.start))
+    database.executemany(
+        "INSERT INTO result VALUES (?, ?, 1, ?, ?) ON CONFLICT(series, start) DO UPDATE SET version = version + 1, "
+        "shape = excluded.shape, row = excluded.row",
+        [(series, start, shape, row.tobytes()) for start, row in zip(put.table.start.tolist(), rows, strict=True)],
+    )

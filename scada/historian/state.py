@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from scada.historian.cursor import CursorBook
 from scada.historian.database import open_writer, transaction
 from scada.historian.journal import Position
 from scada.historian.records import BatchRecord, GapRecord, Record, provenances_of
+from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.intervals import Quarantined
 
@@ -29,6 +30,8 @@ CREATE TABLE IF NOT EXISTS cursor(link INTEGER NOT NULL, archive INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS quarantine(link INTEGER NOT NULL, archive INTEGER NOT NULL, record INTEGER NOT NULL,
     crc INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, received INTEGER NOT NULL,
     PRIMARY KEY(link, archive, record, crc));
+CREATE TABLE IF NOT EXISTS owed(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
+    PRIMARY KEY(interval_s, day, block));
 """
 
 
@@ -91,6 +94,19 @@ class StateFile:
         self._saved_slots = known
         if items:
             self.merged = items[-1][0]
+
+    def owe(self, keys: Iterable[BlockKey]) -> None:
+        """Blocks that changed while nobody listened; durable when it returns, and owed until `told`."""
+        with transaction(self.database) as state:
+            state.executemany("INSERT OR IGNORE INTO owed VALUES (?,?,?)", keys)
+
+    def owed(self) -> list[BlockKey]:
+        """All of them, oldest day first."""
+        return list(self.database.execute("SELECT interval_s, day, block FROM owed ORDER BY day, interval_s, block"))
+
+    def told(self) -> None:
+        """Everybody has heard of them."""
+        self.database.execute("DELETE FROM owed")
 
     def _advance(self, record: Record) -> set[tuple[int, int]]:
         """The archives whose cursors may have moved."""
