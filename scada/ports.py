@@ -184,7 +184,7 @@ class Offers:
 
     registers: bool                     # else pulses alone
     results: bool
-    merges: bool                        # of contradicting pulses the first stay, status bits are joined; else the last stand
+    merges: bool                        # the first pulses stay, status bits are joined; else the last delivery stands
     resolution: int                     # of the times of live samples. [ns]
     pulses_most: int                    # the largest number of pulses that comes back as it was
 

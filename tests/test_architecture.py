@@ -125,6 +125,7 @@ EDGES = {
     "scada/historian/copying.py": "SQLite's backup, and fsync",
     "scada/historian/database.py": "SQLite",
     "scada/historian/influx.py": "InfluxDB over HTTP",
+    "scada/historian/influx_history.py": "InfluxDB over HTTP",
     "scada/historian/instants.py": "SQLite",
     "scada/historian/journal.py": "segment files and fsync",
     "scada/historian/live.py": "the live log's ticker",

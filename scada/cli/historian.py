@@ -22,6 +22,7 @@ from scada.cli.history_shown import (
 )
 from scada.cli.output import print_json
 from scada.cli.read import history_dir
+from scada.cli.recovering import ask_again, backends, bring_back, refetched, show_refetched
 from scada.cli.replicas import dead_letter, replay
 from scada.cli.site import AS_JSON, CONFIG
 from scada.errors import StartError
@@ -78,15 +79,25 @@ def repair(config: Path, as_json: bool) -> None:
     """
     Put damaged blocks out of the way, and read again what a spoilt month file still holds. The server must not run.
 
-    Nothing is thrown away; what is missing afterwards is asked for in the field, as far back as archives reach.
+    Nothing is thrown away. What is missing then is brought back from each InfluxDB that has it; exit status 1 if one could
+    not be asked. For the rest the field is asked when the server runs; `ask-again` asks for hours of any age.
     """
     from scada.historian.repairing import repair as repaired
 
-    directory = _folder(load(config))
+    settings = load(config)
+    directory = _folder(settings)
     private_files()
     with _bar("repairing", 1.0, TaskProgressColumn()) as advance:
         done = repaired(directory, advance)
-    print_json(repairs(done)) if as_json else show_repairs(directory, done)
+    with _bar("bringing back", 1.0, TaskProgressColumn()) as advance:
+        found, asks = bring_back(config, settings, directory, advance)
+    if as_json:
+        print_json(repairs(done) | {"refetched": refetched(found, asks)})
+    else:
+        show_repairs(directory, done)
+        show_refetched(config, found, asks)
+    if found.trouble:
+        raise SystemExit(WRONG)
 
 
 @historian.command()
@@ -172,3 +183,5 @@ def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float]
 
 historian.add_command(dead_letter)
 historian.add_command(replay)
+historian.add_command(ask_again)
+historian.add_command(backends)

@@ -108,7 +108,7 @@ def repairs(done: Repaired) -> dict[str, Any]:
 
 def show_repairs(directory: Path, done: Repaired) -> None:
     for one in done.blocks:
-        click.echo(f"put away, its hours are missing now: {one}")
+        click.echo(f"put away as damaged: {one}")
     for path in done.files:
         click.echo(f"set aside, a fresh file has taken its place: {path.name}")
     if done.conflicts:

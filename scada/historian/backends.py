@@ -34,13 +34,8 @@ class Kind:
     configured: Callable[[HistorianSettings, Path], list[Backend]]      # settings, data directory
 
 
-def history_dir(settings: HistorianSettings, data_dir: Path) -> Path:
-    """The folder of the embedded store."""
-    return settings.dir or data_dir / "history"
-
-
 def _embedded(settings: HistorianSettings, data_dir: Path) -> list[Backend]:
-    directory = history_dir(settings, data_dir)
+    directory = settings.dir or data_dir / "history"
     return [Backend("embedded", "embedded", str(directory), partial(embedded.EmbeddedHistory, directory))]
 
 

@@ -85,7 +85,7 @@ class InfluxHistory:
 
     def tag(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
         start, end = -(-first // MS), -(-last // MS)
-        rows = []
+        rows: list[tuple[int, float | None, float | None]] = []
         if start < end and limit > 0:
             for chunk in self._ask(samples_of(tag, start, end, limit), LIVE_PRECISION):
                 rows += chunk.rows

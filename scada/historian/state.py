@@ -4,6 +4,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS quarantine(link INTEGER NOT NULL, archive INTEGER NOT
 CREATE TABLE IF NOT EXISTS owed(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
     PRIMARY KEY(interval_s, day, block));
 """
+_OWE: Final = "INSERT OR IGNORE INTO owed VALUES (?,?,?)"
 
 
 class StateFile:
@@ -98,7 +100,7 @@ class StateFile:
     def owe(self, keys: Iterable[BlockKey]) -> None:
         """Blocks that changed while nobody listened; durable when it returns, and owed until `told`."""
         with transaction(self.database) as state:
-            state.executemany("INSERT OR IGNORE INTO owed VALUES (?,?,?)", keys)
+            state.executemany(_OWE, keys)
 
     def owed(self) -> list[BlockKey]:
         """All of them, oldest day first."""
@@ -142,6 +144,13 @@ class StateFile:
         for link, archive, reached, ahead in self.database.execute("SELECT link, archive, reached, ahead FROM cursor"):
             cursor = self.cursors.of(link, _unsigned(archive))
             cursor.reached, cursor.ahead = reached, set(json.loads(ahead))
+
+
+def owe(directory: Path, keys: Iterable[BlockKey]) -> None:
+    """`StateFile.owe` for a folder that is ours alone; the file may be new."""
+    if rows := list(keys):
+        with closing(open_writer(directory / STATE_FILE, _SCHEMA)) as database, transaction(database) as state:
+            state.executemany(_OWE, rows)
 
 
 def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
