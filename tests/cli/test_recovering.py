@@ -1,4 +1,4 @@
-"""A damaged block at a terminal: back from a real InfluxDB 1.6, the rest asked for in the field; and where history is kept."""
+"""A damaged block at a terminal: back from a real InfluxDB 1.6, the rest asked for in the field; where history is kept."""
 
 import json
 import sqlite3
@@ -172,8 +172,9 @@ SITE = Directory(Site(modules=(
 
 def hole(day: int, euis: list[int], *due: int) -> Hole:
     """Hours missing of channels on a day."""
-    series = IntervalSeries(FIRST_HOUR + 24 * day, 3600, np.full((len(euis), 24), MISSING), np.zeros((len(euis), 24), np.uint8))
-    missing = np.zeros((len(euis), 24), np.bool_)
+    shape = len(euis), 24
+    series = IntervalSeries(FIRST_HOUR + 24 * day, 3600, np.full(shape, MISSING), np.zeros(shape, np.uint8))
+    missing = np.zeros(shape, np.bool_)
     missing[:, list(due) or slice(None)] = True
     eui = np.array(euis, np.uint64)
     return Hole((3600, FIRST_HOUR // 24 + day, 0), eui, np.zeros(len(euis), np.uint8), series, missing)

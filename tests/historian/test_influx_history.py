@@ -111,7 +111,7 @@ def test_what_somebody_else_wrote_there_is_not_taken_for_pulses(influx: Influx) 
     door.write(f"mh,m=0000000000000058/0 v=1.5 {start + 3600}\n".encode(), "s")
 
     assert between == [[5, MISSING]]
-    with pytest.raises(StorageError, match="has 1.5 where pulses are expected, of 0000000000000058/0"):
+    with pytest.raises(StorageError, match=r"has 1\.5 where pulses are expected, of 0000000000000058/0"):
         history.intervals(euis, CHANNEL, FIRST_HOUR, 2)
 
 
