@@ -4,12 +4,13 @@ import csv
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
+import attrs
 import click
 import numpy as np
 
@@ -19,7 +20,7 @@ from scada.cli.read_steps import MOST_SHOWN, show
 from scada.cli.run import make_clock
 from scada.clock import HOUR_S, NS
 from scada.errors import ConfigError, Problem
-from scada.ports import Consumption, LiveReader
+from scada.ports import Consumption, IntervalReader, LiveReader
 from scada.series import Buckets, How, step_edges
 from scada.settings import Settings, load
 from scada.site import Directory
@@ -27,6 +28,15 @@ from scada.tags import Quality
 
 MOST_COMPARED: Final = 5000             # names held against a misspelt one
 Row = tuple[int, float, str]            # ns since 1970, value, quality
+
+
+@attrs.frozen
+class Source:
+    """Where history is read from."""
+
+    intervals: IntervalReader
+    live: LiveReader
+    tags: Callable[[], tuple[str, ...]] | None = None           # every tag that it has; None where that would take long
 
 
 @click.command()
@@ -39,11 +49,12 @@ Row = tuple[int, float, str]            # ns since 1970, value, quality
     "--how", type=click.Choice([one.value for one in How]),
     help="What stands for a step; mean by default, sum for a metering point.",
 )
+@click.option("--place", default="embedded", show_default=True, help="Where from: a name of `scada historian backends`.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
 def read(
-    config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None, as_json: bool,
-    as_csv: bool,
+    config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None, place: str,
+    as_json: bool, as_csv: bool,
 ) -> None:
     """
     Print the history of NAME: hourly values of a metering point, or the samples of a tag (device/point).
@@ -57,17 +68,17 @@ def read(
     zone = ZoneInfo(settings.site.timezone)
     now = make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now)
-    directory = _directory(settings)
+    directory, source = _directory(settings), opened(settings, place)
     if step:
         kind = How(how or (How.MEAN if "/" in name else How.SUM))
-        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now)
+        unit, steps = in_steps(settings, directory, source, name, (start, end), step, kind, now)
         show(name, unit, steps, step, kind, zone, as_json=as_json, as_csv=as_csv)
         return
     rows: Iterable[Row]
     if "/" in name:
-        unit, rows = of_tag(settings, directory, name, start, end)
+        unit, rows = of_tag(settings, directory, source, name, start, end)
     else:
-        unit, rows = of_point(settings, directory, name, start, end, now)
+        unit, rows = of_point(directory, source, name, start, end, now)
     if as_json:
         _write_json(name, unit, rows)
     elif as_csv:
@@ -116,28 +127,27 @@ def _directory(settings: Settings) -> Directory:
 
 
 def of_point(
-    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int
+    directory: Directory, source: Source, name: str, start: int, end: int, now: int
 ) -> tuple[str, list[Row]]:
     """Hourly values of a metering point."""
-    found = hours_of(settings, directory, name, start, end, now)
+    found = hours_of(directory, source, name, start, end, now)
     starts = (found.first_hour + np.arange(found.values.shape[1])) * HOUR_S
     return found.units[0], list(_rows(starts * NS, found.values[0], found.quality[0]))
 
 
-def hours_of(settings: Settings, directory: Directory, name: str, start: int, end: int, now: int) -> Consumption:
+def hours_of(directory: Directory, source: Source, name: str, start: int, end: int, now: int) -> Consumption:
     """Hours of a metering point that touch [start, end) [s]."""
-    from scada.historian.service import open_reader
     from scada.metering.hourly import consumption
 
     if name not in directory.point:
         raise unknown("metering point", name, directory.point)
-    reader = open_reader(history_dir(settings))
     first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
-    return consumption(directory, reader.intervals, [name], first_hour, hours, now // HOUR_S)
+    return consumption(directory, source.intervals, [name], first_hour, hours, now // HOUR_S)
 
 
 def in_steps(
-    settings: Settings, directory: Directory, name: str, between: tuple[int, int], step: str, how: How, now: int
+    settings: Settings, directory: Directory, source: Source, name: str, between: tuple[int, int], step: str, how: How,
+    now: int,
 ) -> tuple[str, Buckets]:
     """A tag or a metering point in steps, and its unit; what is still to come is not missing."""
     from scada.historian.queries import hour_edges, hour_steps, tag_steps
@@ -150,35 +160,48 @@ def in_steps(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--step") from None
     if "/" in name:
-        unit, live = stored_tag(settings, directory, name)
+        unit, live = stored_tag(settings, directory, source, name)
         return unit, tag_steps(live, name, edges, how)
     edges = hour_edges(edges)
-    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now)
+    found = hours_of(directory, source, name, int(edges[0]) // NS, int(edges[-1]) // NS, now)
     return found.units[0], hour_steps(found, edges, how)
 
 
 def of_tag(
-    settings: Settings, directory: Directory, name: str, start: int, end: int
+    settings: Settings, directory: Directory, source: Source, name: str, start: int, end: int
 ) -> tuple[str, Iterator[Row]]:
     """Samples of a live tag, read as they are asked for."""
     from scada.historian.queries import pages
 
-    unit, live = stored_tag(settings, directory, name)
+    unit, live = stored_tag(settings, directory, source, name)
     found = pages(live, name, start * NS, end * NS)
     return unit, (row for page in found for row in _rows(page.at, page.values, page.quality))
 
 
-def stored_tag(settings: Settings, directory: Directory, name: str) -> tuple[str, LiveReader]:
+def stored_tag(settings: Settings, directory: Directory, source: Source, name: str) -> tuple[str, LiveReader]:
     """Unit of a tag, and where its samples are."""
     from scada.cli.units import unit_of
+
+    if source.tags is not None and name not in (known := source.tags()):
+        raise unknown("stored tag", name, known)
+    return unit_of(settings, directory, name), source.live
+
+
+def opened(settings: Settings, place: str) -> Source:
+    """The embedded store, or another backend that is configured."""
+    from scada.historian.backends import configured
+    from scada.historian.by_channel import ChannelReader, TagReader
     from scada.historian.livefiles import LiveHistory
     from scada.historian.service import open_reader
 
-    live = cast(LiveHistory, open_reader(history_dir(settings)).live)
-    known = live.tags()
-    if name not in known:
-        raise unknown("stored tag", name, known)
-    return unit_of(settings, directory, name), live
+    every = {one.name: one for one in configured(settings.historian, settings.data_dir)}
+    if place not in every:
+        raise ConfigError([Problem("argument", "--place", f"no place {place!r}; expected one of {', '.join(every)}")])
+    if every[place].kind != "embedded":
+        history = every[place].open()
+        return Source(ChannelReader(history), TagReader(history))
+    reader = open_reader(history_dir(settings))
+    return Source(reader.intervals, reader.live, cast(LiveHistory, reader.live).tags)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.intervals import MISSING
+from scada.intervals import HOURLY, MISSING
 
 SLOTS: Final = 256
 DAY_S: Final = 86_400
@@ -160,3 +160,16 @@ def register_at(block: Dense, rows: NDArray[np.int64], column: int) -> tuple[NDA
     value = (registers[line, place] + pulses[line, -1] - pulses[line, place]) % WRAP
     broken = gaps[:, -1] > 0
     return np.where(some & whole, value, MISSING), some | broken
+
+
+def hourly(
+    counts: NDArray[np.int64], status: NDArray[np.uint8], interval_s: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """(n, hours) of whole hours of intervals; an hour of shorter ones counts when all of them are held."""
+    if interval_s == HOURLY:
+        return counts, status
+    shape = len(counts), counts.shape[1] * interval_s // HOURLY, HOURLY // interval_s
+    parts = counts.reshape(shape)
+    whole = (parts != MISSING).all(axis=2)
+    bits: NDArray[np.uint8] = np.bitwise_or.reduce(status.reshape(shape), axis=2)
+    return np.where(whole, parts.sum(axis=2), MISSING), bits

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scada.clock import DAY_H
 from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, register_at
+from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, hourly, register_at
 from scada.historian.months import month_path
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.slots import SlotBook
@@ -46,7 +46,8 @@ class BlockReader:
         slots = np.asarray(slots, dtype=np.int64)
         series = _nothing(len(slots), first_hour, hours, HOURLY)
         for lines, interval_s, day, block in self._parts(slots, first_hour, hours, HOURLY):
-            _fill(series, lines, day * DAY_H, *_hourly(block, slots[lines] % SLOTS, interval_s))
+            rows = slots[lines] % SLOTS
+            _fill(series, lines, day * DAY_H, *hourly(block.counts[rows], block.status[rows], interval_s))
         return series
 
     def exact(self, slots: NDArray[np.int64], first: int, count: int, interval_s: int) -> IntervalSeries:
@@ -158,18 +159,6 @@ def _fill(
     held = series.counts[place]
     series.counts[place] = np.where(held == MISSING, counts[:, inside], held)
     series.status[place] |= status[:, inside]
-
-
-def _hourly(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """(n, 24) pulses and status of rows; an hour of shorter intervals counts when all of them are held."""
-    counts, status = block.counts[rows], block.status[rows]
-    if interval_s == HOURLY:
-        return counts, status
-    per_hour = HOURLY // interval_s
-    parts = counts.reshape(len(rows), DAY_H, per_hour)
-    whole = (parts != MISSING).all(axis=2)
-    bits: NDArray[np.uint8] = np.bitwise_or.reduce(status.reshape(len(rows), DAY_H, per_hour), axis=2)
-    return np.where(whole, parts.sum(axis=2), MISSING), bits
 
 
 def _spans(directory: Path, first_day: int, last_day: int) -> list[tuple[Path, int, int]]:
