@@ -60,7 +60,7 @@ def test_a_server_that_is_away_is_an_error_and_answers_when_it_is_back(tmp_path:
 
 
 def test_a_wrong_password_is_said_without_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And with the right one it is read."""
+    """And with the right one it is read; by a user who may only write, it is not, and that is said."""
     server = Influx(tmp_path / "influx", auth=True)
     server.start()
     server.query("CREATE USER root WITH PASSWORD 'r00t' WITH ALL PRIVILEGES")
@@ -73,6 +73,13 @@ def test_a_wrong_password_is_said_without_the_secret(tmp_path: Path, monkeypatch
     history = InfluxHistory(settings)
     history.write([block([[3, 4]])])
     found = read(history)
+    login = {"user": "root", "password": "r00t"}
+    server.query("CREATE USER writer WITH PASSWORD 'r00t'", **login)
+    server.query("GRANT WRITE ON scada TO writer", **login)
+    writer = InfluxHistory(InfluxSettings(url=server.url, user="writer", secret_env="SCADA_TEST_INFLUX"))
+    writer.write([block([[5]])])
+    with pytest.raises(StorageError, match="not authorized"):
+        read(writer)
     server.kill()
 
     assert "wrong-secret" not in str(refused.value)

@@ -1,5 +1,11 @@
-"""A fresh place for each kind of backend: what settings name it, and what must run for it."""
+"""A place for each kind of backend: what settings name it, and what must run for it.
 
+InfluxDB 1.6 is started here. Of 2.x and 3 nothing can be started: they are held to the same contract where
+SCADA_TEST_INFLUXDB_URL names a server that may be written to, with SCADA_TEST_INFLUXDB_TOKEN (then the dialect is v2),
+and SCADA_TEST_INFLUXDB_DATABASE and SCADA_TEST_INFLUXDB_ORG where they are not `scada` and none.
+"""
+
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -25,6 +31,22 @@ def influxdb(directory: Path) -> Iterator[HistorianSettings]:
         server.kill()
 
 
-PLACES: dict[str, Callable[[Path], AbstractContextManager[HistorianSettings]]] = {
-    "embedded": embedded, "influxdb": influxdb,
+@contextmanager
+def influxdb_elsewhere(_: Path) -> Iterator[HistorianSettings]:
+    """Whatever version the environment names; other runs have left their channels there."""
+    token = "SCADA_TEST_INFLUXDB_TOKEN"
+    yield HistorianSettings(influx=(InfluxSettings(
+        url=os.environ[ELSEWHERE], dialect="v2" if token in os.environ else "v1",
+        secret_env=token if token in os.environ else "",
+        database=os.environ.get("SCADA_TEST_INFLUXDB_DATABASE", "scada"),
+        organisation=os.environ.get("SCADA_TEST_INFLUXDB_ORG", ""),
+    ),))
+
+
+ELSEWHERE = "SCADA_TEST_INFLUXDB_URL"
+Place = Callable[[Path], AbstractContextManager[HistorianSettings]]
+PLACES: dict[str, tuple[str, Place]] = {            # name of the place: kind of the backend, how to have it
+    "embedded": ("embedded", embedded),
+    "influxdb-1.6": ("influxdb", influxdb),
+    **({"influxdb-elsewhere": ("influxdb", influxdb_elsewhere)} if ELSEWHERE in os.environ else {}),
 }

@@ -3,6 +3,8 @@
 Where a backend cannot do something, its `Offers` says so and the promise is a clear error.
 """
 
+import itertools
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,19 +22,19 @@ from tests.historian.helpers import FIRST_HOUR, block
 EUI = 0x00124B0000000001
 MS = 1_000_000
 START = FIRST_HOUR * 3600 * 1000 * MS
-SERIES = iter(range(1, 10**6))          # every test has channels and names of its own, the place is shared
+SERIES = itertools.count(secrets.randbits(36))      # every test has channels and names of its own, the place is shared
 
 
 def test_every_kind_of_backend_has_a_place_to_be_tested_in() -> None:
     """So that none is registered and never held to anything."""
-    assert set(PLACES) == set(KINDS)
+    assert {kind for kind, _ in PLACES.values()} == set(KINDS)
 
 
-@pytest.fixture(scope="module", params=sorted(KINDS))
+@pytest.fixture(scope="module", params=sorted(PLACES))
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    directory = tmp_path_factory.mktemp(request.param)
-    with PLACES[request.param](directory) as settings:
-        (backend,) = KINDS[request.param].configured(settings, directory)
+    directory, (kind, made) = tmp_path_factory.mktemp("place"), PLACES[request.param]
+    with made(directory) as settings:
+        (backend,) = KINDS[kind].configured(settings, directory)
         yield backend
 
 
