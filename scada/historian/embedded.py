@@ -17,9 +17,10 @@ from scada.historian.admission import unusable
 from scada.historian.database import ReadPool
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.offline import ClosedHistory, alone, merge_what_waits
-from scada.historian.reader import BlockReader, StoredSlots
+from scada.historian.reader import BlockReader
 from scada.historian.results import ResultHistory, put_now
 from scada.historian.samples import Samples
+from scada.historian.slots_stored import StoredSlots
 from scada.intervals import HOURLY, IntervalBatch, IntervalBlock, IntervalSeries
 from scada.ports import Offers, ResultTable, TagHistory
 

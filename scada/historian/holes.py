@@ -16,8 +16,9 @@ from scada.errors import StorageError
 from scada.historian.database import ReadPool
 from scada.historian.dense import DAY_S, SLOTS, columns_of
 from scada.historian.months import month_path, month_paths, set_aside
-from scada.historian.reader import BlockReader, StoredSlots
+from scada.historian.reader import BlockReader
 from scada.historian.rows import BlockKey
+from scada.historian.slots_stored import StoredSlots
 from scada.intervals import HOURLY, MISSING, IntervalSeries
 
 

@@ -45,13 +45,13 @@ def channel_lines(
     head = measurement(interval_s)
     times = (numbers * interval_s).tolist()
     plain = (counts != MISSING).all(axis=1) & ~status.any(axis=1)
+    whole = "".join(f"\0%d {time}\n" for time in times)        # of a channel whose name is put in front of each
     lines: list[str] = []
     for place in range(len(counts)):
         name = f"{head},m={series_name(eui[place], channel[place])} v="
         pulses = counts[place].tolist()
         if plain[place]:
-            template = "".join(f"{name}%d {time}\n" for time in times)
-            lines.append(template % tuple(pulses))
+            lines.append(whole.replace("\0", name) % tuple(pulses))
             continue
         for value, bits, time in zip(pulses, status[place].tolist(), times, strict=True):
             if value != MISSING:

@@ -23,7 +23,7 @@ from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
 from scada.historian.database import ReadPool
 from scada.historian.journal import SEGMENT_BYTES, Journal, Position
-from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread
+from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread, forgotten
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
@@ -47,7 +47,7 @@ class EmbeddedIntervals:
         self.blocks = BlockStore(directory)
         self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes)
         self.pool = ReadPool()
-        self.reader = BlockReader(directory, self.pool, lambda: self.blocks.book)
+        self.reader = BlockReader(directory, self.pool, self.blocks.book)
         self._cursors = CursorBook()
         self._listeners: list[Callable[[Mark], None]] = []
         self._lock: IO[str] | None = None
@@ -208,7 +208,8 @@ class EmbeddedIntervals:
             self.blocks.state.owe(key for mark in self._recovered[noted:] for key in keys_of(mark))
             noted = len(self._recovered)
             self.blocks.merge(batch)
-        self.journal.forget(self.blocks.state.merged)
+        if trouble := forgotten(self.journal, self.blocks):
+            _log.error("{trouble}", trouble=trouble)
 
     def _settle_debts(self) -> None:
         """Who listened through a whole life has heard what was owed; whoever only opened the folder has told nobody."""
