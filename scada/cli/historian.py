@@ -80,7 +80,7 @@ def repair(config: Path, as_json: bool) -> None:
     Put damaged blocks out of the way, and read again what a spoilt month file still holds. The server must not run.
 
     Nothing is thrown away. What is missing then is brought back from each InfluxDB that has it; exit status 1 if one could
-    not be asked. For the rest the field is asked when the server runs; `ask-again` asks for hours of any age.
+    not be asked. For the rest the field is asked when the server runs; `ask-again` asks at once, and for older hours.
     """
     from scada.historian.repairing import repair as repaired
 

@@ -93,7 +93,7 @@ def show_refetched(config: Path, found: Refetched, asks: Sequence[Wish]) -> None
     if found.missing:
         click.echo(f"still missing of what was damaged: {found.missing:,} intervals")
     if asks:
-        click.echo("once it runs, the server asks the field for what its archives have; older hours too are asked for by")
+        click.echo("once it runs, the server asks the field for what its archives have; at once, and for older hours, by")
         click.echo(f"  scada historian ask-again {config} --user NAME")
         click.echo("which is")
         for one in asks[:MOST_NAMED]:
@@ -108,7 +108,7 @@ def show_refetched(config: Path, found: Refetched, asks: Sequence[Wish]) -> None
 @AS_JSON
 def ask_again(config: Path, user: str, as_json: bool) -> None:
     """
-    Ask the field again for what damaged blocks have lost, whatever its age, through the running server.
+    Ask the field again for what damaged blocks have lost, through the running server, up to a week beyond archives' depth.
 
     What InfluxDB has is brought back by `repair`. The password is asked for, or taken from SCADA_PASSWORD.
     """
