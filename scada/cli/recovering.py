@@ -19,7 +19,7 @@ from scada.cli.run import make_clock
 from scada.cli.site import AS_JSON, CONFIG, person, registry_of
 from scada.clock import DAY_H, HOUR_S
 from scada.errors import CommandRejected, ScadaError, StartError
-from scada.historian.holes import Hole, holes
+from scada.historian.holes import Missing, holes
 from scada.historian.refetching import Refetched, refetch
 from scada.settings import Settings, load
 from scada.site import Directory
@@ -42,13 +42,13 @@ class Wish:
         return f"{self.concentrator} --from {begin.isoformat()} --to {end.isoformat()}"
 
 
-def wishes(left: Iterable[Hole], directory: Directory) -> tuple[list[Wish], int]:
+def wishes(left: Iterable[Missing], directory: Directory) -> tuple[list[Wish], int]:
     """What to ask whom for, days that follow each other together; and how many modules no concentrator is known for."""
     spans: dict[str, list[Wish]] = {}
     strangers: set[int] = set()
     for hole in sorted(left, key=lambda one: one.start):
         first, last = hole.start // HOUR_S, -(-hole.end // HOUR_S)
-        modules = {eui: directory.module_of_eui.get(eui) for eui in set(hole.eui.tolist())}
+        modules = {eui: directory.module_of_eui.get(eui) for eui in hole.eui.tolist()}
         strangers |= {eui for eui, module in modules.items() if module is None or not module.index}
         for name in {module.concentrator for module in modules.values() if module is not None and module.index}:
             mine = spans.setdefault(name, [])
@@ -118,7 +118,7 @@ def ask_again(config: Path, user: str, as_json: bool) -> None:
         raise StartError("historian", f"{directory} holds no history")
     now = make_clock(config, settings).seconds()
     with registry_of(config) as database:
-        asks, strangers = wishes((one for one, _ in holes(directory, now) if one is not None), Directory(database.load()))
+        asks, strangers = wishes(_missing(directory, now), Directory(database.load()))
     asked, refused = [], []
     if asks:
         api = Api.of(config)
@@ -171,6 +171,10 @@ def backends(config: Path, as_json: bool) -> None:
 
 
 # ---------------------------------------------------------------------- private
+def _missing(directory: Path, now_s: int) -> Iterator[Missing]:
+    return (hole.brief() for hole, _ in holes(directory, now_s) if hole is not None)
+
+
 def _shown(asks: Sequence[Wish]) -> Iterator[Wish]:
     """With a bar, on stderr, where somebody sees it."""
     console = Console(stderr=True)

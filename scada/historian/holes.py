@@ -23,6 +23,16 @@ from scada.intervals import HOURLY, MISSING, IntervalSeries
 
 
 @attrs.frozen(eq=False)
+class Missing:
+    """What stays of a hole in memory when it was looked at: a spoilt month of a city has ten thousand of them."""
+
+    start: int                                      # of the first missing interval. [s since 1970]
+    end: int                                        # of the last one, exclusive
+    eui: NDArray[np.uint64]                         # modules that lack something, each once
+    intervals: int                                  # of channels
+
+
+@attrs.frozen(eq=False)
 class Hole:
     """Intervals of one block of the store that are missing."""
 
@@ -32,15 +42,11 @@ class Hole:
     series: IntervalSeries                          # what is held of them
     due: NDArray[np.bool_]                          # (n, k) missing, and over by now
 
-    @property
-    def start(self) -> int:
-        """Of the first missing interval. [s since 1970]"""
-        return (self.series.first + int(np.flatnonzero(self.due.any(axis=0))[0])) * self.series.interval_s
-
-    @property
-    def end(self) -> int:
-        """Of the last missing interval, exclusive. [s since 1970]"""
-        return (self.series.first + int(np.flatnonzero(self.due.any(axis=0))[-1]) + 1) * self.series.interval_s
+    def brief(self) -> Missing:
+        """Its outlines."""
+        columns = self.series.first + np.flatnonzero(self.due.any(axis=0))
+        start, end = int(columns[0]) * self.series.interval_s, (int(columns[-1]) + 1) * self.series.interval_s
+        return Missing(start, end, np.unique(self.eui), int(self.due.sum()))
 
     def without(self, given: NDArray[np.bool_]) -> "Hole | None":
         """What is left of it when (n, k) intervals were given."""

@@ -15,11 +15,11 @@ import numpy as np
 
 from scada.clock import NS
 from scada.errors import StorageError
-from scada.historian.holes import Hole, holes
+from scada.historian.holes import Hole, Missing, holes
 from scada.intervals import MISSING, IntervalBlock, Provenance
 from scada.ports import Historian
 
-AT_ONCE: Final = 200                                # blocks entered together
+AT_ONCE: Final = 500                                # blocks entered together
 NO_CONCENTRATOR: Final = 0                          # link id of what did not come from the field
 
 
@@ -30,12 +30,12 @@ class Refetched:
     looked_for: int = 0                             # intervals that were missing
     brought: dict[str, int] = attrs.field(factory=dict)         # intervals, by the backend's name
     trouble: list[str] = attrs.field(factory=list)              # of backends that could not be asked
-    left: list[Hole] = attrs.field(factory=list)
+    left: list[Missing] = attrs.field(factory=list)
 
     @property
     def missing(self) -> int:
         """Intervals that no backend had."""
-        return self.looked_for - sum(self.brought.values())
+        return sum(one.intervals for one in self.left)
 
 
 def source_of(name: str) -> Provenance:
@@ -61,7 +61,7 @@ def refetch(
                 done.trouble.append(str(error))
                 asked.remove(one)                   # it would say so of every block
         if hole is not None:
-            done.left.append(hole)
+            done.left.append(hole.brief())
         if len(waiting) >= AT_ONCE:
             target.write(waiting)
             waiting.clear()
@@ -93,4 +93,4 @@ def _asked(
 
 
 def _day(hole: Hole) -> str:
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=hole.start):%Y-%m-%d}"
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=hole.key[1]):%Y-%m-%d}"

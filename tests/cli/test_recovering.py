@@ -18,9 +18,9 @@ from scada.cli import main
 from scada.cli.recovering import Wish, wishes
 from scada.cli.site import registry_of
 from scada.historian.embedded import EmbeddedHistory
-from scada.historian.holes import Hole
+from scada.historian.holes import Missing
 from scada.historian.influx_history import InfluxHistory
-from scada.intervals import MISSING, IntervalSeries
+from scada.intervals import MISSING
 from scada.settings import InfluxSettings
 from scada.site import Directory, Module, Site
 from tests.cli.test_collection import RECALL, Remembering
@@ -170,17 +170,15 @@ SITE = Directory(Site(modules=(
 )))
 
 
-def hole(day: int, euis: list[int], *due: int) -> Hole:
-    """Hours missing of channels on a day."""
-    shape = len(euis), 24
-    series = IntervalSeries(FIRST_HOUR + 24 * day, 3600, np.full(shape, MISSING), np.zeros(shape, np.uint8))
-    missing = np.zeros(shape, np.bool_)
-    missing[:, list(due) or slice(None)] = True
+def hole(day: int, euis: list[int], *due: int) -> Missing:
+    """Hours missing of modules on a day; all of them where none is named."""
+    hours = due or tuple(range(24))
+    first = FIRST_HOUR + 24 * day
     eui = np.array(euis, np.uint64)
-    return Hole((3600, FIRST_HOUR // 24 + day, 0), eui, np.zeros(len(euis), np.uint8), series, missing)
+    return Missing((first + min(hours)) * 3600, (first + max(hours) + 1) * 3600, eui, len(euis) * len(hours))
 
 
-def asked(*left: Hole) -> list[tuple[str, int, int]]:
+def asked(*left: Missing) -> list[tuple[str, int, int]]:
     return [(one.concentrator, one.first - FIRST_HOUR, one.last - FIRST_HOUR) for one in wishes(left, SITE)[0]]
 
 

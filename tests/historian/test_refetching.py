@@ -132,7 +132,7 @@ def test_of_a_spoilt_month_every_day_is_looked_at(tmp_path: Path) -> None:
 
     assert done.brought == {"city": TRUTH.size}
     assert np.array_equal(read(directory), TRUTH)
-    assert {one.key[1] for one in done.left} == set(range(FIRST_HOUR // 24 + DAYS, FIRST_HOUR // 24 + 31))
+    assert {one.start // 86_400 for one in done.left} == set(range(FIRST_HOUR // 24 + DAYS, FIRST_HOUR // 24 + 31))
 
 
 def test_shorter_intervals_come_back_as_such(tmp_path: Path) -> None:
