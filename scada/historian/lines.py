@@ -61,6 +61,20 @@ def live_lines(names: Iterable[str], values: NDArray[np.float64], quality: NDArr
     return "".join(parts)
 
 
+def past_lines(
+    name: str, at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8]
+) -> str:
+    """Lines of one tag at many instants, the same as `live_lines` makes; `name` is escaped already."""
+    parts = []
+    for time, value, bits in zip((at // 1_000_000).tolist(), values.tolist(), quality.tolist(), strict=True):
+        if value - value == 0.0:
+            said = f",q={bits}" if bits else ""
+            parts.append(f"live,tag={name} v={value!r}{said} {time}\n")
+        elif bits:
+            parts.append(f"live,tag={name} q={bits} {time}\n")
+    return "".join(parts)
+
+
 def escaped(name: str) -> str:
     """A tag value as line protocol wants it."""
     return name.translate(_ESCAPES)

@@ -1,10 +1,12 @@
 """An InfluxDB that gets everything the embedded store has: live tags through the spool, interval data by its versions.
 
 Nothing waits for it and nothing is lost by it: lines stay in the spool, and blocks in the store, until it has confirmed.
+One that is added later gets what was before it from the store.
 """
 
 import sqlite3
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,13 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
+from scada.historian.past import Past
+from scada.historian.recent import Recent
+from scada.historian.replica_tags import HALF_FULL, tags_of
 from scada.historian.sender import Sender
+from scada.historian.servers import limits_of
 from scada.historian.slots import SlotBook
-from scada.historian.spool import Spool
+from scada.historian.spool import PAST, Spool
 from scada.historian.tap import BusTap, Kept, Taken
 from scada.historian.worker import Worker
 from scada.intervals import Mark
@@ -39,13 +45,17 @@ class Replica:
         self._unsubscribe: Callable[[], None] | None = None
         self.spool = Spool(spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20)
         self._backlog = Backlog(store_dir, book)
+        self._past = Past(store_dir)
+        self._door = InfluxDoor(settings)
         self._sender = Sender(
-            settings.name, InfluxDoor(settings), self.spool, self._backlog, clock, back_off or BackOff()
+            settings.name, self._door, self.spool, self._backlog, self._past, clock, back_off or BackOff()
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
         self._escaped: dict[Kept, tuple[str, ...]] = {}
         self._rate = (clock.monotonic(), 0, 0.0)    # when, sent then, lines/s since
+        self._dropped = Recent()
+        self._tags = tags_of(settings)
 
     # ------------------------------------------------------------------ life
     def open(self) -> None:
@@ -53,6 +63,7 @@ class Replica:
         try:
             self.spool.open()
             self._backlog.open(self.spool.sent())
+            self._past.open(self.spool.fact(PAST))
         except (OSError, sqlite3.Error, StorageError) as error:
             part, reason = f"influx:{self.settings.name}", f"the spool {self.spool.path} cannot be opened: {error}"
             raise StartError(part, reason) from error
@@ -71,6 +82,12 @@ class Replica:
     def close(self) -> None:
         self.spool.close()
         self._backlog.close()
+        self._past.close()
+
+    @property
+    def lacks_the_past(self) -> bool:
+        """Whether live values from before this destination are still to be sent."""
+        return self._past.left
 
     def health(self) -> Health:
         """Memory."""
@@ -81,16 +98,26 @@ class Replica:
             self._rate = (now, self._sender.sent_lines, rate)
         share = 100.0 * spool.bytes / (self.settings.spool_max_mb << 20)
         age = (self._clock.now() - spool.oldest) / NS if spool.oldest else 0.0
-        filling = f"the spool is {share:.0f} % full" if share >= 50.0 else ""
-        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling)))
-        waits = spool.lines or len(self._backlog)
-        waiting = f"{spool.lines} lines and {len(self._backlog)} blocks wait" if waits else "up to date"
-        return Health(f"influx:{self.settings.name}", not trouble, trouble or waiting, {
-            "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": len(self._backlog),
+        dropped, blocks = spool.dropped + self._tap.dropped, len(self._backlog)
+        recently = self._dropped.of(now, dropped)
+        filling = f"the spool is {share:.0f} % full" if share >= HALF_FULL else ""
+        lost = f"{recently} lines were dropped in the last hour" if recently else ""
+        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost)))
+        waits = f"{spool.lines} lines and {blocks} blocks wait" if spool.lines or blocks else "up to date"
+        if self._backlog.filling or self._past.left:
+            percent = f"{self._backlog.percent:.0f} % of the intervals, {self._past.percent:.0f} % of the live values"
+            waits = f"{waits}; back-fill: {percent}"
+        server = self._door.server
+        knows = (str(server), *limits_of(server), self._door.note)
+        text = "; ".join(filter(None, (trouble or waits, *knows)))
+        return Health(f"influx:{self.settings.name}", not trouble, text, {
+            "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": blocks,
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,
-            "dropped_lines": spool.dropped + self._tap.dropped, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
-            "failures": self._sender.failures,
-        })
+            "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
+            "failures": self._sender.failures, "refused": float(self._sender.refused),
+            "intervals_percent": self._backlog.percent, "past_percent": self._past.percent,
+            "server_major": float(server.major or nan),
+        }, self._tags)
 
     # ------------------------------------------------------------------ private
     async def _stop(self) -> None:

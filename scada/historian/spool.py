@@ -2,7 +2,7 @@
 
 Two lanes: what is live goes before the backlog. Each body has its check sum; what can never be sent goes to the dead
 letters with its reason. Bounded in bytes: the oldest goes first, counted. For interval data no lines wait, only what was
-sent: (interval length, day, block) and version.
+sent: (interval length, day, block) and version; for live values older than the destination, how far it has them.
 """
 
 import sqlite3
@@ -16,12 +16,15 @@ from typing import Final
 import attrs
 import zstandard
 
-from scada.historian.database import open_writer, transaction
+from scada.historian.database import open_writer, reading_once, transaction
 
 LIVE: Final = 0
 BACKLOG: Final = 1
 DEAD_MOST: Final = 1000
 ROTTEN: Final = "the bytes do not match their check sum"
+PAST: Final = "past"                    # fact: how far the destination has the live values from before it
+BEGIN: Final = "begin"
+SERVER: Final = "server"                # fact: what the destination says that it is
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,
     lines INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
@@ -30,7 +33,9 @@ CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, at INT
     body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sent(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
     version INTEGER NOT NULL, PRIMARY KEY(interval_s, day, block)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_BEGIN: Final = f"INSERT OR IGNORE INTO fact VALUES ('{PAST}', '{BEGIN}');"      # a destination that is new lacks the past
 
 
 @attrs.frozen
@@ -55,7 +60,10 @@ class Spool:
         self.oldest = 0                             # ns, when the oldest body was made; 0 = empty
 
     def open(self) -> None:
-        self._database = open_writer(self.path, _SCHEMA)
+        """Open the file, or make it: with it begins the destination, which then lacks all that was before."""
+        with reading_once(self.path) as there:
+            known = there is not None and there.execute("SELECT 1 FROM sqlite_master WHERE name = 'sent'").fetchone()
+        self._database = open_writer(self.path, _SCHEMA if known else _SCHEMA + _BEGIN)
         self._seen = self._others()
         self._count()
 
@@ -128,6 +136,16 @@ class Spool:
     def mark_sent(self, key: tuple[int, int, int], version: int) -> None:
         with self._lock:
             self._open().execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
+
+    def fact(self, name: str) -> str:
+        """What was remembered last; "" if nothing."""
+        with self._lock:
+            row = self._open().execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def remember(self, name: str, value: str) -> None:
+        with self._lock:
+            self._open().execute("INSERT OR REPLACE INTO fact VALUES (?,?)", (name, value))
 
     def dead_letters(self) -> list[tuple[str, str]]:
         """(line, reason), oldest first."""

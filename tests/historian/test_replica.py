@@ -55,7 +55,7 @@ class Site:
         tap = self.historian._replicas[0]._tap
         self.reactor.pump(lambda: tap._writing is None and not tap._waiting)
         self.reactor.pump(lambda: not self.historian.intervals.health().figures["unmerged"])
-        self.reactor.pump(lambda: self.health.text == "up to date")
+        self.reactor.pump(lambda: self.health.text.startswith("up to date"))
 
     def stop(self) -> None:
         self.reactor.wait(self.historian.stop())
@@ -118,7 +118,7 @@ def test_with_influxdb_stopped_for_a_while_nothing_is_lost(influx: Influx, tmp_p
 
     assert site.health.figures["sent_lines"] == 10 + 2 + 2      # of the block only the intervals that are new
     assert site.health.ok
-    assert site.health.text == "up to date"
+    assert site.health.text.startswith("up to date; InfluxDB 1.6.")
     site.stop()
     live, pulses = influx.points("live", "tag"), influx.points("mh", "m")
     assert sorted(v for (tag, _), (v, _) in live.items() if tag.endswith("power")) == [float(n) for n in range(11)]
