@@ -187,8 +187,8 @@ class InfluxSettings(Section):
     name: Name = Field("influx", description="Name of the destination in health, tags and messages.")
     url: str = Field(description="Base URL, e.g. http://127.0.0.1:8086.")
     dialect: Literal["v1", "v2", "auto"] = Field(
-        "v1", description="`v1` writes to /write (1.x, 3), `v2` to /api/v2/write (2.x, 1.8 and later, 3); `auto`: `v2` to a "
-        "server that says it is 2.x, `v1` to any other, and nothing to one that does not say."
+        "v1", description="`v1` writes to /write (1.x, 3), `v2` to /api/v2/write (2.x, 1.8 and later, 3); `auto`: `v2` to "
+        "a server that says it is 2.x, `v1` to any other, and nothing to one that does not say."
     )
     database: str = Field("scada", description="Database (v1) or bucket (v2).")
     organisation: str = Field("", description="Organisation (v2).")

@@ -56,9 +56,9 @@ class Backlog:
 
     @property
     def percent(self) -> float:
-        """Share of the blocks that the destination has, whole and in their newest version."""
+        """Share of the blocks there were at the beginning that the destination has; 100 from when it had all of them."""
         left = len(self._pending)
-        return 100.0 * (1.0 - left / max(self._all, left)) if left else 100.0
+        return 100.0 * (1.0 - left / max(self._all, left)) if self.filling and left else 100.0
 
     def changed(self, mark: Mark) -> None:
         """A commit changed blocks."""

@@ -30,7 +30,7 @@ def ensure(settings: InfluxSettings, ask: Ask) -> str:
     status, said = ask("GET", "/api/v2/dbrps", [*owner, ("db", name)])
     mapped = [one for one in _list(said, "content") if one.get("database") == name] if status == 200 else []
     if mapped and bucket and all(one.get("bucketID") != bucket.get("id") for one in mapped):
-        return f"InfluxQL reads another bucket under the name {name}; expected its mapping to name bucket {bucket['id']}"
+        return f"InfluxQL reads another bucket under the name {name}, expected its mapping to name bucket {bucket['id']}"
     if any(one.get("default") or one.get("virtual") for one in mapped):
         return ""
     if mapped:
@@ -44,7 +44,7 @@ def ensure(settings: InfluxSettings, ask: Ask) -> str:
     if 200 <= status < 300:
         return ""
     return (
-        f"InfluxQL cannot read bucket {name}: its mapping is missing and the token may not make it ({status}); "
+        f"InfluxQL cannot read bucket {name}: its mapping is missing and the token may not make it ({status}), "
         f"expected `influx v1 dbrp create --db {name} --rp {POLICY} --default --bucket-id {bucket['id']}`"
     )
 

@@ -6,7 +6,6 @@ One that is added later gets what was before it from the store.
 
 import sqlite3
 from collections.abc import Callable
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
-from scada.historian.past import Past
+from scada.historian.past import DONE, Past
 from scada.historian.recent import Recent
 from scada.historian.replica_tags import HALF_FULL, tags_of
 from scada.historian.sender import Sender
@@ -63,7 +62,6 @@ class Replica:
         try:
             self.spool.open()
             self._backlog.open(self.spool.sent())
-            self._past.open(self.spool.fact(PAST))
         except (OSError, sqlite3.Error, StorageError) as error:
             part, reason = f"influx:{self.settings.name}", f"the spool {self.spool.path} cannot be opened: {error}"
             raise StartError(part, reason) from error
@@ -86,8 +84,12 @@ class Replica:
 
     @property
     def lacks_the_past(self) -> bool:
-        """Whether live values from before this destination are still to be sent."""
-        return self._past.left
+        """Whether live values from before this destination are still to be sent. Blocking."""
+        return self.spool.fact(PAST) not in ("", DONE)
+
+    def look_back(self) -> None:
+        """Find those in the files of live history, which must hold all of them by now. Blocking."""
+        self._past.open(self.spool.fact(PAST))
 
     def health(self) -> Health:
         """Memory."""
@@ -104,19 +106,19 @@ class Replica:
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
         trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost)))
         waits = f"{spool.lines} lines and {blocks} blocks wait" if spool.lines or blocks else "up to date"
+        progress = ""
         if self._backlog.filling or self._past.left:
-            percent = f"{self._backlog.percent:.0f} % of the intervals, {self._past.percent:.0f} % of the live values"
-            waits = f"{waits}; back-fill: {percent}"
+            intervals, past = self._backlog.percent, self._past.percent
+            progress = f"back-fill: {intervals:.0f} % of the intervals, {past:.0f} % of the live values"
         server = self._door.server
-        knows = (str(server), *limits_of(server), self._door.note)
-        text = "; ".join(filter(None, (trouble or waits, *knows)))
+        text = "; ".join(filter(None, (trouble or waits, progress, str(server), *limits_of(server), self._door.note)))
         return Health(f"influx:{self.settings.name}", not trouble, text, {
             "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": blocks,
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,
             "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
             "failures": self._sender.failures, "refused": float(self._sender.refused),
             "intervals_percent": self._backlog.percent, "past_percent": self._past.percent,
-            "server_major": float(server.major or nan),
+            "server_major": float(server.major),
         }, self._tags)
 
     # ------------------------------------------------------------------ private

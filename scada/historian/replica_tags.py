@@ -27,6 +27,6 @@ def tags_of(settings: InfluxSettings) -> Mapping[str, TagDef]:
         TagDef("refused", "", "1 while the destination refuses what it is sent", limits=ANY, digits=0),
         TagDef("intervals_percent", "%", "Share of the blocks of intervals that the destination has"),
         TagDef("past_percent", "%", "Share of the earlier live values that the destination has"),
-        TagDef("server_major", "", "Major version of the destination", digits=0),
+        TagDef("server_major", "", "Major version of the destination, 0 while it is not known", digits=0),
     )
     return {tag.point: tag for tag in tags}

@@ -56,9 +56,9 @@ def dialect_of(server: Server, settings: InfluxSettings) -> str:
 def unsuitable(server: Server, settings: InfluxSettings) -> str:
     """Why this server cannot be written to as configured; "" if it can, or nobody knows."""
     if not dialect_of(server, settings):
-        return f"{settings.url} does not say which version it is; expected dialect v1 or v2 in place of auto"
+        return f"{settings.url} does not say which version it is (expected dialect v1 or v2 in place of auto)"
     if settings.dialect == "v2" and (0, 0) < server.number < FIRST_V2_WRITE:
-        return f"{settings.url} is {server} and takes no /api/v2/write, which came with 1.8; expected dialect v1"
+        return f"{settings.url} is {server} and takes no /api/v2/write, which came with 1.8 (expected dialect v1)"
     return ""
 
 

@@ -137,6 +137,8 @@ class Historian:
             numbers = self._files.open()
             if any(replica.lacks_the_past for replica in self._replicas):
                 self._files.roll()                  # what a crash left in the hot log belongs to the past as well
+            for replica in self._replicas:
+                replica.look_back()
             return numbers
         except OSError as error:
             raise StartError("historian", sentence("the store", self.directory, error)) from error

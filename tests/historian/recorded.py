@@ -37,7 +37,8 @@ class Recorded:
             def do_GET(self) -> None:
                 outer.answer(self)
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                outer.answer(self)
 
             def log_message(self, *_: object) -> None:
                 """Not on the tests' output."""
@@ -140,9 +141,8 @@ class Recorded:
             if LINE.fullmatch(line):
                 self._store(line, precision)
             elif len(rejected) < 100:
-                rejected.append({
-                    "original_line": line.replace("\\", ""), "line_number": number, "error_message": "No fields were provided",
-                })
+                said = "No fields were provided"
+                rejected.append({"original_line": line.replace("\\", ""), "line_number": number, "error_message": said})
         return (400, {"error": "partial write of line protocol occurred", "data": rejected}) if rejected else (204, None)
 
     def _store(self, line: str, precision: str) -> None:

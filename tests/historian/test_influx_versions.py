@@ -1,4 +1,4 @@
-"""One contract for every version of InfluxDB: 1.6 is real; 2.7 and 3 Core are answers written down from their documentation.
+"""One contract for every version of InfluxDB: 1.6 is real; 2.7 and 3 Core are answers as their documentation gives them.
 
 A real 2.x or 3 takes part when SCADA_TEST_INFLUXDB_URL names one, with SCADA_TEST_INFLUXDB_TOKEN, SCADA_TEST_INFLUXDB_ORG
 and SCADA_TEST_INFLUXDB_BUCKET. The report says which servers took part, and that none was named if none was.
@@ -63,7 +63,8 @@ def destination(
     record_property: Callable[[str, object], None],
 ) -> Iterator[Destination]:
     kind = request.param
-    record_property("InfluxDB", {"1.6": "1.6, real", "yours": f"{YOURS}, real"}.get(kind, f"{kind}, from its documentation"))
+    means = {"1.6": "1.6, real", "yours": f"{YOURS}, real"}
+    record_property("InfluxDB", means.get(kind, f"{kind}, from its documentation"))
     if not YOURS:
         record_property("InfluxDB 2 and 3", "no real server: SCADA_TEST_INFLUXDB_URL is not set")
     if kind == "1.6":
@@ -198,7 +199,7 @@ def test_a_dialect_that_a_version_lacks_is_said_before_anything_is_sent(tmp_path
 
     assert answer.verdict is Verdict.REFUSED
     assert answer.text.startswith(f"{server.url} is InfluxDB 1.6.")
-    assert answer.text.endswith("takes no /api/v2/write, which came with 1.8; expected dialect v1")
+    assert answer.text.endswith("takes no /api/v2/write, which came with 1.8 (expected dialect v1)")
     assert said == []
 
 
@@ -225,7 +226,7 @@ def test_auto_sends_nothing_to_a_server_that_does_not_say_what_it_is(monkeypatch
     server.close()
 
     assert answer == Answer(
-        Verdict.REFUSED, f"{server.url} does not say which version it is; expected dialect v1 or v2 in place of auto"
+        Verdict.REFUSED, f"{server.url} does not say which version it is (expected dialect v1 or v2 in place of auto)"
     )
     assert asked == ["GET /ping", "GET /health"]
 
@@ -253,7 +254,7 @@ def test_a_mapping_that_the_token_may_not_make_is_named_with_the_command(two: Re
 
     assert stored.verdict is Verdict.STORED
     assert door.note == (
-        "InfluxQL cannot read bucket scada: its mapping is missing and the token may not make it (401); "
+        "InfluxQL cannot read bucket scada: its mapping is missing and the token may not make it (401), "
         f"expected `influx v1 dbrp create --db scada --rp autogen --default --bucket-id {BUCKET_ID}`"
     )
     assert refused == Answer(Verdict.REFUSED, f"{two.url} has no mapping from database 'scada' to a bucket (404)")
@@ -273,7 +274,7 @@ def test_a_token_that_may_only_write_is_told_apart(two: Recorded) -> None:
     (mapping(virtual=True), ""),
     (mapping(), ""),
     (mapping("1111111111111111"),
-     f"InfluxQL reads another bucket under the name scada; expected its mapping to name bucket {BUCKET_ID}"),
+     f"InfluxQL reads another bucket under the name scada, expected its mapping to name bucket {BUCKET_ID}"),
     (mapping(default=False), "the mapping of scada is no default, so InfluxQL must name its retention policy"),
 ])
 def test_what_is_mapped_already_is_left_as_it_is(two: Recorded, there: dict[str, Any], note: str) -> None:
@@ -285,7 +286,9 @@ def test_what_is_mapped_already_is_left_as_it_is(two: Recorded, there: dict[str,
     assert (door.note, two.mappings) == (note, [there])
 
 
-def test_more_bad_lines_than_3_names_do_not_hide_behind_the_hundredth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_more_bad_lines_than_3_names_do_not_hide_behind_the_hundredth(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """It names a hundred: the others are found because the rest is sent again."""
     monkeypatch.setenv(SECRET, TOKEN)
     server = Recorded("3 Core")
