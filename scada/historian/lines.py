@@ -32,13 +32,13 @@ def block_lines(
     times = ((day * block.counts.shape[1] + columns) * interval_s).tolist()
     counts, status = block.counts[np.ix_(rows, columns)], block.status[np.ix_(rows, columns)]
     plain = (counts != MISSING).all(axis=1) & ~status.any(axis=1)
+    whole = "".join(f"\0%d {time}\n" for time in times)        # of a channel whose name is put in front of each
     lines: list[str] = []
     for place in range(len(rows)):
         name = f"{head},m={int(eui[place]):016x}/{int(channel[place])} v="
         pulses = counts[place].tolist()
         if plain[place]:
-            template = "".join(f"{name}%d {time}\n" for time in times)
-            lines.append(template % tuple(pulses))
+            lines.append(whole.replace("\0", name) % tuple(pulses))
             continue
         for value, bits, time in zip(pulses, status[place].tolist(), times, strict=True):
             if value != MISSING:
@@ -50,24 +50,18 @@ def block_lines(
 
 def live_lines(names: Iterable[str], values: NDArray[np.float64], quality: NDArray[np.uint8], at: int) -> str:
     """Lines of one device's tags at one instant; `names` are escaped already."""
-    time = at // 1_000_000
+    return _live(names, values, quality, [at // 1_000_000] * len(values))
+
+
+def past_lines(name: str, at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8]) -> str:
+    """The same lines of one tag at many instants."""
+    return _live([name] * len(values), values, quality, (at // 1_000_000).tolist())
+
+
+def _live(names: Iterable[str], values: NDArray[np.float64], quality: NDArray[np.uint8], times: list[int]) -> str:
     parts = []
-    for name, value, bits in zip(names, values.tolist(), quality.tolist(), strict=True):
+    for name, value, bits, time in zip(names, values.tolist(), quality.tolist(), times, strict=True):
         if value - value == 0.0:                    # neither NaN nor infinite: line protocol has no word for them
-            said = f",q={bits}" if bits else ""
-            parts.append(f"live,tag={name} v={value!r}{said} {time}\n")
-        elif bits:
-            parts.append(f"live,tag={name} q={bits} {time}\n")
-    return "".join(parts)
-
-
-def past_lines(
-    name: str, at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8]
-) -> str:
-    """Lines of one tag at many instants, the same as `live_lines` makes; `name` is escaped already."""
-    parts = []
-    for time, value, bits in zip((at // 1_000_000).tolist(), values.tolist(), quality.tolist(), strict=True):
-        if value - value == 0.0:
             said = f",q={bits}" if bits else ""
             parts.append(f"live,tag={name} v={value!r}{said} {time}\n")
         elif bits:

@@ -62,6 +62,9 @@ class Site:
             tap = replica._tap
             self.reactor.pump(lambda tap=tap: tap._writing is None and not tap._waiting)
         self.reactor.pump(lambda: not self.historian.intervals.health().figures["unmerged"])
+        told: list[bool] = []
+        self.reactor.callFromThread(told.append, True)          # behind the marks of what was merged
+        self.reactor.pump(lambda: bool(told))
         for number in numbers:
             self.reactor.pump(lambda number=number: self.has_all(number))
 
