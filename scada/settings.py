@@ -197,6 +197,9 @@ class InfluxSettings(Section):
     secret_file: Path | None = Field(None, description="File with the password or token, mode 0600.")
     spool_dir: Path | None = Field(None, description="Folder of the spool; default `spool` in the data directory.")
     spool_max_mb: int = Field(2048, ge=1, description="Most the spool may take; beyond it the oldest goes, counted.")
+    spool_max_days: float = Field(
+        0.0, ge=0, description="Oldest the spool may hold; what is older goes, counted; 0: no limit. [days of site time]"
+    )
     old_minutes: float = Field(
         60.0, gt=0, description="What has waited in the spool for longer raises an alarm. [min of site time]"
     )

@@ -7,7 +7,7 @@ One that is added later gets what was before it from the store.
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
@@ -30,6 +30,8 @@ from scada.intervals import Mark
 from scada.ports import Health, TagSource
 from scada.settings import InfluxSettings
 
+DAY_NS: Final = 86_400 * NS
+
 
 class Replica:
     """One destination."""
@@ -42,7 +44,9 @@ class Replica:
         self.settings, self._clock = settings, clock
         self._subscribe = subscribe
         self._unsubscribe: Callable[[], None] | None = None
-        self.spool = Spool(spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20)
+        self.spool = Spool(
+            spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20, int(settings.spool_max_days * DAY_NS)
+        )
         self._backlog = Backlog(store_dir, book)
         self._past = Past(store_dir)
         self._door = InfluxDoor(settings)

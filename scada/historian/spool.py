@@ -1,8 +1,8 @@
 """The durable queue in front of a destination: nothing leaves it before the destination has confirmed.
 
 Two lanes: what is live goes before the backlog. Each body has its check sum; what can never be sent goes to the dead
-letters with its reason. Bounded in bytes: the oldest goes first, counted. For interval data no lines wait, only what was
-sent: (interval length, day, block) and version; for live values older than the destination, how far it has them.
+letters with its reason. Bounded in bytes and in age: the oldest goes first, counted. For interval data no lines wait, only
+what was sent: (interval length, day, block) and version; for live values older than the destination, how far it has them.
 """
 
 import sqlite3
@@ -50,8 +50,9 @@ class Item:
 class Spool:
     """One destination's queue; any thread, one at a time."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self.path, self._max = path, max_bytes
+    def __init__(self, path: Path, max_bytes: int, max_age: int = 0) -> None:
+        """`max_age` in ns of site time; 0: as old as may be."""
+        self.path, self._max, self._max_age = path, max_bytes, max_age
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._seen = 0                              # what others had changed when it was counted last
@@ -91,9 +92,9 @@ class Spool:
                 (LIVE, made, lines, zlib.crc32(packed), packed),
             )
             self._tally(1, lines, len(packed))
-            while self.bytes > self._max and self._drop_oldest(database):
-                pass
             self._look_for_oldest(database)
+            while (self.bytes > self._max or self._too_old(made)) and self._drop_oldest(database):
+                self._look_for_oldest(database)
 
     def take(self, lane: int) -> Item | None:
         """The oldest body of a lane; it stays until `done`. A rotten one is set aside and the next is taken."""
@@ -168,6 +169,9 @@ class Spool:
         self.dead += len(dead)
         if self.dead > DEAD_MOST:
             database.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (DEAD_MOST,))
+
+    def _too_old(self, now: int) -> bool:
+        return bool(self._max_age and self.oldest and now - self.oldest > self._max_age)
 
     def _drop_oldest(self, database: sqlite3.Connection) -> bool:
         row = database.execute("SELECT number, lines FROM queue ORDER BY number LIMIT 1").fetchone()

@@ -13,8 +13,10 @@ from scada.alarms.watch import Watch
 from scada.bus import TagBus
 from scada.clock import NS
 from scada.historian import sender, tap
+from scada.historian.letters import Letters
 from scada.historian.recent import Recent
 from scada.historian.replica_tags import tags_of
+from scada.historian.spool import Spool
 from scada.loop import MeasuredSelector
 from scada.self_monitor import SelfMonitor
 from scada.settings import InfluxSettings
@@ -127,8 +129,6 @@ def test_a_spool_that_fills_is_two_alarms_and_what_it_drops_a_third(
 
 def test_dead_letters_are_an_alarm_until_somebody_has_decided(influx: Influx, tmp_path: Path) -> None:
     """A line that never can be stored: all else arrives, and the alarm stays until it is dropped or tried again."""
-    from scada.historian.letters import Letters
-
     seen = Seen(tmp_path / "data", url=influx.url, old_minutes=1e9)
     replica = seen.site.historian._replicas[0]
     replica.spool.put(b"live,tag=a v= 1767225600123\n", 1, 1)
@@ -136,6 +136,7 @@ def test_dead_letters_are_an_alarm_until_somebody_has_decided(influx: Influx, tm
     seen.until({"dead_lines:high"})
     Letters(replica.spool.path).drop()
     seen.until(set())
+    seen.site.pump_until("sent_lines", 1)
     seen.stop()
 
     assert len(influx.points("mh", "m")) == 1
@@ -148,6 +149,20 @@ def test_what_grew_is_recent_for_an_hour_and_not_longer() -> None:
     told = ((0.0, 0), (10.0, 5), (20.0, 7), (3610.0, 7), (3610.1, 7), (3620.1, 7))
 
     assert [one.of(now, total) for now, total in told] == [0, 5, 7, 7, 2, 0]
+
+
+def test_what_is_older_than_the_spool_may_hold_goes_and_is_counted(tmp_path: Path) -> None:
+    """By its own age, and only when something newer comes; 0 keeps everything."""
+    kept = {}
+    for name, days in (("bounded", 1), ("not", 0)):
+        spool = Spool(tmp_path / f"{name}.sqlite", 1 << 20, days * 86_400 * NS)
+        spool.open()
+        for hour in range(0, 40, 10):
+            spool.put(b"a v=1 1\nb v=1 1\n", 2, NOW + hour * 3600 * NS)
+        kept[name] = spool.lines, spool.dropped, spool.oldest
+        spool.close()
+
+    assert kept == {"bounded": (6, 2, NOW + 10 * 3600 * NS), "not": (8, 0, NOW)}
 
 
 def test_what_the_tap_lost_counts_as_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
