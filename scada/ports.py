@@ -38,7 +38,7 @@ from scada.rollout import (
 from scada.series import Buckets, How, Instant, Line
 from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
 from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyRequest, SupplyStatus
-from scada.tags import Batch, Device, Snapshot
+from scada.tags import Batch, Device, Snapshot, TagDef
 
 Unsubscribe = Callable[[], None]
 
@@ -958,6 +958,7 @@ class Health:
     ok: bool
     text: str                           # one plain sentence
     figures: Mapping[str, float] = attrs.field(factory=dict)
+    tags: Mapping[str, TagDef] = attrs.field(factory=dict)     # of figures that have a title, a unit or limits
 
 
 class HealthSource(Protocol):

@@ -9,12 +9,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
 
+from scada.cli.backfill import backfill
 from scada.cli.history_shown import (
     compaction,
+    destination,
     inspection,
     repairs,
     show,
     show_compaction,
+    show_destinations,
     show_repairs,
     show_verified,
     tell_copied,
@@ -41,14 +44,24 @@ def historian() -> None:
 @CONFIG
 @AS_JSON
 def status(config: Path, as_json: bool) -> None:
-    """Show sizes by kind, and what each month holds; exit status 1 if something is damaged or was set aside as damaged."""
+    """
+    Show sizes by kind, what each month holds, and how far each destination is.
+
+    Exit status 1 if something is damaged or was set aside as damaged.
+    """
+    from scada.historian.destinations import look
     from scada.historian.inspection import inspect
 
     settings = load(config)
     directory = _folder(settings)
     with _bar("looking", 1.0, TaskProgressColumn()) as advance:
         found = inspect(directory, _spools(settings), advance)
-    print_json(inspection(found)) if as_json else show(found)
+    replicas = [look(path) for path in _spools(settings)]
+    if as_json:
+        print_json(inspection(found) | {"destinations": [destination(one) for one in replicas]})
+    else:
+        show(found)
+        show_destinations(replicas)
     if found.trouble or found.set_aside:
         raise SystemExit(WRONG)
 
@@ -181,6 +194,7 @@ def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float]
         yield advance
 
 
+historian.add_command(backfill)
 historian.add_command(dead_letter)
 historian.add_command(replay)
 historian.add_command(ask_again)

@@ -1,5 +1,6 @@
 """What `scada historian` says: tables and sentences for people, the same for programs."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ import click
 
 from scada.cli.output import print_json, print_table
 from scada.historian.compacting import Compacted
+from scada.historian.destinations import Destination
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
 from scada.historian.repairing import Repaired
@@ -71,6 +73,28 @@ def show(found: Inspection) -> None:
         click.echo(f"set aside as damaged: {path.relative_to(found.directory)}", err=True)
     for text in found.trouble:
         click.echo(f"error: {text}", err=True)
+
+
+def destination(one: Destination) -> dict[str, Any]:
+    return attrs.asdict(one)
+
+
+def show_destinations(found: Sequence[Destination]) -> None:
+    if not found:
+        return
+    print_table(
+        f"{len(found)} destinations",
+        ("destination", "server", "lines that wait", "size", "dead letters", "earlier live values"),
+        [
+            (one.name, one.server or "not known yet", f"{one.waiting_lines:,}", _size(one.waiting_bytes),
+             f"{one.dead_letters:,}", one.past)
+            for one in found
+        ],
+        numbers=(2, 3, 4),
+    )
+    for one in found:
+        if one.trouble:
+            click.echo(f"error: {one.trouble}", err=True)
 
 
 def _finding(one: Finding) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Backlog:
         self._lock = threading.Lock()
         self._pending: dict[BlockKey, None] = {}
         self._versions: dict[BlockKey, int] = {}
+        self._all = 0                               # blocks there were when this was opened
+        self.filling = False                        # some of those wait still
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -36,20 +38,28 @@ class Backlog:
         """Find the blocks that are newer than what was sent; again, when that was changed. Blocking."""
         if self._versions and versions == self._versions:
             return
-        pending = []
+        pending, count = [], 0
         for path in month_paths(self._store_dir):
             try:
                 with self._pool.reading(path) as database:
                     rows = database.execute(_VERSIONS).fetchall() if database else []
             except DamagedFile:
                 continue                            # the store's own health names it
+            count += len(rows)
             pending += [tuple(key) for *key, version in rows if versions.get(tuple(key), 0) < version]
         with self._lock:
             self._versions = versions
             self._pending |= dict.fromkeys(pending)
+            self._all, self.filling = count, bool(self._pending)
 
     def close(self) -> None:
         self._pool.close()
+
+    @property
+    def percent(self) -> float:
+        """Share of the blocks there were at the beginning that the destination has; 100 from when it had all of them."""
+        left = len(self._pending)
+        return 100.0 * (1.0 - left / max(self._all, left)) if self.filling and left else 100.0
 
     def changed(self, mark: Mark) -> None:
         """A commit changed blocks."""
@@ -84,6 +94,8 @@ class Backlog:
 
     def sent(self, key: BlockKey, version: int) -> None:
         self._versions[key] = version
+        if not self._pending:
+            self.filling = False
 
     def _load(self, key: BlockKey) -> Dense | None:
         try:

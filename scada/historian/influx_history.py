@@ -14,7 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from scada.errors import DataRejected, NotOffered, StorageError
 from scada.historian.admission import unusable
-from scada.historian.influx import InfluxDoor, Verdict, connect, judge, plain_reason, said_by
+from scada.historian.answers import Verdict, judge, reason_of
+from scada.historian.influx import InfluxDoor, body_of, connect, plain_reason
 from scada.historian.influxql import CHANNELS_AT_ONCE, CHUNK_ROWS, SPAN_S, Chunk, chunks, pulses_of, samples_of
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION, channel_lines, escaped, live_lines, series_name
 from scada.intervals import HOURLY, MISSING, IntervalBatch, IntervalBlock, IntervalSeries
@@ -154,7 +155,7 @@ class InfluxHistory:
             raise StorageError(str(error)) from None
 
     def _refusal(self, status: int, error: ApiException) -> str:
-        said = said_by(error)
+        said = body_of(error)
         if status == 400:
-            return f"{self._where} refuses a query: {said[:200]}"
+            return f"{self._where} refuses a query: {reason_of(said)[:200]}"
         return judge(status, said, dict(error.headers or {}), self._settings).text

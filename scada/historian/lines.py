@@ -68,9 +68,17 @@ def series_name(eui: Any, channel: Any) -> str:
 
 def live_lines(names: Iterable[str], values: NDArray[np.float64], quality: NDArray[np.uint8], at: int) -> str:
     """Lines of one device's tags at one instant; `names` are escaped already."""
-    time = at // 1_000_000
+    return _live(names, values, quality, [at // 1_000_000] * len(values))
+
+
+def past_lines(name: str, at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8]) -> str:
+    """The same lines of one tag at many instants."""
+    return _live([name] * len(values), values, quality, (at // 1_000_000).tolist())
+
+
+def _live(names: Iterable[str], values: NDArray[np.float64], quality: NDArray[np.uint8], times: list[int]) -> str:
     parts = []
-    for name, value, bits in zip(names, values.tolist(), quality.tolist(), strict=True):
+    for name, value, bits, time in zip(names, values.tolist(), quality.tolist(), times, strict=True):
         if value - value == 0.0:                    # neither NaN nor infinite: line protocol has no word for them
             said = f",q={bits}" if bits else ""
             parts.append(f"live,tag={name} v={value!r}{said} {time}\n")

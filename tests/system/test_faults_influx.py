@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from scada.historian.embedded import EmbeddedHistory
 from scada.historian.service import open_reader
@@ -131,6 +132,37 @@ def test_an_influxdb_that_is_stopped_and_killed_has_everything_in_the_end(
     check_that_nothing_is_missing(site, influx)
     assert site.server is not None
     assert "Traceback" not in site.server.output
+
+
+def test_a_destination_that_is_added_later_gets_all_there_was_and_the_terminal_follows(
+    make_influx: Callable[..., Influx], make_site: Callable[..., Site]
+) -> None:
+    """Embedded, one that was there from the beginning, and one that was not: in the end all three have the same."""
+    first, later = make_influx(), make_influx()
+    for one in (first, later):
+        one.start()
+        one.query("CREATE DATABASE scada")
+    site = make_site(speed=600.0, field=("--history", "24"), changes=with_replica(first)).start()
+    field_stops_when_everything_is_acknowledged(site)
+    wait_for(lambda: pulses_in(first).keys() >= acknowledged(site).keys(), "the pulses in the first", every=1.0)
+    until = site.health()["site_time_ms"] * 1_000_000
+    assert site.server is not None
+    site.server.stop()
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    settings["historian"]["influx"].append({"name": "later", "url": later.url, "dialect": "auto"})
+    site.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    site.start_server()
+    followed = site.scada("historian", "backfill", str(site.config), "later")
+    status = json.loads(site.scada("historian", "status", str(site.config), "--json").stdout)
+
+    assert followed.stdout == "later has everything\n"
+    assert pulses_in(later) == pulses_in(first) == acknowledged(site)
+    assert {tag for tag, _ in live_in_store(site, until)} == set(LIVE_TAGS)
+    assert live_in(later, until) == live_in_store(site, until)
+    assert [(one["name"], one["past"], one["server"][:13]) for one in status["destinations"]] == [
+        ("main", "all sent", "InfluxDB 1.6."), ("later", "all sent", "InfluxDB 1.6."),
+    ]
+    assert site.figure("influx:later", "server_major") == 1
 
 
 def test_a_wrong_secret_is_a_clear_sentence_and_the_right_one_needs_no_restart(
