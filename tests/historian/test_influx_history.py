@@ -1,5 +1,7 @@
 """Reading a real InfluxDB 1.6 that cannot or will not answer: a sentence, never half an answer and never a secret."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,3 +131,24 @@ def test_more_pulses_than_a_float_tells_apart_are_refused(influx: Influx) -> Non
         history.write([block([[2**53 + 1]], eui=[99])])
 
     assert history.intervals(np.array([99], np.uint64), CHANNEL, FIRST_HOUR, 1).counts.tolist() == [[MISSING]]
+
+
+def test_an_answer_that_is_cut_off_between_two_chunks_is_an_error() -> None:
+    """What came until then looks whole: the connection's end alone tells."""
+    said = b'{"results":[{"series":[{"columns":["time","v","q"],"values":[[1,2.0,null]]}]}]}\n'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def cut() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(head + b"%x\r\n%s\r\n" % (len(said), said))
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        history = InfluxHistory(InfluxSettings(url=f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        with pytest.raises(StorageError, match="does not answer"):
+            history.tag("T01/power", 0, 10**12)
+        thread.join()
+        history.close()

@@ -2,7 +2,7 @@
 
 InfluxDB 1.6 is started here. Of 2.x and 3 nothing can be started: they are held to the same contract where
 SCADA_TEST_INFLUXDB_URL names a server that may be written to, with SCADA_TEST_INFLUXDB_TOKEN (then the dialect is v2),
-and SCADA_TEST_INFLUXDB_DATABASE and SCADA_TEST_INFLUXDB_ORG where they are not `scada` and none.
+and SCADA_TEST_INFLUXDB_BUCKET and SCADA_TEST_INFLUXDB_ORG where they are not `scada` and none.
 """
 
 import os
@@ -38,7 +38,7 @@ def influxdb_elsewhere(_: Path) -> Iterator[HistorianSettings]:
     yield HistorianSettings(influx=(InfluxSettings(
         url=os.environ[ELSEWHERE], dialect="v2" if token in os.environ else "v1",
         secret_env=token if token in os.environ else "",
-        database=os.environ.get("SCADA_TEST_INFLUXDB_DATABASE", "scada"),
+        database=os.environ.get("SCADA_TEST_INFLUXDB_BUCKET", "scada"),
         organisation=os.environ.get("SCADA_TEST_INFLUXDB_ORG", ""),
     ),))
 
