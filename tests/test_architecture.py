@@ -122,6 +122,7 @@ EDGES = {
     "scada/historian/backup.py": "SQLite, and the manifest's place",
     "scada/historian/commit_thread.py": "a thread",
     "scada/historian/compacting.py": "SQLite, and the lock of the folder",
+    "scada/historian/delivery.py": "InfluxDB's door, and logs what it refuses",
     "scada/historian/copying.py": "SQLite's backup, and fsync",
     "scada/historian/database.py": "SQLite",
     "scada/historian/influx.py": "InfluxDB over HTTP",

@@ -20,6 +20,7 @@ from scada.historian.servers import Server, dialect_of, identify, unsuitable
 from scada.settings import InfluxSettings
 
 TIMEOUT_MS: Final = 20_000
+STARTING: Final = (500, 502, 503, 504)
 Query = list[tuple[str, str]]
 
 
@@ -41,7 +42,8 @@ class InfluxDoor:
         except OSError as error:
             return Answer(Verdict.REFUSED, str(error))
         try:
-            self._look()
+            if not self._looked and (later := self._look()):
+                return later
             if why := unsuitable(self.server, settings):
                 self.close()
                 return Answer(Verdict.REFUSED, why)
@@ -72,18 +74,19 @@ class InfluxDoor:
         if self._client is None:
             self._client = connect(self._settings)
 
-    def _look(self) -> None:
-        """Who is there, and whether InfluxQL will find what is written; once after each absence."""
-        if self._looked:
-            return
+    def _look(self) -> Answer | None:
+        """Who is there, and whether InfluxQL will find what is written; an answer if it cannot say that yet, but will."""
         server = Server()
         for path in ("/ping", "/health"):
             status, said, headers = self._ask("GET", path)
             if 200 <= status < 300 and (server := identify(headers, said)).version:
                 break
+            if status in STARTING and self._settings.dialect == "auto":
+                return judge(status, said, headers, self._settings)
         self.server = server
         self.note = mapping.ensure(self._settings, self._ask_json) if server.major == 2 else ""
         self._looked = True
+        return None
 
     def _ask_json(self, method: str, path: str, query: Query, body: Mapping[str, Any] | None = None) -> tuple[int, str]:
         return self._ask(method, path, query, body)[:2]

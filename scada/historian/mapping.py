@@ -27,6 +27,8 @@ def ensure(settings: InfluxSettings, ask: Ask) -> str:
     status, said = ask("GET", "/api/v2/buckets", [*org, ("name", name)])
     bucket = next((one for one in _list(said, "buckets") if one.get("name") == name), None) if status == 200 else None
     owner = [("orgID", str(bucket["orgID"]))] if bucket and bucket.get("orgID") else org
+    if status >= 500:
+        return ""                           # it has other troubles; the next look is a new one
     status, said = ask("GET", "/api/v2/dbrps", [*owner, ("db", name)])
     mapped = [one for one in _list(said, "content") if one.get("database") == name] if status == 200 else []
     if mapped and bucket and all(one.get("bucketID") != bucket.get("id") for one in mapped):

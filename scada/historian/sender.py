@@ -17,6 +17,7 @@ from scada.errors import StorageError
 from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
+from scada.historian.delivery import KEPT, deliver
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION
 from scada.historian.past import Past
@@ -26,8 +27,6 @@ from scada.historian.spool import BACKLOG, LIVE, PAST, SERVER, Item, Spool
 
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
-KEPT: Final = (Verdict.RETRY, Verdict.REFUSED)      # the body stays where it is, for later
-Dead = list[tuple[str, str]]                        # (line, reason) of lines nobody will store
 _log = Logger()
 
 
@@ -128,7 +127,7 @@ class Sender:
             return False
         lines = piece.lines
         if lines:
-            answer, dead = self._deliver(piece.body, LIVE_PRECISION)
+            answer, dead = deliver(self._door, self._name, piece.body, LIVE_PRECISION)
             if answer.verdict in KEPT:
                 self._failed(answer)
                 return True
@@ -142,7 +141,7 @@ class Sender:
         return True
 
     def _send_item(self, item: Item) -> None:
-        answer, dead = self._deliver(item.body, LIVE_PRECISION)
+        answer, dead = deliver(self._door, self._name, item.body, LIVE_PRECISION)
         if answer.verdict in KEPT:
             self._failed(answer)
             return
@@ -154,7 +153,7 @@ class Sender:
             return
         body, lines, version = found
         if lines:
-            answer, dead = self._deliver(body, INTERVAL_PRECISION)
+            answer, dead = deliver(self._door, self._name, body, INTERVAL_PRECISION)
             if answer.verdict in KEPT:
                 self._backlog.again(key)
                 self._failed(answer)
@@ -165,42 +164,6 @@ class Sender:
         self._spool.mark_sent(key, version)
         self._backlog.sent(key, version)
         self._succeeded(lines)
-
-    def _deliver(self, body: bytes, precision: str) -> tuple[Answer, Dead]:
-        """Send a body, in halves where it is too large; returns what came of it, and the lines nobody will store."""
-        answer = self._door.write(body, precision)
-        if answer.verdict is Verdict.TOO_LARGE:
-            lines = body.splitlines(keepends=True)
-            if len(lines) > 1:
-                dead: Dead = []
-                for half in (lines[:len(lines) // 2], lines[len(lines) // 2:]):
-                    answer, more = self._deliver(b"".join(half), precision)
-                    dead += more
-                    if answer.verdict in KEPT:
-                        break
-                return answer, dead
-            return answer, [(body.decode(), answer.text)]
-        if answer.verdict in (Verdict.PARTLY, Verdict.UNUSABLE):
-            _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
-            return self._deliver_without(body, precision, answer)
-        return answer, []
-
-    def _deliver_without(self, body: bytes, precision: str, answer: Answer) -> tuple[Answer, Dead]:
-        """
-        A body again, without the lines the answer names: 2.x names the first bad one and stores nothing.
-
-        1.x and 3 have stored the good ones, but may not have named every bad one; the same point twice is one.
-        """
-        named = {line.encode() for line, _ in answer.lines}
-        lines = body.splitlines(keepends=True)
-        good = [line for line in lines if line.rstrip(b"\n") not in named]
-        if len(good) == len(lines):
-            return answer, [(body.decode(), answer.text)]
-        dead = list(answer.lines)
-        if good:
-            answer, more = self._deliver(b"".join(good), precision)
-            dead += more
-        return answer, dead
 
     def _succeeded(self, lines: int) -> None:
         if self.trouble:

@@ -1,9 +1,11 @@
 """Dead letters, replay and back-fill from the terminal: shown, tried again, dropped after a question; audited."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -136,6 +138,16 @@ def test_a_back_fill_is_followed_until_all_is_there(config: Path, monkeypatch: p
         "0 % of the intervals, 0 % of the live values", "50 % of the intervals, 0 % of the live values",
         "100 % of the intervals, 20 % of the live values", "100 % of the intervals, 100 % of the live values",
     ]
+
+
+def test_at_a_terminal_there_are_bars(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for the intervals and one for the live values, full at the end."""
+    serve(monkeypatch, Server((0.0, 0.0), (50.0, 0.0), (100.0, 100.0)))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    said = click.unstyle(run("backfill", str(config), "one").stderr)
+
+    assert "% of the" not in said
+    assert [re.search(rf"{what} .*100%", said) is not None for what in ("intervals", "live values")] == [True, True]
 
 
 def test_all_of_it_is_asked_for_again_and_audited(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ class Recorded:
         self.points: dict[tuple[str, str, str, int], Fields] = {}   # (measurement, tag, its value, ms)
         self.databases = {BUCKET}
         self.asked: list[str] = []                          # method and path, in order
+        self.starting = False                               # answers 503 to everything
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,12 +65,12 @@ class Recorded:
             query |= dict(parse_qsl(body.decode()))
         self.asked.append(f"{request.command} {parts.path}")
         known = request.headers.get("Authorization") in (f"Token {TOKEN}", f"Bearer {TOKEN}")
-        answers = self._of_2 if self.kind == "2.7" else self._of_3
+        answers = self._unavailable if self.starting else self._of_2 if self.kind == "2.7" else self._of_3
         status, said = answers(request.command, parts.path, query, body.decode(), known)
         data = json.dumps(said).encode() if said is not None else b""
         request.send_response(status)
         version, build = ("v2.7.1", "OSS") if self.kind == "2.7" else ("3.9.2", "Core")
-        if status != 401 or self.kind == "2.7":
+        if status != 503 and (status != 401 or self.kind == "2.7"):
             request.send_header("X-Influxdb-Version", version)
             request.send_header("X-Influxdb-Build", build)
         if data:
@@ -77,6 +78,9 @@ class Recorded:
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data)
+
+    def _unavailable(self, *_: object) -> tuple[int, Any]:
+        return 503, {"code": "unavailable", "message": "not ready"}
 
     def _of_2(self, method: str, path: str, query: dict[str, str], body: str, known: bool) -> tuple[int, Any]:
         if path == "/ping":

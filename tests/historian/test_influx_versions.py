@@ -231,6 +231,19 @@ def test_auto_sends_nothing_to_a_server_that_does_not_say_what_it_is(monkeypatch
     assert asked == ["GET /ping", "GET /health"]
 
 
+def test_a_server_that_is_starting_is_waited_for_and_asked_again(two: Recorded) -> None:
+    """It is no server that does not say what it is: nobody has to put anything right."""
+    two.starting = True
+    door = InfluxDoor(of(two, "auto"))
+    first = door.write(b"x,m=a v=1 1\n", "s")
+    two.starting = False
+    second = door.write(b"x,m=a v=1 1\n", "s")
+    door.close()
+
+    assert (first.verdict, first.text) == (Verdict.RETRY, f"{two.url} answers 503: not ready")
+    assert (second.verdict, str(door.server)) == (Verdict.STORED, "InfluxDB 2.7.1")
+
+
 @pytest.mark.parametrize("dialect", ["v1", "v2"])
 def test_a_missing_mapping_is_made_where_the_token_may(two: Recorded, dialect: str) -> None:
     """So that /query finds the bucket, and /write too; once, not with every body."""
