@@ -65,6 +65,9 @@ ALARM_KIND: Final[dict[str, Any]] = {
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
     "imbalance_percent": _l("imbalance of the balance"), "longest_turn": _l("time for which the server was busy"),
+    "full_percent": _l("filling of the spool"), "oldest_s": _l("age of what waits in the spool"),
+    "dropped_in_hour": _l("lines dropped in the last hour"), "dead_lines": _l("dead letters"),
+    "refused": _l("the destination refuses what it is sent"),
 }
 RECALL_STATE: Final[dict[RecallState, Any]] = {
     RecallState.WAITING: _l("waits for its turn"), RecallState.ASKING: _l("is being asked"), RecallState.DONE: _l("over"),

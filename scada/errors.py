@@ -72,6 +72,14 @@ class StorageBusy(StorageError):
     """More waits to be stored than may: the same may be tried again in a moment."""
 
 
+class NotOffered(ScadaError):
+    """A history backend does not hold such things: ask another one; no retry will help."""
+
+    def __init__(self, backend: str, what: str) -> None:
+        self.backend, self.what = backend, what
+        super().__init__(f"{backend} holds no {what}")
+
+
 def missing_file(path: Path, what: str) -> ConfigError:
     """The one error for a file a person named that is not there."""
     return ConfigError([Problem(str(path), "", f"no such file; expected {what}")])

@@ -23,6 +23,7 @@ from scada.estimates import Estimate
 from scada.events import DeviceEvent
 from scada.group_keys import GroupKeyState
 from scada.intervals import (
+    HOURLY,
     ChangeKind,
     IntervalBatch,
     IntervalBlock,
@@ -48,7 +49,7 @@ from scada.rollout import (
 from scada.series import Buckets, How, Instant, Line
 from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
 from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyRequest, SupplyStatus
-from scada.tags import Batch, Device, Snapshot
+from scada.tags import Batch, Device, Snapshot, TagDef
 
 Unsubscribe = Callable[[], None]
 
@@ -216,6 +217,56 @@ class ResultStore(Protocol):
 
     def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
         """Rows with first <= start < last [s]. Blocking."""
+
+
+@attrs.frozen
+class Offers:
+    """What a kind of history backend holds and how, said before it is asked; for the rest it fails with `NotOffered`."""
+
+    registers: bool                     # else pulses alone
+    results: bool
+    merges: bool                        # the first pulses stay, status bits are joined; else the last delivery stands
+    resolution: int                     # of the times of live samples. [ns]
+    pulses_most: int                    # the largest number of pulses that comes back as it was
+
+
+class Historian(Protocol):
+    """
+    One place where history is kept, whatever its files or its server are called. Blocking, for one thread.
+
+    Channels are named as the field names them, for slots are a matter of the embedded store alone. Everything but `close`
+    fails with `StorageError` while the place cannot be had, in a sentence that names it and no secret.
+    """
+
+    @property
+    def offers(self) -> Offers:
+        """Memory."""
+
+    def write(self, blocks: Sequence[IntervalBlock]) -> None:
+        """Durable, and readable, when it returns; the same again is once. `DataRejected`: some of it can never be kept."""
+
+    def write_tag(self, tag: str, samples: TagHistory) -> None:
+        """The same for samples of a live tag."""
+
+    def write_results(self, kind: str, name: str, span_s: int, table: ResultTable) -> None:
+        """The same for results; a row that is held already is replaced."""
+
+    def intervals(
+        self, eui: NDArray[np.uint64], channel: NDArray[np.uint8], first: int, count: int, interval_s: int = HOURLY
+    ) -> IntervalSeries:
+        """Pulses of n channels, in the order asked, as they were delivered; MISSING where nothing is held."""
+
+    def registers(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8], hour: int) -> NDArray[np.int64]:
+        """As `IntervalReader.register`."""
+
+    def tag(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
+        """As `LiveReader.read`."""
+
+    def results(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+        """As `ResultStore.get`."""
+
+    def close(self) -> None:
+        """Give back what is open; may be called again."""
 
 
 # ------------------------------------------------------------------------------------------------ registry
@@ -1013,6 +1064,7 @@ class Health:
     ok: bool
     text: str                           # one plain sentence
     figures: Mapping[str, float] = attrs.field(factory=dict)
+    tags: Mapping[str, TagDef] = attrs.field(factory=dict)     # of figures that have a title, a unit or limits
 
 
 class HealthSource(Protocol):

@@ -100,7 +100,7 @@ class SelfMonitor:
         points = ("ok", *one.figures)
         known = self._bus.devices().get(device)
         if known is None or known.points != points:
-            tags = tuple(TagDef(point, digits=0 if point == "ok" else 1) for point in points)
+            tags = tuple(one.tags.get(point) or TagDef(point, digits=0 if point == "ok" else 1) for point in points)
             self._sink.add_device(Device(device, tags, ("Server",), one.part))
         self._publish(device, (float(one.ok), *one.figures.values()))
 

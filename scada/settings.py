@@ -187,7 +187,10 @@ class ModbusSettings(Section):
 class InfluxSettings(Section):
     name: Name = Field("influx", description="Name of the destination in health, tags and messages.")
     url: str = Field(description="Base URL, e.g. http://127.0.0.1:8086.")
-    dialect: Literal["v1", "v2"] = Field("v1", description="`v1` writes to /write, `v2` to /api/v2/write.")
+    dialect: Literal["v1", "v2", "auto"] = Field(
+        "v1", description="`v1` writes to /write (1.x, 3), `v2` to /api/v2/write (2.x, 1.8 and later, 3); `auto`: `v2` to "
+        "a server that says it is 2.x, `v1` to any other, and nothing to one that does not say."
+    )
     database: str = Field("scada", description="Database (v1) or bucket (v2).")
     organisation: str = Field("", description="Organisation (v2).")
     user: str = Field("", description="User name (v1 with authentication).")
@@ -195,6 +198,12 @@ class InfluxSettings(Section):
     secret_file: Path | None = Field(None, description="File with the password or token, mode 0600.")
     spool_dir: Path | None = Field(None, description="Folder of the spool; default `spool` in the data directory.")
     spool_max_mb: int = Field(2048, ge=1, description="Most the spool may take; beyond it the oldest goes, counted.")
+    spool_max_days: float = Field(
+        0.0, ge=0, description="Oldest the spool may hold; what is older goes, counted; 0: no limit. [days of site time]"
+    )
+    old_minutes: float = Field(
+        60.0, gt=0, description="What has waited in the spool for longer raises an alarm. [min of site time]"
+    )
 
     @field_validator("url")
     @classmethod

@@ -11,7 +11,7 @@ from scada.cli.client import Api
 from scada.cli.output import print_json, print_table
 from scada.cli.periods import local, parse_time
 from scada.clock import HOUR_S
-from scada.settings import load
+from scada.settings import Settings, load
 
 COLUMNS: Final = {
     "concentrator": ("held_today", "held_yesterday", "held_7_days", "held_30_days", "missing", "given_up", "packets"),
@@ -98,6 +98,11 @@ def asked(config: Path, user: str, as_json: bool) -> None:
     api.log_in(user)
     said = api.get("/api/v1/collection/asked")
     print_json(said) if as_json else _show(said["asked"], ZoneInfo(load(config).site.timezone))
+
+
+def show_asked(found: list[dict[str, Any]], settings: Settings) -> None:
+    """As a table."""
+    _show(found, ZoneInfo(settings.site.timezone))
 
 
 def _show(found: list[dict[str, Any]], zone: ZoneInfo) -> None:

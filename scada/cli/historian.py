@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import click
 from rich.progress import DownloadColumn, TaskProgressColumn
 
+from scada.cli.backfill import backfill
 from scada.cli.changes import changes
 from scada.cli.estimates import estimate, estimates
 from scada.cli.history_folder import bar, folder, spools
@@ -14,10 +15,12 @@ from scada.cli.history_parquet import export_command, import_command
 from scada.cli.history_removals import show_to_remove, to_remove
 from scada.cli.history_shown import (
     compaction,
+    destination,
     inspection,
     repairs,
     show,
     show_compaction,
+    show_destinations,
     show_repairs,
     show_verified,
     tell_backup,
@@ -26,6 +29,7 @@ from scada.cli.history_shown import (
 )
 from scada.cli.output import print_json
 from scada.cli.periods import parse_time
+from scada.cli.recovering import ask_again, backends, bring_back, refetched, show_refetched
 from scada.cli.replicas import dead_letter, replay
 from scada.cli.run import make_clock
 from scada.cli.site import AS_JSON, CONFIG
@@ -45,14 +49,24 @@ def historian() -> None:
 @CONFIG
 @AS_JSON
 def status(config: Path, as_json: bool) -> None:
-    """Show sizes by kind, and what each month holds; exit status 1 if something is damaged or was set aside as damaged."""
+    """
+    Show sizes by kind, what each month holds, and how far each destination is.
+
+    Exit status 1 if something is damaged or was set aside as damaged.
+    """
+    from scada.historian.destinations import look
     from scada.historian.inspection import inspect
 
     settings = load(config)
-    directory = folder(settings)
+    directory, files = folder(settings), spools(settings)
     with bar("looking", 1.0, TaskProgressColumn()) as advance:
-        found = inspect(directory, spools(settings), advance)
-    print_json(inspection(found)) if as_json else show(found)
+        found = inspect(directory, files, advance)
+    replicas = [look(path) for path in files]
+    if as_json:
+        print_json(inspection(found) | {"destinations": [destination(one) for one in replicas]})
+    else:
+        show(found)
+        show_destinations(replicas)
     if found.trouble or found.set_aside:
         raise SystemExit(WRONG)
 
@@ -105,15 +119,25 @@ def repair(config: Path, as_json: bool) -> None:
     """
     Put damaged blocks out of the way, and read again what a spoilt month file still holds. The server must not run.
 
-    Nothing is thrown away; what is missing afterwards is asked for in the field, as far back as archives reach.
+    Nothing is thrown away. What is missing then is brought back from each InfluxDB that has it; exit status 1 if one could
+    not be asked. For the rest the field is asked when the server runs; `ask-again` asks at once, and for older hours.
     """
     from scada.historian.repairing import repair as repaired
 
-    directory = folder(load(config))
+    settings = load(config)
+    directory = folder(settings)
     private_files()
     with bar("repairing", 1.0, TaskProgressColumn()) as advance:
         done = repaired(directory, advance)
-    print_json(repairs(done)) if as_json else show_repairs(directory, done)
+    with bar("bringing back", 1.0, TaskProgressColumn()) as advance:
+        found, asks = bring_back(config, settings, directory, advance)
+    if as_json:
+        print_json(repairs(done) | {"refetched": refetched(found, asks)})
+    else:
+        show_repairs(directory, done)
+        show_refetched(config, found, asks)
+    if found.trouble:
+        raise SystemExit(WRONG)
 
 
 @historian.command()
@@ -175,10 +199,7 @@ def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
     tell_restored(made, target, as_json)
 
 
-historian.add_command(changes)
-historian.add_command(estimate)
-historian.add_command(estimates)
-historian.add_command(dead_letter)
-historian.add_command(replay)
-historian.add_command(export_command)
-historian.add_command(import_command)
+for _command in (
+    ask_again, backends, backfill, changes, dead_letter, estimate, estimates, export_command, import_command, replay,
+):
+    historian.add_command(_command)

@@ -1,5 +1,6 @@
 """What `scada historian` says: tables and sentences for people, the same for programs."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from scada.cli.history_removals import size_text as _size
 from scada.cli.output import print_json, print_table
 from scada.cli.periods import utc_ns
 from scada.historian.compacting import Compacted
+from scada.historian.destinations import Destination
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
 from scada.historian.repairing import Repaired
@@ -72,6 +74,28 @@ def show(found: Inspection) -> None:
         click.echo(f"error: {text}", err=True)
 
 
+def destination(one: Destination) -> dict[str, Any]:
+    return attrs.asdict(one)
+
+
+def show_destinations(found: Sequence[Destination]) -> None:
+    if not found:
+        return
+    print_table(
+        f"{len(found)} destinations",
+        ("destination", "server", "lines that wait", "size", "dead letters", "earlier live values"),
+        [
+            (one.name, one.server or "not known yet", f"{one.waiting_lines:,}", _size(one.waiting_bytes),
+             f"{one.dead_letters:,}", one.past)
+            for one in found
+        ],
+        numbers=(2, 3, 4),
+    )
+    for one in found:
+        if one.trouble:
+            click.echo(f"error: {one.trouble}", err=True)
+
+
 def _finding(one: Finding) -> dict[str, Any]:
     said: dict[str, Any] = {"file": one.path.name, "where": one.where, "reason": one.reason}
     if one.day is not None:
@@ -108,7 +132,7 @@ def repairs(done: Repaired) -> dict[str, Any]:
 
 def show_repairs(directory: Path, done: Repaired) -> None:
     for one in done.blocks:
-        click.echo(f"put away, its hours are missing now: {one}")
+        click.echo(f"put away as damaged: {one}")
     for one in done.notes:
         click.echo(f"its hours are whole, who brought them and when is not known any more: {one}")
     for path in done.files:

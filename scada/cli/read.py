@@ -4,12 +4,13 @@ import csv
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
+import attrs
 import click
 import numpy as np
 
@@ -19,15 +20,40 @@ from scada.cli.read_steps import MOST_SHOWN, show
 from scada.cli.run import make_clock
 from scada.clock import HOUR_S, NS
 from scada.errors import ConfigError, Problem
-from scada.ports import Consumption, IntervalHistory, LiveReader
+from scada.ports import Consumption, Estimates, IntervalHistory, IntervalReader, LiveReader
 from scada.series import Buckets, How, step_edges
 from scada.settings import Settings, load
 from scada.site import Directory
 from scada.tags import Quality
 
+EMBEDDED: Final = "embedded"
 MOST_COMPARED: Final = 5000             # names held against a misspelt one
 INTERVALS: Final = {"15min": 900, "30min": 1800}
 Row = tuple[int, float, str]            # ns since 1970, value, quality
+
+
+@attrs.frozen
+class Source:
+    """Where history is read from."""
+
+    intervals: IntervalReader
+    live: LiveReader
+    tags: Callable[[], tuple[str, ...]] | None = None           # every tag that it has; None where that would take long
+    history: IntervalHistory | None = None                      # as it was known before; the embedded store alone
+    estimates: Estimates | None = None                          # likewise
+
+
+@attrs.frozen
+class Wanted:
+    """How a metering point is to be read."""
+
+    known: int | None = None                                    # as it was known then [s]; None: now
+    interval_s: int = HOUR_S
+    validated: bool = False
+
+    @property
+    def known_ns(self) -> int | None:
+        return _ns(self.known)
 
 
 @click.command()
@@ -43,11 +69,12 @@ Row = tuple[int, float, str]            # ns since 1970, value, quality
 @click.option("--interval", type=click.Choice(list(INTERVALS)), help="Of a metering point: its intervals as delivered.")
 @click.option("--as-of", help="Of a metering point: as it was known at this time.")
 @click.option("--validated", is_flag=True, help="Of a metering point: validated hours in their places, not the raw series.")
+@click.option("--place", default=EMBEDDED, show_default=True, help="Where from: a name of `scada historian backends`.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
 def read(
     config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None,
-    interval: str | None, as_of: str | None, validated: bool, as_json: bool, as_csv: bool,
+    interval: str | None, as_of: str | None, validated: bool, place: str, as_json: bool, as_csv: bool,
 ) -> None:
     """
     Print the history of NAME: hourly values of a metering point, or the samples of a tag (device/point).
@@ -69,19 +96,20 @@ def read(
     zone = ZoneInfo(settings.site.timezone)
     now = make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now)
-    directory = open_directory(settings)
-    known = parse_time(as_of, zone) if as_of else None
+    wanted = Wanted(
+        parse_time(as_of, zone) if as_of else None, INTERVALS[interval] if interval else HOUR_S, validated,
+    )
+    directory, source = open_directory(settings), opened(settings, place)
     if step:
         kind = How(how or (How.MEAN if "/" in name else How.SUM))
-        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now, known, validated)
+        unit, steps = in_steps(settings, directory, source, name, (start, end), step, kind, now, wanted)
         show(name, unit, steps, step, kind, zone, as_json=as_json, as_csv=as_csv)
         return
     rows: Iterable[Row]
     if "/" in name:
-        unit, rows = of_tag(settings, directory, name, start, end)
+        unit, rows = of_tag(settings, directory, source, name, start, end)
     else:
-        interval_s = INTERVALS[interval] if interval else HOUR_S
-        unit, rows = of_point(settings, directory, name, start, end, now, known, interval_s, validated)
+        unit, rows = of_point(directory, source, name, start, end, now, wanted)
     if as_json:
         _write_json(name, unit, rows)
     elif as_csv:
@@ -131,54 +159,68 @@ def open_directory(settings: Settings) -> Directory:
 
 
 def of_point(
-    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None,
-    interval_s: int = HOUR_S, validated: bool = False,
+    directory: Directory, source: Source, name: str, start: int, end: int, now: int, wanted: Wanted,
 ) -> tuple[str, list[Row]]:
-    """Values of a metering point, hourly or finer; `known` [s]: as they were known then."""
-    if interval_s == HOUR_S:
-        found = hours_of(settings, directory, name, start, end, now, known, validated)
+    """Values of a metering point, hourly or finer."""
+    if wanted.interval_s == HOUR_S:
+        found = hours_of(directory, source, name, start, end, now, wanted)
         first, unit, values, quality = found.first_hour, found.units[0], found.values[0], found.quality[0]
     else:
         from scada.metering.hourly import profile
-        from scada.metering.known import hour_known
+        from scada.metering.known import as_known, hour_known
 
-        first, count = start // interval_s, -(-end // interval_s) - start // interval_s
+        length = wanted.interval_s
+        first, count = start // length, -(-end // length) - start // length
+        history = as_known(_history(source), wanted.known_ns)
         finer = profile(
-            directory, history_of(settings, directory, name, known), [name], first, count, interval_s,
-            hour_known(now // HOUR_S, _ns(known)),
+            _known(directory, name), history, [name], first, count, length, hour_known(now // HOUR_S, wanted.known_ns)
         )
         unit, values, quality = finer.units[0], finer.values[0], finer.quality[0]
-    return unit, list(_rows((first + np.arange(len(values))) * interval_s * NS, values, quality))
+    return unit, list(_rows((first + np.arange(len(values))) * wanted.interval_s * NS, values, quality))
 
 
 def hours_of(
-    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None,
-    validated: bool = False,
+    directory: Directory, source: Source, name: str, start: int, end: int, now: int, wanted: Wanted
 ) -> Consumption:
     """Hours of a metering point that touch [start, end) [s]."""
     from scada.metering.hourly import consumption
-    from scada.metering.known import hour_known
-
-    intervals = history_of(settings, directory, name, known)
-    first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
-    raw = consumption(directory, intervals, [name], first_hour, hours, hour_known(now // HOUR_S, _ns(known)))
-    if not validated:
-        return raw
-    from scada.historian.service import open_reader
+    from scada.metering.known import as_known, hour_known
     from scada.metering.validated import laid_over
 
-    estimates = open_reader(history_dir(settings)).estimates
-    return laid_over(raw, estimates.standing([name], first_hour, hours, _ns(known)))
+    intervals = source.intervals if wanted.known is None else as_known(_history(source), wanted.known_ns)
+    first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
+    hour_now = hour_known(now // HOUR_S, wanted.known_ns)
+    raw = consumption(_known(directory, name), intervals, [name], first_hour, hours, hour_now)
+    if not wanted.validated:
+        return raw
+    if source.estimates is None:
+        raise _embedded_only()
+    return laid_over(raw, source.estimates.standing([name], first_hour, hours, wanted.known_ns))
 
 
-def history_of(settings: Settings, directory: Directory, name: str, known: int | None = None) -> IntervalHistory:
+def history_of(settings: Settings, directory: Directory, name: str) -> IntervalHistory:
     """The intervals of a metering point that exists."""
     from scada.historian.service import open_reader
-    from scada.metering.known import as_known
 
+    _known(directory, name)
+    return open_reader(history_dir(settings)).intervals
+
+
+def _known(directory: Directory, name: str) -> Directory:
+    """The directory, if it knows the metering point."""
     if name not in directory.point:
         raise unknown("metering point", name, directory.point)
-    return as_known(open_reader(history_dir(settings)).intervals, _ns(known))
+    return directory
+
+
+def _history(source: Source) -> IntervalHistory:
+    if source.history is None:
+        raise _embedded_only()
+    return source.history
+
+
+def _embedded_only() -> click.UsageError:
+    return click.UsageError(f"--as-of, --interval and --validated are known to the place {EMBEDDED!r} alone")
 
 
 def _ns(seconds: int | None) -> int | None:
@@ -186,8 +228,8 @@ def _ns(seconds: int | None) -> int | None:
 
 
 def in_steps(
-    settings: Settings, directory: Directory, name: str, between: tuple[int, int], step: str, how: How, now: int,
-    known: int | None = None, validated: bool = False,
+    settings: Settings, directory: Directory, source: Source, name: str, between: tuple[int, int], step: str, how: How,
+    now: int, wanted: Wanted,
 ) -> tuple[str, Buckets]:
     """A tag or a metering point in steps, and its unit; what is still to come is not missing."""
     from scada.historian.queries import hour_edges, hour_steps, tag_steps
@@ -200,35 +242,49 @@ def in_steps(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--step") from None
     if "/" in name:
-        unit, live = stored_tag(settings, directory, name)
+        unit, live = stored_tag(settings, directory, source, name)
         return unit, tag_steps(live, name, edges, how)
     edges = hour_edges(edges)
-    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now, known, validated)
+    found = hours_of(directory, source, name, int(edges[0]) // NS, int(edges[-1]) // NS, now, wanted)
     return found.units[0], hour_steps(found, edges, how)
 
 
 def of_tag(
-    settings: Settings, directory: Directory, name: str, start: int, end: int
+    settings: Settings, directory: Directory, source: Source, name: str, start: int, end: int
 ) -> tuple[str, Iterator[Row]]:
     """Samples of a live tag, read as they are asked for."""
     from scada.historian.queries import pages
 
-    unit, live = stored_tag(settings, directory, name)
+    unit, live = stored_tag(settings, directory, source, name)
     found = pages(live, name, start * NS, end * NS)
     return unit, (row for page in found for row in _rows(page.at, page.values, page.quality))
 
 
-def stored_tag(settings: Settings, directory: Directory, name: str) -> tuple[str, LiveReader]:
+def stored_tag(settings: Settings, directory: Directory, source: Source, name: str) -> tuple[str, LiveReader]:
     """Unit of a tag, and where its samples are."""
     from scada.cli.units import unit_of
+
+    if source.tags is not None and name not in (known := source.tags()):
+        raise unknown("stored tag", name, known)
+    return unit_of(settings, directory, name), source.live
+
+
+def opened(settings: Settings, place: str) -> Source:
+    """The embedded store, or another backend that is configured."""
+    from scada.historian.backends import configured
+    from scada.historian.by_channel import ChannelReader, TagReader
     from scada.historian.livefiles import LiveHistory
     from scada.historian.service import open_reader
 
-    live = cast(LiveHistory, open_reader(history_dir(settings)).live)
-    known = live.tags()
-    if name not in known:
-        raise unknown("stored tag", name, known)
-    return unit_of(settings, directory, name), live
+    every = {one.name: one for one in configured(settings.historian, settings.data_dir)}
+    if place not in every:
+        raise ConfigError([Problem("argument", "--place", f"no place {place!r}; expected one of {', '.join(every)}")])
+    if every[place].kind != EMBEDDED:
+        history = every[place].open()
+        return Source(ChannelReader(history), TagReader(history))
+    reader = open_reader(history_dir(settings))
+    tags = cast(LiveHistory, reader.live).tags
+    return Source(reader.intervals, reader.live, tags, reader.intervals, reader.estimates)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:

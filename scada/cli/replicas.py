@@ -29,7 +29,7 @@ def dead_letter() -> None:
 @AS_JSON
 def list_(config: Path, name: str | None, as_json: bool) -> None:
     """Show the dead letters of the destination NAME, or of all."""
-    only = None if name is None else _known(config, name)
+    only = None if name is None else known(config, name)
     found = {one: letters.read() for one, letters in _all(config).items() if only in (None, one)}
     if as_json:
         print_json([_plain(one, letter) for one, letters in found.items() for letter in letters])
@@ -49,9 +49,9 @@ def list_(config: Path, name: str | None, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="All of them.")
 def retry(config: Path, name: str, numbers: tuple[int, ...], every: bool) -> None:
     """Send dead letters of NAME again: after what was wrong at the destination was put right."""
-    letters = _letters(config, name)
+    letters = letters_of(config, name)
     queued, left = letters.retry(_chosen(numbers, every))
-    _audit(config, "retry", name, numbers, queued)
+    audit(config, "retry", name, numbers, queued)
     stay = f"; {left} cannot be read any more and stay" if left else ""
     click.echo(f"{queued} dead letters wait to be sent again{stay}")
 
@@ -64,12 +64,12 @@ def retry(config: Path, name: str, numbers: tuple[int, ...], every: bool) -> Non
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(config: Path, name: str, numbers: tuple[int, ...], every: bool, yes: bool) -> None:
     """Forget dead letters of NAME: the destination will never have them. Here nothing of the history is lost."""
-    letters, chosen = _letters(config, name), _chosen(numbers, every)
+    letters, chosen = letters_of(config, name), _chosen(numbers, every)
     if not yes:
         which = "all dead letters" if chosen is None else f"{len(chosen)} dead letters"
         click.confirm(f"Forget {which} of {name}?", abort=True)
     dropped = letters.drop(chosen)
-    _audit(config, "drop", name, numbers, dropped)
+    audit(config, "drop", name, numbers, dropped)
     click.echo(f"{dropped} dead letters are forgotten")
 
 
@@ -86,9 +86,9 @@ def replay(config: Path, name: str, first: Any, last: Any) -> None:
     """
     if last < first:
         raise click.UsageError("the period ends before it begins; expected --from not later than --to")
-    letters = _letters(config, name)
+    letters = letters_of(config, name)
     blocks = letters.replay((first.date() - EPOCH).days, (last.date() - EPOCH).days)
-    _audit(config, "replay", name, (), blocks, first=first.date().isoformat(), last=last.date().isoformat())
+    audit(config, "replay", name, (), blocks, first=first.date().isoformat(), last=last.date().isoformat())
     click.echo(f"{blocks} blocks of {first.date()} to {last.date()} wait to be sent to {name} again")
 
 
@@ -99,7 +99,7 @@ def _all(config: Path) -> dict[str, Letters]:
     return {name: Letters(path) for name, path in paths.items() if path.exists()}
 
 
-def _known(config: Path, name: str) -> str:
+def known(config: Path, name: str) -> str:
     names = [one.name for one in load(config).historian.influx]
     if name not in names:
         expected = f"expected one of {', '.join(names)}" if names else "none is configured"
@@ -107,9 +107,9 @@ def _known(config: Path, name: str) -> str:
     return name
 
 
-def _letters(config: Path, name: str) -> Letters:
+def letters_of(config: Path, name: str) -> Letters:
     settings = load(config)
-    (one,) = (one for one in settings.historian.influx if one.name == _known(config, name))
+    (one,) = (one for one in settings.historian.influx if one.name == known(config, name))
     return Letters(settings.path(one.spool_dir, "spool") / f"{one.name}.sqlite")
 
 
@@ -119,7 +119,7 @@ def _chosen(numbers: Sequence[int], every: bool) -> Sequence[int] | None:
     return None if every else numbers
 
 
-def _audit(config: Path, action: str, name: str, numbers: Sequence[int], count: int, **detail: Any) -> None:
+def audit(config: Path, action: str, name: str, numbers: Sequence[int], count: int, **detail: Any) -> None:
     with registry_of(config) as database:
         database.audit.append_now(person(), f"historian.{action}", name, numbers=list(numbers), count=count, **detail)
 

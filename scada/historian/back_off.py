@@ -4,7 +4,7 @@ import random
 
 import attrs
 
-from scada.historian.influx import Answer, Verdict
+from scada.historian.answers import Answer, Verdict
 
 
 @attrs.frozen

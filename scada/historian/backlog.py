@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from scada.historian.blocks import keys_of
 from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS, Dense, columns_of
+from scada.historian.dense import SLOTS, Dense
 from scada.historian.lines import block_lines
 from scada.historian.months import month_path, month_paths
 from scada.historian.removal import lacking
@@ -28,6 +29,8 @@ class Backlog:
         self._lock = threading.Lock()
         self._pending: dict[BlockKey, None] = {}
         self._versions: dict[BlockKey, int] = {}
+        self._all = 0                               # blocks there were when this was opened
+        self.filling = False                        # some of those wait still
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -36,29 +39,33 @@ class Backlog:
         """Find the blocks that are newer than what was sent; again, when that was changed. Blocking."""
         if self._versions and versions == self._versions:
             return
-        pending = []
+        pending, count = [], 0
         for path in month_paths(self._store_dir):
             try:
                 with self._pool.reading(path) as database:
                     rows = database.execute(_VERSIONS).fetchall() if database else []
             except DamagedFile:
                 continue                            # the store's own health names it
+            count += len(rows)
             pending += [tuple(key) for *key, version in rows if versions.get(tuple(key), 0) < version]
         with self._lock:
             self._versions = versions
             self._pending |= dict.fromkeys(pending)
+            self._all, self.filling = count, bool(self._pending)
 
     def close(self) -> None:
         self._pool.close()
 
+    @property
+    def percent(self) -> float:
+        """Share of the blocks there were at the beginning that the destination has; 100 from when it had all of them."""
+        left = len(self._pending)
+        return 100.0 * (1.0 - left / max(self._all, left)) if self.filling and left else 100.0
+
     def changed(self, mark: Mark) -> None:
         """A commit changed blocks."""
-        width = columns_of(mark.interval_s)
-        last_day = (mark.first + mark.intervals - 1) // width
         with self._lock:
-            for block in np.unique(mark.slots // SLOTS).tolist():
-                for day in range(mark.first // width, last_day + 1):
-                    self._pending[mark.interval_s, day, block] = None
+            self._pending |= dict.fromkeys(keys_of(mark))
 
     def take(self) -> BlockKey | None:
         """The next one; a commit that comes meanwhile enters it again."""
@@ -88,6 +95,8 @@ class Backlog:
 
     def sent(self, key: BlockKey, version: int) -> None:
         self._versions[key] = version
+        if not self._pending:
+            self.filling = False
 
     def lacks(self, path: Path) -> bool:
         """Whether the destination has not confirmed all of a month file; what is on its way is not confirmed. Blocking."""

@@ -6,7 +6,7 @@ file, written last, says how far the journal is merged.
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -192,3 +192,22 @@ def coalesced(marks: Sequence[Mark]) -> list[Mark]:
     for mark in marks:
         same.setdefault((mark.first, mark.intervals, mark.interval_s), []).append(mark.slots)
     return [Mark(np.unique(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
+
+
+def keys_of(mark: Mark) -> Iterator[BlockKey]:
+    """The blocks whose content a mark speaks of."""
+    width = columns_of(mark.interval_s)
+    for number in np.unique(mark.slots // SLOTS).tolist():
+        for day in range(mark.first // width, (mark.first + mark.intervals - 1) // width + 1):
+            yield mark.interval_s, day, number
+
+
+def owed_marks(keys: Sequence[BlockKey], book: SlotBook) -> list[Mark]:
+    """Marks of whole blocks, of the channels that are known."""
+    marks = []
+    for interval_s, day, number in keys:
+        slots = number * SLOTS + np.arange(SLOTS)
+        width = columns_of(interval_s)
+        if len(slots := slots[book.known(slots)]):
+            marks.append(Mark(slots, day * width, width, interval_s))
+    return marks

@@ -1,96 +1,123 @@
-"""InfluxDB's door: what is said to it, and what its answers mean.
+"""InfluxDB's door: what is said to it, over HTTP.
 
-Line protocol to `/write` (1.x) or `/api/v2/write` (2.x, 3), through influxdb-client's ApiClient and never its batching
-WriteApi, which drops data on 400, 401 and 404 at once. An answer is sorted by what to do about it.
+Line protocol to `/write` (1.x, 3) or `/api/v2/write` (2.x), through influxdb-client's ApiClient and never its batching
+WriteApi, which drops data on 400, 401 and 404 at once. What an answer means is in `answers`.
 """
 
 import gzip
-import json
 import os
 import re
-from enum import Enum
+from collections.abc import Mapping
 from typing import Any, Final
 
-import attrs
 from influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
+from scada.historian import mapping
+from scada.historian.answers import Answer, Verdict, judge
+from scada.historian.servers import Server, dialect_of, identify, unsuitable
 from scada.settings import InfluxSettings
 
 TIMEOUT_MS: Final = 20_000
-_NAMED: Final = re.compile(r"unable to parse '(.*?)': ([^\n]*?)(?= dropped=|\n|$)", re.DOTALL)
-
-
-class Verdict(Enum):
-    """What to do with a body that was sent."""
-
-    STORED = "stored"
-    PARTLY = "partly"                   # the good lines are stored, the others never will be
-    UNUSABLE = "unusable"               # no retry will ever help
-    TOO_LARGE = "too large"             # halve it
-    RETRY = "retry"                     # the server will be able to take it later
-    REFUSED = "refused"                 # a person must put something right; keep everything
-
-
-@attrs.frozen
-class Answer:
-    """One answer, sorted."""
-
-    verdict: Verdict
-    text: str = ""                      # a sentence for the operator
-    lines: tuple[tuple[str, str], ...] = ()     # (line, reason) of lines the server named
-    retry_after: float | None = None    # s
+STARTING: Final = (500, 502, 503, 504)
+Query = list[tuple[str, str]]
 
 
 class InfluxDoor:
-    """Sends bodies to one destination; blocking, for one thread."""
+    """Sends bodies to one destination; blocking, for one thread. `server` and `note` may be read from any."""
 
     def __init__(self, settings: InfluxSettings) -> None:
         self._settings = settings
         self._client: InfluxDBClient | None = None
+        self._looked = False                        # since it was away, or a person had something to put right
+        self.server = Server()
+        self.note = ""                              # what keeps InfluxQL from reading what is written
 
     def write(self, body: bytes, precision: str) -> Answer:
         """Send lines of one precision ("s" or "ms": the only spellings that mean the same everywhere)."""
         settings = self._settings
         try:
-            client = self._connected()
+            self._connect()
         except OSError as error:
             return Answer(Verdict.REFUSED, str(error))
-        path, query = "/write", [("db", settings.database), ("precision", precision)]
-        if settings.dialect == "v2":
-            path = "/api/v2/write"
-            query = [("org", settings.organisation or "-"), ("bucket", settings.database), ("precision", precision)]
-        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}
         try:
-            client.api_client.call_api(
-                path, "POST", query_params=query, header_params=headers, body=gzip.compress(body, 1),
-            )
-        except ApiException as error:
-            answer = judge(int(error.status or 0), _said(error), dict(error.headers or {}), settings)
-            if answer.verdict is Verdict.REFUSED:
-                self.close()                        # the secret is read again before the next attempt
-            return answer
+            if not self._looked and (later := self._look()):
+                return later
+            if why := unsuitable(self.server, settings):
+                self.close()
+                return Answer(Verdict.REFUSED, why)
+            path, query = "/write", [("db", settings.database), ("precision", precision)]
+            if dialect_of(self.server, settings) == "v2":
+                path = "/api/v2/write"
+                query = [("org", settings.organisation or "-"), ("bucket", settings.database), ("precision", precision)]
+            headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}
+            status, said, answered = self._ask("POST", path, query, gzip.compress(body, 1), headers)
         except (HTTPError, OSError) as error:
-            return Answer(Verdict.RETRY, f"{settings.url} does not answer: {_plain(error)}")
-        return Answer(Verdict.STORED)
+            self._looked = False                    # another one may come back
+            return Answer(Verdict.RETRY, f"{settings.url} does not answer: {plain_reason(error)}")
+        if 200 <= status < 300:
+            return Answer(Verdict.STORED)
+        answer = judge(status, said, answered, settings, body)
+        if answer.verdict is Verdict.REFUSED:
+            self.close()                            # the secret is read again before the next attempt
+        return answer
 
     def close(self) -> None:
+        self._looked = False
         if self._client is not None:
             self._client.close()
             self._client = None
 
     # ------------------------------------------------------------------ private
-    def _connected(self) -> InfluxDBClient:
+    def _connect(self) -> None:
         if self._client is None:
-            settings = self._settings
-            secret = read_secret(settings)
-            named = bool(settings.user)
-            self._client = InfluxDBClient(
-                settings.url, token=f"{settings.user}:{secret}" if named else secret, org=settings.organisation or "-",
-                auth_basic=named, timeout=TIMEOUT_MS, retries=False,
-            )
-        return self._client
+            self._client = connect(self._settings)
+
+    def _look(self) -> Answer | None:
+        """Who is there, and whether InfluxQL will find what is written; an answer if it cannot say that yet, but will."""
+        server = Server()
+        for path in ("/ping", "/health"):
+            status, said, headers = self._ask("GET", path)
+            if 200 <= status < 300 and (server := identify(headers, said)).version:
+                break
+            if status in STARTING and self._settings.dialect == "auto":
+                return judge(status, said, headers, self._settings)
+        self.server = server
+        self.note = mapping.ensure(self._settings, self._ask_json) if server.major == 2 else ""
+        self._looked = True
+        return None
+
+    def _ask_json(self, method: str, path: str, query: Query, body: Mapping[str, Any] | None = None) -> tuple[int, str]:
+        return self._ask(method, path, query, body)[:2]
+
+    def _ask(
+        self, method: str, path: str, query: Query | None = None, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str, Mapping[str, str]]:
+        """(status, body, headers) of any answer; raises `HTTPError` or `OSError` where there is none."""
+        assert self._client is not None
+        client = self._client.api_client
+        try:
+            client.call_api(path, method, query_params=query or [], header_params=headers or {}, body=body)
+        except ApiException as error:
+            return int(error.status or 0), body_of(error), dict(error.headers or {})
+        reply = client.last_response
+        return int(reply.status), str(reply.data), dict(reply.getheaders())
+
+
+def connect(settings: InfluxSettings) -> InfluxDBClient:
+    """A client of a destination; raises `OSError` where its secret cannot be read."""
+    secret, named = read_secret(settings), bool(settings.user)
+    return InfluxDBClient(
+        settings.url, token=f"{settings.user}:{secret}" if named else secret, org=settings.organisation or "-",
+        auth_basic=named, timeout=TIMEOUT_MS, retries=False,
+    )
+
+
+def body_of(error: ApiException) -> str:
+    """What an answer other than 2xx says."""
+    body: Any = error.body
+    return body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or error.reason or "")
 
 
 def read_secret(settings: InfluxSettings) -> str:
@@ -108,55 +135,7 @@ def read_secret(settings: InfluxSettings) -> str:
     return ""
 
 
-def judge(status: int, said: str, headers: dict[str, str], settings: InfluxSettings) -> Answer:
-    """What an answer other than 2xx means."""
-    where = settings.url
-    match status:
-        case 400 if "partial write" in said:
-            return Answer(Verdict.PARTLY, f"{where} dropped lines: {said[:200]}", named_lines(said))
-        case 400 | 422:
-            return Answer(Verdict.UNUSABLE, f"{where} cannot use a body: {said[:200]}", named_lines(said))
-        case 413:
-            return Answer(Verdict.TOO_LARGE, f"{where} finds a body too large")
-        case 401 | 403:
-            return Answer(Verdict.REFUSED, f"{where} refuses user or secret ({status}), put them right: {said[:120]}")
-        case 404:
-            return Answer(Verdict.REFUSED, f"{where} has no database {settings.database!r} (404), create it: {said[:120]}")
-        case 408 | 429:
-            return Answer(Verdict.RETRY, f"{where} answers {status}: {said[:120]}", retry_after=retry_after(headers))
-    if status >= 500 or status == 0:
-        return Answer(Verdict.RETRY, f"{where} answers {status}: {said[:120]}", retry_after=retry_after(headers))
-    return Answer(Verdict.REFUSED, f"{where} answers {status}: {said[:120]}")
-
-
-def named_lines(said: str) -> tuple[tuple[str, str], ...]:
-    """(line, reason) of the lines an answer names."""
-    return tuple((line, reason.strip()) for line, reason in _NAMED.findall(said))
-
-
-def retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds the server asks to wait; a date, which nobody sends here, is not understood."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        return None
-
-
-def _said(error: ApiException) -> str:
-    """The reason in an answer's body: JSON in all versions, with another key in 2.x."""
-    body: Any = error.body
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        return text.strip()
-    if not isinstance(parsed, dict):
-        return text.strip()
-    return str(parsed.get("error") or parsed.get("message") or text).strip()
-
-
-def _plain(error: BaseException) -> str:
+def plain_reason(error: BaseException) -> str:
     """The innermost reason of urllib3's nested ones, without addresses of objects."""
     reason: BaseException = error
     while isinstance(inner := getattr(reason, "reason", None) or reason.__cause__, BaseException):

@@ -16,7 +16,7 @@ import zstandard
 
 from scada.errors import StorageError
 from scada.historian.database import transaction
-from scada.historian.spool import LIVE, ROTTEN
+from scada.historian.spool import BEGIN, LIVE, PAST, ROTTEN
 
 BUSY_S: Final = 10.0
 SECONDS_DIGITS: Final = 11              # a time of more digits is in ms: seconds have so many in the year 5138
@@ -87,6 +87,15 @@ class Letters:
             return database.execute("DELETE FROM sent WHERE day BETWEEN ? AND ?", (first_day, last_day)).rowcount
 
         return self._do(forget, write=True)
+
+    def refill(self) -> None:
+        """Have everything of the store sent, as to a destination that is new; raises `StorageError`."""
+        def forget(database: sqlite3.Connection) -> None:
+            database.execute("CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+            database.execute("DELETE FROM sent")
+            database.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (PAST, BEGIN))
+
+        self._do(forget, write=True)
 
     # ------------------------------------------------------------------ private
     def _chosen(self, database: sqlite3.Connection, numbers: Sequence[int] | None) -> list[Letter]:

@@ -1,7 +1,7 @@
 """A historian that is not running: its folder alone, and blocks put into its journal, which its next start merges.
 
-Merging is left to that start on purpose: only then somebody listens, so balances and replicas hear of late hours as
-they hear of those that a crash left in the journal.
+Only with that start somebody listens: balances and replicas hear then of late hours as they hear of those that a crash
+left in the journal. Whoever merges earlier, to read what he wrote, leaves the news of it owed (`owed` in the state file).
 """
 
 import sqlite3
@@ -17,6 +17,7 @@ from scada.historian.journal import Journal
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, decode, encode
 from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.store import EmbeddedIntervals
 from scada.historian.whole import WholeBlocks
 from scada.intervals import IntervalBatch, IntervalBlock
 from scada.lock import lock_directory
@@ -97,3 +98,10 @@ class ClosedHistory:
             if isinstance(record, BatchRecord):
                 self._blocks.book.adopt_batch(record.batch, record.slots)
                 self.pending += record.batch.blocks()
+
+
+def merge_what_waits(directory: Path) -> None:
+    """Enter what the journal holds into the blocks, so that it can be read; the news of it stays owed."""
+    store = EmbeddedIntervals(directory, None)
+    store.open()
+    store.close()

@@ -48,6 +48,10 @@ class BlockReader:
     def slot_bound(self) -> int:
         return self._book.bound
 
+    def known(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of them that were given to a channel."""
+        return slots[self._book.known(slots)]
+
     def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         return self._book.channels(slots)
 

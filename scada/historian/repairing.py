@@ -2,7 +2,8 @@
 
 Nothing is thrown away: a damaged block's bytes stay in its month file's table `damaged`, and a spoilt file keeps its bytes
 under the name it was set aside with. What can still be read of such a file is entered into the fresh one by the rules
-of every delivery, so a repair may be repeated, and what came in the meantime stays.
+of every delivery, so a repair may be repeated, and what came in the meantime stays. The news of what changed is owed to
+the next start, so that balances and replicas follow.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from scada.historian.months import Months, keep_conflicts, load, month_path, mon
 from scada.historian.noted import save_arrivals
 from scada.historian.offline import alone
 from scada.historian.rows import COLUMNS, BlockKey, decode_block
+from scada.historian.state import owe
 from scada.historian.verification import Finding, Verified, verify_month
 from scada.intervals import MISSING
 
@@ -59,18 +61,19 @@ def _repair(directory: Path, months: Months, advance: Callable[[str, float], Non
         elif of_file:
             raise StorageError(of_file[0].reason)   # locked, or not permitted: no reason to put it away
         else:
-            _put_away(months, found, done)
+            _put_away(directory, months, found, done)
         advance(path.name, share)
     for path in set_aside(directory):
         rows = _readable(directory, path)
         while some := list(itertools.islice(rows, AT_ONCE)):
-            _enter(months, some, done)
+            _enter(directory, months, some, done)
         advance(path.name, share)
     return done
 
 
-def _put_away(months: Months, found: Verified, done: Repaired) -> None:
+def _put_away(directory: Path, months: Months, found: Verified, done: Repaired) -> None:
     """Damaged blocks become empty ones of the same version, so that versions go on where replicas know them."""
+    changed = []
     with months.transaction() as month:
         for one in found.findings:
             assert one.interval_s is not None
@@ -81,13 +84,15 @@ def _put_away(months: Months, found: Verified, done: Repaired) -> None:
             if damaged:
                 save(month(one.day), key, block)
                 done.blocks.append(one)
+                changed.append(key)
             elif block.arrivals is not None and block.arrivals.touched:
                 done.notes.append(one)
             save_arrivals(month(one.day).database, key, block.arrivals)
+        owe(directory, changed)                     # before they count: a crash must not leave a change untold
 
 
-def _enter(months: Months, some: list[tuple[BlockKey, Dense]], done: Repaired) -> None:
-    salvaged = conflicts = 0
+def _enter(directory: Path, months: Months, some: list[tuple[BlockKey, Dense]], done: Repaired) -> None:
+    changed, conflicts = [], 0
     with months.transaction() as month:
         for key, old in some:
             file = month(key[1])
@@ -97,8 +102,9 @@ def _enter(months: Months, some: list[tuple[BlockKey, Dense]], done: Repaired) -
             conflicts += keep_conflicts(file, key, clashes, {one.row: 0 for one in clashes})
             if block.touched or not np.array_equal(before, block.registers):
                 save(file, key, block)
-                salvaged += 1
-    done.salvaged += salvaged
+                changed.append(key)
+        owe(directory, changed)
+    done.salvaged += len(changed)
     done.conflicts += conflicts
 
 

@@ -1,12 +1,13 @@
 """An InfluxDB that gets everything the embedded store has: live tags through the spool, interval data by its versions.
 
 Nothing waits for it and nothing is lost by it: lines stay in the spool, and blocks in the store, until it has confirmed.
+One that is added later gets what was before it from the store.
 """
 
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
@@ -16,14 +17,20 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
+from scada.historian.past import DONE, Past
+from scada.historian.recent import Recent
+from scada.historian.replica_tags import HALF_FULL, tags_of
 from scada.historian.sender import Sender
+from scada.historian.servers import limits_of
 from scada.historian.slots import SlotBook
-from scada.historian.spool import Spool
+from scada.historian.spool import PAST, Spool
 from scada.historian.tap import BusTap, Kept, Taken
 from scada.historian.worker import Worker
 from scada.intervals import Mark
 from scada.ports import Health, TagSource
 from scada.settings import InfluxSettings
+
+DAY_NS: Final = 86_400 * NS
 
 
 class Replica:
@@ -37,15 +44,21 @@ class Replica:
         self.settings, self._clock = settings, clock
         self._subscribe = subscribe
         self._unsubscribe: Callable[[], None] | None = None
-        self.spool = Spool(spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20)
+        self.spool = Spool(
+            spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20, int(settings.spool_max_days * DAY_NS)
+        )
         self._backlog = Backlog(store_dir, book)
+        self._past = Past(store_dir)
+        self._door = InfluxDoor(settings)
         self._sender = Sender(
-            settings.name, InfluxDoor(settings), self.spool, self._backlog, clock, back_off or BackOff()
+            settings.name, self._door, self.spool, self._backlog, self._past, clock, back_off or BackOff()
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
         self._escaped: dict[Kept, tuple[str, ...]] = {}
         self._rate = (clock.monotonic(), 0, 0.0)    # when, sent then, lines/s since
+        self._dropped = Recent()
+        self._tags = tags_of(settings)
 
     # ------------------------------------------------------------------ life
     def open(self) -> None:
@@ -71,6 +84,16 @@ class Replica:
     def close(self) -> None:
         self.spool.close()
         self._backlog.close()
+        self._past.close()
+
+    @property
+    def lacks_the_past(self) -> bool:
+        """Whether live values from before this destination are still to be sent. Blocking."""
+        return self.spool.fact(PAST) not in ("", DONE)
+
+    def look_back(self) -> None:
+        """Find those in the files of live history, which must hold all of them by now. Blocking."""
+        self._past.open(self.spool.fact(PAST))
 
     def lacks(self, path: Path) -> bool:
         """Whether it has not confirmed all of a month file. Blocking."""
@@ -85,16 +108,26 @@ class Replica:
             self._rate = (now, self._sender.sent_lines, rate)
         share = 100.0 * spool.bytes / (self.settings.spool_max_mb << 20)
         age = (self._clock.now() - spool.oldest) / NS if spool.oldest else 0.0
-        filling = f"the spool is {share:.0f} % full" if share >= 50.0 else ""
-        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling)))
-        waits = spool.lines or len(self._backlog)
-        waiting = f"{spool.lines} lines and {len(self._backlog)} blocks wait" if waits else "up to date"
-        return Health(f"influx:{self.settings.name}", not trouble, trouble or waiting, {
-            "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": len(self._backlog),
+        dropped, blocks = spool.dropped + self._tap.dropped, len(self._backlog)
+        recently = self._dropped.of(now, dropped)
+        filling = f"the spool is {share:.0f} % full" if share >= HALF_FULL else ""
+        lost = f"{recently} lines were dropped in the last hour" if recently else ""
+        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost)))
+        waits = f"{spool.lines} lines and {blocks} blocks wait" if spool.lines or blocks else "up to date"
+        progress = ""
+        if self._backlog.filling or self._past.left:
+            intervals, past = self._backlog.percent, self._past.percent
+            progress = f"back-fill: {intervals:.0f} % of the intervals, {past:.0f} % of the live values"
+        server = self._door.server
+        text = "; ".join(filter(None, (trouble or waits, progress, str(server), *limits_of(server), self._door.note)))
+        return Health(f"influx:{self.settings.name}", not trouble, text, {
+            "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": blocks,
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,
-            "dropped_lines": spool.dropped + self._tap.dropped, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
-            "failures": self._sender.failures,
-        })
+            "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
+            "failures": self._sender.failures, "refused": float(self._sender.refused),
+            "intervals_percent": self._backlog.percent, "past_percent": self._past.percent,
+            "server_major": float(server.major),
+        }, self._tags)
 
     # ------------------------------------------------------------------ private
     async def _stop(self) -> None:

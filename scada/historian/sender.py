@@ -1,7 +1,12 @@
-"""The thread that sends to one destination: what is live before the backlog, and nothing while the back-off lasts."""
+"""The thread that sends to one destination: what is live before the backlog, and nothing while the back-off lasts.
+
+Backlog are the bodies that a failure left behind, the store's blocks and the live values from before the destination;
+they take turns, a body each, and before every body what is live is asked for.
+"""
 
 import sqlite3
 import threading
+from collections import deque
 from contextlib import suppress
 from typing import Final
 
@@ -9,18 +14,19 @@ from twisted.logger import Logger
 
 from scada.clock import SiteClock
 from scada.errors import StorageError
+from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
-from scada.historian.influx import Answer, InfluxDoor, Verdict
+from scada.historian.delivery import KEPT, deliver
+from scada.historian.influx import InfluxDoor
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION
+from scada.historian.past import Past
 from scada.historian.refusals import sqlite_sentence
 from scada.historian.rows import BlockKey
-from scada.historian.spool import BACKLOG, LIVE, Item, Spool
+from scada.historian.spool import BACKLOG, LIVE, PAST, SERVER, Item, Spool
 
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
-KEPT: Final = (Verdict.RETRY, Verdict.REFUSED)      # the body stays where it is, for later
-Dead = list[tuple[str, str]]                        # (line, reason) of lines nobody will store
 _log = Logger()
 
 
@@ -28,16 +34,18 @@ class Sender:
     """Lines stay in the spool, and blocks in the backlog, until the destination has confirmed them."""
 
     def __init__(
-        self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, clock: SiteClock, back_off: BackOff
+        self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, past: Past, clock: SiteClock, back_off: BackOff
     ) -> None:
-        self._name, self._door, self._spool, self._backlog = name, door, spool, backlog
+        self._name, self._door, self._spool, self._backlog, self._past = name, door, spool, backlog, past
         self._clock, self._back_off = clock, back_off
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._not_before = 0.0                      # monotonic; when the next attempt may be made
-        self._backlog_turn = True
+        self._turns = deque([self._left_behind, self._block, self._piece_of_past])
+        self._server = ""                           # as it stands in the spool
         self.failures = 0                           # since the last success
+        self.refused = False                        # a person must put something right
         self.sent_lines = 0
         self.trouble = ""
 
@@ -67,6 +75,7 @@ class Sender:
             try:
                 if self._spool.look():              # somebody wants dead letters, or some days, to be sent again
                     self._backlog.open(self._spool.sent())
+                    self._past.open(self._spool.fact(PAST))
                 if self._may_send():
                     self._send_next()
             except Exception as error:              # the thread must outlive a full disk and a bug; what waits stays
@@ -75,7 +84,7 @@ class Sender:
         self._door.close()
 
     def _waiting(self) -> bool:
-        return bool(self._spool.bodies or len(self._backlog))
+        return bool(self._spool.bodies or len(self._backlog) or self._past.left)
 
     def _may_send(self) -> bool:
         return self._closing or (self._waiting() and self._clock.monotonic() >= self._not_before)
@@ -84,23 +93,55 @@ class Sender:
         return max(self._not_before - self._clock.monotonic(), 0.0) if self._waiting() else IDLE_S
 
     def _send_next(self) -> None:
-        """One body: live first; then the spool's backlog and the store's blocks in turn."""
+        """One body: live first, then those that take turns."""
         item = self._spool.take(LIVE)
-        if item is None:
-            self._backlog_turn = not self._backlog_turn
-            if self._backlog_turn or not len(self._backlog):
-                item = self._spool.take(BACKLOG)
         if item is not None:
             self._send_item(item)
-        elif (key := self._backlog.take()) is not None:
-            try:
-                self._send_block(key)
-            except Exception:
-                self._backlog.again(key)
-                raise
+            return
+        for _ in range(len(self._turns)):
+            self._turns.rotate(-1)
+            if self._turns[-1]():
+                return
+
+    def _left_behind(self) -> bool:
+        """Send a body that was live when it could not be sent; False if there is none. So with the other two."""
+        item = self._spool.take(BACKLOG)
+        if item is not None:
+            self._send_item(item)
+        return item is not None
+
+    def _block(self) -> bool:
+        key = self._backlog.take()
+        if key is None:
+            return False
+        try:
+            self._send_block(key)
+        except Exception:
+            self._backlog.again(key)
+            raise
+        return True
+
+    def _piece_of_past(self) -> bool:
+        piece = self._past.take()
+        if piece is None:
+            return False
+        lines = piece.lines
+        if lines:
+            answer, dead = deliver(self._door, self._name, piece.body, LIVE_PRECISION)
+            if answer.verdict in KEPT:
+                self._failed(answer)
+                return True
+            if dead:
+                self._spool.bury(dead, self._clock.now())
+            lines -= len(dead)
+        self._spool.remember(PAST, piece.place)
+        self._past.sent(piece)
+        if piece.lines:
+            self._succeeded(lines)
+        return True
 
     def _send_item(self, item: Item) -> None:
-        answer, dead = self._deliver(item.body, LIVE_PRECISION)
+        answer, dead = deliver(self._door, self._name, item.body, LIVE_PRECISION)
         if answer.verdict in KEPT:
             self._failed(answer)
             return
@@ -112,7 +153,7 @@ class Sender:
             return
         body, lines, version = found
         if lines:
-            answer, dead = self._deliver(body, INTERVAL_PRECISION)
+            answer, dead = deliver(self._door, self._name, body, INTERVAL_PRECISION)
             if answer.verdict in KEPT:
                 self._backlog.again(key)
                 self._failed(answer)
@@ -124,49 +165,19 @@ class Sender:
         self._backlog.sent(key, version)
         self._succeeded(lines)
 
-    def _deliver(self, body: bytes, precision: str) -> tuple[Answer, Dead]:
-        """Send a body, in halves where it is too large; returns what came of it, and the lines nobody will store."""
-        answer = self._door.write(body, precision)
-        if answer.verdict is Verdict.TOO_LARGE:
-            lines = body.splitlines(keepends=True)
-            if len(lines) > 1:
-                dead: Dead = []
-                for half in (lines[:len(lines) // 2], lines[len(lines) // 2:]):
-                    answer, more = self._deliver(b"".join(half), precision)
-                    dead += more
-                    if answer.verdict in KEPT:
-                        break
-                return answer, dead
-            return answer, [(body.decode(), answer.text)]
-        if answer.verdict in (Verdict.PARTLY, Verdict.UNUSABLE):
-            _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
-        if answer.verdict is Verdict.PARTLY:
-            return answer, list(answer.lines) or [(body.decode(), answer.text)]
-        if answer.verdict is Verdict.UNUSABLE:
-            return self._deliver_without(body, precision, answer)
-        return answer, []
-
-    def _deliver_without(self, body: bytes, precision: str, answer: Answer) -> tuple[Answer, Dead]:
-        """A body of which nothing was stored, without the lines the answer names (2.x: the first bad one only)."""
-        named = {line.encode() for line, _ in answer.lines}
-        lines = body.splitlines(keepends=True)
-        good = [line for line in lines if line.rstrip(b"\n") not in named]
-        if len(good) == len(lines):
-            return answer, [(body.decode(), answer.text)]
-        dead = list(answer.lines)
-        if good:
-            answer, more = self._deliver(b"".join(good), precision)
-            dead += more
-        return answer, dead
-
     def _succeeded(self, lines: int) -> None:
         if self.trouble:
             _log.info("influx {name}: takes data again", name=self._name)
-        self.failures, self.trouble, self._not_before = 0, "", 0.0
+        self.failures, self.trouble, self._not_before, self.refused = 0, "", 0.0, False
         self.sent_lines += lines
+        if (server := str(self._door.server)) != self._server:
+            _log.info("influx {name}: writing to {server}", name=self._name, server=server or "a server without a version")
+            self._spool.remember(SERVER, server)
+            self._server = server
 
     def _failed(self, answer: Answer) -> None:
         self.failures += 1
+        self.refused = answer.verdict is Verdict.REFUSED
         if answer.text != self.trouble:
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
         self.trouble = answer.text

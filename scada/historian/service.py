@@ -164,7 +164,12 @@ class Historian:
             self._results.open()
             for replica in self._replicas:
                 replica.open()
-            return self._files.open()
+            numbers = self._files.open()
+            if any(replica.lacks_the_past for replica in self._replicas):
+                self._files.roll()                  # what a crash left in the hot log belongs to the past as well
+            for replica in self._replicas:
+                replica.look_back()
+            return numbers
         except OSError as error:
             raise StartError("historian", sentence("the store", self.directory, error)) from error
         except sqlite3.Error as error:

@@ -28,6 +28,9 @@ class SlotsKnown(Protocol):
     def channels(self, slots: Slots) -> tuple[Euis, Channels]:
         """The way back; raises `KeyError` for a slot nobody was given."""
 
+    def known(self, slots: Slots) -> NDArray[np.bool_]:
+        """Whether each slot was given to a channel."""
+
 
 class StoredSlots:
     """`SlotsKnown` from any thread; whoever asks for one meter does not wait for the whole city to be read."""
@@ -53,6 +56,9 @@ class StoredSlots:
 
     def channels(self, slots: NDArray[np.int64]) -> tuple[Euis, Channels]:
         return self._read().channels(slots)
+
+    def known(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return self._read().known(slots)
 
     def _read(self) -> SlotBook:
         """All of them, new ones as they come."""

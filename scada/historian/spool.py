@@ -1,8 +1,8 @@
 """The durable queue in front of a destination: nothing leaves it before the destination has confirmed.
 
 Two lanes: what is live goes before the backlog. Each body has its check sum; what can never be sent goes to the dead
-letters with its reason. Bounded in bytes: the oldest goes first, counted. For interval data no lines wait, only what was
-sent: (interval length, day, block) and version.
+letters with its reason. Bounded in bytes and in age: the oldest goes first, counted. For interval data no lines wait, only
+what was sent: (interval length, day, block) and version; for live values older than the destination, how far it has them.
 """
 
 import sqlite3
@@ -22,6 +22,9 @@ LIVE: Final = 0
 BACKLOG: Final = 1
 DEAD_MOST: Final = 1000
 ROTTEN: Final = "the bytes do not match their check sum"
+PAST: Final = "past"                    # fact: how far the destination has the live values from before it
+BEGIN: Final = "begin"
+SERVER: Final = "server"                # fact: what the destination says that it is
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,
     lines INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
@@ -30,7 +33,9 @@ CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, at INT
     body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sent(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
     version INTEGER NOT NULL, PRIMARY KEY(interval_s, day, block)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_BEGIN: Final = f"INSERT OR IGNORE INTO fact VALUES ('{PAST}', '{BEGIN}');"      # a destination that is new lacks the past
 
 
 @attrs.frozen
@@ -45,8 +50,9 @@ class Item:
 class Spool:
     """One destination's queue; any thread, one at a time."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self.path, self._max = path, max_bytes
+    def __init__(self, path: Path, max_bytes: int, max_age: int = 0) -> None:
+        """`max_age` in ns of site time; 0: as old as may be."""
+        self.path, self._max, self._max_age = path, max_bytes, max_age
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._seen = 0                              # what others had changed when it was counted last
@@ -55,7 +61,10 @@ class Spool:
         self.oldest = 0                             # ns, when the oldest body was made; 0 = empty
 
     def open(self) -> None:
-        self._database = open_writer(self.path, _SCHEMA)
+        """Open the file, or make it: with it begins the destination, which then lacks all that was before."""
+        with reading_once(self.path) as there:
+            known = there is not None and there.execute("SELECT 1 FROM sqlite_master WHERE name = 'sent'").fetchone()
+        self._database = open_writer(self.path, _SCHEMA if known else _SCHEMA + _BEGIN)
         self._seen = self._others()
         self._count()
 
@@ -83,9 +92,9 @@ class Spool:
                 (LIVE, made, lines, zlib.crc32(packed), packed),
             )
             self._tally(1, lines, len(packed))
-            while self.bytes > self._max and self._drop_oldest(database):
-                pass
             self._look_for_oldest(database)
+            while (self.bytes > self._max or self._too_old(made)) and self._drop_oldest(database):
+                self._look_for_oldest(database)
 
     def take(self, lane: int) -> Item | None:
         """The oldest body of a lane; it stays until `done`. A rotten one is set aside and the next is taken."""
@@ -129,6 +138,16 @@ class Spool:
         with self._lock:
             self._open().execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
 
+    def fact(self, name: str) -> str:
+        """What was remembered last; "" if nothing."""
+        with self._lock:
+            row = self._open().execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def remember(self, name: str, value: str) -> None:
+        with self._lock:
+            self._open().execute("INSERT OR REPLACE INTO fact VALUES (?,?)", (name, value))
+
     def dead_letters(self) -> list[tuple[str, str]]:
         """(line, reason), oldest first."""
         with self._lock:
@@ -150,6 +169,9 @@ class Spool:
         self.dead += len(dead)
         if self.dead > DEAD_MOST:
             database.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (DEAD_MOST,))
+
+    def _too_old(self, now: int) -> bool:
+        return bool(self._max_age and self.oldest and now - self.oldest > self._max_age)
 
     def _drop_oldest(self, database: sqlite3.Connection) -> bool:
         row = database.execute("SELECT number, lines FROM queue ORDER BY number LIMIT 1").fetchone()

@@ -3,7 +3,8 @@
 import json
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from scada.historian.cursor import CursorBook
 from scada.historian.database import open_writer, transaction
 from scada.historian.journal import Position
 from scada.historian.records import BatchRecord, GapRecord, Record, provenances_of
+from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.intervals import Quarantined
 
@@ -29,7 +31,10 @@ CREATE TABLE IF NOT EXISTS cursor(link INTEGER NOT NULL, archive INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS quarantine(link INTEGER NOT NULL, archive INTEGER NOT NULL, record INTEGER NOT NULL,
     crc INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, received INTEGER NOT NULL,
     PRIMARY KEY(link, archive, record, crc));
+CREATE TABLE IF NOT EXISTS owed(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
+    PRIMARY KEY(interval_s, day, block));
 """
+_OWE: Final = "INSERT OR IGNORE INTO owed VALUES (?,?,?)"
 
 
 class StateFile:
@@ -92,6 +97,19 @@ class StateFile:
         if items:
             self.merged = items[-1][0]
 
+    def owe(self, keys: Iterable[BlockKey]) -> None:
+        """Blocks that changed while nobody listened; durable when it returns, and owed until `told`."""
+        with transaction(self.database) as state:
+            state.executemany(_OWE, keys)
+
+    def owed(self) -> list[BlockKey]:
+        """All of them, oldest day first."""
+        return list(self.database.execute("SELECT interval_s, day, block FROM owed ORDER BY day, interval_s, block"))
+
+    def told(self) -> None:
+        """Everybody has heard of them."""
+        self.database.execute("DELETE FROM owed")
+
     def enter_slots(
         self, slots: NDArray[np.int64], links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
     ) -> None:
@@ -137,6 +155,13 @@ class StateFile:
         for link, archive, reached, ahead in self.database.execute("SELECT link, archive, reached, ahead FROM cursor"):
             cursor = self.cursors.of(link, _unsigned(archive))
             cursor.reached, cursor.ahead = reached, set(json.loads(ahead))
+
+
+def owe(directory: Path, keys: Iterable[BlockKey]) -> None:
+    """`StateFile.owe` for a folder that is ours alone; the file may be new."""
+    if rows := list(keys):
+        with closing(open_writer(directory / STATE_FILE, _SCHEMA)) as database, transaction(database) as state:
+            state.executemany(_OWE, rows)
 
 
 def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:

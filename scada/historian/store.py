@@ -6,6 +6,7 @@ Two threads do it, `commit_thread` and `merge_thread`; here is what they share, 
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -17,7 +18,7 @@ from twisted.logger import Logger
 from scada.errors import DataRejected, StartError, StorageError
 from scada.historian.admission import unusable, unusable_source
 from scada.historian.batches import mergeable
-from scada.historian.blocks import BlockStore, coalesced
+from scada.historian.blocks import BlockStore, coalesced, keys_of, owed_marks
 from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
 from scada.historian.database import ReadPool
@@ -54,6 +55,7 @@ class EmbeddedIntervals:
         self._lock: IO[str] | None = None
         self._recovered: list[Mark] = []
         self._journal_damage = 0
+        self._serving = False
         self.records = self.readings = 0
         self.merging = MergeThread(
             directory, self.blocks, self.journal, lambda marks: reactor.callFromThread(self._announce, marks), merge_delay
@@ -71,6 +73,7 @@ class EmbeddedIntervals:
             for one in damage:
                 _log.warn("journal: {damage}", damage=str(one))
             self._journal_damage = len(damage)
+            self._recovered = owed_marks(self.blocks.state.owed(), self.blocks.book)
             self._replay()
         except BlockingIOError:
             remedy = "stop it, or give this server a folder of its own"
@@ -86,6 +89,7 @@ class EmbeddedIntervals:
 
     def start(self) -> None:
         """Begin to take blocks (reactor thread)."""
+        self._serving = True
         self.merging.start()
         self.committing.start()
 
@@ -94,6 +98,7 @@ class EmbeddedIntervals:
         self.committing.close()
         self.merging.close()
         self.journal.close()
+        self._settle_debts()
         self.blocks.close()
         self.pool.close()
         if self._lock is not None:
@@ -226,10 +231,20 @@ class EmbeddedIntervals:
     def _replay(self) -> None:
         """Merge what the journal has and the blocks have not."""
         records = self._journalled()
+        noted = len(self._recovered)
         while batch := list(mergeable(records)):
+            self.blocks.state.owe(key for mark in self._recovered[noted:] for key in keys_of(mark))
+            noted = len(self._recovered)
             self.blocks.merge(batch)
         if trouble := forgotten(self.journal, self.blocks):
             _log.error("{trouble}", trouble=trouble)
+
+    def _settle_debts(self) -> None:
+        """Who listened through a whole life has heard what was owed; whoever only opened the folder has told nobody."""
+        if self._serving:
+            self._serving = False
+            with suppress(sqlite3.Error):           # a full disk: it is told once more
+                self.blocks.state.told()
 
     def _journalled(self) -> Iterator[tuple[Position, Record]]:
         for place, body in self.journal.read(self.blocks.state.merged):

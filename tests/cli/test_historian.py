@@ -18,6 +18,7 @@ from scada.historian.removal import Due, remember
 from scada.historian.store import EmbeddedIntervals
 from scada.lock import lock_directory
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
+from tests.influx import free_port
 
 MONTH = "intervals-2026-01.sqlite"
 
@@ -55,6 +56,11 @@ def spoil(config: Path) -> None:
     """A byte of the second day's block is not what was written."""
     with closing(sqlite3.connect(config.parent / "data" / "history" / MONTH)) as database, database:
         database.execute("UPDATE block SET crc = crc + 1 WHERE day = (SELECT max(day) FROM block)")
+
+
+def without_replica(config: Path) -> None:
+    """A site of its own."""
+    config.write_text("site: {name: North, timezone: Europe/Chisinau}\n", encoding="utf-8")
 
 
 def test_status_shows_sizes_by_kind_and_what_a_month_holds(config: Path) -> None:
@@ -144,14 +150,17 @@ def test_verify_names_a_damaged_block_and_ends_with_1(config: Path) -> None:
 
 
 def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -> None:
-    """Once; the second time there is nothing to do."""
+    """Once; the second time there is nothing to put away, and what was lost is still missing."""
+    without_replica(config)
     spoil(config)
     done, again = run("repair", config), run("repair", config, "--json")
 
     assert done.exit_code == 0
-    assert f"put away, its hours are missing now: {MONTH}, 2026-01-02, block 0 of 3600 s (3 channels)" in done.stdout
+    assert f"put away as damaged: {MONTH}, 2026-01-02, block 0 of 3600 s (3 channels)" in done.stdout
+    assert "still missing of what was damaged: 72 intervals" in done.stdout
     assert json.loads(again.stdout) == {
         "blocks_put_away": [], "notes_begun_anew": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
+        "refetched": {"looked_for": 72, "brought_back": {}, "missing": 72, "trouble": [], "ask": []},
     }
     assert "there was nothing to repair" in run("repair", config).stdout
     assert run("verify", config).exit_code == 0
@@ -159,10 +168,23 @@ def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -
 
 def test_repair_says_what_it_brought_back(config: Path) -> None:
     """From a month file that the server had set aside."""
+    without_replica(config)
     folder = config.parent / "data" / "history"
     (folder / MONTH).rename(folder / f"{MONTH}.damaged")
 
     assert "2 blocks of spoilt files were brought back" in run("repair", config).stdout
+
+
+def test_a_replica_that_cannot_be_asked_is_named_and_the_repair_stands(config: Path) -> None:
+    """Exit status 1, and what to do."""
+    config.write_text(config.read_text().replace("8086", str(free_port())), encoding="utf-8")
+    spoil(config)
+    done = run("repair", config)
+
+    assert done.exit_code == 1
+    assert "does not answer" in done.stderr
+    assert "make the repair again when it answers" in done.stderr
+    assert run("verify", config).exit_code == 0
 
 
 def test_compact_says_what_it_gained(config: Path) -> None:

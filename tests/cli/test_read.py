@@ -10,11 +10,15 @@ from click.testing import CliRunner, Result
 from scada.cli import main
 from scada.cli.read import MOST_SHOWN
 from scada.clock import NS
+from scada.historian.influx_history import InfluxHistory
 from scada.historian.livefiles import LiveFiles
 from scada.historian.queries import PAGE, pages
 from scada.historian.samples import Samples
 from scada.historian.store import EmbeddedIntervals
+from scada.ports import TagHistory
+from scada.settings import InfluxSettings
 from tests.historian.helpers import PumpedReactor, block
+from tests.influx import Influx
 
 START_S = 1_767_225_600                  # 2026-01-01T00:00Z
 TAGS = ("T01/loading", "M/voltage_l1_n", "C01/archive_lag", "BG/feed", "gone/x")
@@ -234,3 +238,40 @@ def test_a_step_that_cannot_be_is_refused_in_a_sentence(config: Path, options: t
 def test_one_format_at_a_time(config: Path) -> None:
     """--json and --csv together were JSON, silently."""
     assert "--json or --csv, not both" in read(config, "T01/loading", "--json", "--csv").stderr
+
+
+def test_history_is_read_from_a_replica_when_that_is_wanted(config: Path, tmp_path: Path) -> None:
+    """Tags and points, of a real InfluxDB 1.6; what is held there alone is shown, and a name that is no place is told."""
+    influx = Influx(tmp_path / "influx")
+    influx.start()
+    influx.query("CREATE DATABASE scada")
+    site = config.parent / "meter.yaml"
+    site.write_text(
+        "concentrators: [{name: C01, link_id: '00000001'}]\n"
+        "modules: [{eui: 00124B0000000001, name: M1, concentrator: C01, index: 1, state: active}]\n"
+        "points: [{name: P1, medium: electricity}]\n"
+        "meters: [{serial: S1, point: P1, eui: 00124B0000000001, channel: 0, pulses_per_unit: 1000,"
+        " valid_from: '2025-01-01T00:00Z'}]\n", encoding="utf-8",
+    )
+    imported = CliRunner().invoke(main, ["site", "import", str(config), str(site)])
+    assert imported.exit_code == 0, imported.output
+    config.write_text(f"{config.read_text()}historian: {{influx: [{{name: city, url: '{influx.url}'}}]}}\n")
+    city = InfluxHistory(InfluxSettings(url=influx.url))
+    city.write([block([[500, 1500]], first=START_S // 3600)])
+    city.write_tag("T01/loading", TagHistory(np.array([START_S * NS]), np.array([77.5]), np.zeros(1, np.uint8)))
+    city.close()
+    point = json.loads(read(config, "P1", "--place", "city", "--json").output)
+    tag = json.loads(read(config, "T01/loading", "--place", "city", "--json").output)
+    steps = json.loads(read(config, "P1", "--place", "city", "--step", "1d", "--json").output)
+    here, nowhere = read(config, "T01/loading", "--csv"), read(config, "P1", "--place", "town")
+    influx.kill()
+    away = read(config, "P1", "--place", "city")
+
+    assert [row["value"] for row in point["rows"] if row["value"] is not None] == [0.5, 1.5]
+    assert (point["unit"], [row["value"] for row in tag["rows"]]) == ("kWh", [77.5])
+    assert sum(row["value"] or 0.0 for row in steps["rows"]) == 2.0
+    assert "77.5" not in here.output
+    assert nowhere.exit_code == 2
+    assert "no place 'town'; expected one of embedded, city" in nowhere.stderr
+    assert away.exit_code == 1
+    assert "does not answer" in away.stderr

@@ -1,13 +1,17 @@
-"""Dead letters and replay from the terminal: shown, tried again, dropped after a question, sent again; audited."""
+"""Dead letters, replay and back-fill from the terminal: shown, tried again, dropped after a question; audited."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from scada.cli import main
-from scada.historian.spool import Spool
+from scada.cli import backfill, main
+from scada.cli.client import Api
+from scada.historian.spool import BEGIN, PAST, SERVER, Spool
 
 LINE = "live,tag=a v= 1767225600123"
 
@@ -97,3 +101,96 @@ def test_what_cannot_be_is_said_and_nothing_is_changed(
 
     assert sentence in done.output + done.stderr
     assert left(config) == before
+
+
+# ------------------------------------------------------------------------------------------------- back-fill
+class Server:
+    """What `/healthz` says, one answer after the other; the last one stays."""
+
+    base = "http://here"
+
+    def __init__(self, *shares: tuple[float, float], part: str = "influx:one") -> None:
+        self.answers = [
+            {"part": part, "ok": True, "text": "", "figures": {"intervals_percent": first, "past_percent": second}}
+            for first, second in shares
+        ]
+
+    def get(self, path: str) -> dict[str, Any]:
+        assert path == "/healthz"
+        found = self.answers[0]
+        if len(self.answers) > 1:
+            del self.answers[0]
+        return {"parts": [{"part": "loop", "ok": True, "text": "", "figures": {}}, found]}
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    monkeypatch.setattr(Api, "of", classmethod(lambda cls, config: server))
+    monkeypatch.setattr(backfill, "EVERY_S", 0.001)
+
+
+def test_a_back_fill_is_followed_until_all_is_there(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for every step that is seen, and a sentence at the end."""
+    serve(monkeypatch, Server((0.0, 0.0), (50.4, 0.0), (100.0, 20.0), (100.0, 100.0)))
+    done = run("backfill", str(config), "one")
+
+    assert done.stdout == "one has everything\n"
+    assert done.stderr.splitlines() == [
+        "0 % of the intervals, 0 % of the live values", "50 % of the intervals, 0 % of the live values",
+        "100 % of the intervals, 20 % of the live values", "100 % of the intervals, 100 % of the live values",
+    ]
+
+
+def test_at_a_terminal_there_are_bars(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for the intervals and one for the live values, full at the end."""
+    serve(monkeypatch, Server((0.0, 0.0), (50.0, 0.0), (100.0, 100.0)))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    said = click.unstyle(run("backfill", str(config), "one").stderr)
+
+    assert "% of the" not in said
+    assert [re.search(rf"{what} .*100%", said) is not None for what in ("intervals", "live values")] == [True, True]
+
+
+def test_all_of_it_is_asked_for_again_and_audited(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spool lacks everything; a server that has not noticed yet does not end the waiting."""
+    serve(monkeypatch, Server((100.0, 100.0), (100.0, 100.0), (0.0, 0.0), (0.0, 0.0), (100.0, 100.0)))
+    done = run("backfill", str(config), "one", "--again")
+    spool = Spool(config.parent / "data/spool/one.sqlite", 1 << 20)
+    spool.open()
+    lacks = (spool.sent(), spool.fact(PAST))
+    spool.close()
+
+    assert lacks == ({}, BEGIN)
+    assert "0 % of the intervals, 0 % of the live values\n" in done.stderr
+    assert done.stdout == "one has everything\n"
+
+
+def test_how_far_it_is_can_be_asked_without_waiting(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, Server((12.0, 3.0)))
+
+    assert run("backfill", str(config), "one", "--no-wait").stdout == "12 % of the intervals, 3 % of the live values\n"
+
+
+def test_a_server_without_that_destination_is_told_apart(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was configured and the server not started again."""
+    serve(monkeypatch, Server((0.0, 0.0), part="influx:two"))
+
+    assert "does not know one; it must be started" in run("backfill", str(config), "one", status=1).stderr
+
+
+def test_status_tells_how_far_each_destination_is(config: Path) -> None:
+    """From their files: server, what waits, dead letters; one that was never used is told."""
+    (config.parent / "data/history").mkdir()
+    spool = Spool(config.parent / "data/spool/one.sqlite", 1 << 20)
+    spool.open()
+    spool.remember(SERVER, "InfluxDB 1.8.10")
+    spool.remember(PAST, "live-2026-01.sqlite 7 490896")
+    spool.put(b"a v=1 1\nb v=1 1\n", 2, 1)
+    spool.close()
+    first, second = json.loads(run("status", str(config), "--json").stdout)["destinations"]
+    table = run("status", str(config)).stdout
+
+    assert (first["server"], first["waiting_lines"], first["dead_letters"], first["past"]) == (
+        "InfluxDB 1.8.10", 2, 2, "being sent, now 2026-01"
+    )
+    assert second["past"] == "it was never used"
+    assert "InfluxDB 1.8.10" in table

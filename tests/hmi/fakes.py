@@ -1173,6 +1173,7 @@ class World:
         self.alarms.raise_("T01/loading", "high", Priority.MEDIUM, 93.2, 90.0, "%")
         self.alarms.raise_("C01-013", "module_lost", Priority.LOW)
         self.alarms.raise_("C02-007", "magnet", Priority.HIGH)
+        self.more_health: list[Health] = []
         self.meter("T02-meter", 0.4)
         self.tick()
 
@@ -1181,6 +1182,7 @@ class World:
             Health("dmesh", True, SAID_OF_DMESH, {"links": 1.0}),
             Health("modbus", True, "1 of 1 Modbus devices answer"),
             Health("influx:main", False, SAID_OF_INFLUX),
+            *self.more_health,
         ]
 
     def meter(self, name: str, load: float) -> None:

@@ -36,6 +36,7 @@ APART: Final = {
         "historian/backup.py", "historian/compacting.py", "historian/copying.py", "historian/letters.py",
         "historian/manifest.py", "historian/repairing.py", "historian/restoring.py", "historian/segments_held.py",
         "historian/inspection.py", "historian/verification.py", "historian/spool.py", "historian/estimates.py",
+        "historian/destinations.py",
         "historian/export", "historian/import", "historian/parquet.py",
     ), "the terminal"),
 }

@@ -15,7 +15,7 @@ from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
-from scada.ports import Priority, ResultTable
+from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import MODULES, World
@@ -193,6 +193,25 @@ def test_an_alarm_says_what_it_is_about(person: Callable[..., Person], world: Wo
 
     assert '<b title="T01/imbalance_i2_i1">T01</b> dezechilibru de curenți' in text
     assert '<b title="C01-003">C01-003</b> ap. 3' in text
+
+
+@pytest.mark.parametrize(("language", "words"), [
+    ("en", ("intervals sent 40 %", "earlier live values sent 7 %")), ("ro", ("intervale trimise 40 %",)),
+])
+def test_a_destination_that_is_filled_shows_how_far_it_is(
+    person: Callable[..., Person], world: World, language: str, words: tuple[str, ...]
+) -> None:
+    """With bars while it goes on, beside the sentence; nothing when all is there."""
+    shares = {"intervals_percent": 40.2, "past_percent": 7.0}
+    said = Health("influx:new", True, "up to date; back-fill: 40 % of the intervals, 7 % of the live values", shares)
+    over = Health("influx:old", True, "up to date", {"intervals_percent": 100.0, "past_percent": 100.0})
+    world.more_health = [said, over]
+    page = re.sub(r"\s+", " ", person("administrator", language).client.get("/").text)
+
+    assert [word for word in words if word not in page] == []
+    assert page.count('<svg viewBox="0 0 40 10" preserveAspectRatio="none" role="img"') == 2
+    if language == "ro":
+        assert "completare: 40 % din intervale, 7 % din valorile curente" in page
 
 
 def test_the_audits_detail_is_text_and_not_json(person: Callable[..., Person], world: World) -> None:

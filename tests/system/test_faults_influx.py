@@ -1,14 +1,19 @@
 """The InfluxDB replica of a running server: away, refusing, or without room for its spool, at last nothing is missing."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+from scada.historian.embedded import EmbeddedHistory
 from scada.historian.service import open_reader
 from scada.simulate.truth import read_truth
 from tests.influx import Influx
@@ -129,6 +134,37 @@ def test_an_influxdb_that_is_stopped_and_killed_has_everything_in_the_end(
     assert "Traceback" not in site.server.output
 
 
+def test_a_destination_that_is_added_later_gets_all_there_was_and_the_terminal_follows(
+    make_influx: Callable[..., Influx], make_site: Callable[..., Site]
+) -> None:
+    """Embedded, one that was there from the beginning, and one that was not: in the end all three have the same."""
+    first, later = make_influx(), make_influx()
+    for one in (first, later):
+        one.start()
+        one.query("CREATE DATABASE scada")
+    site = make_site(speed=600.0, field=("--history", "24"), changes=with_replica(first)).start()
+    field_stops_when_everything_is_acknowledged(site)
+    wait_for(lambda: pulses_in(first).keys() >= acknowledged(site).keys(), "the pulses in the first", every=1.0)
+    until = site.health()["site_time_ms"] * 1_000_000
+    assert site.server is not None
+    site.server.stop()
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    settings["historian"]["influx"].append({"name": "later", "url": later.url, "dialect": "auto"})
+    site.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    site.start_server()
+    followed = site.scada("historian", "backfill", str(site.config), "later")
+    status = json.loads(site.scada("historian", "status", str(site.config), "--json").stdout)
+
+    assert followed.stdout == "later has everything\n"
+    assert pulses_in(later) == pulses_in(first) == acknowledged(site)
+    assert {tag for tag, _ in live_in_store(site, until)} == set(LIVE_TAGS)
+    assert live_in(later, until) == live_in_store(site, until)
+    assert [(one["name"], one["past"], one["server"][:13]) for one in status["destinations"]] == [
+        ("main", "all sent", "InfluxDB 1.6."), ("later", "all sent", "InfluxDB 1.6."),
+    ]
+    assert site.figure("influx:later", "server_major") == 1
+
+
 def test_a_wrong_secret_is_a_clear_sentence_and_the_right_one_needs_no_restart(
     make_influx: Callable[..., Influx], make_site: Callable[..., Site]
 ) -> None:
@@ -187,5 +223,66 @@ def test_a_spool_without_room_stops_neither_the_field_nor_the_replica_for_good(
     field_stops_when_everything_is_acknowledged(site)
 
     check_that_nothing_is_missing(site, influx)
+    assert site.server is not None
+    assert "Traceback" not in site.server.output
+
+
+def whole_hours(site: Site, first: str) -> set[str]:
+    """Hours from `first` on whose balance has all its members."""
+    said = site.scada("balance", str(site.config), "BG-T01", "--from", first, "--json")
+    return {row["start"] for row in json.loads(said.stdout)["rows"] if row["completeness"] == 1.0}
+
+
+def stop_server(site: Site) -> None:
+    assert site.server is not None
+    assert site.server.stop() == 0
+
+
+def test_damaged_blocks_come_back_from_influxdb_and_balances_follow(
+    make_influx: Callable[..., Influx], make_site: Callable[..., Site]
+) -> None:
+    """Every block is spoilt: while InfluxDB is away the hours are missing and balances say so; then all is as it was."""
+    influx = make_influx()
+    influx.start()
+    influx.query("CREATE DATABASE scada")
+    site = make_site(speed=600.0, field=("--history", "24"), changes=with_replica(influx)).start()
+    field_stops_when_everything_is_acknowledged(site)
+    pulses = acknowledged(site)
+    wait_for(lambda: pulses_in(influx).keys() >= pulses.keys(), "the pulses in InfluxDB", every=1.0)
+    begin = f"{datetime.fromtimestamp(min(at for _, at in pulses) / 1000, UTC):%Y-%m-%dT%H:00}+00:00"
+    whole = wait_for(lambda: len(found := whole_hours(site, begin)) >= 20 and found, "balances of a day", every=1.0)
+    history = site.folder / "data" / "history"
+    stop_server(site)
+    influx.stop()
+    for month in history.glob("intervals-????-??.sqlite"):
+        with closing(sqlite3.connect(month)) as database, database:
+            database.execute("UPDATE block SET crc = crc + 1")
+    alone = site.scada("historian", "repair", str(site.config), check=False)
+    site.start_server()
+    wait_for(lambda: not whole_hours(site, begin) & whole, "balances to say that their hours are missing", every=1.0)
+    stop_server(site)
+    influx.start()
+    done = site.scada("historian", "repair", str(site.config))
+    place = EmbeddedHistory(history)
+    channels = sorted({name for name, _ in pulses})
+    eui = np.array([int(name.partition("/")[0], 16) for name in channels], np.uint64)
+    channel = np.array([int(name.partition("/")[2]) for name in channels], np.uint8)
+    first, last = (edge(at for _, at in pulses) // 3_600_000 for edge in (min, max))
+    counts = place.intervals(eui, channel, first, last - first + 1).counts
+    place.close()
+    held = {
+        (channels[line], (first + hour) * 3_600_000): float(counts[line, hour])
+        for line, hour in zip(*np.nonzero(counts >= 0), strict=True)
+    }
+
+    assert alone.returncode == 1
+    assert "does not answer" in alone.stderr
+    assert "scada historian ask-again" in alone.stdout
+    assert f"brought back from main: {len(pulses):,} intervals" in done.stdout
+    assert held == pulses
+    site.start_server()
+    wait_for(lambda: whole_hours(site, begin) >= whole, "balances to follow", every=1.0)
+    wait_for(lambda: not part(site, PART), "the replica to be well")
+    assert pulses_in(influx) == pulses
     assert site.server is not None
     assert "Traceback" not in site.server.output

@@ -16,12 +16,14 @@ from scada.bench.processes import processor_of
 from scada.bench.site import free_ports
 from scada.clock import NS, SiteClock
 from scada.errors import ScadaError
+from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.dense import SLOTS
-from scada.historian.influx import Answer, InfluxDoor, Verdict
+from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
 from scada.historian.offline import ClosedHistory
+from scada.historian.past import Past
 from scada.historian.sender import Sender
 from scada.historian.slots import SlotBook
 from scada.historian.spool import Spool
@@ -142,7 +144,7 @@ def _spool(folder: Path, bodies: int) -> list[Figure]:
     appended = bodies * LIVE_LINES / (time.perf_counter() - began)
     settings = InfluxSettings(name="nowhere", url="http://127.0.0.1:1", database="scada")
     backlog = Backlog(folder / "nothing", SlotBook)
-    sender = Sender("nowhere", _Nowhere(settings), spool, backlog, clock, BackOff())
+    sender = Sender("nowhere", _Nowhere(settings), spool, backlog, Past(folder / "nothing"), clock, BackOff())
     began = time.perf_counter()
     sender.start()
     while spool.bodies:
