@@ -21,6 +21,8 @@ from scada.settings import InfluxSettings
 TIMEOUT_MS: Final = 20_000
 _NAMED: Final = re.compile(r"unable to parse '(.*?)': ([^\n]*?)(?= dropped=|\n|$)", re.DOTALL)
 
+_DROPPED: Final = re.compile(r"dropped=(\d+)")
+
 
 class Verdict(Enum):
     """What to do with a body that was sent."""
@@ -40,6 +42,7 @@ class Answer:
     verdict: Verdict
     text: str = ""                      # a sentence for the operator
     lines: tuple[tuple[str, str], ...] = ()     # (line, reason) of lines the server named
+    dropped: int = 0                    # how many it says it did not store; 0 if it does not say
     retry_after: float | None = None    # s
 
 
@@ -113,7 +116,7 @@ def judge(status: int, said: str, headers: dict[str, str], settings: InfluxSetti
     where = settings.url
     match status:
         case 400 if "partial write" in said:
-            return Answer(Verdict.PARTLY, f"{where} dropped lines: {said[:200]}", named_lines(said))
+            return Answer(Verdict.PARTLY, f"{where} dropped lines: {said[:200]}", named_lines(said), dropped=dropped(said))
         case 400 | 422:
             return Answer(Verdict.UNUSABLE, f"{where} cannot use a body: {said[:200]}", named_lines(said))
         case 413:
@@ -132,6 +135,11 @@ def judge(status: int, said: str, headers: dict[str, str], settings: InfluxSetti
 def named_lines(said: str) -> tuple[tuple[str, str], ...]:
     """(line, reason) of the lines an answer names."""
     return tuple((line, reason.strip()) for line, reason in _NAMED.findall(said))
+
+
+def dropped(said: str) -> int:
+    found = _DROPPED.search(said)
+    return int(found.group(1)) if found else 0
 
 
 def retry_after(headers: dict[str, str]) -> float | None:

@@ -82,14 +82,15 @@ class Replica:
         share = 100.0 * spool.bytes / (self.settings.spool_max_mb << 20)
         age = (self._clock.now() - spool.oldest) / NS if spool.oldest else 0.0
         filling = f"the spool is {share:.0f} % full" if share >= 50.0 else ""
-        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling)))
+        aside = "".join(f"a damaged spool is kept as {path.name}" for path in spool.aside[-1:])
+        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, aside)))
         waits = spool.lines or len(self._backlog)
         waiting = f"{spool.lines} lines and {len(self._backlog)} blocks wait" if waits else "up to date"
         return Health(f"influx:{self.settings.name}", not trouble, trouble or waiting, {
             "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": len(self._backlog),
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,
             "dropped_lines": spool.dropped + self._tap.dropped, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
-            "failures": self._sender.failures,
+            "failures": self._sender.failures, "damaged_spools": len(spool.aside),
         })
 
     # ------------------------------------------------------------------ private

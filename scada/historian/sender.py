@@ -20,6 +20,7 @@ from scada.historian.spool import BACKLOG, LIVE, Item, Spool
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
 KEPT: Final = (Verdict.RETRY, Verdict.REFUSED)      # the body stays where it is, for later
+SEARCHES_MOST: Final = 64                           # requests to find the bad lines of one body: a bad line takes 28 of 10,000
 Dead = list[tuple[str, str]]                        # (line, reason) of lines nobody will store
 _log = Logger()
 
@@ -37,6 +38,7 @@ class Sender:
         self._closing = False
         self._not_before = 0.0                      # monotonic; when the next attempt may be made
         self._backlog_turn = True
+        self._searches = 0                          # requests since the last body was taken
         self.failures = 0                           # since the last success
         self.sent_lines = 0
         self.trouble = ""
@@ -85,6 +87,7 @@ class Sender:
 
     def _send_next(self) -> None:
         """One body: live first; then the spool's backlog and the store's blocks in turn."""
+        self._searches = 0
         item = self._spool.take(LIVE)
         if item is None:
             self._backlog_turn = not self._backlog_turn
@@ -130,18 +133,12 @@ class Sender:
         if answer.verdict is Verdict.TOO_LARGE:
             lines = body.splitlines(keepends=True)
             if len(lines) > 1:
-                dead: Dead = []
-                for half in (lines[:len(lines) // 2], lines[len(lines) // 2:]):
-                    answer, more = self._deliver(b"".join(half), precision)
-                    dead += more
-                    if answer.verdict in KEPT:
-                        break
-                return answer, dead
-            return answer, [(body.decode(), answer.text)]
+                return self._deliver_halves(lines, precision)
+            return Answer(Verdict.REFUSED, f"{answer.text}, though it is a single line: put its limit right"), []
         if answer.verdict in (Verdict.PARTLY, Verdict.UNUSABLE):
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
         if answer.verdict is Verdict.PARTLY:
-            return answer, list(answer.lines) or [(body.decode(), answer.text)]
+            return (answer, list(answer.lines)) if answer.lines else self._search(body, precision, answer)
         if answer.verdict is Verdict.UNUSABLE:
             return self._deliver_without(body, precision, answer)
         return answer, []
@@ -152,12 +149,33 @@ class Sender:
         lines = body.splitlines(keepends=True)
         good = [line for line in lines if line.rstrip(b"\n") not in named]
         if len(good) == len(lines):
-            return answer, [(body.decode(), answer.text)]
+            return self._search(body, precision, answer)
         dead = list(answer.lines)
         if good:
             answer, more = self._deliver(b"".join(good), precision)
             dead += more
         return answer, dead
+
+    def _deliver_halves(self, lines: list[bytes], precision: str) -> tuple[Answer, Dead]:
+        dead: Dead = []
+        for half in (lines[:len(lines) // 2], lines[len(lines) // 2:]):
+            answer, more = self._deliver(b"".join(half), precision)
+            dead += more
+            if answer.verdict in KEPT:
+                break
+        return answer, dead
+
+    def _search(self, body: bytes, precision: str, answer: Answer) -> tuple[Answer, Dead]:
+        """
+        Bad lines that the answer does not name, by sending halves: of what is stored already the same point is no second one.
+
+        Where all are bad, or it would take too many requests, the lines stay together.
+        """
+        lines = body.splitlines(keepends=True)
+        if len(lines) == 1 or answer.dropped == len(lines) or self._searches >= SEARCHES_MOST:
+            return answer, [(body.decode(), answer.text)]
+        self._searches += 2
+        return self._deliver_halves(lines, precision)
 
     def _succeeded(self, lines: int) -> None:
         if self.trouble:
@@ -171,8 +189,8 @@ class Sender:
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
         self.trouble = answer.text
         self._not_before = self._clock.monotonic() + self._back_off.wait(self.failures, answer)
-        with suppress(sqlite3.Error):               # on a full disk the order of what waits stays as it is
-            self._spool.fall_behind(self._clock.now())
+        with suppress(sqlite3.Error, StorageError):     # on a full disk the order of what waits stays as it is
+            self._spool.fall_behind()
 
     def _sentence(self, error: Exception) -> str:
         """Why a round of sending failed: a refusal of the disk, or a bug, which goes to the log whole."""
