@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-LONG: Final = ("tests/system/", "tests/simulate/", "tests/hmi/test_browser")     # files of minutes, not of seconds
+LONG: Final = ("tests/system/", "tests/simulate/", "tests/hmi/test_browser", "tests/historian/test_away")     # files of minutes, not of seconds
 
 
 @pytest.hookimpl(trylast=True)

@@ -86,11 +86,9 @@ class Load:
 # What the server is told, and what the operator reads while it lasts.
 REFUSALS = {
     "401": (Fault(status=401), "refuses user or secret (401), put them right"),
-    "403": (Fault(status=403), "refuses user or secret (403), put them right"),
     "404": (Fault(status=404), "has no database '{database}' (404), create it"),
     "413 whatever the size": (Fault(status=413), "though it is a single line: put its limit right"),
-    "429, come back": (Fault(status=429, headers={"Retry-After": "0.2"}), "answers 429: because the test says so"),
-    "429, come back at once": (Fault(status=429, headers={"Retry-After": "0"}), "answers 429: because the test says so"),
+    "429": (Fault(status=429, headers={"Retry-After": "0.2"}), "answers 429: because the test says so"),
     "500": (Fault(status=500), "answers 500: because the test says so"),
     "503": (Fault(status=503, headers={"Retry-After": "0.05"}), "answers 503: because the test says so"),
     "reset after the body": (Fault(reset_after_body=True), "does not answer: "),

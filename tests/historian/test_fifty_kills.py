@@ -68,7 +68,7 @@ def test_nothing_acknowledged_is_lost_by_fifty_kills(influx: Influx, tmp_path: P
     moments = random.Random(seed)
     lives = Lives(tmp_path / "data", influx.url)
     for _ in range(KILLS):
-        lives.live_and_die(moments.choice((0.05, 0.2, 0.5)) * moments.random())
+        lives.live_and_die(moments.choice((0.1, 0.3, 0.6)) * moments.random())
     for _ in range(40):                             # on a slow machine none may have lived long enough
         if len(lives.acknowledged) >= 400:
             break
