@@ -64,10 +64,14 @@ class Lives:
 
 def test_nothing_acknowledged_is_lost_by_fifty_kills(influx: Influx, tmp_path: Path) -> None:
     """In the store and in InfluxDB; live values are in InfluxDB as they were said; nobody ever said anything twice."""
-    seed = random.SystemRandom().randrange(10_000)
+    kill_again_and_again(influx, tmp_path, KILLS, random.SystemRandom().randrange(10_000))
+
+
+def kill_again_and_again(influx: Influx, tmp_path: Path, kills: int, seed: int) -> int:
+    """As many lives as kills, and what must be there then; returns how many records were acknowledged."""
     moments = random.Random(seed)
     lives = Lives(tmp_path / "data", influx.url)
-    for _ in range(KILLS):
+    for _ in range(kills):
         lives.live_and_die(moments.choice((0.1, 0.3, 0.6)) * moments.random())
     for _ in range(40):                             # on a slow machine none may have lived long enough
         if len(lives.acknowledged) >= 400:
@@ -98,3 +102,4 @@ def test_nothing_acknowledged_is_lost_by_fifty_kills(influx: Influx, tmp_path: P
     (live,) = influx.query("SELECT v FROM live")
     assert len(live["values"]) >= 100
     assert all(value == value_at(ms) for ms, value in live["values"])
+    return len(lives.acknowledged)
