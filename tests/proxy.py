@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 
+KEPT: Final = ("content-type", "x-influxdb-version", "x-influxdb-build")
 RESET: Final = struct.pack("ii", 1, 0)              # SO_LINGER: closing sends RST
 
 
@@ -81,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             behind.close()
         if fault.reset_after_body:
             return self._reset()
-        kept = {name: value for name, value in answer.getheaders() if name.lower() in ("content-type", "x-influxdb-version")}
+        kept = {name: value for name, value in answer.getheaders() if name.lower() in KEPT}
         return self._answer(answer.status, kept, said)
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> int:

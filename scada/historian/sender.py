@@ -20,7 +20,7 @@ from scada.historian.spool import BACKLOG, LIVE, Item, Spool
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
 KEPT: Final = (Verdict.RETRY, Verdict.REFUSED)      # the body stays where it is, for later
-SEARCHES_MOST: Final = 64                           # requests to find the bad lines of one body: a bad line takes 28 of 10,000
+SEARCHES_MOST: Final = 64                           # requests to find the bad lines of a body: one among 10,000 takes 28
 Dead = list[tuple[str, str]]                        # (line, reason) of lines nobody will store
 _log = Logger()
 
@@ -134,7 +134,8 @@ class Sender:
             lines = body.splitlines(keepends=True)
             if len(lines) > 1:
                 return self._deliver_halves(lines, precision)
-            return Answer(Verdict.REFUSED, f"{answer.text}, though it is a single line: put its limit right"), []
+            text = f"even a single line is too large for {self._name} (413): put its limit right"
+            return Answer(Verdict.REFUSED, text), []
         if answer.verdict in (Verdict.PARTLY, Verdict.UNUSABLE):
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
         if answer.verdict is Verdict.PARTLY:
@@ -167,7 +168,7 @@ class Sender:
 
     def _search(self, body: bytes, precision: str, answer: Answer) -> tuple[Answer, Dead]:
         """
-        Bad lines that the answer does not name, by sending halves: of what is stored already the same point is no second one.
+        Bad lines that the answer does not name, by sending halves; what is stored already is stored once.
 
         Where all are bad, or it would take too many requests, the lines stay together.
         """

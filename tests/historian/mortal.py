@@ -33,7 +33,7 @@ def value_at(ms: int) -> float:
 
 def live(directory: Path, url: str, first: int) -> None:
     """Commit blocks and publish values, as fast as it goes, until somebody kills the process."""
-    from twisted.internet import reactor as one                 # made in the fork: a reactor cannot be shared
+    from twisted.internet import reactor as one  # made in the fork: a reactor cannot be shared
 
     reactor: Any = one
     tap.FLUSH_S = 0.01                                          # type: ignore[misc]

@@ -87,7 +87,7 @@ class Load:
 REFUSALS = {
     "401": (Fault(status=401), "refuses user or secret (401), put them right"),
     "404": (Fault(status=404), "has no database '{database}' (404), create it"),
-    "413 whatever the size": (Fault(status=413), "though it is a single line: put its limit right"),
+    "413 whatever the size": (Fault(status=413), "even a single line is too large for influx (413): put its limit right"),
     "429": (Fault(status=429, headers={"Retry-After": "0.2"}), "answers 429: because the test says so"),
     "500": (Fault(status=500), "answers 500: because the test says so"),
     "503": (Fault(status=503, headers={"Retry-After": "0.05"}), "answers 503: because the test says so"),

@@ -98,7 +98,7 @@ def test_a_body_full_of_bad_lines_is_buried_in_few_requests(url: str, tmp_path: 
 
 
 def test_a_destination_is_left_alone_as_long_as_it_asks_and_never_in_a_hurry() -> None:
-    """Retry-After is obeyed up to a bound; "at once" would mean asking some hundred times a second for as long as it lasts."""
+    """Retry-After is obeyed up to a bound; "at once" would be an endless hurry."""
     back_off = BackOff(first=1.0, most=300.0)
 
     def waits(seconds: float | None) -> list[float]:

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 WRONG = {
     "refuses user or secret (401)": Fault(status=401),
     "has no database 'scada' (404)": Fault(status=404),
-    "finds a body too large, though it is a single line: put its limit right": Fault(status=413),
+    "even a single line is too large for main (413): put its limit right": Fault(status=413),
     "answers 429: because the test says so": Fault(status=429, headers={"Retry-After": "1"}),
     "answers 500: because the test says so": Fault(status=500),
     "answers 503: because the test says so": Fault(status=503, headers={"Retry-After": "1"}),
