@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 NS: Final = 1_000_000_000
+NS_PER_MS: Final = 1_000_000
 HOUR_S: Final = 3600
 DAY_H: Final = 24
 

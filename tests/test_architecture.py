@@ -133,7 +133,7 @@ EDGES = {
     "scada/historian/months.py": "SQLite",
     "scada/historian/offline.py": "SQLite, and the lock of the folder",
     "scada/historian/packing.py": "a compressor for each thread",
-    "scada/historian/reader.py": "a lock: readers are in any thread",
+    "scada/historian/slots_stored.py": "SQLite, from any thread",
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
     "scada/historian/replica.py": "wires the spool, its worker and its sender",
     "scada/historian/repairing.py": "SQLite, and the lock of the folder",

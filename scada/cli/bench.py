@@ -21,6 +21,13 @@ AREAS: Final = {
         "latency": "scada.bench.dmesh.latency",
         "faults": "scada.bench.dmesh.faults",
     },
+    "historian": {
+        "whole": "scada.bench.historian.whole",
+        "frames": "scada.bench.historian.frames",
+        "live": "scada.bench.historian.live",
+        "influx": "scada.bench.historian.influx",
+        "peers": "scada.bench.historian.peers",
+    },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
 USUAL: Final = ("decode", "fuzz", "bus", "commit", "demo")     # minutes, and no limits of the machine are touched
@@ -36,7 +43,9 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     Area dmesh: decode, fuzz (a million mutated inputs at the DMLP receiver), commit (TCP to durable, whole server), ingest
     (a city of 1,400 concentrators), sessions (14,000 of them), fanout (a group command to them), latency (commands in the
     simulated radio), faults (readings lost or doubled over the whole catalogue). Area server: bus, registry (100,000
-    meters), demo (memory and loop of the processes).
+    meters), demo (memory and loop of the processes). Area historian: whole (a month and a day of a city, one meter
+    read), frames (commit, journal, merge), live (ten thousand values a second), influx (needs influxd 1.x), peers
+    (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)

@@ -5,21 +5,31 @@ from typing import Final
 
 import numpy as np
 
-from scada.historian.dense import DAY_S, SLOTS
+from scada.historian.dense import SLOTS, columns_of
 from scada.historian.journal import Position
 from scada.historian.records import BatchRecord, Record
 
-MERGE_BLOCKS: Final = 512                           # as they were delivered, merged in one transaction
+MERGE_BLOCKS: Final = 512                           # as they were delivered, merged in one transaction,
+MORE_PER_DAY: Final = 8                             # or so many for each block of 256 slots and a day that is written anew
+MERGE_CELLS: Final = 8 << 20                        # intervals at most: 75 MB
 MERGE_DAYS: Final = 1024                            # blocks of 256 slots and a day that one transaction touches: 150 MB
 
 
 def mergeable(records: Iterable[tuple[Position, Record]]) -> Iterator[tuple[Position, Record]]:
-    """The first of some records, at least one: as many as one transaction should hold in memory."""
-    days = blocks = 0
+    """
+    The first of some records, at least one: as many as one transaction should hold in memory.
+
+    Where each brings a little of the whole city, more are taken together: writing a block anew costs as much for one
+    channel as for all of them.
+    """
+    days: set[int] = set()
+    blocks = cells = 0
     for place, record in records:
-        yield place, record
-        days, blocks = days + _days(record), blocks + blocks_in(record)
-        if blocks >= MERGE_BLOCKS or days >= MERGE_DAYS:
+        yield place, record                         # whatever is taken is given: the rest of `records` comes next time
+        days |= _days(record)
+        blocks, cells = blocks + blocks_in(record), cells + _cells(record)
+        enough = blocks >= max(MERGE_BLOCKS, MORE_PER_DAY * len(days))
+        if enough or cells >= MERGE_CELLS or len(days) >= MERGE_DAYS:
             return
 
 
@@ -28,12 +38,20 @@ def blocks_in(record: Record) -> int:
     return len(record.batch.sizes) if isinstance(record, BatchRecord) else 1
 
 
-def _days(record: Record) -> int:
-    """How many blocks of 256 slots and a day a record touches, about: what begins at different hours counts by itself."""
+def _cells(record: Record) -> int:
+    return record.batch.counts.size if isinstance(record, BatchRecord) else 0
+
+
+def _days(record: Record) -> set[int]:
+    """The blocks of 256 slots and a day that a record touches, each as a number of its own."""
     if not isinstance(record, BatchRecord) or not len(record.slots):
-        return 0
-    batch, h = record.batch, record.batch.counts.shape[1]
-    hours, of_block = np.unique(batch.first, return_inverse=True)
-    pairs = np.unique((record.slots // SLOTS) * len(hours) + np.repeat(of_block.reshape(-1), batch.sizes))
-    days = (hours + h - 1) * batch.interval_s // DAY_S - hours * batch.interval_s // DAY_S + 1
-    return int(days[pairs % len(hours)].sum())
+        return set()
+    batch, width = record.batch, columns_of(record.batch.interval_s)
+    first, last = batch.first // width, (batch.first + batch.counts.shape[1] - 1) // width
+    of_block, of_row = record.slots // SLOTS, np.repeat(np.arange(len(first)), batch.sizes)
+    found: set[int] = set()
+    for back in range(int((last - first).max()) + 1):
+        rows = (first + back <= last)[of_row]
+        keys = (of_block << 40 | (first + back)[of_row] << 12 | batch.interval_s)[rows]
+        found.update(np.unique(keys).tolist())
+    return found

@@ -19,10 +19,12 @@ from scada.historian.deliveries import Delivery, deliveries
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
 from scada.historian.journal import Position
 from scada.historian.months import Month, Months
+from scada.historian.readback import Readback
 from scada.historian.records import BatchRecord, Record
 from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
+from scada.historian.whole import WholeBlocks
 from scada.intervals import MISSING, Mark
 
 CACHED_BLOCKS: Final = 256
@@ -39,15 +41,25 @@ class BlockStore:
         self._months = Months(directory)
         self._cache: OrderedDict[BlockKey, Dense] = OrderedDict()
         self._saved_registers: dict[BlockKey, NDArray[np.int64]] = {}
+        self.readback = Readback()
         self._repeated = False
+        self._whole: WholeBlocks | None = None
 
     def open(self) -> None:
         """Read slots, cursors and the merged position."""
         self.state.open(self.book)
 
     def close(self) -> None:
+        if self._whole is not None:
+            self._whole.close()
         self._months.close()
         self.state.close()
+
+    def whole(self) -> WholeBlocks:
+        """The way for whole blocks; nothing may have been merged since `open`, which keeps blocks in memory."""
+        if self._whole is None:
+            self._whole = WholeBlocks(self._months, self.state, self.book)
+        return self._whole
 
     def merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         """Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it."""
@@ -60,6 +72,7 @@ class BlockStore:
                     raise                           # the disk spoils new files too
                 fresh.add(damage.path)
                 self.set_aside.append(self._months.set_aside(damage))
+                self.readback.given_up(damage.path)
                 continue
             self._repeated = False
             return coalesced(marks)
@@ -150,7 +163,9 @@ class BlockStore:
         block.registers = thinned(block.registers, block.counts)
         if not block.touched and np.array_equal(block.registers, self._saved_registers[key]):
             return
-        months.save(month(key[1]), key, block)
+        file = month(key[1])
+        months.save(file, key, block)
+        self.readback.wrote(file.path, key)
         self._saved_registers[key] = block.registers.copy()
         block.touched = False
 

@@ -102,6 +102,10 @@ class Journal:
                 if isinstance(item, Sound) and item.end > start:
                     yield Position(number, item.end), item.body
 
+    def forgettable(self, merged: Position) -> bool:
+        """Whether a segment is wholly merged."""
+        return any(number < merged.segment for number in self.segments())
+
     def forget(self, merged: Position) -> None:
         """Delete the segments that are wholly merged."""
         for number in self.segments():

@@ -32,13 +32,13 @@ def block_lines(
     times = ((day * block.counts.shape[1] + columns) * interval_s).tolist()
     counts, status = block.counts[np.ix_(rows, columns)], block.status[np.ix_(rows, columns)]
     plain = (counts != MISSING).all(axis=1) & ~status.any(axis=1)
+    whole = "".join(f"\0%d {time}\n" for time in times)        # of a channel whose name is put in front of each
     lines: list[str] = []
     for place in range(len(rows)):
         name = f"{head},m={int(eui[place]):016x}/{int(channel[place])} v="
         pulses = counts[place].tolist()
         if plain[place]:
-            template = "".join(f"{name}%d {time}\n" for time in times)
-            lines.append(template % tuple(pulses))
+            lines.append(whole.replace("\0", name) % tuple(pulses))
             continue
         for value, bits, time in zip(pulses, status[place].tolist(), times, strict=True):
             if value != MISSING:

@@ -1,4 +1,4 @@
-"""The live log: what the bus says, written about once a second and rolled into chunks every few minutes."""
+"""The live log: what the bus says, written twice a second and rolled into chunks every few minutes."""
 
 from typing import Any, Final
 

@@ -23,6 +23,20 @@ RETRY_S: Final = 1.0                                # real time until a failed m
 _log = Logger()
 
 
+def forgotten(journal: Journal, blocks: BlockStore) -> str:
+    """Delete the segments of which everything is merged, after reading it back; why not, "" = they are gone."""
+    merged = blocks.state.merged
+    try:
+        if not journal.forgettable(merged):
+            return ""
+        if trouble := blocks.readback.check():
+            return f"{trouble}; the journal keeps its segments, `scada historian repair` mends it"
+        journal.forget(merged)
+    except OSError as error:
+        return f"{sentence('the journal', journal.directory, error)} (merged segments cannot be deleted)"
+    return ""
+
+
 class MergeThread:
     """`merged` is called in the thread, with what has become readable."""
 
@@ -82,24 +96,20 @@ class MergeThread:
                 if self._failed(error):
                     return
                 continue
-            with self._condition:
+            self._merged(marks)                     # they are readable, whatever becomes of the journal's old segments
+            with self._condition:                   # after that: whoever sees nothing waiting has been told of everything
                 for _, record in batch:
                     self.bytes -= self._waiting.popleft()[2]
                     self._unmerged -= blocks_in(record)
                     self.records += blocks_in(record)
-            self._merged(marks)                     # they are readable, whatever becomes of the journal's old segments
             self.trouble = self._forgotten()
 
     def _forgotten(self) -> str:
         """Delete what is merged from the journal; why that failed, "" = it did not. The next merge tries again."""
-        try:
-            self._journal.forget(self._blocks.state.merged)
-        except OSError as error:
-            text = f"{sentence('the journal', self._journal.directory, error)} (merged segments cannot be deleted)"
-            if text != self.trouble:
-                _log.error("{trouble}", trouble=text)
-            return text
-        return ""
+        text = forgotten(self._journal, self._blocks)
+        if text and text != self.trouble:
+            _log.error("{trouble}", trouble=text)
+        return text
 
     def _worth_merging(self) -> bool:
         return self._closing or self._unmerged >= MERGE_BLOCKS

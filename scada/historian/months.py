@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS damaged(interval_s INTEGER NOT NULL, day INTEGER NOT 
     version INTEGER NOT NULL, reason TEXT NOT NULL, columns BLOB, counts BLOB, status BLOB, registers BLOB,
     PRIMARY KEY(interval_s, day, block, version));
 """
+_SAVE: Final = f"INSERT OR REPLACE INTO block (interval_s, day, block, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
 NEWER: Final = 2**32                                # what the versions of a fresh file are ahead of the damaged one's
 _log = Logger()
 
@@ -146,10 +147,14 @@ def load(file: MonthFile, key: BlockKey) -> tuple[Dense, bool]:
 
 def save(file: MonthFile, key: BlockKey, block: Dense) -> None:
     with naming(file.path):
-        file.database.execute(
-            f"INSERT OR REPLACE INTO block (interval_s, day, block, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",
-            (*key, *encode_block(block)),
-        )
+        file.database.execute(_SAVE, (*key, *encode_block(block)))
+
+
+def add(file: MonthFile, rows: Sequence[tuple[object, ...]]) -> int:
+    """Blocks by their key and the values of `COLUMNS`; how many."""
+    with naming(file.path):
+        file.database.executemany(_SAVE, rows)
+    return len(rows)
 
 
 def keep_conflicts(

@@ -17,6 +17,7 @@ from scada.historian.journal import Journal
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, decode, encode
 from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.whole import WholeBlocks
 from scada.intervals import IntervalBatch, IntervalBlock
 from scada.lock import lock_directory
 
@@ -62,7 +63,7 @@ class ClosedHistory:
         except sqlite3.Error as error:
             self.__exit__()
             raise StartError("historian", sqlite_sentence("the store", self._directory, error)) from error
-        self.reader = BlockReader(self._directory, self._pool, lambda: self._blocks.book)
+        self.reader = BlockReader(self._directory, self._pool, self._blocks.book)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,6 +83,10 @@ class ClosedHistory:
         slots = self._blocks.book.allot_many([(one.links, one.eui, one.channel) for one in batches])
         self._journal.append([encode(BatchRecord(one, two)) for one, two in zip(batches, slots, strict=True)])
         self.pending += blocks
+
+    def whole(self) -> WholeBlocks:
+        """The way into the month files for whole blocks of another system's history."""
+        return self._blocks.whole()
 
     def _read_journal(self) -> None:
         for _, body in self._journal.read(self._blocks.state.merged):

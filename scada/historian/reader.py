@@ -1,7 +1,6 @@
 """Reads the block store: pulses and registers of any channels over any hours, from any thread or process."""
 
-import threading
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Final
 
@@ -13,30 +12,32 @@ from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.dense import SLOTS, WRAP, Dense, register_at
 from scada.historian.months import month_path
 from scada.historian.rows import COLUMNS, decode_block
-from scada.historian.slots import SlotBook
-from scada.historian.state import STATE_FILE, load_slots
+from scada.historian.slots_stored import SlotsKnown
 from scada.intervals import HOURLY, MISSING, IntervalSeries
 
 REGISTER_DAYS: Final = 40                           # how far back a register is worked out from
-_ROW: Final = f"SELECT day, {COLUMNS} FROM block "
+# By name of each day: between two days the key holds every block of the city.
+_OF_DAYS: Final = (
+    f"SELECT day, {COLUMNS} FROM block WHERE interval_s=? AND day IN (SELECT value FROM json_each(?)) AND block=?"
+)
 
 
 class BlockReader:
     """`IntervalReader` over a historian's folder."""
 
-    def __init__(self, directory: Path, pool: ReadPool, book: Callable[[], SlotBook]) -> None:
+    def __init__(self, directory: Path, pool: ReadPool, book: SlotsKnown) -> None:
         self._directory, self._pool, self._book = directory, pool, book
         self.damaged = 0                            # blocks met whose bytes do not match their check sum
         self.damaged_files: set[Path] = set()       # met since the start; the writer sets them aside when it needs them
 
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
-        return self._book().find(eui, channel)
+        return self._book.find(eui, channel)
 
     def slot_bound(self) -> int:
-        return self._book().bound
+        return self._book.bound
 
     def channels(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-        return self._book().channels(slots)
+        return self._book.channels(slots)
 
     def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
         slots = np.asarray(slots, dtype=np.int64)
@@ -105,9 +106,7 @@ class BlockReader:
             if database is None:
                 return []
             for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
-                rows = database.execute(
-                    _ROW + "WHERE interval_s=? AND day BETWEEN ? AND ? AND block=?", (interval_s, low, high, number)
-                ).fetchall()
+                rows = database.execute(_OF_DAYS, (interval_s, json.dumps([*range(low, high + 1)]), number)).fetchall()
                 for day, *columns in rows:
                     try:
                         found.append((interval_s, day, decode_block(interval_s, *columns)))
@@ -115,21 +114,6 @@ class BlockReader:
                         self.damaged += 1
         self.damaged_files.discard(path)            # a fresh one has taken its place
         return found
-
-
-class StoredSlots:
-    """The slots of a folder another process writes: looked up in its state file, new ones as they come."""
-
-    def __init__(self, directory: Path, pool: ReadPool) -> None:
-        self._path, self._pool = directory / STATE_FILE, pool
-        self._book, self._last = SlotBook(), 0
-        self._lock = threading.Lock()
-
-    def __call__(self) -> SlotBook:
-        with self._lock, self._pool.reading(self._path) as state:
-            if state is not None:
-                self._last = load_slots(state, self._book, self._last)
-        return self._book
 
 
 def _hourly(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

@@ -11,6 +11,7 @@ from scada.intervals import MISSING
 
 COLUMNS: Final = "version, crc, columns, counts, status, registers"
 BY_KEY: Final = f"SELECT {COLUMNS} FROM block WHERE interval_s=? AND day=? AND block=?"
+DAMAGED: Final = "do not match their check sum"
 BlockKey = tuple[int, int, int]                     # interval_s, day since 1970, block
 
 
@@ -27,8 +28,8 @@ def decode_block(
     interval_s: int, version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
 ) -> Dense:
     """The block of a row; raises `ValueError` when its bytes are not what was written."""
-    if _crc(columns, counts, status, registers) != crc:
-        raise ValueError("the bytes do not match their check sum")
+    if why := check_block(version, crc, columns, counts, status, registers):
+        raise ValueError(f"the bytes {why}")
     width = columns_of(interval_s)
     size, shape = SLOTS * width, (SLOTS, width)
     return Dense(
@@ -38,6 +39,13 @@ def decode_block(
         unpack(columns, width).astype(np.int64),
         version,
     )
+
+
+def check_block(
+    version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
+) -> str:
+    """What is wrong with the bytes of a row, "" = nothing."""
+    return "" if _crc(columns, counts, status, registers) == crc else DAMAGED
 
 
 def _crc(*blobs: bytes | None) -> int:

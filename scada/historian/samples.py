@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian.packing import pack, unpack
+from scada.historian.times import pack_times, unpack_times
 
 _LENGTHS: Final = struct.Struct("<IIII")
 
@@ -58,7 +59,7 @@ def in_order(samples: Samples) -> Samples:
 
 def encode(samples: Samples) -> tuple[int, bytes]:
     """(CRC, blob)."""
-    parts = [pack(column) for column in (samples.tag, samples.at, samples.values, samples.quality)]
+    parts = [pack(samples.tag), pack_times(samples.at), pack(samples.values), pack(samples.quality)]
     blob = _LENGTHS.pack(*(len(part) for part in parts)) + b"".join(parts)
     return zlib.crc32(blob), blob
 
@@ -77,4 +78,6 @@ def decode(n: int, crc: int, blob: bytes, only: int | None = None) -> Samples:
         which = np.flatnonzero(tag == only)
         if not len(which):
             return EMPTY
-    return Samples(tag[which], unpack(parts[1], n)[which], unpack(parts[2], n)[which], unpack(parts[3], n)[which])
+    return Samples(
+        tag[which], unpack_times(parts[1], n)[which], unpack(parts[2], n)[which], unpack(parts[3], n)[which]
+    )

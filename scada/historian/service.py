@@ -17,10 +17,11 @@ from scada.historian.back_off import BackOff
 from scada.historian.database import ReadPool
 from scada.historian.live import LiveLog
 from scada.historian.livefiles import LiveFiles, LiveHistory
-from scada.historian.reader import BlockReader, StoredSlots
+from scada.historian.reader import BlockReader
 from scada.historian.refusals import sentence, sqlite_sentence
 from scada.historian.replica import Replica
 from scada.historian.results import ResultHistory, ResultWriter
+from scada.historian.slots_stored import StoredSlots
 from scada.historian.store import EmbeddedIntervals
 from scada.historian.worker import Worker
 from scada.settings import HistorianSettings

@@ -92,6 +92,17 @@ class StateFile:
         if items:
             self.merged = items[-1][0]
 
+    def enter_slots(
+        self, slots: NDArray[np.int64], links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
+    ) -> None:
+        """Slots of channels that no record brings, durably; those that are known stay as they are."""
+        with transaction(self.database) as state:
+            _insert_slots(state, slots, links, eui, channel)
+        known = np.zeros(max(len(self._saved_slots), int(slots.max(initial=-1)) + 1), np.bool_)
+        known[:len(self._saved_slots)] = self._saved_slots
+        known[slots] = True
+        self._saved_slots = known
+
     def _advance(self, record: Record) -> set[tuple[int, int]]:
         """The archives whose cursors may have moved."""
         for source in provenances_of(record):
@@ -153,12 +164,19 @@ def _save_slots(state: sqlite3.Connection, records: Sequence[BatchRecord], known
     lines, batches = fresh[first], [record.batch for record in records]
     links = np.concatenate([batch.links for batch in batches])
     eui, channel = np.concatenate([one.eui for one in batches]), np.concatenate([one.channel for one in batches])
-    columns = slots[lines], eui[lines].view(np.int64), channel[lines], links[lines]
+    _insert_slots(state, slots[lines], links[lines], eui[lines], channel[lines])
+    known[slots[fresh]] = True
+
+
+def _insert_slots(
+    state: sqlite3.Connection, slots: NDArray[np.int64], links: NDArray[np.int64], eui: NDArray[np.uint64],
+    channel: NDArray[np.uint8],
+) -> None:
+    columns = slots, eui.view(np.int64), channel, links
     state.executemany(
         "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
         zip(*(column.tolist() for column in columns), strict=True),
     )
-    known[slots[fresh]] = True
 
 
 def _top(record: Record) -> int:

@@ -22,7 +22,7 @@ from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
 from scada.historian.database import ReadPool
 from scada.historian.journal import SEGMENT_BYTES, Journal, Position
-from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread
+from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread, forgotten
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
@@ -46,7 +46,7 @@ class EmbeddedIntervals:
         self.blocks = BlockStore(directory)
         self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes)
         self.pool = ReadPool()
-        self.reader = BlockReader(directory, self.pool, lambda: self.blocks.book)
+        self.reader = BlockReader(directory, self.pool, self.blocks.book)
         self._cursors = CursorBook()
         self._listeners: list[Callable[[Mark], None]] = []
         self._lock: IO[str] | None = None
@@ -200,7 +200,8 @@ class EmbeddedIntervals:
         records = self._journalled()
         while batch := list(mergeable(records)):
             self.blocks.merge(batch)
-        self.journal.forget(self.blocks.state.merged)
+        if trouble := forgotten(self.journal, self.blocks):
+            _log.error("{trouble}", trouble=trouble)
 
     def _journalled(self) -> Iterator[tuple[Position, Record]]:
         for place, body in self.journal.read(self.blocks.state.merged):

@@ -1,4 +1,4 @@
-"""Listens to the bus and hands what is to be kept to a writing function, about once a second, in a worker's thread.
+"""Listens to the bus and hands what is to be kept to a writing function, twice a second, in a worker's thread.
 
 Live values are not acknowledged to anybody; when they cannot be written the oldest waiting ones go, counted.
 """
@@ -19,7 +19,7 @@ from scada.historian.worker import Worker
 from scada.ports import TagSource, Unsubscribe
 from scada.tags import Batch, Device, tag_id
 
-FLUSH_S: Final = 1.0                                # real time between two writes
+FLUSH_S: Final = 0.5                                # real time between two writes: durable within a second
 WAITING_SAMPLES: Final = 500_000
 
 

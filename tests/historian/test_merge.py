@@ -58,7 +58,7 @@ def content(directory: Path, batches: list[list[BatchRecord]]) -> tuple[object, 
         conflicts += store.conflicts
         store.close()
     pool = ReadPool()
-    reader = BlockReader(directory, pool, SlotBook)
+    reader = BlockReader(directory, pool, SlotBook())
     slots = np.arange(CHANNELS) + 250
     series = reader.read(slots, FIRST_HOUR - 3, HOURS + 6)
     registers = [reader.register(slots, FIRST_HOUR + hour).tolist() for hour in range(HOURS + 1)]

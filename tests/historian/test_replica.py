@@ -55,6 +55,9 @@ class Site:
         tap = self.historian._replicas[0]._tap
         self.reactor.pump(lambda: tap._writing is None and not tap._waiting)
         self.reactor.pump(lambda: not self.historian.intervals.health().figures["unmerged"])
+        told: list[bool] = []
+        self.reactor.callFromThread(told.append, True)          # behind the marks of what was merged
+        self.reactor.pump(lambda: bool(told))
         self.reactor.pump(lambda: self.health.text == "up to date")
 
     def stop(self) -> None:

@@ -1,9 +1,11 @@
 """The interval store: acknowledged means on disk, readable, and there exactly once."""
 
 import errno
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +185,7 @@ def test_marks_are_announced_though_old_segments_cannot_be_deleted(opened: Opene
         raise OSError(errno.EACCES, "Permission denied")
 
     with monkeypatch.context() as patched:
+        patched.setattr(opened.store.journal, "forgettable", lambda _: True)
         patched.setattr(opened.store.journal, "forget", refused)
         opened.commit(block([[4]], record=1))
         opened.reactor.pump(lambda: len(opened.marks) == 1)
@@ -192,6 +195,27 @@ def test_marks_are_announced_though_old_segments_cannot_be_deleted(opened: Opene
     opened.reactor.pump(lambda: len(opened.marks) == 2)
 
     opened.reactor.pump(lambda: opened.store.health().ok)
+
+
+def test_the_journal_forgets_only_what_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    """A block that rots between its merge and the end of its segment: the segment stays, and the operator reads why."""
+    opened = Opened(tmp_path, segment_bytes=1)              # a segment a group
+    opened.commit(block([[4, 5]], record=1))
+    opened.merged()
+    path = month_path(tmp_path, FIRST_HOUR // 24)
+    with closing(sqlite3.connect(path)) as database, database:
+        (sound,) = database.execute("SELECT counts FROM block").fetchone()
+        database.execute("UPDATE block SET counts = ?", (sound[:-1] + b"\0",))
+    opened.commit(block([[6]], record=2, first=FIRST_HOUR + 24))
+    opened.reactor.pump(lambda: not opened.store.health().ok)
+
+    assert "block 0 of day 20454 in intervals-2026-01.sqlite (do not match their check sum)" in opened.store.health().text
+    assert opened.store.journal.segments() == [1, 2]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE block SET counts = ? WHERE day = 20454", (sound,))
+    opened.commit(block([[7]], record=3, first=FIRST_HOUR + 48))
+    opened.reactor.pump(lambda: opened.store.health().ok and opened.store.journal.segments() == [3])
+    opened.store.close()
 
 
 def test_what_waits_is_counted_with_all_its_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,12 +427,33 @@ def day_of_links(links: int, record: int, apart: int = 0) -> IntervalBatch:
     )
 
 
-def test_a_batch_of_many_days_counts_the_blocks_it_opens_and_no_more() -> None:
-    """Ten links that each bring another day open ten blocks, not a hundred: else a catch-up is merged batch by batch."""
+def test_batches_of_many_days_count_the_blocks_they_open_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten links that each bring another day open ten blocks, not a hundred; four such batches open the same ten."""
     slots = np.arange(10) * 768
     records = [(Position(1, number), BatchRecord(day_of_links(10, number, apart=1), slots)) for number in range(1, 5)]
 
-    assert [batches._days(record) for _, record in records] == [10] * 4
+    assert [len(batches._days(record)) for _, record in records] == [10] * 4
+    monkeypatch.setattr(batches, "MERGE_DAYS", 11)
+    assert len(list(batches.mergeable(records))) == 4
+    monkeypatch.setattr(batches, "MERGE_DAYS", 10)
+    rest = iter(records)
+    assert [len(list(batches.mergeable(rest))) for _ in range(5)] == [1, 1, 1, 1, 0]
+
+
+def test_a_day_and_a_bit_of_quarters_touches_two_days() -> None:
+    """Also where it begins in the evening."""
+    one = block([[1] * 100], first=FIRST_HOUR * 4 + 90, interval_s=900)
+    assert len(batches._days(BatchRecord.of(one, np.array([5])))) == 2
+
+
+def test_more_is_merged_together_where_each_record_writes_a_little_of_the_whole_city() -> None:
+    """Eighty blocks written anew for each record: as many records as make it worth it, and no more than that."""
+    def records(apart: int) -> Iterator[tuple[Position, BatchRecord]]:
+        for number in itertools.count(1):
+            yield Position(1, number), BatchRecord(day_of_links(80, number), np.arange(80) * apart)
+
+    assert len(list(batches.mergeable(records(1)))) == 7        # 560 blocks as they came, in one block of the store
+    assert len(list(batches.mergeable(records(768)))) == 8      # eighty: 640
 
 
 def test_a_journal_of_a_later_version_is_refused_with_a_sentence_and_nothing_of_it_is_passed_over(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scada.bench import Figure
+from scada.bench.children import expect, json_of, process
 from scada.bench.dmesh.city import City
-from scada.bench.dmesh.processes import expect, json_of, process
 from scada.bench.dmesh.sessions import room_for
 from scada.bench.site import free_ports
 from scada.commands import MemberState
@@ -51,12 +51,12 @@ def run(city: City) -> dict[str, Any]:
     room_for(city)
     with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
         folder, (port,) = Path(name), free_ports(1)
-        server = process("commanding", str(folder), str(port), city.word())
+        server = process("dmesh.commanding", str(folder), str(port), city.word())
         field = None
         try:
             expect(server, "ready")
             listed = City(concentrators=city.concentrators, modules=0)
-            field = process("obeying", str(port), listed.word())
+            field = process("dmesh.obeying", str(port), listed.word())
             expect(field, "up")
             server.send_signal(signal.SIGUSR1)
             expect(server, "selected")

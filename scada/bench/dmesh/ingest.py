@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from scada.bench import Figure
+from scada.bench.children import expect, json_of, process
 from scada.bench.dmesh.city import FIRST_LINK, PATTERNS, City, counts, eui_of
-from scada.bench.dmesh.processes import expect, json_of, process
 from scada.bench.processes import memory_of, processor_of
 from scada.bench.site import free_ports
 from scada.errors import ScadaError
@@ -42,10 +42,10 @@ def run(city: City) -> dict[str, Any]:
     """One measurement: everybody dials in, everybody sends, everything is read back."""
     with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
         folder, (port,) = Path(name), free_ports(1)
-        server = process("server", str(folder), str(port), city.word())
+        server = process("dmesh.server", str(folder), str(port), city.word())
         try:
             expect(server, "ready")
-            field = process("field", str(port), city.word(), "0")
+            field = process("dmesh.field", str(port), city.word(), "0")
             expect(field, "go")
             server.send_signal(signal.SIGUSR1)
             began = time.monotonic()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from scada.bench import Figure
+from scada.bench.children import expect, json_of, process
 from scada.bench.dmesh.city import City
-from scada.bench.dmesh.processes import expect, json_of, process
 from scada.bench.processes import memory_of, processor_of
 from scada.bench.site import free_ports
 from scada.errors import ScadaError
@@ -22,11 +22,11 @@ def measure(city: City = CITY, hold_s: float = HOLD_S) -> list[Figure]:
     room_for(city)
     with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
         (port,) = free_ports(1)
-        server = process("server", str(Path(name)), str(port), city.word())
+        server = process("dmesh.server", str(Path(name)), str(port), city.word())
         try:
             expect(server, "ready")
             empty = memory_of(server.pid)
-            field = process("field", str(port), city.word(), str(hold_s))
+            field = process("dmesh.field", str(port), city.word(), str(hold_s))
             server.send_signal(signal.SIGUSR1)
             expect(field, "up")
             busy = processor_of(server.pid)

@@ -10,7 +10,7 @@ import numpy as np
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from scada.clock import NS, SiteClock
+from scada.clock import NS, NS_PER_MS, SiteClock
 from scada.drivers.backoff import Backoff
 from scada.drivers.modbus.decode import decode, layout
 from scada.drivers.modbus.template import Template
@@ -171,8 +171,10 @@ class Poller:
             return False
         values, quality = decode(self._layout, image, of_block)
         received = self._clock.now()
-        # The device took the values somewhere between question and answer: the middle is at most half of that wrong.
-        self._sink.publish(Batch(self.device.name, values, quality, at=(began + received) // 2, received=received))
+        # The device took the values somewhere between question and answer: the middle is at most half of that wrong, and
+        # no finer than a millisecond, which history need not keep.
+        middle = (began + received) // 2 // NS_PER_MS * NS_PER_MS
+        self._sink.publish(Batch(self.device.name, values, quality, at=middle, received=received))
         if (of_block == Quality.GOOD).all():
             self.reason = ""
         return True

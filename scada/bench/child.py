@@ -16,4 +16,4 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     sys.argv = sys.argv[1:]
-    runpy.run_module(f"scada.bench.dmesh.{sys.argv[0]}", run_name="__main__", alter_sys=True)
+    runpy.run_module(f"scada.bench.{sys.argv[0]}", run_name="__main__", alter_sys=True)

@@ -10,7 +10,7 @@ from scada.errors import ScadaError
 
 def process(module: str, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "scada.bench.dmesh.child", module, *words],
+        [sys.executable, "-m", "scada.bench.child", module, *words],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
 

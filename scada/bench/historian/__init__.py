@@ -1,0 +1,1 @@
+"""The historian measured: what it takes, what it costs on disk and in memory, how fast it is read."""
