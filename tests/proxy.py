@@ -52,6 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "/write" not in self.path:
             self._pass(body, Fault())
             return
+        self.proxy.begun += 1
         time.sleep(fault.delay_s)
         plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
         lines = tuple(plain.decode().splitlines())
@@ -122,6 +123,7 @@ class Proxy:
 
     def __init__(self, behind: int) -> None:
         self.behind, self.fault = behind, Fault()
+        self.begun = 0                              # how many have arrived here
         self.writes: list[Write] = []               # all that passed, oldest first
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -139,7 +139,7 @@ SLOW = {
 def test_what_is_slow_is_visible_and_no_failure(
     influx: Influx, database: str, proxy: Proxy, tmp_path: Path, name: str
 ) -> None:
-    """What waits and since when is seen while it lasts, blocks under way included; nothing is sent twice for it."""
+    """What waits and since when is seen while it lasts; nothing is sent twice for it."""
     site = Site(tmp_path, url=proxy.url, database=database)
     load = Load(site)
     with proxy.going_wrong(SLOW[name]):
@@ -154,6 +154,20 @@ def test_what_is_slow_is_visible_and_no_failure(
     assert seen.figures["oldest_s"] > 0
     assert sum(len(write.lines) for write in proxy.writes) == 6 + 40
     load.check(influx, database)
+
+
+def test_a_block_that_is_being_sent_still_waits(database: str, proxy: Proxy, tmp_path: Path) -> None:
+    """"Up to date" is said when it has arrived, not when it has left."""
+    site = Site(tmp_path, url=proxy.url, database=database)
+    with proxy.going_wrong(Fault(delay_s=0.5)):
+        site.commit(block([[1]], record=1))
+        site.reactor.pump(lambda: proxy.begun == 1)
+        seen = site.health
+        Load(site).sent()
+    site.stop()
+
+    assert seen.figures["waiting_blocks"] == 1
+    assert "up to date" not in seen.text
 
 
 def test_what_waited_goes_out_in_its_order_behind_what_is_live(
@@ -267,7 +281,9 @@ class Host:
         return self.popen is not None and self.popen.poll() is None
 
 
-def test_a_full_disk_under_influxdb_is_said_and_nothing_is_lost(make_disk: Callable[..., Disk], tmp_path: Path) -> None:  # noqa: F811
+def test_a_full_disk_under_influxdb_is_said_and_nothing_is_lost(
+    make_disk: Callable[..., Disk], tmp_path: Path  # noqa: F811
+) -> None:
     """500 with its reason; with room, and started again, it takes all that waited."""
     influx = Influx(tmp_path / "influx")
     disk = make_disk(influx.directory, "wal/**/*.wal")

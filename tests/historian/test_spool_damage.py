@@ -151,3 +151,15 @@ def test_a_spool_that_rots_while_the_server_runs_is_replaced_under_it(influx: In
     site.stop()
 
     assert spool.path.with_name(f"{spool.path.name}.damaged").exists()
+
+
+def test_what_waits_falls_behind_whatever_the_clock_says(tmp_path: Path) -> None:
+    """A clock that was put back makes yesterday's bodies look younger than what is live now."""
+    spool = opened(tmp_path / "spool.sqlite")
+    spool.put(b"before v=1 1\n", 1, made=2_000)
+    spool.fall_behind()
+    spool.put(b"after v=1 1\n", 1, made=1_000)
+    left = drained(spool)
+    spool.close()
+
+    assert left == [b"after v=1 1\n", b"before v=1 1\n"]
