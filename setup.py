@@ -48,9 +48,10 @@ setup(
     ],
     extras_require={
         "postgresql": ["psycopg[binary]>=3.2"],
+        "parquet": ["pyarrow>=19"],      # `scada historian export` and `import`; 150 MB, so only where somebody wants it
         "test": [
             "pytest>=9", "pytest-timeout", "pytest-xdist", "hypothesis", "playwright", "pyModbusTCP", "psutil",
-            "ruff", "mypy", "import-linter", "types-PyYAML",
+            "pyarrow>=19", "ruff", "mypy", "import-linter", "types-PyYAML",
         ],
     },
     entry_points={"console_scripts": ["scada = scada.cli:main"]},

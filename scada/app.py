@@ -90,7 +90,7 @@ class Server:
         shared = device_clashes(registry.directory.site, (one.name for one in settings.modbus.devices))
         if problems := [Problem("modbus.devices", name, said) for name, said in shared]:
             raise ConfigError(problems)
-        historian = await run(Historian(settings.historian, data, clock, reactor, bus))
+        historian = await run(Historian(settings.historian, data, clock, reactor, bus, audit=registry.audit))
         keys = KeyStore.open(*key_files(settings))
         dmesh = DmeshService(
             settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys,
@@ -98,7 +98,10 @@ class Server:
             audit=registry.audit,
         )
         metering = await run(
-            MeteringService(registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work)
+            MeteringService(
+                registry, historian.intervals, historian.intervals, bus.of("metering"), clock, reactor, work,
+                historian.estimates,
+            )
         )
         balancing = await run(
             BalancingService(

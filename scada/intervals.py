@@ -4,7 +4,7 @@ What is stored are pulses. Only `metering` turns them into kWh or m³, on readin
 """
 
 from collections.abc import Iterator, Sequence
-from enum import IntFlag
+from enum import IntFlag, StrEnum
 from typing import Final
 
 import attrs
@@ -122,6 +122,28 @@ class Mark:
     first: int                          # interval number
     intervals: int
     interval_s: int = HOURLY
+
+
+class ChangeKind(StrEnum):
+    """Why an interval says something else than before."""
+
+    DELIVERED = "delivered"             # a count where none was held
+    JOINED = "joined"                   # status bits beside what was held, or beside nothing
+    REFUSED = "refused"                 # another count for a held one: the first stays
+    REGISTER_REFUSED = "register_refused"                       # a register that contradicts the pulses
+
+
+@attrs.frozen
+class IntervalChange:
+    """One step in the history of an interval of one channel."""
+
+    interval: int                       # number of the interval
+    interval_s: int
+    kind: ChangeKind
+    at: int                             # ms since 1970, site time; 0 = it was not noted
+    before: int                         # pulses, MISSING where none were held; for JOINED the status bits
+    after: int                          # what came; for what was refused, what would have replaced it
+    provenance: Provenance | None       # None where it was not noted
 
 
 @attrs.frozen(eq=False)

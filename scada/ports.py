@@ -19,9 +19,19 @@ from twisted.internet.defer import Deferred
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
+from scada.estimates import Estimate
 from scada.events import DeviceEvent
 from scada.group_keys import GroupKeyState
-from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import (
+    ChangeKind,
+    IntervalBatch,
+    IntervalBlock,
+    IntervalChange,
+    IntervalSeries,
+    Mark,
+    Provenance,
+    Quarantined,
+)
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
@@ -121,6 +131,21 @@ class IntervalReader(Protocol):
         """Register (pulses) at the start of `hour`: nearest earlier base plus the pulses since; MISSING if unknown."""
 
 
+class IntervalHistory(IntervalReader, Protocol):
+    """Also what was held before. Blocking."""
+
+    def as_of(self, instant: int) -> "IntervalHistory":
+        """The same as it was known at `instant` [ns]; what came before arrivals were noted counts as always known."""
+
+    def read_intervals(
+        self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
+    ) -> IntervalSeries:
+        """Intervals as they were delivered, of one length [s], from interval number `first`; others are MISSING."""
+
+    def changes(self, slot: int, first_hour: int, hours: int) -> tuple[IntervalChange, ...]:
+        """How the intervals of one channel came to what they say, the oldest change first."""
+
+
 @attrs.frozen(eq=False)
 class TagHistory:
     """Raw samples of one tag, oldest first."""
@@ -156,8 +181,11 @@ class History(Protocol):
         A tag silent beyond `silence` [ns] breaks the line; 0 = it may be silent for ever.
         """
 
-    def registers(self, points: Sequence[str], hour: int) -> Instant:
-        """Registers of many points at the start of `hour`, in each one's unit."""
+    def registers(self, points: Sequence[str], hour: int, as_of: int | None = None) -> Instant:
+        """Registers of many points at the start of `hour`, in each one's unit; with `as_of` [ns] as known then."""
+
+    def group_sums(self, groups: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> "GroupSums":
+        """What the members of balance groups took together, hour by hour; unknown groups raise `KeyError`."""
 
 
 @attrs.frozen(eq=False)
@@ -166,6 +194,18 @@ class ResultTable:
 
     start: NDArray[np.int64]            # s since 1970, start of the interval
     columns: Mapping[str, NDArray[np.float64]]
+
+
+class Estimates(Protocol):
+    """Validated hours, beside the delivered ones. Blocking."""
+
+    def standing(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None
+    ) -> tuple[Estimate, ...]:
+        """Those that count, one an hour at most; with `as_of` [ns] as they counted then."""
+
+    def history(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        """All that were ever entered, in their order."""
 
 
 class ResultStore(Protocol):
@@ -849,12 +889,77 @@ class Consumption:
     units: tuple[str, ...]
 
 
-class Metering(Protocol):
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int) -> Consumption:
-        """Blocking. Unknown points raise `KeyError`."""
+@attrs.frozen(eq=False)
+class Profile:
+    """The same in the intervals of 15 or 30 minutes that meters delivered."""
 
-    def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
+    points: tuple[str, ...]
+    first: int                          # number of the first interval: start in s since 1970 // interval_s
+    interval_s: int
+    values: NDArray[np.float64]         # (n, k), in each point's unit; NaN where missing
+    quality: NDArray[np.uint8]          # (n, k), `Quality`
+    units: tuple[str, ...]
+
+
+@attrs.frozen(eq=False)
+class GroupSums:
+    """What the members of balance groups took together, hour by hour. Hours that are not to be summed are not present."""
+
+    groups: tuple[str, ...]
+    units: tuple[str, ...]
+    first_hour: int
+    sums: NDArray[np.float64]           # (g, h), in each group's unit; NaN where no member is present
+    present: NDArray[np.int64]          # (g, h) members that are in the sum
+    expected: NDArray[np.int64]         # (g,) members
+
+    @property
+    def completeness(self) -> NDArray[np.float64]:
+        """(g, h) share of the members that are in the sum, 0-1; NaN for a group without members."""
+        with np.errstate(invalid="ignore"):
+            share: NDArray[np.float64] = self.present / self.expected[:, None]
+        return share
+
+
+@attrs.frozen
+class PointChange:
+    """One step in the history of an interval of a metering point; the meter's constant is today's."""
+
+    start: int                          # ns since 1970, start of the interval
+    interval_s: int
+    kind: ChangeKind
+    at: int                             # ns, site time; 0 = it was not noted
+    before: float                       # in the point's unit; NaN where nothing was held, and where only bits changed
+    after: float
+    bits_before: int                    # `IntervalStatus`; 0 but for JOINED
+    bits_after: int
+    provenance: Provenance | None       # link 0: a hand-held collector; record 0: asked for, or said by our side
+    eui: int
+    channel: int
+
+
+class Metering(Protocol):
+    def hourly(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None, *, validated: bool = False
+    ) -> Consumption:
+        """As delivered, or with `validated` hours in their places; with `as_of` [ns], as it was known then.
+
+        Blocking. Unknown points raise `KeyError`.
+        """
+
+    def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        """Every validated hour that was ever entered, in their order. Blocking. `KeyError` likewise."""
+
+    def register(self, points: Sequence[str], hour: int, as_of: int | None = None) -> NDArray[np.float64]:
         """Register reading in the point's unit at the start of `hour`, NaN if unknown. Blocking."""
+
+    def profile(self, points: Sequence[str], first: int, count: int, interval_s: int, as_of: int | None = None) -> Profile:
+        """Intervals of 900 or 1800 s from number `first`, as they were delivered. Blocking. `KeyError` likewise."""
+
+    def group_sums(self, groups: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> GroupSums:
+        """Sums of the members of balance groups. Blocking. Unknown groups raise `KeyError`."""
+
+    def changes(self, point: str, first_hour: int, hours: int) -> tuple[PointChange, ...]:
+        """How a point's hours came to what they say, the oldest change first. Blocking. `KeyError` likewise."""
 
 
 @attrs.frozen(eq=False)

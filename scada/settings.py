@@ -5,7 +5,7 @@ No secret stands in this file: passwords and tokens come from the environment va
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from scada.errors import ConfigError, Problem, missing_file
 from scada.handwritten import line_of, repeated_keys, sentence, sound_part
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+DeadBand = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[^/\s][^/]*$", max_length=64)]
 
 
@@ -212,9 +213,36 @@ class InfluxSettings(Section):
         return value.rstrip("/")
 
 
+SHORTEST_INTERVAL_DAYS: Final = 400          # a year and its corrections: nothing asks the field for what is older
+
+
+class RetentionSettings(Section):
+    live_days: int = Field(400, ge=0, description="Days for which live samples are kept, by whole months; 0 = for ever.")
+    interval_days: int = Field(
+        0, ge=0, description="Days for which interval data is kept, by whole months, 400 or more; 0 = for ever."
+    )
+    result_days: int = Field(0, ge=0, description="Days for which results (balances, group sums) are kept; 0 = for ever.")
+    journal_days: int = Field(
+        3, ge=0, description="Days for which the merged journal is kept, to restore instants between backups; 0 = not kept."
+    )
+
+    @field_validator("interval_days")
+    @classmethod
+    def _is_long(cls, value: int) -> int:
+        if 0 < value < SHORTEST_INTERVAL_DAYS:
+            raise ValueError(f"{value} days of interval data are too few; expected {SHORTEST_INTERVAL_DAYS} or more, or 0")
+        return value
+
+
 class HistorianSettings(Section):
     dir: Path | None = Field(None, description="Folder of the embedded store; default `history` in the data directory.")
+    retention: RetentionSettings = Field(RetentionSettings(), description="How long what is kept; months go whole.")
     influx: tuple[InfluxSettings, ...] = Field((), description="InfluxDB replicas.")
+    dead_bands: dict[str, DeadBand] = Field(
+        {}, description="Tags (`T01/voltage_l1_n`, `*/voltage_*`) and how far a value, in the tag's unit, may move before "
+        "it is kept in the live history; the last one that fits counts. A change of quality is always kept, and so is "
+        "every register.",
+    )
 
 
 class OpcuaSettings(Section):

@@ -190,3 +190,13 @@ def test_a_concentrator_is_called_by_one_way_only(tmp_path: Path) -> None:
 
     assert any("dmesh.call.1.link_id" in one and "stands twice" in one for one in problems)
     assert any("dmesh.call.2.link_id" in one for one in problems)
+
+
+def test_interval_data_is_not_kept_for_a_few_days_only(tmp_path: Path) -> None:
+    """What is billed and corrected for a year would be asked of the field again."""
+    text = GOOD + "historian: {retention: {interval_days: 30}}\n"
+
+    assert problems(tmp_path, text) == [
+        (7, "historian.retention.interval_days", "30 days of interval data are too few; expected 400 or more, or 0"),
+    ]
+    assert load(write(tmp_path, text.replace("30", "400"))).historian.retention.interval_days == 400

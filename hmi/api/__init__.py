@@ -11,7 +11,9 @@ from hmi.api import (
     firmware,
     install,
     modules,
+    points,
     reads,
+    samples,
     series,
     session,
     supplies,
@@ -32,6 +34,8 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     collection.add(blueprint, services)
     data.add(blueprint, services)
     series.add(blueprint, services)
+    points.add(blueprint, services)
+    samples.add(blueprint, services)
     walkby.add(blueprint, services)
     modules.add(blueprint, services)
     firmware.add(blueprint, services)

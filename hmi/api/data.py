@@ -59,16 +59,22 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/points/<name>/hourly")
     @allow(STAFF)
     def hourly(name: str) -> Any:
+        """Hours of a point, raw or with `series=validated`; with `as_of` [s] as they were known then."""
         point = services.registry.directory.point.get(name)
         if point is None:
             abort(404, f"no metering point {name}")
+        which = request.args.get("series", "raw")
+        if which not in ("raw", "validated") or (which == "validated" and series_asked()):
+            abort(400, "series: expected raw or validated, and the latter without step and points")
         if series_asked():
             return jsonify({"point": name, "medium": point.medium.value, **series_of_point(services, point, MAX_HOURS)})
         hours = whole("hours", 24, 1, MAX_HOURS)
         first = whole("first_hour", services.clock.hour() - hours, 0, 2**31)
-        found = services.metering.hourly([name], first, hours)
+        as_of = whole("as_of", 0, 1, 2**33) * NS or None
+        found = services.metering.hourly([name], first, hours, as_of, validated=which == "validated")
         return jsonify({
-            "point": name, "medium": point.medium.value, "unit": found.units[0], "first_hour": first, "hours": hours,
+            "point": name, "series": which, "medium": point.medium.value, "unit": found.units[0], "first_hour": first,
+            "hours": hours,
             "values": jsonable(found.values[0]), "quality": [Quality(q).name.lower() for q in found.quality[0].tolist()],
         })
 

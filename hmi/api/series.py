@@ -28,7 +28,11 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/instant")
     @allow(STAFF)
     def instant() -> Any:
-        """Tags as they were last said before an instant, and registers of points at the start of its hour."""
+        """
+        Tags as they were last said before an instant, and registers of points at the start of its hour.
+
+        With `as_of` [s] registers are as they were known then.
+        """
         tags, points = request.args.getlist("tag"), request.args.getlist("point")
         if max(len(tags), len(points)) > MOST_NAMES:
             abort(400, f"tag, point: at most {MOST_NAMES} of each at once")
@@ -39,7 +43,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         said = services.live.at(tags, at * NS, whole("minutes", 60, 1, 24 * 60) * 60 * NS)
         defined = [definition(services.bus, tag) for tag in tags]
         said = outdated(said, at * NS, np.array([one.stale_after for one in defined], dtype=np.int64))
-        registers = services.history.registers(points, at // HOUR_S)
+        registers = services.history.registers(points, at // HOUR_S, whole("as_of", 0, 1, 2**33) * NS or None)
         return jsonify({
             "at_s": at, "register_at_s": at // HOUR_S * HOUR_S,
             "tags": rows(tags, [one.unit for one in defined], said), "tags_completeness": finite(said.completeness),

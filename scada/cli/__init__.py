@@ -26,6 +26,7 @@ COMMANDS = {
     "simulate": "scada.simulate.cli:simulate",
     "site": "scada.cli.life:site",
     "status": "scada.cli.status:status",
+    "sums": "scada.cli.sums:sums",
     "supply": "scada.cli.supply:supply",
     "users": "scada.cli.users:users",
     "walkby": "scada.cli.walkby:walkby",

@@ -1,14 +1,17 @@
 """`scada historian`: what the embedded store holds, whether it is sound, and its backups; beside a running server too."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import DownloadColumn, TaskProgressColumn
 
+from scada.cli.changes import changes
+from scada.cli.estimates import estimate, estimates
+from scada.cli.history_folder import bar, folder, spools
+from scada.cli.history_parquet import export_command, import_command
+from scada.cli.history_removals import show_to_remove, to_remove
 from scada.cli.history_shown import (
     compaction,
     inspection,
@@ -17,16 +20,18 @@ from scada.cli.history_shown import (
     show_compaction,
     show_repairs,
     show_verified,
-    tell_copied,
+    tell_backup,
+    tell_restored,
     verified,
 )
 from scada.cli.output import print_json
-from scada.cli.read import history_dir
+from scada.cli.periods import parse_time
 from scada.cli.replicas import dead_letter, replay
+from scada.cli.run import make_clock
 from scada.cli.site import AS_JSON, CONFIG
-from scada.errors import StartError
+from scada.clock import NS
 from scada.lock import private_files
-from scada.settings import Settings, load
+from scada.settings import load
 
 WRONG: Final = 1                        # exit status: something is damaged
 
@@ -44,12 +49,34 @@ def status(config: Path, as_json: bool) -> None:
     from scada.historian.inspection import inspect
 
     settings = load(config)
-    directory = _folder(settings)
-    with _bar("looking", 1.0, TaskProgressColumn()) as advance:
-        found = inspect(directory, _spools(settings), advance)
+    directory = folder(settings)
+    with bar("looking", 1.0, TaskProgressColumn()) as advance:
+        found = inspect(directory, spools(settings), advance)
     print_json(inspection(found)) if as_json else show(found)
     if found.trouble or found.set_aside:
         raise SystemExit(WRONG)
+
+
+@historian.command()
+@CONFIG
+@AS_JSON
+def retention(config: Path, as_json: bool) -> None:
+    """Show what is older than `historian.retention` keeps it. Nothing is removed: the running server does that."""
+    from scada.historian.removal import due, lacking
+    from scada.historian.spool import sent_in
+
+    settings = load(config)
+    directory = folder(settings)
+    found = due(directory, settings.historian.retention, make_clock(config, settings).now())
+    sent = {one.name: sent_in(path) for one, path in zip(settings.historian.influx, spools(settings), strict=True)}
+    waits = {
+        one: [name for name, versions in sent.items() if lacking(one.path, versions)] if one.kind == "intervals" else []
+        for one in found
+    }
+    if as_json:
+        print_json(to_remove(waits))
+    else:
+        show_to_remove(settings.historian.retention, waits)
 
 
 @historian.command()
@@ -63,8 +90,8 @@ def verify(config: Path, as_json: bool) -> None:
     """
     from scada.historian import verification
 
-    directory = _folder(load(config))
-    with _bar("verifying", verification.bytes_to_read(directory), DownloadColumn()) as advance:
+    directory = folder(load(config))
+    with bar("verifying", verification.bytes_to_read(directory), DownloadColumn()) as advance:
         found = verification.verify(directory, advance)
     print_json(verified(found)) if as_json else show_verified(directory, found)
     if not found.ok:
@@ -82,9 +109,9 @@ def repair(config: Path, as_json: bool) -> None:
     """
     from scada.historian.repairing import repair as repaired
 
-    directory = _folder(load(config))
+    directory = folder(load(config))
     private_files()
-    with _bar("repairing", 1.0, TaskProgressColumn()) as advance:
+    with bar("repairing", 1.0, TaskProgressColumn()) as advance:
         done = repaired(directory, advance)
     print_json(repairs(done)) if as_json else show_repairs(directory, done)
 
@@ -97,9 +124,9 @@ def compact(config: Path, as_json: bool) -> None:
     from scada.historian.compacting import compact as compacted
     from scada.historian.inspection import databases, size_on_disk, with_logs
 
-    directory = _folder(load(config))
+    directory = folder(load(config))
     private_files()
-    with _bar("compacting", size_on_disk(with_logs(databases(directory))), DownloadColumn()) as advance:
+    with bar("compacting", size_on_disk(with_logs(databases(directory))), DownloadColumn()) as advance:
         done = compacted(directory, advance)
     print_json(compaction(done)) if as_json else show_compaction(directory, done)
     if done.damaged:
@@ -112,63 +139,46 @@ def compact(config: Path, as_json: bool) -> None:
 @AS_JSON
 def backup(config: Path, target: Path, as_json: bool) -> None:
     """
-    Copy the history into TARGET, a new or empty folder, also while the server writes it.
+    Copy the history into TARGET, also while the server writes it: a new or empty folder, or one with a backup of it.
 
-    The copy holds everything that was acknowledged before it began. The spool of InfluxDB replicas is no part of it.
+    To an earlier backup what has changed since is added. The copy holds everything that was acknowledged before it began.
+    The spool of InfluxDB replicas is no part of it.
     """
     from scada.historian.backup import back_up, bytes_to_copy
 
-    directory = _folder(load(config))
+    directory = folder(load(config))
     private_files()
-    with _bar("copying", bytes_to_copy(directory), DownloadColumn()) as advance:
+    with bar("copying", bytes_to_copy(directory), DownloadColumn()) as advance:
         made = back_up(directory, target, advance)
-    tell_copied(made, f"backed up to {target}", as_json)
+    tell_backup(made, target, as_json)
 
 
 @historian.command()
 @click.argument("source", metavar="BACKUP", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--at", help="As of this instant, e.g. 2026-11-26T13:00+02:00 (UTC without an offset); default: the newest.")
 @AS_JSON
-def restore(source: Path, target: Path, as_json: bool) -> None:
+def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
     """
     Make a folder of BACKUP that a server can start with; every file is compared with the manifest first.
 
-    Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names.
+    Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names. As of an instant,
+    intervals are what had been received by then, live samples what had been measured, results those of the backup before.
     """
-    from scada.historian.restoring import read_manifest
     from scada.historian.restoring import restore as restored
+    from scada.historian.restoring import to_copy
 
+    instant = parse_time(at, ZoneInfo("UTC")) * NS if at else None
     private_files()
-    with _bar("copying", read_manifest(source).size, DownloadColumn()) as advance:
-        made = restored(source, target, advance)
-    tell_copied(made, f"restored to {target}", as_json)
+    with bar("copying", to_copy(source, instant).size, DownloadColumn()) as advance:
+        made = restored(source, target, instant, advance)
+    tell_restored(made, target, as_json)
 
 
-# ---------------------------------------------------------------------- private
-def _folder(settings: Settings) -> Path:
-    directory = history_dir(settings)
-    if not directory.is_dir():
-        raise StartError("historian", f"{directory} holds no history")
-    return directory
-
-
-def _spools(settings: Settings) -> list[Path]:
-    return [settings.path(one.spool_dir, "spool") / f"{one.name}.sqlite" for one in settings.historian.influx]
-
-
-@contextmanager
-def _bar(what: str, total: float, column: Any) -> Iterator[Callable[[str, float], None]]:
-    """A bar, on stderr, where somebody sees it, with the file that is being read."""
-    columns = (TextColumn("{task.description}"), BarColumn(), column, TextColumn("{task.fields[file]}", markup=False))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total, file="")
-
-        def advance(name: str, done: float) -> None:
-            progress.update(task, advance=done, file=name)
-
-        yield advance
-
-
+historian.add_command(changes)
+historian.add_command(estimate)
+historian.add_command(estimates)
 historian.add_command(dead_letter)
 historian.add_command(replay)
+historian.add_command(export_command)
+historian.add_command(import_command)

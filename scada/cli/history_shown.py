@@ -7,11 +7,15 @@ from typing import Any, Final
 import attrs
 import click
 
+from scada.cli.history_removals import removals
+from scada.cli.history_removals import size_text as _size
 from scada.cli.output import print_json, print_table
+from scada.cli.periods import utc_ns
 from scada.historian.compacting import Compacted
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
 from scada.historian.repairing import Repaired
+from scada.historian.restoring import Restored
 from scada.historian.verification import Finding, Verified
 
 MOST_NAMED: Final = 200                 # damaged places, at a terminal
@@ -19,15 +23,6 @@ MOST_NAMED: Final = 200                 # damaged places, at a terminal
 
 def _day(day: int) -> str:
     return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m-%d}" if day >= 0 else ""
-
-
-def _size(count: float) -> str:
-    """Bytes for a person."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, {"B": "KB", "KB": "MB", "MB": "GB", "GB": "TB"}[unit]
-    return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
 
 
 def _month(month: MonthHeld) -> dict[str, Any]:
@@ -46,6 +41,7 @@ def inspection(found: Inspection) -> dict[str, Any]:
         "merged": attrs.asdict(found.merged), "unmerged_bytes": found.unmerged, "quarantined": found.quarantined,
         "months": [_month(month) for month in found.months],
         "set_aside": [str(path.relative_to(found.directory)) for path in found.set_aside], "trouble": list(found.trouble),
+        "removed": removals(found.directory),
     }
 
 
@@ -67,6 +63,9 @@ def show(found: Inspection) -> None:
     click.echo(f"{_size(found.unmerged)} of the journal are not merged yet")
     if found.quarantined:
         click.echo(f"{found.quarantined:,} records could not be understood and are kept in quarantine")
+    if (gone := removals(found.directory))["pieces"]:
+        last = ", ".join(gone["names"])
+        click.echo(f"removed by retention: {gone['pieces']:,} pieces, {_size(gone['bytes'])}, last {gone['last']}: {last}")
     for path in found.set_aside:
         click.echo(f"set aside as damaged: {path.relative_to(found.directory)}", err=True)
     for text in found.trouble:
@@ -102,6 +101,7 @@ def show_verified(directory: Path, found: Verified) -> None:
 def repairs(done: Repaired) -> dict[str, Any]:
     return {
         "blocks_put_away": [_finding(one) for one in done.blocks], "files_set_aside": [path.name for path in done.files],
+        "notes_begun_anew": [_finding(one) for one in done.notes],
         "blocks_salvaged": done.salvaged, "conflicts": done.conflicts,
     }
 
@@ -109,13 +109,15 @@ def repairs(done: Repaired) -> dict[str, Any]:
 def show_repairs(directory: Path, done: Repaired) -> None:
     for one in done.blocks:
         click.echo(f"put away, its hours are missing now: {one}")
+    for one in done.notes:
+        click.echo(f"its hours are whole, who brought them and when is not known any more: {one}")
     for path in done.files:
         click.echo(f"set aside, a fresh file has taken its place: {path.name}")
     if done.conflicts:
         click.echo(f"{done.conflicts:,} values contradict what came since; what is held stays, and they are kept beside it")
     if done.salvaged or done.files:
         click.echo(f"{done.salvaged:,} blocks of spoilt files were brought back")
-    if not (done.blocks or done.files or done.salvaged):
+    if not (done.blocks or done.notes or done.files or done.salvaged):
         click.echo(f"{directory}: there was nothing to repair")
 
 
@@ -133,14 +135,37 @@ def show_compaction(directory: Path, done: Compacted) -> None:
         click.echo(f"error: {text}; it is left as it is", err=True)
 
 
-def tell_copied(made: Manifest, said: str, as_json: bool) -> None:
+def tell_backup(made: Manifest, target: Path, as_json: bool) -> None:
     if as_json:
-        print_json({
-            "version": made.version, "begun": made.begun, "ended": made.ended, "files": len(made.files),
-            "bytes": made.size, "damaged": list(made.damaged),
-        })
+        print_json(_manifest(made) | {"bytes_copied": made.copied})
     else:
         held = f"{len(made.files):,} files, {_size(made.size)}, with all that was acknowledged before {made.begun}"
-        click.echo(f"{said}: {held}")
+        click.echo(f"backed up to {target}: {held}; copied now {_size(made.copied)}")
+    _tell_damaged(made)
+
+
+def tell_restored(made: Restored, target: Path, as_json: bool) -> None:
+    reaches = utc_ns(made.reaches) if made.reaches else None
+    if as_json:
+        print_json(_manifest(made.base) | {
+            "files": len(made.files), "bytes": made.size, "newest_record": reaches, "later_ones_left_out": made.cut,
+        })
+    else:
+        held = f"{len(made.files):,} files, {_size(made.size)}, of the backup of {made.base.begun}"
+        click.echo(f"restored to {target}: {held}")
+        newest = f"the newest record was received {reaches}" if reaches else "there is no record of an interval"
+        left = "; later ones were left out" if made.cut else ""
+        click.echo(f"{newest}{left}; results are those of that backup")
+    _tell_damaged(made.base)
+
+
+def _manifest(made: Manifest) -> dict[str, Any]:
+    return {
+        "version": made.version, "begun": made.begun, "ended": made.ended, "files": len(made.files),
+        "bytes": made.size, "damaged": list(made.damaged),
+    }
+
+
+def _tell_damaged(made: Manifest) -> None:
     for name in made.damaged:
         click.echo(f"{name} was damaged before the backup and was copied as it was", err=True)

@@ -14,18 +14,19 @@ import click
 import numpy as np
 
 from scada.cli.output import one_of, print_table
-from scada.cli.periods import local, local_ns, period, utc_ns
+from scada.cli.periods import local, local_ns, parse_time, period, utc_ns
 from scada.cli.read_steps import MOST_SHOWN, show
 from scada.cli.run import make_clock
 from scada.clock import HOUR_S, NS
 from scada.errors import ConfigError, Problem
-from scada.ports import Consumption, LiveReader
+from scada.ports import Consumption, IntervalHistory, LiveReader
 from scada.series import Buckets, How, step_edges
 from scada.settings import Settings, load
 from scada.site import Directory
 from scada.tags import Quality
 
 MOST_COMPARED: Final = 5000             # names held against a misspelt one
+INTERVALS: Final = {"15min": 900, "30min": 1800}
 Row = tuple[int, float, str]            # ns since 1970, value, quality
 
 
@@ -39,35 +40,48 @@ Row = tuple[int, float, str]            # ns since 1970, value, quality
     "--how", type=click.Choice([one.value for one in How]),
     help="What stands for a step; mean by default, sum for a metering point.",
 )
+@click.option("--interval", type=click.Choice(list(INTERVALS)), help="Of a metering point: its intervals as delivered.")
+@click.option("--as-of", help="Of a metering point: as it was known at this time.")
+@click.option("--validated", is_flag=True, help="Of a metering point: validated hours in their places, not the raw series.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
 def read(
-    config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None, as_json: bool,
-    as_csv: bool,
+    config: Path, name: str, first: str | None, last: str | None, step: str | None, how: str | None,
+    interval: str | None, as_of: str | None, validated: bool, as_json: bool, as_csv: bool,
 ) -> None:
     """
     Print the history of NAME: hourly values of a metering point, or the samples of a tag (device/point).
 
-    With --step one row a step, with the worst quality of what it was made of and how complete it is.
+    With --step one row a step, with the worst quality of what it was made of and how complete it is. With --as-of what a
+    bill written then was written from; `scada historian changes` says what came since.
     """
     one_of(as_json, as_csv)
     if how and not step:
         raise click.UsageError("--how says what stands for a step; expected --step too")
+    if "/" in name and (interval or as_of or validated):
+        said = "--interval, --as-of and --validated are for metering points; the samples of a tag are never replaced"
+        raise click.UsageError(said)
+    if interval and validated:
+        raise click.UsageError("validated are hours; expected --interval or --validated, not both")
+    if interval and step:
+        raise click.UsageError("expected --interval or --step, not both")
     settings = load(config)
     zone = ZoneInfo(settings.site.timezone)
     now = make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now)
-    directory = _directory(settings)
+    directory = open_directory(settings)
+    known = parse_time(as_of, zone) if as_of else None
     if step:
         kind = How(how or (How.MEAN if "/" in name else How.SUM))
-        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now)
+        unit, steps = in_steps(settings, directory, name, (start, end), step, kind, now, known, validated)
         show(name, unit, steps, step, kind, zone, as_json=as_json, as_csv=as_csv)
         return
     rows: Iterable[Row]
     if "/" in name:
         unit, rows = of_tag(settings, directory, name, start, end)
     else:
-        unit, rows = of_point(settings, directory, name, start, end, now)
+        interval_s = INTERVALS[interval] if interval else HOUR_S
+        unit, rows = of_point(settings, directory, name, start, end, now, known, interval_s, validated)
     if as_json:
         _write_json(name, unit, rows)
     elif as_csv:
@@ -105,7 +119,8 @@ def _write_json(name: str, unit: str, rows: Iterable[Row]) -> None:
     click.echo("\n  ]\n}")
 
 
-def _directory(settings: Settings) -> Directory:
+def open_directory(settings: Settings) -> Directory:
+    """The registry's content."""
     from scada.registry.database import open_registry, url_of
 
     database = open_registry(url_of(settings.registry, settings.data_dir))
@@ -116,28 +131,63 @@ def _directory(settings: Settings) -> Directory:
 
 
 def of_point(
-    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int
+    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None,
+    interval_s: int = HOUR_S, validated: bool = False,
 ) -> tuple[str, list[Row]]:
-    """Hourly values of a metering point."""
-    found = hours_of(settings, directory, name, start, end, now)
-    starts = (found.first_hour + np.arange(found.values.shape[1])) * HOUR_S
-    return found.units[0], list(_rows(starts * NS, found.values[0], found.quality[0]))
+    """Values of a metering point, hourly or finer; `known` [s]: as they were known then."""
+    if interval_s == HOUR_S:
+        found = hours_of(settings, directory, name, start, end, now, known, validated)
+        first, unit, values, quality = found.first_hour, found.units[0], found.values[0], found.quality[0]
+    else:
+        from scada.metering.hourly import profile
+        from scada.metering.known import hour_known
+
+        first, count = start // interval_s, -(-end // interval_s) - start // interval_s
+        finer = profile(
+            directory, history_of(settings, directory, name, known), [name], first, count, interval_s,
+            hour_known(now // HOUR_S, _ns(known)),
+        )
+        unit, values, quality = finer.units[0], finer.values[0], finer.quality[0]
+    return unit, list(_rows((first + np.arange(len(values))) * interval_s * NS, values, quality))
 
 
-def hours_of(settings: Settings, directory: Directory, name: str, start: int, end: int, now: int) -> Consumption:
+def hours_of(
+    settings: Settings, directory: Directory, name: str, start: int, end: int, now: int, known: int | None = None,
+    validated: bool = False,
+) -> Consumption:
     """Hours of a metering point that touch [start, end) [s]."""
-    from scada.historian.service import open_reader
     from scada.metering.hourly import consumption
+    from scada.metering.known import hour_known
+
+    intervals = history_of(settings, directory, name, known)
+    first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
+    raw = consumption(directory, intervals, [name], first_hour, hours, hour_known(now // HOUR_S, _ns(known)))
+    if not validated:
+        return raw
+    from scada.historian.service import open_reader
+    from scada.metering.validated import laid_over
+
+    estimates = open_reader(history_dir(settings)).estimates
+    return laid_over(raw, estimates.standing([name], first_hour, hours, _ns(known)))
+
+
+def history_of(settings: Settings, directory: Directory, name: str, known: int | None = None) -> IntervalHistory:
+    """The intervals of a metering point that exists."""
+    from scada.historian.service import open_reader
+    from scada.metering.known import as_known
 
     if name not in directory.point:
         raise unknown("metering point", name, directory.point)
-    reader = open_reader(history_dir(settings))
-    first_hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
-    return consumption(directory, reader.intervals, [name], first_hour, hours, now // HOUR_S)
+    return as_known(open_reader(history_dir(settings)).intervals, _ns(known))
+
+
+def _ns(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * NS
 
 
 def in_steps(
-    settings: Settings, directory: Directory, name: str, between: tuple[int, int], step: str, how: How, now: int
+    settings: Settings, directory: Directory, name: str, between: tuple[int, int], step: str, how: How, now: int,
+    known: int | None = None, validated: bool = False,
 ) -> tuple[str, Buckets]:
     """A tag or a metering point in steps, and its unit; what is still to come is not missing."""
     from scada.historian.queries import hour_edges, hour_steps, tag_steps
@@ -153,7 +203,7 @@ def in_steps(
         unit, live = stored_tag(settings, directory, name)
         return unit, tag_steps(live, name, edges, how)
     edges = hour_edges(edges)
-    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now)
+    found = hours_of(settings, directory, name, int(edges[0]) // NS, int(edges[-1]) // NS, now, known, validated)
     return found.units[0], hour_steps(found, edges, how)
 
 

@@ -11,6 +11,7 @@ from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.dense import SLOTS, Dense, columns_of
 from scada.historian.lines import block_lines
 from scada.historian.months import month_path, month_paths
+from scada.historian.removal import lacking
 from scada.historian.rows import BY_KEY, BlockKey, decode_block
 from scada.historian.slots import SlotBook
 from scada.intervals import Mark
@@ -94,6 +95,10 @@ class Backlog:
     def sent(self, key: BlockKey, version: int) -> None:
         self._versions[key] = version
         self._under_way = None
+
+    def lacks(self, path: Path) -> bool:
+        """Whether the destination has not confirmed all of a month file; what is on its way is not confirmed. Blocking."""
+        return lacking(path, self._versions)
 
     def _load(self, key: BlockKey) -> Dense | None:
         try:

@@ -23,6 +23,10 @@ call merged what they lack; one copied before them without the later journal wou
 Live tags: the hot log goes first and the chunks after it, so what is rolled meanwhile is there twice rather than not at
 all, and readers take repeats out; the numbers of tags that only the chunks have seen are entered last. Results go last of
 all: what they lack for the records behind P, the next start tells whoever computes them.
+
+A backup into a folder that has one of the same history adds to it: a file that is as it was then is named, not copied. It
+also takes the segments of the journal since then that the server has put by, so that every instant between can be restored
+(`restoring`).
 """
 
 import os
@@ -39,14 +43,20 @@ from scada import __version__
 from scada.errors import StorageError
 from scada.historian.copying import copy_database, digest_of, free_folder, pieces_of, write_durably
 from scada.historian.database import DamagedFile, reading_once
+from scada.historian.estimates import ESTIMATE_FILE
+from scada.historian.holding import held
+from scada.historian.increments import identity, newest
 from scada.historian.inspection import merged_position, sizes_of, with_logs
 from scada.historian.journal import Position, sync_directory
 from scada.historian.livefiles import HOT_FILE
-from scada.historian.manifest import MANIFEST, Entry, Manifest, encode
+from scada.historian.manifest import INCREMENTS, MANIFEST, Entry, Manifest, encode, read_manifests
 from scada.historian.months import month_paths, set_aside
+from scada.historian.records import received_of
 from scada.historian.refusals import sentence, sqlite_sentence
 from scada.historian.results import RESULT_FILE
+from scada.historian.segment import Sound, scan
 from scada.historian.segments_held import SegmentsHeld
+from scada.historian.stamps import stamp_of
 from scada.historian.state import STATE_FILE
 
 Advance = Callable[[str, int], None]                # what is being copied, and bytes done
@@ -61,14 +71,21 @@ def bytes_to_copy(directory: Path) -> int:
 
 def back_up(directory: Path, target: Path, advance: Advance = lambda what, done: None) -> Manifest:
     """
-    Copy a historian's folder into an empty or new one; durable when it returns. Raises `StorageError`, and then there is
-    no manifest.
+    Copy a historian's folder into an empty or new one, or add to the backup of it that a folder has.
+
+    Durable when it returns. Raises `StorageError`, and then there is no manifest.
     """
     if not (directory / STATE_FILE).exists():
         raise StorageError(f"{directory} holds no history")
-    free_folder(target)
+    before = read_manifests(target)[-1] if (target / MANIFEST).exists() else None
+    if before is None:
+        free_folder(target)
     try:
-        return _Backup(directory, target, advance).run()
+        history = identity(directory)
+        if before is not None and before.history != history:
+            raise StorageError(f"{target} has a backup of another history, or of one restored since; choose a new folder")
+        with held(directory):
+            return _Backup(directory, target, history, before, advance).run()
     except OSError as error:
         raise StorageError(sentence("the backup", target, error)) from error
     except sqlite3.Error as error:
@@ -80,24 +97,45 @@ class _Backup:
     """One run."""
 
     directory: Path
-    target: Path
+    root: Path
+    history: str
+    before: Manifest | None
     advance: Advance
+    begun: str = attrs.field(factory=lambda: _now())
     entries: list[Entry] = attrs.field(factory=list)
+    log: list[Entry] = attrs.field(factory=list)
     damaged: list[str] = attrs.field(factory=list)
+    seen: dict[str, list[int]] = attrs.field(factory=dict)
+    reaches: int = 0
+
+    part: str = ""
+
+    @property
+    def target(self) -> Path:
+        """Where new bytes go."""
+        return self.root / self.part
 
     def run(self) -> Manifest:
-        begun = _now()
-        (self.target / "journal").mkdir(parents=True, exist_ok=True)
+        if self.before is not None:
+            self.part = f"{INCREMENTS}/{newest(self.root / INCREMENTS) + 1:06d}"
+        (self.target / "journal").mkdir(parents=True, exist_ok=self.before is None)
         with SegmentsHeld(self.directory / "journal") as journal:
             merged = self._state()
             for path in month_paths(self.directory):
                 self._database(path)
             self._live()
             self._database(self.directory / RESULT_FILE)
+            self._database(self.directory / ESTIMATE_FILE)
             for number, pieces in journal.contents(merged.segment):
-                self._write(f"journal/{number:012d}.journal", pieces)
+                self.entries.append(self._segment(number, b"".join(pieces)))
+            if self.before is not None:
+                for number, pieces in journal.before(self.before.segment, merged.segment):
+                    self.log.append(self._segment(number, b"".join(pieces)))
             self._evidence()
-        manifest = Manifest(__version__, begun, _now(), tuple(self.entries), tuple(self.damaged))
+        manifest = Manifest(
+            __version__, self.begun, _now(), tuple(self.entries), tuple(self.damaged), tuple(self.log), self.part,
+            self.history, merged.segment, self.reaches or (self.before.reaches if self.before else 0), self.seen,
+        )
         self._finish(manifest)
         return manifest
 
@@ -126,7 +164,13 @@ class _Backup:
 
     def _database(self, path: Path) -> None:
         """A file of SQLite; one that the disk has spoilt is copied as it is, for repair."""
-        copy = self.target / path.name
+        copy, stamp = self.target / path.name, stamp_of(path)
+        if stamp:
+            self.seen[path.name] = stamp
+        if self.before and stamp and self.before.seen.get(path.name) == stamp and (same := self.before.entry(path.name)):
+            self.entries.append(same)
+            self.advance(path.name, same.size)
+            return
         try:
             if self._copied(path, copy):
                 self._enter(copy)
@@ -148,17 +192,33 @@ class _Backup:
         for path in sorted((self.directory / "journal" / "damaged").glob("*.bin")):
             self._write(f"journal/damaged/{path.name}", pieces_of(path))
 
+    def _segment(self, number: int, data: bytes) -> Entry:
+        self.reaches = max([self.reaches, *(received_of(one.body) for one in scan(data) if isinstance(one, Sound))])
+        return self._written(f"journal/{number:012d}.journal", iter((data,)))
+
     def _write(self, name: str, pieces: Iterator[bytes]) -> None:
-        size, digest = write_durably(self.target / name, pieces, lambda done: self.advance(name, done))
-        self.entries.append(Entry(name, size, digest))
+        self.entries.append(self._written(name, pieces))
+
+    def _written(self, name: str, pieces: Iterator[bytes]) -> Entry:
+        found = write_durably(self.target / name, pieces, lambda done: self.advance(name, done))
+        return self._kept(name, *found)
 
     def _enter(self, copy: Path) -> None:
         """A copy is whole: into the manifest."""
-        self.entries.append(Entry(copy.name, *digest_of(copy)))
+        self.entries.append(self._kept(copy.name, *digest_of(copy)))
+
+    def _kept(self, name: str, size: int, digest: str) -> Entry:
+        """A file in the backup; one that an earlier backup has byte by byte is not kept twice."""
+        same = self.before.entry(name) if self.before else None
+        if same is not None and (same.size, same.sha256) == (size, digest):
+            (self.target / name).unlink()
+            return same
+        return Entry(name, size, digest, (self.target / name).relative_to(self.root).as_posix())
 
     def _finish(self, manifest: Manifest) -> None:
         """The manifest, when all that it names is on the disk, names of files included."""
-        for folder in {(self.target / entry.name).parent for entry in manifest.files} | {self.target, self.target.parent}:
+        places = {(self.root / entry.place).parent for entry in (*manifest.files, *manifest.log)}
+        for folder in places | {self.target, self.target.parent, self.root, self.root.parent}:
             sync_directory(folder)
         unfinished = self.target / f"{MANIFEST}.new"
         write_durably(unfinished, iter((encode(manifest).encode(),)))

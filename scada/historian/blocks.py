@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian import months
+from scada.historian import months, noted
 from scada.historian.database import DamagedFile
 from scada.historian.deliveries import Delivery, deliveries
 from scada.historian.dense import SLOTS, WRAP, Dense, columns_of, enter, enter_registers, pulses_before, thinned
@@ -77,6 +77,15 @@ class BlockStore:
             self._repeated = False
             return coalesced(marks)
 
+    def remove_month(self, path: Path) -> bool:
+        """Delete a month file, between two merges; False where a reader is in the way."""
+        for key in [key for key in self._cache if months.month_path(path.parent, key[1]) == path]:
+            del self._cache[key], self._saved_registers[key]
+        gone = self._months.remove(path)
+        if gone:
+            self.readback.given_up(path)
+        return gone
+
     # ------------------------------------------------------------------ private
     def _attempt(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         counters = self.conflicts, self.damaged
@@ -123,7 +132,7 @@ class BlockStore:
         counts, registers, slots = delivery.counts[lines], delivery.register[lines], delivery.slots[lines]
         status = None if delivery.status is None else delivery.status[lines]
         pulses, gaps = pulses_before(counts) if delivery.first % width + counts.shape[1] > width else (None, None)
-        rows = slots % SLOTS
+        rows, whence = slots % SLOTS, delivery.whence.part(lines)
         changed = np.zeros(len(slots), np.bool_)
         done = 0
         while done < counts.shape[1]:
@@ -138,9 +147,9 @@ class BlockStore:
             else:
                 bases = registers
             part = None if status is None else status[:, done:upto]
-            found, conflicts = enter(dense, rows, column, counts[:, done:upto], part)
+            found, conflicts = enter(dense, rows, column, counts[:, done:upto], part, whence)
             changed |= found
-            conflicts += enter_registers(dense, rows, column, bases)
+            conflicts += enter_registers(dense, rows, column, bases, whence)
             if conflicts:
                 received = dict(zip(rows.tolist(), delivery.received[lines].tolist(), strict=True))
                 self.conflicts += months.keep_conflicts(month(day), key, conflicts, received)
@@ -160,10 +169,11 @@ class BlockStore:
 
     def _write(self, key: BlockKey, month: Month) -> None:
         block = self._cache[key]
+        file = month(key[1])
         block.registers = thinned(block.registers, block.counts)
+        noted.save_arrivals(file.database, key, block.arrivals)
         if not block.touched and np.array_equal(block.registers, self._saved_registers[key]):
             return
-        file = month(key[1])
         months.save(file, key, block)
         self.readback.wrote(file.path, key)
         self._saved_registers[key] = block.registers.copy()

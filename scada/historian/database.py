@@ -78,6 +78,23 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def remove_database(path: Path) -> bool:
+    """
+    Delete a file of SQLite that nobody writes; False where a reader still needs its log: then try again later.
+
+    The log is emptied first, and goes before the file: one that was left would enter a fresh file of that name.
+    """
+    if not path.exists():
+        return False
+    with naming(path), closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
+        busy: int = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        return False
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return True
+
+
 class ReadPool:
     """Read-only connections, kept open between reads; safe to use from any thread."""
 
@@ -92,15 +109,13 @@ class ReadPool:
 
         Whoever makes a file makes its tables a moment later: until then it is none.
         """
-        taken = self._take(path)
+        taken = self._begun(path)
         if taken is None:
             yield None
             return
-        database, inode = taken
+        database, inode, made = taken
         try:
             with naming(path):
-                database.execute("BEGIN")
-                made = database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
                 yield database if made else None
                 database.execute("ROLLBACK")
         except sqlite3.Error as error:
@@ -119,11 +134,35 @@ class ReadPool:
             for database, _ in databases:
                 database.close()
 
+    def _begun(self, path: Path) -> tuple[sqlite3.Connection, int, bool] | None:
+        """
+        A connection in an instant of its file, and whether there are tables.
+
+        A file that was removed between its opening and the first read might be read with the log of the one that took
+        its name: whether it still has the name is looked at last, and only then nothing can go wrong any more.
+        """
+        while (taken := self._take(path)) is not None:
+            database, inode = taken
+            try:
+                with naming(path):
+                    database.execute("BEGIN")
+                    made = database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+            except (sqlite3.Error, DamagedFile) as error:
+                database.close()
+                if _inode(path) != inode:
+                    continue
+                if isinstance(error, DamagedFile):
+                    raise
+                raise StorageError(f"{path} cannot be read: {error}") from error
+            if _inode(path) == inode:
+                return database, inode, made
+            database.close()
+        return None
+
     def _take(self, path: Path) -> tuple[sqlite3.Connection, int] | None:
         """A connection to the file that has this name now; one that was set aside keeps its inode, so it is told apart."""
-        try:
-            inode = path.stat().st_ino
-        except FileNotFoundError:
+        inode = _inode(path)
+        if inode is None:
             return None
         with self._lock:
             while self._idle.get(path):
@@ -131,10 +170,15 @@ class ReadPool:
                 if taken[1] == inode:
                     return taken
                 taken[0].close()
-        database = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None,
-            check_same_thread=False,
-        )
+        try:
+            database = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.OperationalError as error:
+            if not path.exists():                   # retention removed it since
+                return None
+            raise StorageError(f"{path} cannot be read: {error}") from error
         return database, inode
 
     def _give_back(self, path: Path, database: sqlite3.Connection, inode: int) -> None:
@@ -144,6 +188,14 @@ class ReadPool:
                 idle.append((database, inode))
                 return
         database.close()
+
+
+def _inode(path: Path) -> int | None:
+    """Of the file that has this name now; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.historian.arrivals import Source, Whence
 from scada.historian.records import BatchRecord
 from scada.intervals import IntervalBatch
 
@@ -27,6 +28,7 @@ class Delivery:
     status: NDArray[np.uint8] | None    # (n, h); None where nobody has a status bit
     register: NDArray[np.int64]         # (n,)
     received: NDArray[np.int64]         # (n,) ns, site time
+    whence: Whence                      # of each channel
 
     @property
     def intervals(self) -> int:
@@ -91,6 +93,7 @@ def _tables(parts: Sequence[_Part]) -> Iterator[Delivery]:
     counts = _joined([part.batch.counts[part.rows] for part in parts])
     register = _joined([part.batch.register[part.rows] for part in parts])
     received = np.repeat([part.batch.received for part in parts], [len(part.slots) for part in parts])
+    whence = _whence(parts)
     flags = [part.batch.status[part.rows] for part in parts]
     status = _joined(flags) if any(one.any() for one in flags) else None
     order = np.argsort(slots, kind="stable")
@@ -99,7 +102,23 @@ def _tables(parts: Sequence[_Part]) -> Iterator[Delivery]:
         yield Delivery(
             parts[0].first, parts[0].batch.interval_s, slots[lines], counts[lines],
             None if status is None else status[lines], register[lines], received[lines],
+            Whence(whence.sources, whence.of_row[lines]),
         )
+
+
+def _whence(parts: Sequence[_Part]) -> Whence:
+    """Who brought each row of some parts, one part after the other."""
+    sources: list[Source] = []
+    begin: dict[int, int] = {}          # of a batch's sources, by the batch
+    of_row = []
+    for part in parts:
+        batch = part.batch
+        if id(batch) not in begin:
+            begin[id(batch)] = len(sources)
+            sources += [Source.of(batch.received, one.link_id, one.archive_id, one.record) for one in batch.provenance]
+        block = np.repeat(np.arange(len(batch.sizes)), batch.sizes)
+        of_row.append(block[part.rows] + begin[id(batch)])
+    return Whence(sources, _joined(of_row))
 
 
 def _layers(order: NDArray[np.int64], again: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:

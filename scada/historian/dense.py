@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.historian.arrivals import Arrivals, Whence
 from scada.intervals import MISSING
 
 SLOTS: Final = 256
@@ -34,6 +35,7 @@ class Dense:
     column_version: NDArray[np.int64]   # (columns,)
     version: int = 0
     touched: bool = False               # counts or status differ from what is on disk
+    arrivals: Arrivals | None = None    # who brought what; None where nobody notes it
 
     @classmethod
     def empty(cls, columns: int, version: int = 0) -> "Dense":
@@ -56,7 +58,8 @@ class Conflict:
 
 
 def enter(
-    block: Dense, rows: NDArray[np.int64], column: int, counts: NDArray[np.int64], status: NDArray[np.uint8] | None
+    block: Dense, rows: NDArray[np.int64], column: int, counts: NDArray[np.int64], status: NDArray[np.uint8] | None,
+    whence: Whence | None = None,
 ) -> tuple[NDArray[np.bool_], list[Conflict]]:
     """Enter (n, k) pulses of n different rows from `column` on; returns which rows changed, and the conflicts."""
     columns = slice(column, column + counts.shape[1])
@@ -66,12 +69,18 @@ def enter(
     fresh = missing & delivered
     clash = delivered & ~missing & (held != counts)
     changed = fresh
+    noting = block.arrivals if whence is not None else None
     if fresh.any():
         block.counts[rows, columns] = np.where(fresh, counts, held)
+        if noting is not None and whence is not None:
+            noting.pulses_came(rows, columns, fresh, whence)
     if status is not None:
         bits = block.status[rows, columns]
         joined = bits | np.where(clash, np.uint8(0), status)
-        changed = fresh | (joined != bits)
+        more = joined != bits
+        changed = fresh | more
+        if noting is not None and whence is not None and (late := more & ~(fresh & (bits == 0))).any():
+            noting.bits_came(rows, column, bits, joined, whence, late)
         block.status[rows, columns] = joined
     conflicts = []
     if clash.any():
@@ -88,7 +97,7 @@ def enter(
 
 
 def enter_registers(
-    block: Dense, rows: NDArray[np.int64], column: int, registers: NDArray[np.int64]
+    block: Dense, rows: NDArray[np.int64], column: int, registers: NDArray[np.int64], whence: Whence | None = None
 ) -> list[Conflict]:
     """
     Enter the registers of n different rows at the start of interval `column`.
@@ -105,6 +114,8 @@ def enter_registers(
     clash = (held != MISSING) & (registers != MISSING) & (held != registers)
     if fresh.any():
         block.registers[rows[fresh], column] = registers[fresh]
+        if block.arrivals is not None and whence is not None:
+            block.arrivals.registers_came(rows, column, fresh, whence)
     return [
         Conflict(int(rows[row]), column, "register", int(held[row]), int(registers[row])) for row in np.flatnonzero(clash)
     ]

@@ -9,7 +9,8 @@ import numpy as np
 
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.dense import SLOTS, columns_of
-from scada.historian.journal import Position, segments_in
+from scada.historian.estimates import ESTIMATE_FILE
+from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.months import month_paths, set_aside
 from scada.historian.packing import unpack
 from scada.historian.results import RESULT_FILE
@@ -82,9 +83,10 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
     aside = [*with_logs(set_aside(directory)), *(directory / "journal" / "damaged").glob("*.bin")]
     return {
         "journal": size_on_disk((directory / "journal").glob("*.journal")),
+        "journal kept": size_on_disk(path for _, path in segments_in(kept_in(directory / "journal"))),
         "months": size_on_disk(with_logs(month_paths(directory))),
         "live": size_on_disk(with_logs(directory.glob("live-*.sqlite"))),
-        "results": size_on_disk(with_logs([directory / RESULT_FILE])),
+        "results": size_on_disk(with_logs([directory / RESULT_FILE, directory / ESTIMATE_FILE])),
         "state": size_on_disk(with_logs([directory / STATE_FILE])),
         "spool": size_on_disk(with_logs(spools)),
         "set aside": size_on_disk(aside),
@@ -93,7 +95,7 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
 
 def databases(directory: Path) -> list[Path]:
     """Every file of SQLite in a historian's folder."""
-    single = (directory / STATE_FILE, directory / RESULT_FILE)
+    single = (directory / STATE_FILE, directory / RESULT_FILE, directory / ESTIMATE_FILE)
     return [*(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite"))]
 
 

@@ -45,9 +45,10 @@ class Journal:
     """Writes records durably; used by one thread at a time."""
 
     def __init__(
-        self, directory: Path, *, fsync: Callable[[int], None] = os.fdatasync, segment_bytes: int = SEGMENT_BYTES
+        self, directory: Path, *, fsync: Callable[[int], None] = os.fdatasync, segment_bytes: int = SEGMENT_BYTES,
+        keep: bool = False,
     ) -> None:
-        self.directory, self._fsync, self._segment_bytes = directory, fsync, segment_bytes
+        self.directory, self._fsync, self._segment_bytes, self._keep = directory, fsync, segment_bytes, keep
         self._file = -1
         self._end = Position()
         self._dirty = False                         # the file may hold bytes behind `_end`
@@ -107,9 +108,12 @@ class Journal:
         return any(number < merged.segment for number in self.segments())
 
     def forget(self, merged: Position) -> None:
-        """Delete the segments that are wholly merged."""
+        """Delete the segments that are wholly merged, or put them by for backups: retention deletes them some day."""
         for number in self.segments():
-            if number < merged.segment:
+            if number < merged.segment and self._keep:
+                kept_in(self.directory).mkdir(exist_ok=True)
+                self.path(number).rename(kept_in(self.directory) / self.path(number).name)
+            elif number < merged.segment:
                 self.path(number).unlink()
 
     def bytes(self) -> int:
@@ -177,6 +181,11 @@ class Journal:
             with damage.path.open("rb") as file:
                 file.seek(damage.offset)
                 target.write_bytes(file.read(damage.length))
+
+
+def kept_in(directory: Path) -> Path:
+    """Where a journal puts the segments that are merged."""
+    return directory / "kept"
 
 
 def segments_in(directory: Path) -> list[tuple[int, Path]]:

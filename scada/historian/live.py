@@ -1,5 +1,6 @@
 """The live log: what the bus says, written twice a second and rolled into chunks every few minutes."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
 from scada.clock import SiteClock
+from scada.historian.deadband import Bands
 from scada.historian.livefiles import LiveFiles
 from scada.historian.samples import Samples
 from scada.historian.tap import BusTap, Kept, Taken
@@ -19,8 +21,13 @@ ROLL_S: Final = 300.0                               # real time between two roll
 class LiveLog:
     """From the bus to the files."""
 
-    def __init__(self, files: LiveFiles, bus: TagSource, clock: SiteClock, reactor: Any, worker: Worker) -> None:
-        self._files, self._clock = files, clock
+    def __init__(
+        self, files: LiveFiles, bus: TagSource, clock: SiteClock, reactor: Any, worker: Worker,
+        dead_bands: Mapping[str, float] | None = None,
+    ) -> None:
+        self._files, self._clock, self._widths = files, clock, dead_bands or {}
+        self._bands: dict[Kept, Bands | None] = {}
+        self.left_out = 0                           # samples within their dead-band
         self._tags: dict[str, int] = {}
         self._numbers: dict[Kept, NDArray[np.int32]] = {}
         self._rolled = clock.monotonic()
@@ -39,17 +46,43 @@ class LiveLog:
         new: dict[str, int] = {}
         numbers = {kept: self._numbers_of(kept, new) for kept in {kept for kept, _ in taken}}
         columns = [numbers[kept] for kept, _ in taken]
-        self._files.append([(number, name) for name, number in new.items()], Samples(
+        samples = Samples(
             np.concatenate(columns),
             np.repeat(np.array([batch.at for _, batch in taken], dtype=np.int64), [len(one) for one in columns]),
             np.concatenate([batch.values[kept.columns] for kept, batch in taken]),
             np.concatenate([batch.quality[kept.columns] for kept, batch in taken]),
-        ))
-        self._tags.update(new)                      # only now are these numbers on disk
+        )
+        keep, bands = self._worth(taken)
+        if keep is not None:
+            samples = samples.take(keep)
+        if len(samples):
+            self._files.append([(number, name) for name, number in new.items()], samples)
+            self._tags.update(new)                  # only now are these numbers on disk
+        else:
+            numbers = {}
+        if keep is not None:
+            self.left_out += int((~keep).sum())
+        self._bands.update(bands)                   # what could not be written comes again, and is no older value then
         self._numbers.update(numbers)
         if self._clock.monotonic() - self._rolled >= ROLL_S:
             self._rolled = self._clock.monotonic()
             self._files.roll()
+
+    def _worth(self, taken: list[Taken]) -> tuple[NDArray[np.bool_] | None, dict[Kept, Bands | None]]:
+        """Which of all samples are outside their dead-bands, None: all of them; and the bands around those."""
+        bands: dict[Kept, Bands | None] = {}
+        keep = []
+        for kept, batch in taken:
+            if kept not in bands:
+                known = kept in self._bands
+                bands[kept] = self._bands[kept] if known else Bands.of(kept.names, kept.tags, self._widths)
+            band = bands[kept]
+            if band is None:
+                keep.append(np.ones(len(kept.names), np.bool_))
+            else:
+                mask, bands[kept] = band.after(batch.values[kept.columns], batch.quality[kept.columns], batch.at)
+                keep.append(mask)
+        return (None if all(one is None for one in bands.values()) else np.concatenate(keep)), bands
 
     def _numbers_of(self, kept: Kept, new: dict[str, int]) -> NDArray[np.int32]:
         """Numbers of a device's tags; those nobody has yet go into `new`, to be written with the samples."""

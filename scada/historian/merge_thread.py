@@ -47,6 +47,7 @@ class MergeThread:
         self._directory, self._blocks, self._journal, self._merged, self._delay = directory, blocks, journal, merged, delay
         self._condition = threading.Condition()
         self._waiting: deque[tuple[Position, Record, int]] = deque()
+        self._between: deque[Callable[[], None]] = deque()
         self._closing = False
         self._thread: threading.Thread | None = None
         self.bytes = 0                              # in the journal and in memory, not yet in blocks
@@ -71,6 +72,12 @@ class MergeThread:
                 self._unmerged += blocks_in(item[1])
             self._condition.notify_all()
 
+    def between(self, function: Callable[[], None]) -> None:
+        """Have something done in the thread when no merge is under way, also while the disk refuses them."""
+        with self._condition:
+            self._between.append(function)
+            self._condition.notify_all()
+
     def close(self) -> None:
         """Merge what is left, unless the disk refuses: then the journal has it for the next start."""
         with self._condition:
@@ -82,9 +89,12 @@ class MergeThread:
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
+            self._do_between()
             with self._condition:
-                while not self._waiting and not self._closing:
+                while not self._waiting and not self._closing and not self._between:
                     self._condition.wait()
+                if self._between:
+                    continue
                 if not self._waiting:
                     return
                 if not self._worth_merging():
@@ -103,6 +113,10 @@ class MergeThread:
                     self._unmerged -= blocks_in(record)
                     self.records += blocks_in(record)
             self.trouble = self._forgotten()
+
+    def _do_between(self) -> None:
+        while self._between:
+            self._between.popleft()()
 
     def _forgotten(self) -> str:
         """Delete what is merged from the journal; why that failed, "" = it did not. The next merge tries again."""

@@ -9,13 +9,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import attrs
 from twisted.logger import Logger
 
-from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, transaction
+from scada.historian import noted
+from scada.historian.arrivals import Arrivals
+from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, remove_database, transaction
 from scada.historian.dense import SLOTS, Conflict, Dense, columns_of
 from scada.historian.rows import BY_KEY, COLUMNS, BlockKey, decode_block, encode_block
 
@@ -31,7 +34,7 @@ CREATE TABLE IF NOT EXISTS conflict(slot INTEGER NOT NULL, interval_s INTEGER NO
 CREATE TABLE IF NOT EXISTS damaged(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
     version INTEGER NOT NULL, reason TEXT NOT NULL, columns BLOB, counts BLOB, status BLOB, registers BLOB,
     PRIMARY KEY(interval_s, day, block, version));
-"""
+""" + noted.SCHEMA
 _SAVE: Final = f"INSERT OR REPLACE INTO block (interval_s, day, block, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
 NEWER: Final = 2**32                                # what the versions of a fresh file are ahead of the damaged one's
 _log = Logger()
@@ -51,7 +54,12 @@ Month = Callable[[int], MonthFile]                  # the file that holds a day,
 
 def month_path(directory: Path, day: int) -> Path:
     """The file that holds a day (since 1970, UTC)."""
-    return directory / f"intervals-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m}.sqlite"
+    return directory / _file_name(day)
+
+
+@lru_cache(maxsize=4096)
+def _file_name(day: int) -> str:
+    return f"intervals-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m}.sqlite"
 
 
 def month_paths(directory: Path) -> list[Path]:
@@ -92,6 +100,13 @@ class Months:
         """Close the files that were not used of late."""
         while len(self._open) > OPEN_MONTHS:
             self._open.popitem(last=False)[1].database.close()
+
+    def remove(self, path: Path) -> bool:
+        """Delete a month that no transaction holds; False where a reader is in the way."""
+        file = self._open.pop(path, None)
+        if file is not None:
+            file.database.close()
+        return remove_database(path)
 
     def close(self) -> None:
         for file in self._open.values():
@@ -136,13 +151,33 @@ def load(file: MonthFile, key: BlockKey) -> tuple[Dense, bool]:
         row = database.execute(BY_KEY, key).fetchone()
         if row is None:
             database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (interval_s,))
-            return Dense.empty(columns_of(interval_s), version=file.newer), False
+            return _noting(Dense.empty(columns_of(interval_s), version=file.newer)), False
         try:
-            return decode_block(interval_s, *row), False
+            block = decode_block(interval_s, *row)
+            block.arrivals = _arrivals(database, key)
+            return block, False
         except ValueError as error:
             values = (*key, row[0], str(error), *row[2:])
             database.execute("INSERT OR REPLACE INTO damaged VALUES (?,?,?,?,?,?,?,?,?)", values)
-            return Dense.empty(columns_of(interval_s), version=row[0]), True
+            return _noting(Dense.empty(columns_of(interval_s), version=row[0])), True
+
+
+def _noting(block: Dense) -> Dense:
+    """An empty block: whatever was noted of one in its place is replaced when something comes."""
+    block.arrivals = Arrivals.empty(block.counts.shape)
+    block.arrivals.touched = True
+    return block
+
+
+def _arrivals(database: sqlite3.Connection, key: BlockKey) -> Arrivals:
+    """What is noted of a block; damaged notes begin anew, because the block itself is whole."""
+    try:
+        return noted.load_arrivals(database, key)
+    except ValueError as error:
+        _log.warn("who brought block {key} is not known any more: {error}", key=key, error=str(error))
+        arrivals = Arrivals.empty((SLOTS, columns_of(key[0])))
+        arrivals.touched = True
+        return arrivals
 
 
 def save(file: MonthFile, key: BlockKey, block: Dense) -> None:

@@ -11,7 +11,9 @@ LEVEL: Final = 1
 _NARROW: Final = (np.int8, np.int16, np.int32, np.int64)
 _TYPES: Final[dict[int, np.dtype[Any]]] = {
     1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<i8"), 5: np.dtype("<f8"), 6: np.dtype("u1"),
+    7: np.dtype("<f4"),
 }
+_WORDS: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
 _CODES: Final = {dtype: code for code, dtype in _TYPES.items()}
 _local = threading.local()
 
@@ -40,8 +42,8 @@ def type_of(code: int) -> np.dtype[Any]:
 def pack(array: NDArray[Any]) -> bytes:
     """One byte of type, then the array's bytes: all first bytes, all second bytes …, compressed."""
     contiguous = np.ascontiguousarray(array)
-    planes = contiguous.reshape(-1).view(np.uint8).reshape(-1, contiguous.itemsize).T
-    return bytes((type_code(contiguous),)) + bytes(_compressor().compress(planes.tobytes()))
+    planes = b"".join(_planes(contiguous.reshape(-1)))
+    return bytes((type_code(contiguous),)) + bytes(_compressor().compress(planes))
 
 
 def unpack(blob: bytes, size: int) -> NDArray[Any]:
@@ -54,7 +56,19 @@ def unpack(blob: bytes, size: int) -> NDArray[Any]:
     if len(raw) != size * dtype.itemsize:
         raise ValueError(f"packed array of {len(raw)} bytes, expected {size} x {dtype.itemsize}")
     planes = np.frombuffer(raw, dtype=np.uint8).reshape(dtype.itemsize, size)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(size)
+    word = _WORDS[dtype.itemsize]
+    values: NDArray[Any] = planes[0].astype(word)
+    for place, plane in enumerate(planes[1:], 1):           # several times as fast as a transposition of bytes
+        values |= plane.astype(word) << word.type(8 * place)
+    found: NDArray[Any] = values.view(dtype)
+    return found
+
+
+def _planes(values: NDArray[Any]) -> list[bytes]:
+    """All first bytes, all second bytes …, the lowest first."""
+    word = _WORDS[values.itemsize]
+    bits = values.view(word)
+    return [(bits >> word.type(8 * place)).astype(np.uint8).tobytes() for place in range(values.itemsize)]
 
 
 def _compressor() -> zstandard.ZstdCompressor:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scada.clock import HOUR_S, NS
 from scada.historian.downsample import buckets, resample, spacing, tally
 from scada.historian.lttb import extremes, line, with_silence
-from scada.ports import Consumption, LiveReader, Metering, TagHistory
+from scada.ports import Consumption, GroupSums, LiveReader, Metering, TagHistory
 from scada.series import Buckets, How, Instant, Line
 from scada.tags import BAD, Quality
 
@@ -43,14 +43,17 @@ class Queries:
         share = float(np.isfinite(values).mean()) if hours else float("nan")
         return Line(at[chosen], values[chosen], quality[chosen], hours, share)
 
-    def registers(self, points: Sequence[str], hour: int) -> Instant:
-        values = self._metering.register(points, hour)
-        newest = self._metering.hourly(points, hour - 1, 1).quality[:, 0]
+    def registers(self, points: Sequence[str], hour: int, as_of: int | None = None) -> Instant:
+        values = self._metering.register(points, hour, as_of)
+        newest = self._metering.hourly(points, hour - 1, 1, as_of).quality[:, 0]
         known = np.isfinite(values)
         quality = np.where(newest < BAD, newest, Quality.UNCERTAIN_LAST_KNOWN)     # known, though its last hour is not
         return Instant(
             np.where(known, hour * HOUR_NS, 0), values, np.where(known, quality, Quality.BAD_WAITING).astype(np.uint8)
         )
+
+    def group_sums(self, groups: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> GroupSums:
+        return self._metering.group_sums(groups, first_hour, hours, as_of)
 
 
 def pages(live: LiveReader, name: str, first: int, last: int, most: int = PAGE) -> Iterator[TagHistory]:

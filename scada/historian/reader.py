@@ -1,34 +1,46 @@
 """Reads the block store: pulses and registers of any channels over any hours, from any thread or process."""
 
-import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.clock import DAY_H
-from scada.historian.database import DamagedFile, ReadPool
-from scada.historian.dense import SLOTS, WRAP, Dense, register_at
-from scada.historian.months import month_path
-from scada.historian.rows import COLUMNS, decode_block
+from scada.clock import DAY_H, NS_PER_MS
+from scada.historian.database import ReadPool
+from scada.historian.dense import WRAP, Dense, columns_of, register_at
+from scada.historian.finer import LENGTHS
+from scada.historian.gathered import ByBlock, Gathered
+from scada.historian.noted import as_known
+from scada.historian.rows import decode_block, decode_counts
 from scada.historian.slots_stored import SlotsKnown
-from scada.intervals import HOURLY, MISSING, IntervalSeries
+from scada.historian.stored import StoredRow, StoredRows
+from scada.intervals import HOURLY, MISSING, IntervalChange, IntervalSeries
 
 REGISTER_DAYS: Final = 40                           # how far back a register is worked out from
-# By name of each day: between two days the key holds every block of the city.
-_OF_DAYS: Final = (
-    f"SELECT day, {COLUMNS} FROM block WHERE interval_s=? AND day IN (SELECT value FROM json_each(?)) AND block=?"
-)
 
 
 class BlockReader:
     """`IntervalReader` over a historian's folder."""
 
-    def __init__(self, directory: Path, pool: ReadPool, book: SlotsKnown) -> None:
-        self._directory, self._pool, self._book = directory, pool, book
+    def __init__(self, directory: Path, pool: ReadPool, book: SlotsKnown, instant: int | None = None) -> None:
+        self._directory, self._pool, self._book, self._instant = directory, pool, book, instant
+        self._stored = StoredRows(directory, pool)
         self.damaged = 0                            # blocks met whose bytes do not match their check sum
-        self.damaged_files: set[Path] = set()       # met since the start; the writer sets them aside when it needs them
+
+    @property
+    def damaged_files(self) -> set[Path]:
+        """Met since the start; the writer sets them aside when it needs them."""
+        return self._stored.damaged_files
+
+    def as_of(self, instant: int) -> "BlockReader":
+        """The same as it was known at `instant` [ns since 1970]."""
+        return BlockReader(self._directory, self._pool, self._book, instant // NS_PER_MS)
+
+    def changes(self, slot: int, first_hour: int, hours: int) -> tuple[IntervalChange, ...]:
+        """How the intervals of a channel came to what they say, the oldest change first; damaged blocks are left out."""
+        found = self._stored.changes(slot, first_hour, hours) if slot >= 0 else []
+        return tuple(sorted(found, key=lambda one: (one.at, one.interval * one.interval_s)))
 
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         return self._book.find(eui, channel)
@@ -41,42 +53,55 @@ class BlockReader:
 
     def read(self, slots: NDArray[np.int64], first_hour: int, hours: int) -> IntervalSeries:
         slots = np.asarray(slots, dtype=np.int64)
-        counts = np.full((len(slots), hours), MISSING, np.int64)
-        status = np.zeros((len(slots), hours), np.uint8)
-        last_day = (first_hour + hours - 1) // DAY_H
-        for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
-            lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
-            rows = slots[lines] % SLOTS
-            for interval_s, day, block in self._blocks(number, first_hour // DAY_H, last_day):
-                start = max(day * DAY_H, first_hour)
-                stop = min((day + 1) * DAY_H, first_hour + hours)
-                inside = slice(start - day * DAY_H, stop - day * DAY_H)
-                place = np.ix_(lines, np.arange(start - first_hour, stop - first_hour))
-                pulses, bits = _hourly(block, rows, interval_s)
-                held = counts[place]
-                counts[place] = np.where(held == MISSING, pulses[:, inside], held)
-                status[place] |= bits[:, inside]
-        return IntervalSeries(first_hour, HOURLY, counts, status)
+        found = Gathered.empty(slots, first_hour, hours)
+        for row in self._stored.each(found.numbers, first_hour // DAY_H, (first_hour + hours - 1) // DAY_H):
+            if (block := self._counts(row)) is not None:
+                found.take(row.key, *block)
+        return IntervalSeries(first_hour, HOURLY, found.counts, found.status)
+
+    def read_intervals(
+        self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
+    ) -> IntervalSeries:
+        slots = np.asarray(slots, dtype=np.int64)
+        counts = np.full((len(slots), intervals), MISSING, np.int64)
+        status = np.zeros((len(slots), intervals), np.uint8)
+        places, width = ByBlock(slots), columns_of(interval_s)
+        for row in self._stored.each(places.numbers, first // width, (first + intervals - 1) // width, interval_s):
+            if (found := self._counts(row)) is None:
+                continue
+            lines, rows = places.of(row.number)
+            start, stop = max(row.day * width, first), min((row.day + 1) * width, first + intervals)
+            of_day = slice(start - row.day * width, stop - row.day * width)
+            counts[lines, start - first:stop - first] = found[0][rows, of_day]
+            if found[1] is not None:
+                status[lines, start - first:stop - first] = found[1][rows, of_day]
+        return IntervalSeries(first, interval_s, counts, status)
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         slots = np.asarray(slots, dtype=np.int64)
         found = np.full(len(slots), MISSING, np.int64)
-        for number in np.unique(slots[slots >= 0] // SLOTS).tolist():
-            lines = np.flatnonzero((slots >= 0) & (slots // SLOTS == number))
-            found[lines] = self._registers(number, slots[lines] % SLOTS, hour)
+        places = ByBlock(slots)
+        for number in places.numbers:
+            lines, rows = places.of(number)
+            for interval_s in LENGTHS:
+                mine = found[lines]
+                unknown = mine == MISSING
+                if unknown.any():
+                    mine[unknown] = self._registers(number, rows[unknown], hour, interval_s)
+                    found[lines] = mine
         return found
 
     # ------------------------------------------------------------------ private
-    def _registers(self, number: int, rows: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
-        """Of one block's rows: the nearest earlier register, plus the pulses since."""
+    def _registers(self, number: int, rows: NDArray[np.int64], hour: int, interval_s: int) -> NDArray[np.int64]:
+        """Of one block's rows: the nearest earlier register, plus the pulses since, all in intervals of one length."""
         found = np.full(len(rows), MISSING, np.int64)
         since = np.zeros(len(rows), np.int64)                   # pulses from the end of the day looked at to `hour`
         open_ = np.ones(len(rows), np.bool_)
         day, offset = divmod(hour, DAY_H)
         for back in range(REGISTER_DAYS):
             one = day - back
-            block = next((dense for kind, _, dense in self._blocks(number, one, one) if kind == HOURLY), None)
-            column = offset if back == 0 else DAY_H
+            block = self._block(number, one, interval_s)
+            column = (offset if back == 0 else DAY_H) * (HOURLY // interval_s)
             if block is None:
                 if column:
                     break                                       # a whole day of pulses is missing
@@ -90,51 +115,29 @@ class BlockReader:
             since += np.where(open_, block.counts[rows, :column].sum(axis=1), 0)
         return found
 
-    def _blocks(self, number: int, first_day: int, last_day: int) -> list[tuple[int, int, Dense]]:
-        """(interval_s, day, block) held of one block number, over days; damaged ones are left out and counted."""
-        found: list[tuple[int, int, Dense]] = []
-        for path, low, high in _spans(self._directory, first_day, last_day):
+    def _block(self, number: int, day: int, interval_s: int) -> Dense | None:
+        """A block whole; a damaged one is none, and counted."""
+        found: Dense | None = None
+        for row in self._stored.each([number], day, day, interval_s):      # one; to the end, which gives the file back
             try:
-                found += self._blocks_in(path, number, low, high)
-            except DamagedFile:
-                self.damaged_files.add(path)
+                found = self._known(row)
+            except ValueError:
+                self.damaged += 1
         return found
 
-    def _blocks_in(self, path: Path, number: int, low: int, high: int) -> list[tuple[int, int, Dense]]:
-        found = []
-        with self._pool.reading(path) as database:
-            if database is None:
-                return []
-            for (interval_s,) in database.execute("SELECT interval_s FROM kind ORDER BY interval_s DESC").fetchall():
-                rows = database.execute(_OF_DAYS, (interval_s, json.dumps([*range(low, high + 1)]), number)).fetchall()
-                for day, *columns in rows:
-                    try:
-                        found.append((interval_s, day, decode_block(interval_s, *columns)))
-                    except ValueError:
-                        self.damaged += 1
-        self.damaged_files.discard(path)            # a fresh one has taken its place
-        return found
+    def _counts(self, row: StoredRow) -> tuple[NDArray[np.integer[Any]], NDArray[np.uint8] | None] | None:
+        """(256, intervals) pulses, as narrow as they lie there, and status where any is; None, and counted, if damaged."""
+        try:
+            if self._instant is None:
+                return decode_counts(row.interval_s, *row.columns)
+            block = self._known(row)
+            return block.counts, block.status
+        except ValueError:
+            self.damaged += 1
+            return None
 
-
-def _hourly(block: Dense, rows: NDArray[np.int64], interval_s: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """(n, 24) pulses and status of rows; an hour of shorter intervals counts when all of them are held."""
-    counts, status = block.counts[rows], block.status[rows]
-    if interval_s == HOURLY:
-        return counts, status
-    per_hour = HOURLY // interval_s
-    parts = counts.reshape(len(rows), DAY_H, per_hour)
-    whole = (parts != MISSING).all(axis=2)
-    bits: NDArray[np.uint8] = np.bitwise_or.reduce(status.reshape(len(rows), DAY_H, per_hour), axis=2)
-    return np.where(whole, parts.sum(axis=2), MISSING), bits
-
-
-def _spans(directory: Path, first_day: int, last_day: int) -> list[tuple[Path, int, int]]:
-    """(month file, first day, last day) over a range of days."""
-    spans: list[tuple[Path, int, int]] = []
-    for day in range(first_day, last_day + 1):
-        path = month_path(directory, day)
-        if spans and spans[-1][0] == path:
-            spans[-1] = (path, spans[-1][1], day)
-        else:
-            spans.append((path, day, day))
-    return spans
+    def _known(self, row: StoredRow) -> Dense:
+        block = decode_block(row.interval_s, *row.columns)
+        if self._instant is None:
+            return block
+        return as_known(row.database, row.key, block, self._instant)

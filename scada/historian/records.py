@@ -127,6 +127,15 @@ def decode(body: bytes) -> Record:
         raise ValueError(f"not a journal record: {error}") from None
 
 
+def received_of(body: bytes) -> int:
+    """When a record was received [ns, site time], without the rest of it; 0 for what cannot be read."""
+    try:
+        head: tuple[int, ...] = (_BATCH if body[:1] == bytes((Kind.BATCH,)) else _SOURCE).unpack_from(body)
+    except struct.error:
+        return 0
+    return head[1] if head[0] == Kind.BATCH else head[4]
+
+
 def _batch(body: bytes) -> BatchRecord:
     _, received, interval_s, b, n, h, code, has_status = _BATCH.unpack_from(body)
     arrays = _Arrays(body, _BATCH.size)

@@ -19,6 +19,7 @@ from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.dense import DAY_S, SLOTS, Conflict, Dense, enter, enter_registers, thinned
 from scada.historian.months import Months, keep_conflicts, load, month_path, month_paths, save, set_aside
+from scada.historian.noted import save_arrivals
 from scada.historian.offline import alone
 from scada.historian.rows import COLUMNS, BlockKey, decode_block
 from scada.historian.verification import Finding, Verified, verify_month
@@ -33,6 +34,7 @@ class Repaired:
     """What was done."""
 
     blocks: list[Finding] = attrs.field(factory=list)           # damaged ones, now missing, their bytes kept
+    notes: list[Finding] = attrs.field(factory=list)            # of sound blocks; who brought them is not known any more
     files: list[Path] = attrs.field(factory=list)               # spoilt ones that were set aside now
     salvaged: int = 0                               # blocks of spoilt files that brought something back
     conflicts: int = 0                              # values that contradict what came since; what is held stays
@@ -79,6 +81,9 @@ def _put_away(months: Months, found: Verified, done: Repaired) -> None:
             if damaged:
                 save(month(one.day), key, block)
                 done.blocks.append(one)
+            elif block.arrivals is not None and block.arrivals.touched:
+                done.notes.append(one)
+            save_arrivals(month(one.day).database, key, block.arrivals)
 
 
 def _enter(months: Months, some: list[tuple[BlockKey, Dense]], done: Repaired) -> None:

@@ -72,6 +72,10 @@ class Replica:
         self.spool.close()
         self._backlog.close()
 
+    def lacks(self, path: Path) -> bool:
+        """Whether it has not confirmed all of a month file. Blocking."""
+        return self._backlog.lacks(path)
+
     def health(self) -> Health:
         """Memory."""
         spool, now = self.spool, self._clock.monotonic()

@@ -55,9 +55,7 @@ class ResultHistory:
                 "SELECT start, shape, row FROM result JOIN series ON number = series WHERE kind=? AND name=? AND span=? "
                 "AND start >= ? AND start < ? ORDER BY start", (kind, name, span_s, first, last),
             ).fetchall()
-            shapes = {
-                number: json.loads(text) for number, text in database.execute("SELECT number, columns FROM shape")
-            }
+            shapes = shapes_of(database)
         start = np.array([row[0] for row in rows], dtype=np.int64)
         used = np.array([row[1] for row in rows], dtype=np.int64)
         columns: dict[str, NDArray[np.float64]] = {}
@@ -81,7 +79,7 @@ class ResultWriter(ResultHistory):
         self.trouble = ""
 
     def open(self) -> None:
-        self._database = open_writer(self.path, _SCHEMA)
+        self._database = open_results(self.path)
 
     def close(self) -> None:
         if self._database is not None:
@@ -99,6 +97,22 @@ class ResultWriter(ResultHistory):
             self._worker.call(self._store).addCallbacks(self._stored, self._failed)
         return waiting.done
 
+    def remove_before(self, before: int, most: int) -> int:
+        """Remove rows that begin before a second, so many at most; returns how many went. In the worker's thread."""
+        assert self._database is not None
+        gone = 0
+        with transaction(self._database) as database:
+            old = "SELECT number FROM series WHERE EXISTS (SELECT 1 FROM result WHERE series = number AND start < ?)"
+            for (series,) in database.execute(f"{old} ORDER BY number LIMIT ?", (before, most)).fetchall():
+                gone += database.execute(
+                    "DELETE FROM result WHERE series = ?1 AND start IN "
+                    "(SELECT start FROM result WHERE series = ?1 AND start < ?2 ORDER BY start LIMIT ?3)",
+                    (series, before, most - gone),
+                ).rowcount
+                if gone >= most:
+                    break
+        return gone
+
     # ------------------------------------------------------------------ private
     def _store(self) -> list[_Put]:
         taken = []
@@ -108,24 +122,10 @@ class ResultWriter(ResultHistory):
         try:
             with transaction(self._database) as database:
                 for put in taken:
-                    self._store_one(database, put)
+                    store_rows(database, put.kind, put.name, put.span_s, put.table)
         except Exception as error:                  # whoever waits must hear of it, whatever it is
             raise _NotStored(taken, error) from error
         return taken
-
-    def _store_one(self, database: sqlite3.Connection, put: _Put) -> None:
-        key = (put.kind, put.name, put.span_s)
-        database.execute("INSERT OR IGNORE INTO series(kind, name, span) VALUES (?,?,?)", key)
-        (series,) = database.execute("SELECT number FROM series WHERE kind=? AND name=? AND span=?", key).fetchone()
-        columns = json.dumps(list(put.table.columns))
-        database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
-        (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
-        rows = _rows(put.table.columns, len(put.table.start))
-        database.executemany(
-            "INSERT INTO result VALUES (?, ?, 1, ?, ?) ON CONFLICT(series, start) DO UPDATE SET version = version + 1, "
-            "shape = excluded.shape, row = excluded.row",
-            [(series, start, shape, row.tobytes()) for start, row in zip(put.table.start.tolist(), rows, strict=True)],
-        )
 
     def _stored(self, taken: list[_Put]) -> None:
         self.trouble = ""
@@ -157,3 +157,29 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
     if not columns:
         return np.empty((n, 0))
     return np.stack([np.asarray(column, dtype="<f8") for column in columns.values()], axis=1)
+
+
+def open_results(path: Path) -> sqlite3.Connection:
+    """The writing connection."""
+    return open_writer(path, _SCHEMA)
+
+
+def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:
+    """Names of columns by number."""
+    return {number: json.loads(text) for number, text in database.execute("SELECT number, columns FROM shape")}
+
+
+def store_rows(database: sqlite3.Connection, kind: str, name: str, span_s: int, table: ResultTable) -> None:
+    """Put rows of one series, inside a transaction."""
+    key = (kind, name, span_s)
+    database.execute("INSERT OR IGNORE INTO series(kind, name, span) VALUES (?,?,?)", key)
+    (series,) = database.execute("SELECT number FROM series WHERE kind=? AND name=? AND span=?", key).fetchone()
+    columns = json.dumps(list(table.columns))
+    database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
+    (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
+    rows = _rows(table.columns, len(table.start))
+    database.executemany(
+        "INSERT INTO result VALUES (?, ?, 1, ?, ?) ON CONFLICT(series, start) DO UPDATE SET version = version + 1, "
+        "shape = excluded.shape, row = excluded.row",
+        [(series, start, shape, row.tobytes()) for start, row in zip(table.start.tolist(), rows, strict=True)],
+    )

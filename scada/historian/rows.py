@@ -4,6 +4,7 @@ import zlib
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scada.historian.dense import SLOTS, Dense, columns_of
 from scada.historian.packing import narrow, pack, unpack
@@ -39,6 +40,18 @@ def decode_block(
         unpack(columns, width).astype(np.int64),
         version,
     )
+
+
+def decode_counts(
+    interval_s: int, version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    """Pulses as they were stored, and status bits, None where there are none, of a row; raises `ValueError` likewise."""
+    if why := check_block(version, crc, columns, counts, status, registers):
+        raise ValueError(f"the bytes {why}")
+    shape = SLOTS, columns_of(interval_s)
+    size = shape[0] * shape[1]
+    bits = None if status is None else unpack(status, size).astype(np.uint8, copy=False).reshape(shape)
+    return unpack(counts, size).reshape(shape), bits
 
 
 def check_block(

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.historian.decimals import pack_floats, unpack_floats
 from scada.historian.packing import pack, unpack
 from scada.historian.times import pack_times, unpack_times
 
@@ -59,7 +60,7 @@ def in_order(samples: Samples) -> Samples:
 
 def encode(samples: Samples) -> tuple[int, bytes]:
     """(CRC, blob)."""
-    parts = [pack(samples.tag), pack_times(samples.at), pack(samples.values), pack(samples.quality)]
+    parts = [pack(samples.tag), pack_times(samples.at), pack_floats(samples.values), pack(samples.quality)]
     blob = _LENGTHS.pack(*(len(part) for part in parts)) + b"".join(parts)
     return zlib.crc32(blob), blob
 
@@ -79,5 +80,5 @@ def decode(n: int, crc: int, blob: bytes, only: int | None = None) -> Samples:
         if not len(which):
             return EMPTY
     return Samples(
-        tag[which], unpack_times(parts[1], n)[which], unpack(parts[2], n)[which], unpack(parts[3], n)[which]
+        tag[which], unpack_times(parts[1], n)[which], unpack_floats(parts[2], n)[which], unpack(parts[3], n)[which]
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from scada.errors import StorageError
-from scada.historian.journal import segments_in
+from scada.historian.journal import kept_in, segments_in
 from scada.historian.segment import TORN, Rotten, scan
 
 LOOK_S: Final = 0.05                                # real time between two looks for new ones; to fill one takes longer
@@ -42,9 +42,7 @@ class SegmentsHeld:
         """Open those that were not there before."""
         with self._lock:
             for number, path in segments_in(self._directory):
-                if number not in self._files:
-                    with suppress(FileNotFoundError):           # merged and deleted since it was listed
-                        self._files[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._open(number, path)
 
     def contents(self, first: int) -> Iterator[tuple[int, Iterator[bytes]]]:
         """
@@ -56,6 +54,9 @@ class SegmentsHeld:
         if self._trouble is not None:
             raise self._trouble
         with self._lock:
+            for number, path in segments_in(kept_in(self._directory)):
+                if number > self._newest and number >= first:   # it came and was put by
+                    self._open(number, path)
             held = sorted(number for number in self._files if number >= first)
         missing = sorted(set(range(max(first, self._newest + 1), max(held, default=0))) - set(held))
         if missing:
@@ -64,7 +65,22 @@ class SegmentsHeld:
         for number in held:
             yield number, iter((_whole(self._files[number]),))
 
+    def before(self, first: int, upto: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """(number, bytes) of what there still is of the merged segments from `first` up to before `upto`."""
+        with self._lock:
+            kept = {number: path for number, path in segments_in(kept_in(self._directory)) if first <= number < upto}
+            for number, path in kept.items():
+                self._open(number, path)
+            held = sorted(number for number in self._files if first <= number < upto)
+        for number in held:
+            yield number, iter((_whole(self._files[number]),))
+
     # ------------------------------------------------------------------ private
+    def _open(self, number: int, path: Path) -> None:
+        if number not in self._files:
+            with suppress(FileNotFoundError):       # merged and deleted since it was listed
+                self._files[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
     def _watch(self) -> None:
         while not self._leaving.wait(LOOK_S):
             try:

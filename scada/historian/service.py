@@ -5,35 +5,44 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
 
 from scada import ports
 from scada.clock import SiteClock
+from scada.commands import Actor, Origin, Role
 from scada.errors import StartError
 from scada.historian.back_off import BackOff
 from scada.historian.database import ReadPool
+from scada.historian.estimates import EstimateHistory
 from scada.historian.live import LiveLog
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.reader import BlockReader
 from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.removal import Due
 from scada.historian.replica import Replica
 from scada.historian.results import ResultHistory, ResultWriter
+from scada.historian.retention import Retention
 from scada.historian.slots_stored import StoredSlots
 from scada.historian.store import EmbeddedIntervals
 from scada.historian.worker import Worker
 from scada.settings import HistorianSettings
+
+SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)         # for what happens by itself
+_log = Logger()
 
 
 @attrs.frozen
 class HistoryReader:
     """Read-only view of a historian's folder, also while the server writes it."""
 
-    intervals: ports.IntervalReader
+    intervals: ports.IntervalHistory
     live: ports.LiveReader
     results: ports.ResultStore
+    estimates: ports.Estimates
     _pool: ReadPool
 
     def close(self) -> None:
@@ -48,13 +57,15 @@ class Historian:
 
     def __init__(
         self, settings: HistorianSettings, data_dir: Path, clock: SiteClock, reactor: Any, bus: ports.TagSource,
-        *, fsync: Callable[[int], None] = os.fdatasync, back_off: BackOff | None = None,
+        *, fsync: Callable[[int], None] = os.fdatasync, back_off: BackOff | None = None, audit: ports.Audit | None = None,
     ) -> None:
         self.directory = settings.dir or data_dir / "history"
         self._worker = Worker(reactor, "historian")
-        self._store = EmbeddedIntervals(self.directory, reactor, fsync=fsync)
+        self._store = EmbeddedIntervals(
+            self.directory, reactor, fsync=fsync, keep_merged=settings.retention.journal_days > 0
+        )
         self._files = LiveFiles(self.directory)
-        self._log = LiveLog(self._files, bus, clock, reactor, self._worker)
+        self._log = LiveLog(self._files, bus, clock, reactor, self._worker, settings.dead_bands)
         self._live = LiveHistory(self.directory, self._store.pool)
         self._results = ResultWriter(self.directory, self._store.pool, self._worker)
         self._replicas = [
@@ -64,12 +75,16 @@ class Historian:
             )
             for one in settings.influx
         ]
-        self._reactor = reactor
+        self._audit = audit
+        self._retention = Retention(
+            self.directory, settings.retention, self._store, self._results, [one.lacks for one in self._replicas], clock,
+            reactor, self._worker, self._tell_removed,
+        )
         self._running = False
 
     @property
     def intervals(self) -> EmbeddedIntervals:
-        """`ports.IntervalStore` and `ports.IntervalReader`."""
+        """`ports.IntervalStore` and `ports.IntervalHistory`."""
         return self._store
 
     @property
@@ -79,6 +94,10 @@ class Historian:
     @property
     def results(self) -> ports.ResultStore:
         return self._results
+
+    @property
+    def estimates(self) -> ports.Estimates:
+        return EstimateHistory(self.directory, self._store.pool)
 
     def start(self) -> "Deferred[None]":
         """Open the store, mend what a crash left, begin to take data; fails with `StartError`."""
@@ -97,6 +116,7 @@ class Historian:
             text = "not running"
         figures = {
             **store.figures, "live_written": self._log.tap.written, "live_dropped": self._log.tap.dropped,
+            "live_left_out": self._log.left_out,
             "live_damaged": self._files.damaged + self._live.damaged, "results": self._results.stored,
         }
         yield ports.Health("historian", not text, text or store.text, figures)
@@ -117,17 +137,26 @@ class Historian:
         self._log.start(numbers)
         self._running = True
         self._store.start()
+        self._retention.start()
 
     async def _stop(self) -> None:
         if not self._running:
             return
         self._running = False
+        await self._retention.stop()
         await self._log.stop()
         with suppress(OSError, sqlite3.Error):      # a full disk: the next start finds the same in the hot log
             await self._worker.call(self._files.roll)
         await gatherResults([replica.stop() for replica in self._replicas])
         await self._worker.call(self._close)
         self._worker.stop()
+
+    def _tell_removed(self, one: Due) -> None:
+        """Into the audit; a row that could not be written is in the log, with the removal itself."""
+        if self._audit is not None:
+            self._audit.append(
+                SYSTEM, "historian.retention", one.name, kind=one.kind, size=one.size, before=one.before
+            ).addErrback(lambda failure: _log.error("audit of retention: {why}", why=failure.getErrorMessage()))
 
     def _open(self) -> dict[str, int]:
         self._store.open()
@@ -156,5 +185,5 @@ def open_reader(directory: Path) -> HistoryReader:
     pool = ReadPool()
     return HistoryReader(
         BlockReader(directory, pool, StoredSlots(directory, pool)), LiveHistory(directory, pool),
-        ResultHistory(directory, pool), pool,
+        ResultHistory(directory, pool), EstimateHistory(directory, pool), pool,
     )

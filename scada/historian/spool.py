@@ -18,7 +18,7 @@ import attrs
 import zstandard
 from twisted.logger import Logger
 
-from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, transaction
+from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, reading_once, transaction
 
 LIVE: Final = 0
 BACKLOG: Final = 1
@@ -223,3 +223,10 @@ class Spool:
             except sqlite3.Error:
                 self._count()
                 raise
+
+
+def sent_in(path: Path) -> dict[tuple[int, int, int], int]:
+    """`Spool.sent` of a spool that another process has open; nothing where there is none."""
+    with reading_once(path) as database:
+        rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall() if database else []
+    return {(interval_s, day, block): version for interval_s, day, block, version in rows}

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,27 +26,29 @@ from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread, forgotten
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.intervals import IntervalBatch, IntervalBlock, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import IntervalBatch, IntervalBlock, IntervalChange, IntervalSeries, Mark, Provenance, Quarantined
 from scada.lock import lock_directory
 from scada.ports import Health, Unsubscribe
 
 LINE_BYTES: Final = 8 + 1 + 8 + 8                   # of a block in memory, per channel: EUI, number, register, slot
 CELL_BYTES: Final = 8 + 1                           # per interval: pulses, status
+T = TypeVar("T")
 _log = Logger()
 
 
 class EmbeddedIntervals:
-    """Implements `ports.IntervalStore` and `ports.IntervalReader` over one folder, which it alone writes."""
+    """Implements `ports.IntervalStore` and `ports.IntervalHistory` over one folder, which it alone writes."""
 
     def __init__(
         self, directory: Path, reactor: Any, *, fsync: Callable[[int], None] = os.fdatasync,
-        merge_delay: float = MERGE_DELAY_S, segment_bytes: int = SEGMENT_BYTES,
+        merge_delay: float = MERGE_DELAY_S, segment_bytes: int = SEGMENT_BYTES, keep_merged: bool = False,
     ) -> None:
         self.directory = directory
         self.blocks = BlockStore(directory)
-        self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes)
+        self.journal = Journal(directory / "journal", fsync=fsync, segment_bytes=segment_bytes, keep=keep_merged)
         self.pool = ReadPool()
         self.reader = BlockReader(directory, self.pool, self.blocks.book)
+        self._reactor = reactor
         self._cursors = CursorBook()
         self._listeners: list[Callable[[Mark], None]] = []
         self._lock: IO[str] | None = None
@@ -98,6 +100,21 @@ class EmbeddedIntervals:
             self._lock.close()
             self._lock = None
 
+    def between_merges(self, function: Callable[[], T]) -> "Deferred[T]":
+        """Do something in the thread that writes the blocks, while it writes none."""
+        done: Deferred[T] = Deferred()
+
+        def run() -> None:
+            try:
+                found = function()
+            except Exception as error:              # whoever waits must hear of it, whatever it is
+                self._reactor.callFromThread(done.errback, error)
+            else:
+                self._reactor.callFromThread(done.callback, found)
+
+        self.merging.between(run)
+        return done
+
     # --------------------------------------------------------- IntervalStore
     def commit(self, block: IntervalBlock) -> "Deferred[Mark]":
         shape = block.first, block.counts.shape[1], block.interval_s
@@ -145,6 +162,17 @@ class EmbeddedIntervals:
 
     def register(self, slots: NDArray[np.int64], hour: int) -> NDArray[np.int64]:
         return self.reader.register(slots, hour)
+
+    def as_of(self, instant: int) -> BlockReader:
+        return self.reader.as_of(instant)
+
+    def read_intervals(
+        self, slots: NDArray[np.int64], first: int, intervals: int, interval_s: int
+    ) -> IntervalSeries:
+        return self.reader.read_intervals(slots, first, intervals, interval_s)
+
+    def changes(self, slot: int, first_hour: int, hours: int) -> tuple[IntervalChange, ...]:
+        return self.reader.changes(slot, first_hour, hours)
 
     def health(self) -> Health:
         blocks = self.blocks

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from scada.historian.refusals import sqlite_sentence
 from scada.historian.worker import Worker
 from scada.ports import TagSource, Unsubscribe
-from scada.tags import Batch, Device, tag_id
+from scada.tags import Batch, Device, TagDef, tag_id
 
 FLUSH_S: Final = 0.5                                # real time between two writes: durable within a second
 WAITING_SAMPLES: Final = 500_000
@@ -29,6 +29,7 @@ class Kept:
 
     columns: NDArray[np.intp]
     names: tuple[str, ...]
+    tags: tuple[TagDef, ...]
 
 
 Taken = tuple[Kept, Batch]
@@ -89,7 +90,9 @@ class BusTap:
     def _learn(self, device: Device) -> None:
         kept = [place for place, tag in enumerate(device.tags) if tag.historise]
         names = tuple(tag_id(device.name, device.tags[place].point) for place in kept)
-        self._kept[device.name] = Kept(np.array(kept, dtype=np.intp), names)
+        self._kept[device.name] = Kept(
+            np.array(kept, dtype=np.intp), names, tuple(device.tags[place] for place in kept)
+        )
 
     def _take(self, batches: Sequence[Batch]) -> None:
         for batch in batches:

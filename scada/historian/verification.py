@@ -15,8 +15,9 @@ from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.inspection import channels_by_block, databases, merged_position, size_on_disk
-from scada.historian.journal import Position, segments_in
+from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
+from scada.historian.noted import load_arrivals, notes
 from scada.historian.records import decode
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.samples import decode as decode_samples
@@ -90,7 +91,8 @@ def verify_month(directory: Path, path: Path) -> Verified:
 
 # ---------------------------------------------------------------------- private
 def _files(directory: Path) -> list[Path]:
-    return [*databases(directory), *(path for _, path in segments_in(directory / "journal"))]
+    journal = directory / "journal"
+    return [*databases(directory), *(path for one in (kept_in(journal), journal) for _, path in segments_in(one))]
 
 
 def _known(directory: Path) -> tuple[dict[int, int], Position, dict[int, str]]:
@@ -139,10 +141,13 @@ def _blocks(path: Path, found: Verified, per_block: Mapping[int, int]) -> Iterat
             ) if database else ()
             for number, *columns in rows:
                 found.blocks += 1
+                key = interval_s, day, number
                 try:
                     decode_block(interval_s, *columns)
+                    if database is not None and notes(database):
+                        load_arrivals(database, key)
                 except ValueError as error:
-                    found.findings.append(_bad_block(path, (interval_s, day, number), str(error), per_block))
+                    found.findings.append(_bad_block(path, key, str(error), per_block))
         yield 0.5 + 0.5 * done / len(days)
 
 

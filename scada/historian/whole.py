@@ -2,7 +2,8 @@
 
 What the field sends goes through the journal, because it is acknowledged frame by frame. Years of another system come
 from a source that still has them: they need no journal, and what a crash leaves undone is entered again, which changes
-nothing. Whatever is held already stays, by the rules of every other delivery.
+nothing. Whatever is held already stays, by the rules of every other delivery. Nobody notes when it came: whatever instant
+is asked for, it was known then.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian import months
+from scada.historian import months, noted
 from scada.historian.dense import SLOTS, Dense, columns_of, enter, enter_registers, thinned
 from scada.historian.months import MonthFile, Months
 from scada.historian.rows import BlockKey, encode_block
@@ -111,6 +112,7 @@ def _merge(
     before = dense.registers.copy()
     conflicts += enter_registers(dense, rows, 0, registers)
     dense.registers = thinned(dense.registers, dense.counts)
+    noted.save_arrivals(file.database, key, dense.arrivals)
     if dense.touched or not np.array_equal(dense.registers, before):
         months.save(file, key, dense)
     return months.keep_conflicts(file, key, conflicts, dict.fromkeys(range(SLOTS), received))

@@ -24,7 +24,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.intervals import MISSING, IntervalStatus
+from scada.intervals import HOURLY, MISSING, IntervalStatus
 from scada.site import MeterPeriod
 from scada.tags import Quality
 
@@ -117,11 +117,12 @@ def quantities(
     counts: NDArray[np.int64],
     status: NDArray[np.uint8],
     seen: NDArray[np.bool_],
-    first_hour: int,
+    first: int,
     hour_now: int,
+    interval_s: int = HOURLY,
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """
-    Return the hourly quantities of points from the pulses of their meters.
+    Return the quantities of points, hourly or finer, from the pulses of their meters.
 
     Parameters
     ----------
@@ -131,19 +132,21 @@ def quantities(
         Pulses and `IntervalStatus` of each period's channel over the whole range.
     seen : ndarray of bool, shape (s,)
         Whether the channel has ever delivered anything.
-    first_hour, hour_now : int
-        First hour of the range, and the hour that is running. [h since 1970]
+    first, hour_now : int
+        Number of the first interval, and the hour that is running. [h since 1970]
+    interval_s : int
+        Length of an interval. [s]
 
     Returns
     -------
     values : ndarray of float64, shape (n, h)
-        Quantity of each hour in each point's unit; NaN where there is none. A value with BAD_SENSOR is
+        Quantity of each interval in each point's unit; NaN where there is none. A value with BAD_SENSOR is
         what was counted, shown as evidence, and must not be summed. [kWh or m³]
     quality : ndarray of uint8, shape (n, h)
         `Quality`.
     """
     size, hours = meters.size, counts.shape[1]
-    hour = first_hour + np.arange(hours, dtype=np.int64)
+    hour = (first + np.arange(hours, dtype=np.int64)) * interval_s // HOURLY
     valid = (hour >= meters.begin[:, None]) & (hour < meters.end[:, None])
     in_charge = np.zeros((size, hours), dtype=np.int64)
     np.add.at(in_charge, meters.row, valid)

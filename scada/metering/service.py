@@ -14,12 +14,27 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.clock import HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
+from scada.estimates import Estimate
 from scada.intervals import Mark
 from scada.metering.channels import Channels, channels
-from scada.metering.hourly import consumption
+from scada.metering.hourly import consumption, profile
+from scada.metering.known import as_known, hour_known, point_changes, registers
 from scada.metering.latest import Rows, latest
-from scada.metering.quantities import installed, reading
-from scada.ports import Consumption, Health, IntervalReader, IntervalStore, Registry, TagSink, Unsubscribe
+from scada.metering.sums import group_sums, members_of
+from scada.metering.validated import laid_over
+from scada.ports import (
+    Consumption,
+    Estimates,
+    GroupSums,
+    Health,
+    IntervalHistory,
+    IntervalStore,
+    PointChange,
+    Profile,
+    Registry,
+    TagSink,
+    Unsubscribe,
+)
 from scada.site import Directory, Site
 from scada.tags import Batch
 
@@ -38,13 +53,15 @@ class MeteringService:
     def __init__(
         self,
         registry: Registry,
-        intervals: IntervalReader,
+        intervals: IntervalHistory,
         store: IntervalStore,
         sink: TagSink,
         clock: SiteClock,
         reactor: Any,
         pool: ThreadPool,
+        estimates: Estimates | None = None,
     ) -> None:
+        self._estimates = estimates
         self._registry, self._intervals, self._store, self._sink = registry, intervals, store, sink
         self._clock, self._reactor, self._pool = clock, reactor, pool
         self._worker = Debounced(reactor, SETTLE_S, lambda: Deferred.fromCoroutine(self._follow()), self._failed)
@@ -55,6 +72,7 @@ class MeteringService:
         self._channels = channels(Directory(Site()), 0)
         self._adopted: Directory | None = None
         self._shown = np.empty(0, dtype=np.int64)          # (n,) hour each channel's tags show, or one of the two above
+        self._members = Directory(Site()), members_of(Directory(Site()))       # of one content of the registry
         self._failing = False
         self._failures = 0
         self._published = 0
@@ -80,18 +98,35 @@ class MeteringService:
         yield Health("metering", not self._failing, text, figures)
 
     # ------------------------------------------------------------------ Metering
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int) -> Consumption:
-        return consumption(self._registry.directory, self._intervals, points, first_hour, hours, self._clock.hour())
+    def hourly(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None, *, validated: bool = False
+    ) -> Consumption:
+        intervals = as_known(self._intervals, as_of)
+        now = hour_known(self._clock.hour(), as_of)
+        raw = consumption(self._registry.directory, intervals, points, first_hour, hours, now)
+        if not validated or self._estimates is None:
+            return raw
+        return laid_over(raw, self._estimates.standing(points, first_hour, hours, as_of))
 
-    def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
-        directory = self._registry.directory
-        for point in points:
-            directory.point[point]                         # a name that does not exist is the caller's mistake
-        meters = installed(points, directory.meters_of_point, hour, 1)
-        found = np.full(len(points), np.nan)
-        slots = self._intervals.slots(meters.eui, meters.channel)
-        found[meters.row] = reading(self._intervals.register(slots, hour), meters.per_unit)
-        return found
+    def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        self._registry.directory.point[point]
+        return () if self._estimates is None else self._estimates.history(point, first_hour, hours)
+
+    def profile(self, points: Sequence[str], first: int, count: int, interval_s: int, as_of: int | None = None) -> Profile:
+        intervals, now = as_known(self._intervals, as_of), hour_known(self._clock.hour(), as_of)
+        return profile(self._registry.directory, intervals, points, first, count, interval_s, now)
+
+    def register(self, points: Sequence[str], hour: int, as_of: int | None = None) -> NDArray[np.float64]:
+        return registers(self._registry.directory, as_known(self._intervals, as_of), points, hour)
+
+    def group_sums(self, groups: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> GroupSums:
+        directory, (of, members) = self._registry.directory, self._members
+        members = (members if of is directory else members_of(directory)).found(self._intervals)
+        self._members = directory, members
+        return group_sums(members.of(groups), as_known(self._intervals, as_of), first_hour, hours)
+
+    def changes(self, point: str, first_hour: int, hours: int) -> tuple[PointChange, ...]:
+        return point_changes(self._registry.directory, self._intervals, point, first_hour, hours)
 
     # ------------------------------------------------------------------ following the store
     def _committed(self, mark: Mark) -> None:

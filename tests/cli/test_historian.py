@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scada.cli import main
+from scada.cli.site import registry_of
+from scada.historian.removal import Due, remember
 from scada.historian.store import EmbeddedIntervals
 from scada.lock import lock_directory
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
@@ -87,6 +90,37 @@ def test_status_names_what_was_set_aside_and_is_not_well(config: Path) -> None:
     assert f"set aside as damaged: {MONTH}.damaged" in done.stderr
 
 
+def test_status_says_what_retention_removed(config: Path) -> None:
+    """How much, and what last."""
+    folder = config.parent / "data" / "history"
+    for month in ("2019-01", "2019-02"):
+        remember(folder, Due("live", folder / f"live-{month}.sqlite", 1_551_398_400, 1_500_000), 1_767_225_600 * 10**9)
+    done, said = run("status", config), json.loads(run("status", config, "--json").stdout)
+
+    names = "live-2019-01.sqlite, live-2019-02.sqlite"
+    assert f"removed by retention: 2 pieces, 3.0 MB, last 2026-01-01T00:00:00Z: {names}" in done.stdout
+    assert (said["removed"]["pieces"], said["removed"]["bytes"]) == (2, 3_000_000)
+
+
+def test_retention_shows_what_may_go_and_removes_nothing(config: Path) -> None:
+    """With what it waits for: here the replica, which has no spool yet."""
+    text = config.read_text(encoding="utf-8").replace("historian: {", "historian: {retention: {interval_days: 400}, ")
+    config.write_text(text, encoding="utf-8")
+    folder = config.parent / "data" / "history"
+    (folder / MONTH).rename(folder / "intervals-2019-01.sqlite")
+    (folder / "live-2019-03.sqlite").write_bytes(b"x" * 10)
+    (folder / "live-2199-03.sqlite").write_bytes(b"x" * 10)
+    done, said = run("retention", config), json.loads(run("retention", config, "--json").stdout)
+
+    assert done.exit_code == 0
+    assert "live samples 400 days, interval data 400 days, results for ever, the merged journal 3 days" in done.stdout
+    assert [(one["kind"], one["name"], one["before"], one["not_confirmed_by"]) for one in said] == [
+        ("live", "live-2019-03.sqlite", "2019-04-01T00:00:00Z", []),
+        ("intervals", "intervals-2019-01.sqlite", "2019-02-01T00:00:00Z", ["city"]),
+    ]
+    assert (folder / "live-2019-03.sqlite").exists()
+
+
 def test_verify_says_what_it_read(config: Path) -> None:
     """So that an empty folder is not taken for a sound one."""
     done, said = run("verify", config), json.loads(run("verify", config, "--json").stdout)
@@ -117,7 +151,7 @@ def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -
     assert done.exit_code == 0
     assert f"put away, its hours are missing now: {MONTH}, 2026-01-02, block 0 of 3600 s (3 channels)" in done.stdout
     assert json.loads(again.stdout) == {
-        "blocks_put_away": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
+        "blocks_put_away": [], "notes_begun_anew": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
     }
     assert "there was nothing to repair" in run("repair", config).stdout
     assert run("verify", config).exit_code == 0
@@ -163,7 +197,8 @@ def test_a_backup_restored_is_the_history_again(config: Path, tmp_path: Path) ->
     assert (made.exit_code, restored.exit_code) == (0, 0), made.output + restored.output
     assert "backed up to" in made.stdout
     assert "restored to" in restored.stdout
-    assert "with all that was acknowledged before 20" in restored.stdout
+    assert "with all that was acknowledged before 20" in made.stdout
+    assert "the newest record was received 1970-01-01T00:00:00Z" in restored.stdout
     assert counts.tolist() == [[1] * 48] * 3
     for folder in ("backup", "again"):
         assert [path for path in (tmp_path / folder).rglob("*") if path.stat().st_mode & 0o077] == []
@@ -174,20 +209,92 @@ def test_backup_and_restore_in_json(config: Path, tmp_path: Path) -> None:
     made = json.loads(run("backup", config, tmp_path / "backup", "--json").stdout)
     restored = json.loads(run("restore", tmp_path / "backup", "--to", tmp_path / "again", "--json").stdout)
 
-    assert made == restored
+    assert {name: restored[name] for name in ("version", "begun", "ended", "files", "bytes", "damaged")} == {
+        name: made[name] for name in ("version", "begun", "ended", "files", "bytes", "damaged")
+    }
+    assert made["bytes_copied"] == made["bytes"]
     assert made["files"] == len(list((tmp_path / "backup").rglob("*.sqlite"))) + 1
     assert made["damaged"] == []
+
+
+def test_a_second_backup_adds_to_the_first(config: Path, tmp_path: Path) -> None:
+    """It says how much it copied; an instant before the first cannot be restored."""
+    run("backup", config, tmp_path / "backup")
+    said = run("backup", config, tmp_path / "backup")
+    before = run("restore", tmp_path / "backup", "--to", tmp_path / "old", "--at", "1971-01-01")
+    restored = run("restore", tmp_path / "backup", "--to", tmp_path / "again", "--at", "2026-11-26T12:00+02:00")
+
+    assert said.exit_code == 0, said.output
+    assert "; copied now " in said.stdout
+    assert (before.exit_code, restored.exit_code) == (0, 0)
+    assert "results are those of that backup" in restored.stdout
 
 
 def test_nothing_is_overwritten(config: Path, tmp_path: Path) -> None:
     """A sentence, exit status 1."""
     run("backup", config, tmp_path / "backup")
-    again = run("backup", config, tmp_path / "backup")
+    again = run("backup", config, config.parent)
     over = run("restore", tmp_path / "backup", "--to", config.parent / "data" / "history")
 
     assert (again.exit_code, over.exit_code) == (1, 1)
     assert "is not empty; nothing is overwritten" in again.stderr
     assert "is not empty; nothing is overwritten" in over.stderr
+
+
+def test_an_export_is_imported_into_another_site(config: Path, tmp_path: Path) -> None:
+    """Both say how many rows; the import is in the audit; twice changes nothing; files are for their owner alone."""
+    made = run("export", config, tmp_path / "export")
+    other = tmp_path / "other" / "scada.yaml"
+    other.parent.mkdir()
+    other.write_text(config.read_text(encoding="utf-8"), encoding="utf-8")
+    done = run("import", other, tmp_path / "export")
+    again = json.loads(run("import", other, tmp_path / "export", "--json").stdout)
+    store = EmbeddedIntervals(other.parent / "data" / "history", PumpedReactor())
+    store.open()
+    counts = store.read(np.arange(3), FIRST_HOUR, 48).counts
+    store.close()
+    with registry_of(other) as database:
+        (second, first) = database.audit.page(action="historian.import")
+
+    assert (made.exit_code, done.exit_code) == (0, 0), made.output + done.output
+    assert "files: 1, rows of intervals 144, live 0, results 0" in made.stdout
+    assert "rows of intervals 144" in done.stdout
+    assert again == {"rows": {"intervals": 144}, "conflicts": 0, "results_kept": 0}
+    assert counts.tolist() == [[1] * 48] * 3
+    assert first.detail == second.detail
+    assert [path for path in (tmp_path / "export").rglob("*") if path.stat().st_mode & 0o077] == []
+
+
+def test_an_export_of_some_days_and_one_kind_in_json(config: Path, tmp_path: Path) -> None:
+    """Times are the site's."""
+    made = json.loads(run(
+        "export", config, tmp_path / "export", "--from", "2026-01-02", "--to", "2026-01-03",
+        "--kind", "intervals", "--json",
+    ).stdout)
+
+    assert (made["rows"], made["from"], made["to"]) == (
+        {"intervals": 3 * 24}, "2026-01-01T22:00:00Z", "2026-01-02T22:00:00Z",
+    )
+    assert made["damaged"] == []
+
+
+def test_an_export_names_what_is_damaged_and_ends_with_1(config: Path, tmp_path: Path) -> None:
+    """The rest is in it."""
+    spoil(config)
+    done = run("export", config, tmp_path / "export")
+
+    assert done.exit_code == 1
+    assert "rows of intervals 72" in done.stdout
+    assert f"damaged, and not in the export: {MONTH}" in done.stderr
+
+
+def test_without_pyarrow_it_is_a_sentence(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do; the server itself does without."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for command in ("export", "import"):
+        done = run(command, config, tmp_path)
+        assert done.exit_code == 1
+        assert "need the library pyarrow" in done.stderr
 
 
 def test_a_site_without_history_is_a_sentence(tmp_path: Path) -> None:

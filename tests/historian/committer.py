@@ -23,8 +23,10 @@ def counts_of(record: int) -> np.ndarray:
     return (np.arange(CHANNELS)[:, None] * 1000 + record) % 50_000
 
 
-def main(directory: Path, first: int, segment_bytes: int = SEGMENT_BYTES) -> None:
-    store = EmbeddedIntervals(directory, reactor, merge_delay=0.002, segment_bytes=segment_bytes)
+def main(directory: Path, first: int, segment_bytes: int = SEGMENT_BYTES, keep: int = 0) -> None:
+    store = EmbeddedIntervals(
+        directory, reactor, merge_delay=0.002, segment_bytes=segment_bytes, keep_merged=bool(keep)
+    )
     store.open()
     store.start()
     record = first
@@ -32,7 +34,8 @@ def main(directory: Path, first: int, segment_bytes: int = SEGMENT_BYTES) -> Non
     def commit() -> None:
         nonlocal record
         number, record = record, record + 1
-        store.commit(block(counts_of(number), record=number, first=FIRST_HOUR + number)).addCallback(acknowledged, number)
+        one = block(counts_of(number), record=number, first=FIRST_HOUR + number, received=number)
+        store.commit(one).addCallback(acknowledged, number)
 
     def acknowledged(_: Mark, number: int) -> None:
         os.write(1, f"{number}\n".encode())

@@ -48,7 +48,7 @@ class PumpedReactor(Clock):
 
 def block(
     counts: Any, *, record: int = 0, first: int = FIRST_HOUR, eui: Any = None, channel: Any = None, register: Any = None,
-    status: Any = None, link: int = 0xC0FFEE01, archive: int = 7, interval_s: int = 3600,
+    status: Any = None, link: int = 0xC0FFEE01, archive: int = 7, interval_s: int = 3600, received: int = 1,
 ) -> IntervalBlock:
     """A block of `counts` (n, h); EUIs count up from 0x00124B0000000001."""
     table = np.asarray(counts, dtype=np.int64)
@@ -59,5 +59,5 @@ def block(
         first=first, counts=table,
         register=np.asarray(np.full(n, -1) if register is None else register, dtype=np.int64),
         status=np.asarray(np.zeros(table.shape) if status is None else status, dtype=np.uint8),
-        provenance=Provenance(link, archive, record), received=1, interval_s=interval_s,
+        provenance=Provenance(link, archive, record), received=received, interval_s=interval_s,
     )

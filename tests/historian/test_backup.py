@@ -18,8 +18,8 @@ from scada.historian.backup import back_up
 from scada.historian.database import ReadPool
 from scada.historian.journal import Journal, Position
 from scada.historian.livefiles import LiveFiles, LiveHistory
-from scada.historian.manifest import MANIFEST
-from scada.historian.restoring import read_manifest, restore
+from scada.historian.manifest import MANIFEST, read_manifest
+from scada.historian.restoring import restore
 from scada.historian.samples import Samples
 from scada.historian.segments_held import SegmentsHeld
 from scada.historian.store import EmbeddedIntervals
@@ -241,7 +241,9 @@ def test_the_manifest_comes_when_all_it_names_is_durable(
 def test_nothing_is_overwritten(history: Path, tmp_path: Path) -> None:
     """Neither by a backup nor by a restore."""
     back_up(history, tmp_path / "backup")
-    for attempt in (lambda: back_up(history, tmp_path / "backup"), lambda: restore(tmp_path / "backup", history)):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    for attempt in (lambda: back_up(history, tmp_path / "other"), lambda: restore(tmp_path / "backup", history)):
         with pytest.raises(StorageError, match="is not empty; nothing is overwritten"):
             attempt()
     (tmp_path / "again").mkdir()
@@ -292,7 +294,7 @@ def test_a_restore_names_every_file_that_is_not_what_was_backed_up(history: Path
     [
         (('"name": "state.sqlite"', '"name": "../state.sqlite"'), "files outside the backup"),
         (('"name": "state.sqlite"', '"name": "/state.sqlite"'), "files outside the backup"),
-        (('"format": 1', '"format": 2'), "a later version made this backup"),
+        (('"format": 2', '"format": 3'), "a later version made this backup"),
         (('"files"', '"fails"'), "it is no manifest"),
         (("{", "["), "it is no manifest"),
     ],

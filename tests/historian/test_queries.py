@@ -37,10 +37,10 @@ class Meters:
     directory: Directory
     intervals: Any
 
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int) -> Consumption:
+    def hourly(self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> Consumption:
         return consumption(self.directory, self.intervals, points, first_hour, hours, FIRST_HOUR + 10_000)
 
-    def register(self, points: Sequence[str], hour: int) -> Any:
+    def register(self, points: Sequence[str], hour: int, as_of: int | None = None) -> Any:
         meters = installed(points, self.directory.meters_of_point, hour, 1)
         found = np.full(len(points), np.nan)
         slots = self.intervals.slots(meters.eui, meters.channel)

@@ -82,6 +82,33 @@ def test_a_damaged_block_is_put_away_named_and_may_come_again(history: Path) -> 
     assert repair(history).blocks == []
 
 
+def test_notes_that_are_damaged_begin_anew_and_cost_no_hour(history: Path) -> None:
+    """Who brought a block is not known any more; the block itself stays, and counts as always known."""
+    flip(history / MONTH, "SELECT notes FROM arrival ORDER BY day")
+    (finding,) = verify(history).findings
+    store = EmbeddedIntervals(history, PumpedReactor())
+    store.open()
+    assert finding.day is not None                              # the notes of all days are alike
+    begin = finding.day * 24
+    before = store.as_of(10**18 * 2).read(SLOTS, begin, 24).counts
+    store.close()
+    done = repair(history)
+    store = EmbeddedIntervals(history, PumpedReactor())
+    store.open()
+    known = store.as_of(0).read(SLOTS, FIRST_HOUR, DAYS * 24).counts
+    store.close()
+
+    assert "arrivals" in finding.reason
+    assert (before == -1).all()
+    assert ([one.day for one in done.notes], done.blocks) == ([finding.day], [])
+    assert verify(history).ok
+    hours = np.arange(DAYS * 24) + FIRST_HOUR - begin
+    whole = (hours >= 0) & (hours < 24)
+    assert np.array_equal(known[:, whole], TRUTH[:, whole])
+    assert (known[:, ~whole] == -1).all()
+    assert np.array_equal(read(history), TRUTH)
+
+
 def test_a_spoilt_month_is_read_again_but_for_the_spoilt_place(history: Path) -> None:
     """At both sides of it; the spoilt file keeps its bytes under another name, and a second repair changes nothing."""
     rotten_page(history / MONTH)
@@ -116,6 +143,8 @@ def test_a_page_of_rows_that_is_spoilt_costs_its_own_rows_alone(tmp_path: Path) 
         reactor.wait(store.commit(block(np.full((1, LONG * 24), link), record=1, eui=[link + 1], link=link + 1)))
     store.close()
     path = tmp_path / MONTH
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("DROP TABLE arrival; VACUUM;")           # the pages of the one table alone
     held = rows(path, "SELECT day, block FROM block ORDER BY rowid")
     data = bytearray(path.read_bytes())
     size = int.from_bytes(data[16:18], "big")

@@ -38,7 +38,7 @@ def test_an_hour_of_seconds_is_a_few_bytes_and_of_milliseconds_some_thousand() -
 @pytest.mark.parametrize("blob", [b"", bytes((STEPS,)), bytes((STEPS, 9)) + bytes(8), bytes((STEPS, 0)) + bytes(8) + b"xx"])
 def test_other_bytes_are_refused(blob: bytes) -> None:
     """A blob that is not one."""
-    with pytest.raises(ValueError, match="not (a )?packed"):
+    with pytest.raises(ValueError, match=r"not (a )?packed"):
         unpack_times(blob, 3)
     with pytest.raises(ValueError, match="packed array"):
         unpack_times(pack_times(np.array([1, 2, 3]))[:-1], 3)

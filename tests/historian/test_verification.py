@@ -178,3 +178,16 @@ def test_a_server_that_writes_is_neither_disturbed_nor_called_damaged(tmp_path: 
     finally:
         process.kill()
         process.communicate(timeout=60)
+
+
+def test_what_is_kept_of_the_merged_journal_is_read_too(history: Path) -> None:
+    """Backups take it; what is damaged in it is merged already."""
+    kept = history / "journal" / "kept"
+    kept.mkdir()
+    data = bytearray(Journal(history / "journal").path(1).read_bytes())
+    data[-3] ^= 1
+    (kept / "000000000000.journal").write_bytes(data)
+    (one,) = verify(history).findings
+
+    assert one.path.parent == kept
+    assert "it is merged already, nothing is lost" in one.reason

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from hmi.services import Services
 from scada.bus import TagBus
-from scada.clock import NS, SiteClock
+from scada.clock import HOUR_S, NS, SiteClock
 from scada.commands import (
     Action,
     Actor,
@@ -33,9 +33,10 @@ from scada.dials.readings import Readings, grown
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
+from scada.estimates import Estimate, Method
 from scada.group_keys import GroupKeyShare, GroupKeyState
 from scada.historian.queries import Queries
-from scada.intervals import MISSING, IntervalSeries
+from scada.intervals import MISSING, ChangeKind, IntervalSeries, Provenance
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage, Scope
@@ -50,9 +51,12 @@ from scada.ports import (
     CollectionSummary,
     CollectionView,
     Consumption,
+    GroupSums,
     Health,
     ModuleClock,
+    PointChange,
     Priority,
+    Profile,
     Recall,
     ResultTable,
     TagHistory,
@@ -446,21 +450,58 @@ class FakeMetering:
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
 
-    def hourly(self, points: Sequence[str], first_hour: int, hours: int) -> Consumption:
+    def hourly(
+        self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None = None, *, validated: bool = False
+    ) -> Consumption:
         at = first_hour + np.arange(hours)
         values = np.array(
             [0.3 + 0.25 * np.sin((at + 6) * np.pi / 12) ** 2 + (len(point) + at * 7 % 11) / 40 for point in points]
         ).reshape(len(points), hours)
-        missing = (at >= self._clock.hour() - 2) | (at % 50 == 7)
+        now = self._clock.hour() if as_of is None else as_of // (HOUR_S * NS)
+        missing = (at >= now - 2) | (at % 50 == 7)
         values[:, missing] = np.nan
         quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
+        if validated:
+            values[:, missing], quality[:, missing] = 0.5, Quality.UNCERTAIN_ESTIMATED
         quality[:, (at % 17 == 3) & ~missing] = Quality.GOOD_BACKFILL
         return Consumption(
             tuple(points), first_hour, values, quality, tuple("m³" if p.startswith("W") else "kWh" for p in points)
         )
 
-    def register(self, points: Sequence[str], hour: int) -> NDArray[np.float64]:
+    def register(self, points: Sequence[str], hour: int, as_of: int | None = None) -> NDArray[np.float64]:
         return np.full(len(points), 4711.25)
+
+    def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
+        return tuple(
+            Estimate(point, first_hour + n, 0.5, Method.TYPICAL, "anna", (first_hour + 50) * HOUR_S * NS, "lost")
+            for n in range(hours)
+        )
+
+    def profile(
+        self, points: Sequence[str], first: int, count: int, interval_s: int, as_of: int | None = None
+    ) -> Profile:
+        return Profile(
+            tuple(points), first, interval_s, np.full((len(points), count), 0.125),
+            np.zeros((len(points), count), np.uint8), ("kWh",) * len(points),
+        )
+
+    def group_sums(self, groups: Sequence[str], first_hour: int, hours: int, as_of: int | None = None) -> GroupSums:
+        shape = len(groups), hours
+        return GroupSums(
+            tuple(groups), ("kWh",) * len(groups), first_hour, np.full(shape, 2.5), np.full(shape, 3),
+            np.full(len(groups), 4),
+        )
+
+    def changes(self, point: str, first_hour: int, hours: int) -> tuple[PointChange, ...]:
+        """Every hour was delivered, and the first of them marked a day later."""
+        hour, nan, source = HOUR_S * NS, float("nan"), Provenance(0xC0FFEE01, 7, 12)
+        delivered, joined = ChangeKind.DELIVERED, ChangeKind.JOINED
+        found = [
+            PointChange(one * hour, HOUR_S, delivered, (one + 2) * hour, nan, 0.5, 0, 0, source, 1, 0)
+            for one in range(first_hour, first_hour + hours)
+        ]
+        late, ours = (first_hour + 26) * hour, Provenance(1, 0, 0)
+        return (*found, PointChange(first_hour * hour, HOUR_S, joined, late, nan, nan, 0, 64, ours, 1, 0))
 
 
 class FakeWalkby:

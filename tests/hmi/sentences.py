@@ -35,7 +35,8 @@ APART: Final = {
     **dict.fromkeys((
         "historian/backup.py", "historian/compacting.py", "historian/copying.py", "historian/letters.py",
         "historian/manifest.py", "historian/repairing.py", "historian/restoring.py", "historian/segments_held.py",
-        "historian/inspection.py", "historian/verification.py", "historian/spool.py",
+        "historian/inspection.py", "historian/verification.py", "historian/spool.py", "historian/estimates.py",
+        "historian/export", "historian/import", "historian/parquet.py",
     ), "the terminal"),
 }
 ERRORS: Final = frozenset({"CommandRejected", "StorageError", "LinkError", "Unavailable"})     # their text reaches a page

@@ -1,17 +1,21 @@
 """The API as a program uses it: bearer token in, JSON out, reasons with every refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hmi.api.data import thin
+from hmi.api.samples import page
 from hmi.api.series import outdated
 from scada.clock import NS
 from scada.historian.queries import Queries
+from scada.ports import TagHistory
 from scada.series import Instant, Line
 from scada.tags import Quality
 from tests.hmi.conftest import Person
@@ -315,3 +319,118 @@ def test_an_alarm_is_acknowledged_once(client: FlaskClient) -> None:
 
     assert first.json["state"] == "acknowledged"
     assert again.status_code == 409
+
+
+def test_hours_as_known_before_they_came_are_missing(client: FlaskClient, world: World) -> None:
+    """`as_of` reaches the store for hours and registers; without it today's are answered."""
+    headers, now = bearer(client), world.clock.hour()
+    path = f"/api/v1/points/P-01-003/hourly?first_hour={now - 20}&hours=10"
+
+    before = client.get(f"{path}&as_of={(now - 15) * 3600}", headers=headers).json["values"]
+    assert None not in client.get(path, headers=headers).json["values"][8:]
+    assert before[3:] == [None] * 7
+
+
+def test_the_changes_of_a_point_come_a_page_at_a_time_newest_first(client: FlaskClient, world: World) -> None:
+    """Bits by name, counts in the point's unit, and from whom; `since` leaves out what was known by then."""
+    headers, first = bearer(client), world.clock.hour() - 1000
+    path = f"/api/v1/points/P-01-003/changes?first_hour={first}&hours=48"
+    one = client.get(f"{path}&size=10", headers=headers).json
+    last = client.get(f"{path}&size=10&page=5", headers=headers).json
+    late = client.get(f"{path}&since={(first + 26) * 3600}", headers=headers).json
+
+    assert (one["page"], one["pages"], one["total"], len(one["changes"]), len(last["changes"])) == (1, 5, 49, 10, 9)
+    assert one["changes"][0] == {
+        "start_s": first * 3600, "interval_s": 3600, "kind": "joined", "at_s": (first + 26) * 3600, "before": [],
+        "after": ["clock_invalid"], "link_id": "00000001", "archive_id": 0, "record": 0, "eui": "0000000000000001",
+        "channel": 0,
+    }
+    assert (last["changes"][-1]["before"], last["changes"][-1]["after"]) == (None, 0.5)
+    assert late["total"] == 1 + 48 - 24
+
+
+def test_quarters_of_an_hour_have_a_length_that_is_known(client: FlaskClient) -> None:
+    """15 or 30 minutes, from the interval that holds `first`."""
+    headers = bearer(client)
+    body = client.get("/api/v1/points/P-01-003/profile?interval_s=1800&first=1767225700&count=3", headers=headers).json
+
+    assert (body["interval_s"], body["first_s"], body["values"]) == (1800, 1_767_225_600, [0.125] * 3)
+    assert client.get("/api/v1/points/P-01-003/profile?interval_s=1000", headers=headers).status_code == 400
+
+
+def test_group_sums_come_a_page_at_a_time_with_their_completeness(client: FlaskClient, world: World) -> None:
+    """All groups, or those asked for; one that is not there is 404."""
+    headers, names = bearer(client), list(world.registry.directory.balance_group)
+    body = client.get("/api/v1/groups/sums?hours=3&size=1", headers=headers).json
+    asked = client.get(f"/api/v1/groups/sums?hours=3&group={names[-1]}", headers=headers).json
+
+    assert (body["page"], body["pages"], len(body["groups"])) == (1, len(names), 1)
+    assert body["groups"][0] == {
+        "group": names[0], "unit": "kWh", "members": 4, "sums": [2.5] * 3, "completeness": [0.75] * 3
+    }
+    assert [one["group"] for one in asked["groups"]] == [names[-1]]
+    assert client.get("/api/v1/groups/sums?group=none", headers=headers).status_code == 404
+
+
+def test_validated_hours_are_answered_only_to_who_asks_for_them(client: FlaskClient, world: World) -> None:
+    """The answer says which series it is; another name is refused."""
+    headers, now = bearer(client), world.clock.hour()
+    path = f"/api/v1/points/P-01-003/hourly?first_hour={now - 2}&hours=2"
+    raw, validated = (client.get(path + more, headers=headers).json for more in ("", "&series=validated"))
+
+    assert (raw["series"], raw["values"]) == ("raw", [None, None])
+    assert (validated["series"], validated["values"]) == ("validated", [0.5, 0.5])
+    assert client.get(f"{path}&series=best", headers=headers).status_code == 400
+    assert client.get(f"{path}&series=validated&step=1d", headers=headers).status_code == 400
+
+
+def test_what_was_entered_of_validated_hours_is_listed_newest_first(client: FlaskClient, world: World) -> None:
+    first = world.clock.hour() - 100
+    path = f"/api/v1/points/P-01-003/estimates?first_hour={first}&hours=3&size=2"
+    body = client.get(path, headers=bearer(client)).json
+
+    assert (body["total"], body["pages"]) == (3, 2)
+    assert [(one["hour"] - first, one["value"], one["method"], one["by"]) for one in body["estimates"]] == [
+        (2, 0.5, "typical", "anna"), (1, 0.5, "typical", "anna")
+    ]
+
+
+class Kept:
+    """Samples, some of them at the same instant."""
+
+    def __init__(self, at: list[int]) -> None:
+        self._at = np.array(at, dtype=np.int64)
+
+    def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
+        which = np.flatnonzero((self._at >= first) & (self._at < last))[-limit:]
+        return TagHistory(self._at[which], which.astype(np.float64), np.zeros(len(which), np.uint8))
+
+    def at(self, tags: Sequence[str], instant: int, back: int) -> Instant:
+        raise NotImplementedError
+
+
+@given(st.lists(st.integers(0, 20), max_size=40), st.integers(2, 7))
+def test_pages_of_samples_leave_nothing_out_and_repeat_nothing(at: list[int], size: int) -> None:
+    """Also where more is said at one instant than a page holds."""
+    live, before, seen = Kept(sorted(at)), 100, []
+    for _ in range(60):
+        found, rest = page(live, "T/a", 2, before, size)
+        seen += found.values[::-1].tolist()
+        if rest is None:
+            break
+        assert rest < before
+        before = rest
+    assert seen == [float(n) for n, one in reversed(list(enumerate(sorted(at)))) if one >= 2]
+
+
+def test_samples_come_a_page_at_a_time(client: FlaskClient, world: World) -> None:
+    """With a mark where the next page ends, and none behind the last."""
+    headers, tag, now = bearer(client), "T01/loading", world.clock.seconds()
+    path, before, pages, total = f"/api/v1/samples?tag={tag}&first={now - 600}&last={now}&size=50", "", 0, 0
+    while before is not None:
+        body = client.get(path + (f"&before_ns={before}" if before else ""), headers=headers).json
+        assert body["at_ns"] == sorted(body["at_ns"], reverse=True)
+        total, pages, before = total + len(body["at_ns"]), pages + 1, body["before_ns"]
+    assert total == 600
+    assert pages == -(-total // 49)
+    assert client.get("/api/v1/samples?tag=x", headers=headers).status_code == 400

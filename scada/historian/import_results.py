@@ -1,0 +1,76 @@
+"""Rows of results become tables again; what is held stays."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.historian.database import ReadPool, transaction
+from scada.historian.offline import alone
+from scada.historian.results import RESULT_FILE, ResultHistory, open_results, store_rows
+from scada.ports import ResultTable
+
+Rows = dict[str, NDArray[Any]]                      # columns by name
+SERIES: Final = ("kind", "name", "span_s", "start")             # what a result is known by
+
+
+def enter_results(directory: Path, groups: Iterator[Rows]) -> int:
+    """Put what is not there; returns how many rows differ from what is held, which stays."""
+    kept = 0
+    with alone(directory), closing(open_results(directory / RESULT_FILE)) as database, closing(ReadPool()) as pool:
+        held = ResultHistory(directory, pool)
+        for group in whole_results(groups):
+            with transaction(database):
+                for (kind, name, span_s), table in tables_of(group):
+                    before = held.get(kind, name, span_s, int(table.start[0]), int(table.start[-1]) + 1)
+                    known = np.isin(table.start, before.start)
+                    kept += _differing(table, before, known)
+                    if not known.all():
+                        store_rows(database, kind, name, span_s, ResultTable(
+                            table.start[~known], {column: values[~known] for column, values in table.columns.items()},
+                        ))
+    return kept
+
+
+def whole_results(groups: Iterator[Rows]) -> Iterator[Rows]:
+    """Rowss that end with a whole result: one may have its quantities in two."""
+    rest: Rows = {}
+    for group in groups:
+        if rest:
+            group = {name: np.concatenate((rest[name], column)) for name, column in group.items()}
+        last = {name: column[-1] for name, column in group.items()}
+        same = np.logical_and.reduce([group[name] == last[name] for name in SERIES])
+        rest = {name: column[same] for name, column in group.items()}
+        if not same.all():
+            yield {name: column[~same] for name, column in group.items()}
+    if rest:
+        yield rest
+
+
+def tables_of(group: Rows) -> Iterator[tuple[tuple[str, str, int], ResultTable]]:
+    """Series by series, rows that have the same quantities together."""
+    row = np.concatenate(([True], np.logical_or.reduce([
+        group[name][1:] != group[name][:-1] for name in SERIES
+    ])))
+    starts = np.flatnonzero(row).tolist()
+    together: dict[tuple[Any, ...], list[int]] = {}
+    for start, end in zip(starts, [*starts[1:], len(row)], strict=True):
+        key = group["kind"][start], group["name"][start], int(group["span_s"][start]), *group["column"][start:end]
+        together.setdefault(key, []).append(start)
+    for (kind, name, span_s, *columns), places in together.items():
+        at = np.array(places)
+        values = {column: group["value"][at + place] for place, column in enumerate(columns)}
+        yield (kind, name, span_s), ResultTable(group["start"][at] // 1000, values)
+
+
+def _differing(table: ResultTable, held: ResultTable, known: NDArray[np.bool_]) -> int:
+    """How many of the known rows hold something else."""
+    place = np.searchsorted(held.start, table.start[known])
+    differ = np.zeros(len(place), np.bool_)
+    for column, values in table.columns.items():
+        before = held.columns.get(column, np.full(len(held.start), np.nan))[place]
+        differ |= ~((before == values[known]) | (np.isnan(before) & np.isnan(values[known])))
+    return int(differ.sum())
