@@ -4,7 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-LONG: Final = ("tests/system/", "tests/simulate/", "tests/hmi/test_browser")     # files of minutes, not of seconds
+LONG: Final = (                             # files of minutes, not of seconds
+    "tests/system/", "tests/simulate/", "tests/hmi/test_browser", "tests/historian/test_away",
+)
 
 
 @pytest.hookimpl(trylast=True)

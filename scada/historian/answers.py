@@ -15,6 +15,7 @@ import attrs
 from scada.settings import InfluxSettings
 
 _NAMED: Final = re.compile(r"unable to parse '(.*?)': ([^\n]*?)(?= dropped=|\n|$)", re.DOTALL)
+_DROPPED: Final = re.compile(r"dropped=(\d+)")
 _LIMIT: Final = re.compile(r"would exceed .*limit")     # 3 Core: five databases, and no more
 
 
@@ -36,6 +37,7 @@ class Answer:
     verdict: Verdict
     text: str = ""                      # a sentence for the operator
     lines: tuple[tuple[str, str], ...] = ()     # (line, reason) of lines the server named
+    dropped: int = 0                    # how many it says it did not store; 0 if it does not say
     retry_after: float | None = None    # s
 
 
@@ -46,7 +48,8 @@ def judge(status: int, said: str, headers: Mapping[str, str], settings: InfluxSe
         return Answer(Verdict.REFUSED, f"{where} is at a limit of its own ({status}): {reason[:120]}")
     match status:
         case 400 if "partial write" in reason:
-            return Answer(Verdict.PARTLY, f"{where} dropped lines: {reason[:200]}", named_lines(said, sent))
+            text = f"{where} dropped lines: {reason[:200]}"
+            return Answer(Verdict.PARTLY, text, named_lines(said, sent), dropped=dropped(reason))
         case 400 | 422:
             return Answer(Verdict.UNUSABLE, f"{where} cannot use a body: {reason[:200]}", named_lines(said, sent))
         case 413:
@@ -88,6 +91,12 @@ def named_lines(said: str, sent: bytes = b"") -> tuple[tuple[str, str], ...]:
         if isinstance(number, int) and 1 <= number <= len(lines):
             found.append((lines[number - 1], str(one.get("error_message", "")).strip()))
     return tuple(found)
+
+
+def dropped(reason: str) -> int:
+    """How many lines were not stored, where it is said."""
+    found = _DROPPED.search(reason)
+    return int(found.group(1)) if found else 0
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

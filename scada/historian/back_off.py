@@ -16,7 +16,7 @@ class BackOff:
     most_refused: float = 30.0                      # a person may put it right at any moment
 
     def wait(self, failures: int, answer: Answer) -> float:
-        if answer.retry_after is not None:
+        if answer.retry_after:                      # 0, which proxies say, would be an endless hurry
             return min(answer.retry_after, self.most)
         most = self.most_refused if answer.verdict is Verdict.REFUSED else self.most
         return random.uniform(0.0, min(self.first * 2.0 ** min(failures, 20), most))

@@ -31,9 +31,12 @@ class Backlog:
         self._versions: dict[BlockKey, int] = {}
         self._all = 0                               # blocks there were when this was opened
         self.filling = False                        # some of those wait still
+        self._under_way: BlockKey | None = None
 
     def __len__(self) -> int:
-        return len(self._pending)
+        """Those that wait and the one that is being sent."""
+        taken = self._under_way
+        return len(self._pending) + (taken is not None and taken not in self._pending)
 
     def open(self, versions: dict[BlockKey, int]) -> None:
         """Find the blocks that are newer than what was sent; again, when that was changed. Blocking."""
@@ -73,17 +76,20 @@ class Backlog:
             key = next(iter(self._pending), None)
             if key is not None:
                 del self._pending[key]
+            self._under_way = key
             return key
 
     def again(self, key: BlockKey) -> None:
         """It could not be sent."""
         with self._lock:
             self._pending[key] = None
+            self._under_way = None
 
     def lines(self, key: BlockKey) -> tuple[bytes, int, int] | None:
         """(body, number of lines, version) of what changed since the version that was sent; None if nothing."""
         block, sent = self._load(key), self._versions.get(key, 0)
         if block is None or block.version <= sent:
+            self._under_way = None
             return None
         book = self._book()
         slots = key[2] * SLOTS + np.arange(SLOTS)
@@ -97,6 +103,7 @@ class Backlog:
         self._versions[key] = version
         if not self._pending:
             self.filling = False
+        self._under_way = None
 
     def lacks(self, path: Path) -> bool:
         """Whether the destination has not confirmed all of a month file; what is on its way is not confirmed. Blocking."""

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,21 @@ class DamagedFile(StorageError):
     def __init__(self, path: Path, error: sqlite3.Error) -> None:
         super().__init__(f"{path} is damaged: {error}")
         self.path = path
+
+
+def put_aside(path: Path) -> Path:
+    """Give a damaged file that nobody here has open another name, as evidence; returns it. Nothing is deleted."""
+    count = len(aside_of(path))
+    target = path.with_name(f"{path.name}.{count + 1}.damaged" if count else f"{path.name}.damaged")
+    for suffix in ("-wal", "-shm", ""):             # the file last: a log without its file would enter the fresh one
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    return target
+
+
+def aside_of(path: Path) -> list[Path]:
+    """The damaged ones that had this name, as far as nobody has taken them away."""
+    return sorted(path.parent.glob(f"{path.name}*.damaged"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ sector must not stop the merging of everything else.
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from scada.historian import noted
 from scada.historian.arrivals import Arrivals
-from scada.historian.database import DamagedFile, naming, open_writer, remove_database, transaction
+from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, remove_database, transaction
 from scada.historian.dense import SLOTS, Conflict, Dense, columns_of
 from scada.historian.rows import BY_KEY, COLUMNS, BlockKey, decode_block, encode_block
 
@@ -119,11 +119,7 @@ class Months:
         file = self._open.pop(path, None)
         if file is not None:
             file.database.close()
-        count = _set_aside_of(path)
-        target = path.with_name(f"{path.name}.{count + 1}.damaged" if count else f"{path.name}.damaged")
-        for suffix in ("-wal", "-shm", ""):         # the file last: a log without its file would enter the fresh one
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+        target = put_aside(path)
         _log.error("{damage}; it is kept as {aside}, a fresh file goes on", damage=str(damage), aside=target.name)
         return target
 
@@ -135,16 +131,12 @@ class Months:
         return file
 
 
-def _set_aside_of(path: Path) -> int:
-    return len(list(path.parent.glob(f"{path.name}*.damaged")))
-
-
 def _opened(path: Path) -> MonthFile:
     """A file for writing, with the number of damaged ones before it kept inside: those may be taken away some day."""
     database = open_writer(path, _SCHEMA)
     try:
         before: int = database.execute("PRAGMA user_version").fetchone()[0]
-        if (now := _set_aside_of(path)) > before:
+        if (now := len(aside_of(path))) > before:
             database.execute(f"PRAGMA user_version = {now}")
     except sqlite3.Error:
         database.close()

@@ -111,8 +111,9 @@ class Replica:
         dropped, blocks = spool.dropped + self._tap.dropped, len(self._backlog)
         recently = self._dropped.of(now, dropped)
         filling = f"the spool is {share:.0f} % full" if share >= HALF_FULL else ""
+        aside = "".join(f"a damaged spool is kept as {path.name}" for path in spool.aside[-1:])
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
-        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost)))
+        trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost, aside)))
         waits = f"{spool.lines} lines and {blocks} blocks wait" if spool.lines or blocks else "up to date"
         progress = ""
         if self._backlog.filling or self._past.left:
@@ -126,7 +127,7 @@ class Replica:
             "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
             "failures": self._sender.failures, "refused": float(self._sender.refused),
             "intervals_percent": self._backlog.percent, "past_percent": self._past.percent,
-            "server_major": float(server.major),
+            "server_major": float(server.major), "damaged_spools": len(spool.aside),
         }, self._tags)
 
     # ------------------------------------------------------------------ private

@@ -182,8 +182,8 @@ class Sender:
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
         self.trouble = answer.text
         self._not_before = self._clock.monotonic() + self._back_off.wait(self.failures, answer)
-        with suppress(sqlite3.Error):               # on a full disk the order of what waits stays as it is
-            self._spool.fall_behind(self._clock.now())
+        with suppress(sqlite3.Error, StorageError):     # on a full disk the order of what waits stays as it is
+            self._spool.fall_behind()
 
     def _sentence(self, error: Exception) -> str:
         """Why a round of sending failed: a refusal of the disk, or a bug, which goes to the log whole."""

@@ -3,6 +3,8 @@
 Two lanes: what is live goes before the backlog. Each body has its check sum; what can never be sent goes to the dead
 letters with its reason. Bounded in bytes and in age: the oldest goes first, counted. For interval data no lines wait, only
 what was sent: (interval length, day, block) and version; for live values older than the destination, how far it has them.
+A damaged file is set aside and a fresh one takes its place: that costs the destination the live values that waited, while
+blocks are sent again.
 """
 
 import sqlite3
@@ -15,8 +17,9 @@ from typing import Final
 
 import attrs
 import zstandard
+from twisted.logger import Logger
 
-from scada.historian.database import open_writer, reading_once, transaction
+from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, reading_once, transaction
 
 LIVE: Final = 0
 BACKLOG: Final = 1
@@ -36,6 +39,7 @@ CREATE TABLE IF NOT EXISTS sent(interval_s INTEGER NOT NULL, day INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _BEGIN: Final = f"INSERT OR IGNORE INTO fact VALUES ('{PAST}', '{BEGIN}');"      # a destination that is new lacks the past
+_log = Logger()
 
 
 @attrs.frozen
@@ -59,14 +63,15 @@ class Spool:
         self.bytes = self.lines = self.bodies = 0
         self.dropped = self.dead = self.rotten = 0
         self.oldest = 0                             # ns, when the oldest body was made; 0 = empty
+        self.aside: list[Path] = []                 # damaged ones that were here before
 
     def open(self) -> None:
-        """Open the file, or make it: with it begins the destination, which then lacks all that was before."""
-        with reading_once(self.path) as there:
-            known = there is not None and there.execute("SELECT 1 FROM sqlite_master WHERE name = 'sent'").fetchone()
-        self._database = open_writer(self.path, _SCHEMA if known else _SCHEMA + _BEGIN)
-        self._seen = self._others()
-        self._count()
+        """Open the file, or a fresh one where it is damaged."""
+        self.aside = aside_of(self.path)
+        try:
+            self._begin()
+        except DamagedFile as damage:
+            self._begin_anew(damage)
 
     def close(self) -> None:
         with self._lock:
@@ -76,8 +81,10 @@ class Spool:
 
     def look(self) -> bool:
         """Take up what another process changed (`letters`); whether it did."""
-        with self._lock:
-            if self._database is None or self._others() == self._seen:
+        if self._database is None:
+            return False
+        with self._held():
+            if self._others() == self._seen:
                 return False
             self._seen = self._others()
             self._count()
@@ -99,8 +106,8 @@ class Spool:
     def take(self, lane: int) -> Item | None:
         """The oldest body of a lane; it stays until `done`. A rotten one is set aside and the next is taken."""
         while True:
-            with self._lock:
-                row = self._open().execute(
+            with self._held() as database:
+                row = database.execute(
                     "SELECT number, lines, crc, body FROM queue WHERE lane = ? ORDER BY number LIMIT 1", (lane,)
                 ).fetchone()
             if row is None:
@@ -123,41 +130,70 @@ class Spool:
         with self._change() as database:
             self._bury(database, dead, at)
 
-    def fall_behind(self, before: int) -> None:
-        """What was made before an instant [ns] is backlog from now on."""
-        with self._lock:
-            self._open().execute("UPDATE queue SET lane = ? WHERE lane = ? AND made < ?", (BACKLOG, LIVE, before))
+    def fall_behind(self) -> None:
+        """What waits is backlog from now on, whatever the clock says of when it was made."""
+        with self._held() as database:
+            database.execute("UPDATE queue SET lane = ? WHERE lane = ?", (BACKLOG, LIVE))
 
     def sent(self) -> dict[tuple[int, int, int], int]:
         """Versions the destination has, by (interval_s, day, block)."""
-        with self._lock:
-            rows = self._open().execute("SELECT interval_s, day, block, version FROM sent").fetchall()
+        with self._held() as database:
+            rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall()
         return {(interval_s, day, block): version for interval_s, day, block, version in rows}
 
     def mark_sent(self, key: tuple[int, int, int], version: int) -> None:
-        with self._lock:
-            self._open().execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
+        with self._held() as database:
+            database.execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
 
     def fact(self, name: str) -> str:
         """What was remembered last; "" if nothing."""
-        with self._lock:
-            row = self._open().execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        with self._held() as database:
+            row = database.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
     def remember(self, name: str, value: str) -> None:
-        with self._lock:
-            self._open().execute("INSERT OR REPLACE INTO fact VALUES (?,?)", (name, value))
+        with self._held() as database:
+            database.execute("INSERT OR REPLACE INTO fact VALUES (?,?)", (name, value))
 
     def dead_letters(self) -> list[tuple[str, str]]:
         """(line, reason), oldest first."""
-        with self._lock:
-            return self._open().execute("SELECT body, reason FROM dead ORDER BY number").fetchall()
+        with self._held() as database:
+            return database.execute("SELECT body, reason FROM dead ORDER BY number").fetchall()
 
     # ------------------------------------------------------------------ private
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             raise sqlite3.OperationalError("the spool is closed")
         return self._database
+
+    def _begin(self) -> None:
+        """Open the file, or make it: with it begins the destination, which then lacks all that was before."""
+        with naming(self.path), reading_once(self.path) as there:
+            known = there is not None and there.execute("SELECT 1 FROM sqlite_master WHERE name = 'sent'").fetchone()
+        with naming(self.path):
+            self._database = open_writer(self.path, _SCHEMA if known else _SCHEMA + _BEGIN)
+            self._seen = self._others()
+            self._count()
+
+    def _begin_anew(self, damage: DamagedFile) -> None:
+        if self._database is not None:
+            self._database.close()
+        aside = put_aside(self.path)
+        _log.error("{damage}; it is kept as {aside}, a fresh spool goes on", damage=str(damage), aside=aside.name)
+        self.aside.append(aside)
+        self._begin()
+        self._seen = -1                             # `look` shall tell the sender that nothing counts as sent any more
+
+    @contextmanager
+    def _held(self) -> Iterator[sqlite3.Connection]:
+        """The file, for one thread; found damaged on the way it is replaced, and `DamagedFile` raised."""
+        with self._lock:
+            try:
+                with naming(self.path):
+                    yield self._open()
+            except DamagedFile as damage:
+                self._begin_anew(damage)
+                raise
 
     def _others(self) -> int:
         """A number that changes when another process has written to the file."""
@@ -203,13 +239,12 @@ class Spool:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._held() as database:
             try:
-                with transaction(self._open()) as database:
+                with transaction(database):
                     yield database
             except sqlite3.Error:
-                if self._database is not None:
-                    self._count()
+                self._count()
                 raise
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scada.clock import SiteClock
+from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.influx import InfluxDoor
@@ -24,8 +25,10 @@ class Version2(BaseHTTPRequestHandler):
     """`/api/v2/write`: one malformed line is a 400 that names it, and nothing of the body is stored."""
 
     stored: list[str]
+    asked: int
 
     def do_POST(self) -> None:
+        type(self).asked += 1
         body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"]))).decode()
         bad = next((line for line in body.splitlines() if "= " in line or "nobody" in line), None)
         if bad is None:
@@ -47,7 +50,7 @@ class Version2(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    Version2.stored = []
+    Version2.stored, Version2.asked = [], 0
     server = HTTPServer(("127.0.0.1", 0), Version2)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -79,7 +82,31 @@ def test_malformed_lines_do_not_take_the_rest_of_their_body_with_them(url: str, 
     assert Version2.stored == ["a v=1 1", "c v=3 1", "e v=5 1"]
 
 
-def test_a_body_of_which_no_line_is_named_is_buried_whole(url: str, tmp_path: Path) -> None:
-    """No retry for ever."""
-    assert dead_after(url, tmp_path, b"a v=1 1\nnobody v=2 1\n") == ["a v=1 1\nnobody v=2 1\n"]
-    assert Version2.stored == []
+def test_a_bad_line_that_is_not_named_is_found_by_halves(url: str, tmp_path: Path) -> None:
+    """The others are stored; no retry for ever."""
+    body = b"".join(b"a v=%d 1\n" % number for number in range(9)) + b"nobody v=2 1\nb v=3 1\n"
+
+    assert dead_after(url, tmp_path, body) == ["nobody v=2 1\n"]
+    assert sorted(Version2.stored) == sorted(line for line in body.decode().splitlines() if "nobody" not in line)
+
+
+def test_a_body_full_of_bad_lines_is_buried_in_few_requests(url: str, tmp_path: Path) -> None:
+    """Nothing of it is forgotten, and nobody is asked thousands of times."""
+    body = b"nobody v=2 1\n" * 4096
+
+    dead = dead_after(url, tmp_path, body)
+    assert "".join(dead).encode() == body
+    assert Version2.asked < 100
+
+
+def test_a_destination_is_left_alone_as_long_as_it_asks_and_never_in_a_hurry() -> None:
+    """Retry-After is obeyed up to a bound; "at once" would be an endless hurry."""
+    back_off = BackOff(first=1.0, most=300.0)
+
+    def waits(seconds: float | None) -> list[float]:
+        return [back_off.wait(6, Answer(Verdict.RETRY, retry_after=seconds)) for _ in range(50)]
+
+    assert set(waits(7.0)) == {7.0}
+    assert set(waits(9_000.0)) == {300.0}
+    for seconds in (0.0, None):
+        assert 1.0 < max(waits(seconds)) <= 64.0
