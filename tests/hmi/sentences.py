@@ -36,7 +36,7 @@ APART: Final = {
         "historian/backup.py", "historian/compacting.py", "historian/copying.py", "historian/letters.py",
         "historian/manifest.py", "historian/repairing.py", "historian/restoring.py", "historian/segments_held.py",
         "historian/inspection.py", "historian/verification.py", "historian/spool.py", "historian/estimates.py",
-        "historian/destinations.py",
+        "historian/destinations.py", "historian/influx_history.py", "historian/influxql.py",
         "historian/export", "historian/import", "historian/parquet.py",
     ), "the terminal"),
 }
@@ -148,5 +148,5 @@ def _is_sentence(text: str) -> bool:
     """Not a statement, a format of time, or a name that is put together."""
     return (
         " " in text.strip() and any(one.islower() for one in text) and "%" not in text.replace(" %", "")
-        and not text.lstrip().startswith(("CREATE ", "ALTER ", "SELECT ", "version, crc"))
+        and not text.lstrip().startswith(("CREATE ", "ALTER ", "SELECT ", "INSERT ", "version, crc"))
     )
