@@ -24,6 +24,7 @@ def test_whole_blocks_are_imported_and_read_by_another_process() -> None:
     assert {"embedded_write_per_s", "embedded_bytes_per_value", "embedded_rss_mb", "day_10m_s"} <= set(found)
     assert 0 < found["embedded_bytes_per_value"] < 100
     assert found["point_read_ms"] > 0
+    assert found["group_sum_ms"] > 0
 
 
 def test_frames_go_through_the_production_door() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scada.bench import Figure
 from scada.bench.children import json_of, process
@@ -17,12 +18,14 @@ from scada.errors import ScadaError
 from scada.historian.dense import SLOTS
 from scada.historian.offline import ClosedHistory
 from scada.historian.service import open_reader
+from scada.metering.sums import Members, group_sums
 
 METERS: Final = 100_000
 DAYS: Final = 30
 CITY: Final = 10_000_000
 AT_ONCE: Final = 512                    # blocks a transaction
 READS: Final = 5
+GROUPS: Final = 1000
 
 
 def measure(meters: int = METERS, days: int = DAYS, city: int = CITY) -> list[Figure]:
@@ -30,6 +33,7 @@ def measure(meters: int = METERS, days: int = DAYS, city: int = CITY) -> list[Fi
     with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
         month = _child("import", name, meters, days)
         points = [_child("point", name, meters, days)["ms"] for _ in range(READS)]
+        sums = _child("sums", name, meters, days)
     with tempfile.TemporaryDirectory(prefix="scada-bench-") as name:
         day = _child("import", name, city, 1, "unnamed")
     what, values = f"{meters:,} meters x {days} days in whole blocks", meters * days * 24
@@ -40,6 +44,9 @@ def measure(meters: int = METERS, days: int = DAYS, city: int = CITY) -> list[Fi
         Figure("embedded_rss_mb", f"{what}, most memory of the process", month["rss_mb"], "MB"),
         Figure("point_read_ms", f"one meter, {days} days, by a process that begins with it, median of {READS}",
                float(np.median(points)), "ms"),
+        Figure("group_sum_ms", f"{GROUPS:,} sums x 24 h over {meters:,} meters, members together, median of {READS}",
+               sums["together"], "ms"),
+        Figure("group_sum_random_ms", "the same, members of a group anywhere", sums["random"], "ms"),
         Figure("day_10m_s", all_meters, day["seconds"], "s"),
         Figure("day_10m_gb", f"{all_meters}, files of the store", day["bytes"] / 1e9, "GB"),
         Figure("day_10m_rss_mb", f"{all_meters}, most memory of the process", day["rss_mb"], "MB"),
@@ -91,9 +98,42 @@ def point(folder: Path, meters: int, days: int) -> dict[str, float]:
     return {"ms": took * 1000}
 
 
+def sums(folder: Path, meters: int, days: int) -> dict[str, float]:
+    """A day of all groups each time, another day every time; compared with the sums of what was written."""
+    history, said, pulses = open_reader(folder), {}, Pulses.make()
+    for name, order in (("together", np.arange(meters)), ("random", np.random.default_rng(6).permutation(meters))):
+        members, took = members_in(order).found(history.intervals), []      # once, as the server does
+        for day in range(days):
+            began = time.perf_counter()
+            found = group_sums(members, history.intervals, FIRST_HOUR + 24 * day, 24)
+            took.append(1000 * (time.perf_counter() - began))
+            expected = np.add.reduceat(pulses.of(order, FIRST_DAY + day, 1), members.start[:-1], axis=0)
+            if not np.array_equal(found.sums, expected):
+                raise ScadaError("the sums are not those of what was imported")
+        said[name] = float(np.median(took[-READS:]))
+    history.close()
+    return said
+
+
+def members_in(order: NDArray[np.int64]) -> Members:
+    """All meters in groups of about the same size, in that order."""
+    meters, groups = len(order), min(GROUPS, len(order))
+    start = np.linspace(0, meters, groups + 1).astype(np.int64)
+    return Members(
+        tuple(f"G{number}" for number in range(groups)), ("kWh",) * groups, np.diff(start), start, euis(meters)[order],
+        np.zeros(meters, np.uint8), np.ones(meters), np.zeros(meters, np.int64), np.full(meters, 2**40),
+    )
+
+
 def main(kind: str, name: str, meters: int, days: int, unnamed: bool) -> None:
     folder = Path(name)
-    said = point(folder, meters, days) if kind == "point" else enter(folder, meters, days, not unnamed)
+    match kind:
+        case "point":
+            said = point(folder, meters, days)
+        case "sums":
+            said = sums(folder, meters, days)
+        case _:
+            said = enter(folder, meters, days, not unnamed)
     print(json.dumps(said), flush=True)
 
 
