@@ -397,6 +397,7 @@ SENTENCES: Final = (
     _l("%(why)s; the journal keeps its segments, `scada historian repair` mends it"),
     _l("merged, but read back otherwise: block %(block)s of day %(day)s in %(file)s (%(why)s)"),
     _l("is not there"),
+    _l("results wait"),
     _l("do not match their check sum"),
     _l("damaged month files in %(path)s, their hours are shown as missing: %(names)s"),
     _l("%(n)s damaged places in the journal; kept in %(path)s"),

@@ -5,7 +5,7 @@ and `live` with one tag `tag`. Fields are floats: `v`, and `q` only where it say
 group: a move would begin a new series.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -85,6 +85,14 @@ def _live(names: Iterable[str], values: NDArray[np.float64], quality: NDArray[np
         elif bits:
             parts.append(f"live,tag={name} q={bits} {time}\n")
     return "".join(parts)
+
+
+def result_line(kind: str, span_s: int, name: str, start: int, columns: Sequence[str], row: Sequence[float]) -> str:
+    """A row of results at its start [s], `KIND_SPAN,name=NAME` with a field a quantity; "" where it has none."""
+    said = [
+        f"{escaped(column)}={value!r}" for column, value in zip(columns, row, strict=True) if value - value == 0.0
+    ]
+    return f"{escaped(kind)}_{span_s},name={escaped(name)} {','.join(said)} {start}\n" if said else ""
 
 
 def escaped(name: str) -> str:

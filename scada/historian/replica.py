@@ -20,10 +20,11 @@ from scada.historian.lines import escaped, live_lines
 from scada.historian.past import DONE, Past
 from scada.historian.recent import Recent
 from scada.historian.replica_tags import HALF_FULL, tags_of
+from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.servers import limits_of
 from scada.historian.slots import SlotBook
-from scada.historian.spool import PAST, Spool
+from scada.historian.spool import PAST, RESULTS, Spool
 from scada.historian.tap import BusTap, Kept, Taken
 from scada.historian.worker import Worker
 from scada.intervals import Mark
@@ -49,9 +50,10 @@ class Replica:
         )
         self._backlog = Backlog(store_dir, book)
         self._past = Past(store_dir)
+        self._results = ResultsLeft(store_dir)
         self._door = InfluxDoor(settings)
         self._sender = Sender(
-            settings.name, self._door, self.spool, self._backlog, self._past, clock, back_off or BackOff()
+            settings.name, self._door, self.spool, self._backlog, self._past, clock, back_off or BackOff(), self._results,
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
@@ -66,6 +68,7 @@ class Replica:
         try:
             self.spool.open()
             self._backlog.open(self.spool.sent())
+            self._results.open(self.spool.fact(RESULTS))
         except (OSError, sqlite3.Error, StorageError) as error:
             part, reason = f"influx:{self.settings.name}", f"the spool {self.spool.path} cannot be opened: {error}"
             raise StartError(part, reason) from error
@@ -85,6 +88,12 @@ class Replica:
         self.spool.close()
         self._backlog.close()
         self._past.close()
+        self._results.close()
+
+    def results_changed(self) -> None:
+        """Results were stored (reactor thread)."""
+        self._results.changed()
+        self._sender.poke()
 
     @property
     def lacks_the_past(self) -> bool:
@@ -115,6 +124,8 @@ class Replica:
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
         trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost, aside)))
         waits = f"{spool.lines} lines and {blocks} blocks wait" if spool.lines or blocks else "up to date"
+        if waits == "up to date" and self._results.left:
+            waits = "results wait"
         progress = ""
         if self._backlog.filling or self._past.left:
             intervals, past = self._backlog.percent, self._past.percent

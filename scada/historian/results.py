@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,20 @@ CREATE TABLE IF NOT EXISTS series(number INTEGER PRIMARY KEY, kind TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS shape(number INTEGER PRIMARY KEY, columns TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS result(series INTEGER NOT NULL, start INTEGER NOT NULL, version INTEGER NOT NULL,
     shape INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY(series, start)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS change(number INTEGER PRIMARY KEY AUTOINCREMENT, series INTEGER NOT NULL, start INTEGER NOT NULL,
+    UNIQUE(series, start));
+CREATE TRIGGER IF NOT EXISTS result_came AFTER INSERT ON result BEGIN
+    INSERT INTO change(series, start) VALUES (new.series, new.start); END;
+CREATE TRIGGER IF NOT EXISTS result_changed AFTER UPDATE ON result BEGIN
+    DELETE FROM change WHERE series = old.series AND start = old.start;
+    INSERT INTO change(series, start) VALUES (new.series, new.start); END;
+CREATE TRIGGER IF NOT EXISTS result_went AFTER DELETE ON result BEGIN
+    DELETE FROM change WHERE series = old.series AND start = old.start; END;
 """
+# Of a file that was made before changes were numbered.
+_NUMBER: Final = (
+    "INSERT INTO change(series, start) SELECT series, start FROM result WHERE NOT EXISTS (SELECT 1 FROM change)"
+)
 
 
 @attrs.frozen(eq=False)
@@ -76,8 +89,13 @@ class ResultWriter(ResultHistory):
         self._worker = worker
         self._database: sqlite3.Connection | None = None
         self._waiting: deque[_Put] = deque()
+        self._listeners: list[Callable[[], None]] = []
         self.stored = 0
         self.trouble = ""
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Hear that something was stored (reactor thread)."""
+        self._listeners.append(listener)
 
     def open(self) -> None:
         self._database = open_results(self.path)
@@ -131,6 +149,8 @@ class ResultWriter(ResultHistory):
     def _stored(self, taken: list[_Put]) -> None:
         self.trouble = ""
         self.stored += len(taken)
+        for listener in self._listeners:
+            listener()
         for put in taken:
             put.done.callback(None)
 
@@ -168,7 +188,9 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
 
 def open_results(path: Path) -> sqlite3.Connection:
     """The writing connection."""
-    return open_writer(path, _SCHEMA)
+    database = open_writer(path, _SCHEMA)
+    database.execute(_NUMBER)
+    return database
 
 
 def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:

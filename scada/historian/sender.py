@@ -22,8 +22,9 @@ from scada.historian.influx import InfluxDoor
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION
 from scada.historian.past import Past
 from scada.historian.refusals import sqlite_sentence
+from scada.historian.results_left import ResultsLeft
 from scada.historian.rows import BlockKey
-from scada.historian.spool import BACKLOG, LIVE, PAST, SERVER, Item, Spool
+from scada.historian.spool import BACKLOG, LIVE, PAST, RESULTS, SERVER, Item, Spool
 
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
@@ -34,15 +35,17 @@ class Sender:
     """Lines stay in the spool, and blocks in the backlog, until the destination has confirmed them."""
 
     def __init__(
-        self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, past: Past, clock: SiteClock, back_off: BackOff
+        self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, past: Past, clock: SiteClock, back_off: BackOff,
+        results: ResultsLeft | None = None,
     ) -> None:
+        self._results = results
         self._name, self._door, self._spool, self._backlog, self._past = name, door, spool, backlog, past
         self._clock, self._back_off = clock, back_off
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._not_before = 0.0                      # monotonic; when the next attempt may be made
-        self._turns = deque([self._left_behind, self._block, self._piece_of_past])
+        self._turns = deque([self._left_behind, self._block, self._piece_of_past, self._piece_of_results])
         self._server = ""                           # as it stands in the spool
         self.failures = 0                           # since the last success
         self.refused = False                        # a person must put something right
@@ -76,6 +79,8 @@ class Sender:
                 if self._spool.look():              # somebody wants dead letters, or some days, to be sent again
                     self._backlog.open(self._spool.sent())
                     self._past.open(self._spool.fact(PAST))
+                    if self._results is not None:
+                        self._results.open(self._spool.fact(RESULTS))
                 if self._may_send():
                     self._send_next()
             except Exception as error:              # the thread must outlive a full disk and a bug; what waits stays
@@ -84,7 +89,8 @@ class Sender:
         self._door.close()
 
     def _waiting(self) -> bool:
-        return bool(self._spool.bodies or len(self._backlog) or self._past.left)
+        results = self._results is not None and self._results.left
+        return bool(self._spool.bodies or len(self._backlog) or self._past.left or results)
 
     def _may_send(self) -> bool:
         return self._closing or (self._waiting() and self._clock.monotonic() >= self._not_before)
@@ -122,20 +128,27 @@ class Sender:
         return True
 
     def _piece_of_past(self) -> bool:
-        piece = self._past.take()
+        return self._send_piece(self._past, PAST, LIVE_PRECISION)
+
+    def _piece_of_results(self) -> bool:
+        return self._results is not None and self._send_piece(self._results, RESULTS, INTERVAL_PRECISION)
+
+    def _send_piece(self, source: Past | ResultsLeft, name: str, precision: str) -> bool:
+        """Send the next piece of what is read from the store, and remember its place."""
+        piece = source.take()
         if piece is None:
             return False
         lines = piece.lines
         if lines:
-            answer, dead = deliver(self._door, self._name, piece.body, LIVE_PRECISION)
+            answer, dead = deliver(self._door, self._name, piece.body, precision)
             if answer.verdict in KEPT:
                 self._failed(answer)
                 return True
             if dead:
                 self._spool.bury(dead, self._clock.now())
             lines -= len(dead)
-        self._spool.remember(PAST, piece.place)
-        self._past.sent(piece)
+        self._spool.remember(name, piece.place)
+        source.sent(piece)
         if piece.lines:
             self._succeeded(lines)
         return True

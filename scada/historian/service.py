@@ -75,6 +75,8 @@ class Historian:
             )
             for one in settings.influx
         ]
+        for replica in self._replicas:
+            self._results.subscribe(replica.results_changed)
         self._audit = audit
         self._retention = Retention(
             self.directory, settings.retention, self._store, self._results, [one.lacks for one in self._replicas], clock,

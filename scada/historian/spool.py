@@ -27,6 +27,7 @@ DEAD_MOST: Final = 1000
 ROTTEN: Final = "the bytes do not match their check sum"
 PAST: Final = "past"                    # fact: how far the destination has the live values from before it
 BEGIN: Final = "begin"
+RESULTS: Final = "results"              # fact: number of the last change of results that the destination has
 SERVER: Final = "server"                # fact: what the destination says that it is
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,

@@ -26,6 +26,7 @@ from scada.historian.importing import Imported, import_export
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.results import ResultHistory, open_results, store_rows
 from scada.historian.samples import Samples
+from scada.historian.service import open_reader
 from scada.historian.store import EmbeddedIntervals
 from scada.intervals import IntervalBatch, IntervalBlock
 from scada.ports import ResultTable
@@ -338,6 +339,15 @@ def test_a_running_server_is_not_imported_into(history: Path, tmp_path: Path) ->
     store.close()
 
 
+def merged(source: Path, eui: np.ndarray) -> int:
+    """Hours that others can read of a history that is being written."""
+    if not source.exists():
+        return 0
+    with closing(open_reader(source)) as history:
+        slots = history.intervals.slots(eui, np.zeros(len(eui), np.uint8))
+        return int((history.intervals.read(slots, FIRST_HOUR, 5000).counts >= 0).any(axis=0).sum())
+
+
 def test_a_history_is_exported_while_another_process_writes_it(tmp_path: Path) -> None:
     """What was acknowledged, and merged, before the export began is in it, each value as it was delivered."""
     from tests.historian.committer import CHANNELS, counts_of
@@ -348,8 +358,10 @@ def test_a_history_is_exported_while_another_process_writes_it(tmp_path: Path) -
     )
     assert process.stdout is not None
     try:
-        for _ in range(400):
-            process.stdout.readline()
+        eui = np.array(0x00124B0000000001 + np.arange(CHANNELS), dtype=np.uint64)
+        while merged(source, eui) <= 200:
+            for _ in range(100):
+                assert process.stdout.readline()
         made: Export = export(source, tmp_path / "export", ["intervals"])
     finally:
         process.kill()
@@ -357,8 +369,7 @@ def test_a_history_is_exported_while_another_process_writes_it(tmp_path: Path) -
     done: Imported = import_export(tmp_path / "two", tmp_path / "export", NOW)
     store = EmbeddedIntervals(tmp_path / "two", None)
     store.open()
-    slots = store.slots(np.array(0x00124B0000000001 + np.arange(CHANNELS), dtype=np.uint64), np.zeros(CHANNELS, np.uint8))
-    counts = store.read(slots, FIRST_HOUR, 5000).counts
+    counts = store.read(store.slots(eui, np.zeros(CHANNELS, np.uint8)), FIRST_HOUR, 5000).counts
     store.close()
     records = np.flatnonzero((counts >= 0).any(axis=0))
 
