@@ -1,4 +1,4 @@
-"""Results reach an InfluxDB: what was stored before it, what comes, what is replaced; nothing twice, nothing lost by a stop."""
+"""Results reach an InfluxDB: what was stored before it, what comes, what is replaced; nothing twice, nothing lost."""
 
 import sqlite3
 from collections.abc import Iterator
