@@ -22,7 +22,7 @@ def encode_block(block: Dense) -> tuple[Any, ...]:
     counts = pack(narrow(block.counts))
     status = pack(block.status) if block.status.any() else None
     registers = pack(narrow(block.registers)) if (block.registers != MISSING).any() else None
-    return block.version, _crc(columns, counts, status, registers), columns, counts, status, registers
+    return block.version, crc_of(columns, counts, status, registers), columns, counts, status, registers
 
 
 def decode_block(
@@ -58,10 +58,11 @@ def check_block(
     version: int, crc: int, columns: bytes, counts: bytes, status: bytes | None, registers: bytes | None
 ) -> str:
     """What is wrong with the bytes of a row, "" = nothing."""
-    return "" if _crc(columns, counts, status, registers) == crc else DAMAGED
+    return "" if crc_of(columns, counts, status, registers) == crc else DAMAGED
 
 
-def _crc(*blobs: bytes | None) -> int:
+def crc_of(*blobs: bytes | None) -> int:
+    """The check sum of a row: columns, counts, status, registers."""
     value = 0
     for blob in blobs:
         value = zlib.crc32(blob or b"", value)

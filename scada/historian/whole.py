@@ -8,7 +8,6 @@ is asked for, it was known then.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -16,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian import months, noted
-from scada.historian.dense import SLOTS, Dense, columns_of, enter, enter_registers, thinned
+from scada.historian.dense import SLOTS, columns_of, enter, enter_registers, thinned
 from scada.historian.months import MonthFile, Months
-from scada.historian.rows import BlockKey, encode_block
+from scada.historian.packing import narrow, pack
+from scada.historian.rows import BlockKey, crc_of
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
 from scada.intervals import HOURLY, MISSING
 
-THREADS: Final = 2                      # compressing lets others run
 HELD: Final = "SELECT block FROM block WHERE interval_s=? AND day=?"
 
 
@@ -58,7 +57,7 @@ class WholeBlocks:
 
     def __init__(self, files: Months, state: StateFile, book: SlotBook) -> None:
         self._files, self._state, self._book = files, state, book
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="historian-whole")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="historian-whole")
 
     def slots(
         self, links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
@@ -69,9 +68,14 @@ class WholeBlocks:
         return slots
 
     def enter(self, days: Sequence[WholeDay], received: int) -> Entered:
-        """Durable when it returns: one transaction for all of them, received at that time [ns]."""
+        """
+        Durable when it returns: one transaction for all of them, received at that time [ns].
+
+        Blocks of a day may be shared out among several; no block may stand in two.
+        """
         fresh = merged = conflicts = 0
         with self._files.transaction() as month:
+            jobs = []
             for one in days:
                 file = month(one.day)
                 held = {number for (number,) in file.database.execute(HELD, (one.interval_s, one.day))}
@@ -81,25 +85,42 @@ class WholeBlocks:
                     key = (one.interval_s, one.day, int(one.numbers[place]))
                     conflicts += _merge(file, key, one.counts[place], one.registers[place], received)
                     merged += 1
-                rows = list(self._threads.map(partial(_row, one, file.newer + 1), np.flatnonzero(~known).tolist()))
-                fresh += months.add(file, [row for row in rows if row is not None])
+                jobs.append((file, self._thread.submit(_rows, one, file.newer + 1, np.flatnonzero(~known))))
+            for file, job in jobs:                          # one is written while the next is compressed
+                fresh += months.add(file, job.result())
         self._files.trim()
         return Entered(fresh, merged, conflicts)
 
     def close(self) -> None:
-        self._threads.shutdown()
+        self._thread.shutdown()
 
 
-def _row(whole: WholeDay, version: int, place: int) -> tuple[Any, ...] | None:
-    """The row of a block nobody has yet; None where it would hold nothing."""
-    counts, first = whole.counts[place], whole.registers[place]
-    came = counts.max(axis=0) != MISSING
-    if not came.any() and (first == MISSING).all():
-        return None
-    registers = np.full(counts.shape, MISSING, np.int64)
-    registers[:, 0] = first
-    dense = Dense(counts, np.broadcast_to(np.uint8(0), counts.shape), registers, np.where(came, version, 0), version)
-    return whole.interval_s, whole.day, int(whole.numbers[place]), *encode_block(dense)
+def _rows(whole: WholeDay, version: int, places: NDArray[np.int64]) -> list[tuple[Any, ...]]:
+    """The rows of blocks nobody has yet; none of one that would hold nothing."""
+    width = whole.counts.shape[2]
+    all_came = pack(narrow(np.full(width, version)))
+    rows: list[tuple[Any, ...]] = []
+    for place in places.tolist():
+        counts, first = whole.counts[place], whole.registers[place]
+        came = counts.max(axis=0) != MISSING
+        known = bool((first != MISSING).any())
+        if not known and not came.any():
+            continue
+        columns = all_came if came.all() else pack(narrow(np.where(came, version, 0)))
+        pulses, registers = pack(narrow(counts)), _registers(first, width) if known else None
+        crc = crc_of(columns, pulses, None, registers)
+        rows.append((
+            whole.interval_s, whole.day, int(whole.numbers[place]), version, crc, columns, pulses, None, registers
+        ))
+    return rows
+
+
+def _registers(first: NDArray[np.int64], width: int) -> bytes:
+    """Of the day's start alone."""
+    small = narrow(first)
+    registers = np.full((SLOTS, width), MISSING, small.dtype)
+    registers[:, 0] = small
+    return pack(registers)
 
 
 def _merge(
