@@ -27,7 +27,7 @@ test: packages $(VENV)/.test $(UI)/dist/meta.json $(OPCUA_PEER)/node_modules/.in
 	@scripts/step lint     $(BIN)/ruff check .
 	@scripts/step types    $(BIN)/mypy
 	@scripts/step imports  $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not soak" --durations=20 --durations-min=5 $(ARGS)  # four files at a time: most of them wait
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak" --durations=20 --durations-min=5 $(ARGS)  # three files at a time: most of them wait
 
 lint: $(VENV)/.test  ## ruff
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from scada.bench import demo
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 
+@pytest.mark.soak
 def test_a_short_measurement_gives_every_figure_and_leaves_no_process() -> None:
     """
     What is reported was really asked of a running demo, and the loop was not held by our own computing: processor time
