@@ -1,8 +1,9 @@
 """Line protocol: history as InfluxDB reads it.
 
 Measurements: `mh` for hourly pulses (`m1800`, `m900` for shorter intervals) with one tag `m` = "<EUI in hex>/<channel>",
-and `live` with one tag `tag`. Fields are floats: `v`, and `q` only where it says something. No tag names a customer or a
-group: a move would begin a new series.
+and `live` with one tag `tag`. Fields are floats: `v`, and `q` only where it says something. Results have a measurement of
+their kind and length, `balance_3600`, with one tag `name` and a field a quantity. No tag names a customer or a group it
+could leave: a move would begin a new series.
 """
 
 from collections.abc import Iterable, Sequence

@@ -53,7 +53,7 @@ class Replica:
         self._results = ResultsLeft(store_dir)
         self._door = InfluxDoor(settings)
         self._sender = Sender(
-            settings.name, self._door, self.spool, self._backlog, self._past, clock, back_off or BackOff(), self._results,
+            settings.name, self._door, self.spool, self._backlog, self._past, self._results, clock, back_off or BackOff(),
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
@@ -123,9 +123,9 @@ class Replica:
         aside = "".join(f"a damaged spool is kept as {path.name}" for path in spool.aside[-1:])
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
         trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost, aside)))
-        waits = f"{spool.lines} lines and {blocks} blocks wait" if spool.lines or blocks else "up to date"
-        if waits == "up to date" and self._results.left:
-            waits = "results wait"
+        waits = "results wait" if self._results.left else "up to date"
+        if spool.lines or blocks:
+            waits = f"{spool.lines} lines and {blocks} blocks wait"
         progress = ""
         if self._backlog.filling or self._past.left:
             intervals, past = self._backlog.percent, self._past.percent

@@ -10,8 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from scada.errors import StorageError
-from scada.historian.database import ReadPool
+from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.lines import result_line
 from scada.historian.past import Piece
 from scada.historian.results import RESULT_FILE
@@ -56,8 +55,8 @@ class ResultsLeft:
         try:
             with self._pool.reading(self._path) as database:
                 rows = database.execute(_BEHIND, (self._after, BODY_ROWS)).fetchall() if database else []
-        except StorageError:
-            rows = []                                       # `verify` names it
+        except DamagedFile:
+            rows = []                                       # the store that writes it says so; anything else is tried again
         if not rows:
             self._looked = told
             return None

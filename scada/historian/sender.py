@@ -35,11 +35,11 @@ class Sender:
     """Lines stay in the spool, and blocks in the backlog, until the destination has confirmed them."""
 
     def __init__(
-        self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, past: Past, clock: SiteClock, back_off: BackOff,
-        results: ResultsLeft | None = None,
+        self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, past: Past, results: ResultsLeft,
+        clock: SiteClock, back_off: BackOff,
     ) -> None:
-        self._results = results
-        self._name, self._door, self._spool, self._backlog, self._past = name, door, spool, backlog, past
+        self._name, self._door, self._spool, self._backlog = name, door, spool, backlog
+        self._past, self._results = past, results
         self._clock, self._back_off = clock, back_off
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -79,8 +79,7 @@ class Sender:
                 if self._spool.look():              # somebody wants dead letters, or some days, to be sent again
                     self._backlog.open(self._spool.sent())
                     self._past.open(self._spool.fact(PAST))
-                    if self._results is not None:
-                        self._results.open(self._spool.fact(RESULTS))
+                    self._results.open(self._spool.fact(RESULTS))
                 if self._may_send():
                     self._send_next()
             except Exception as error:              # the thread must outlive a full disk and a bug; what waits stays
@@ -89,8 +88,7 @@ class Sender:
         self._door.close()
 
     def _waiting(self) -> bool:
-        results = self._results is not None and self._results.left
-        return bool(self._spool.bodies or len(self._backlog) or self._past.left or results)
+        return bool(self._spool.bodies or len(self._backlog) or self._past.left or self._results.left)
 
     def _may_send(self) -> bool:
         return self._closing or (self._waiting() and self._clock.monotonic() >= self._not_before)
@@ -131,7 +129,7 @@ class Sender:
         return self._send_piece(self._past, PAST, LIVE_PRECISION)
 
     def _piece_of_results(self) -> bool:
-        return self._results is not None and self._send_piece(self._results, RESULTS, INTERVAL_PRECISION)
+        return self._send_piece(self._results, RESULTS, INTERVAL_PRECISION)
 
     def _send_piece(self, source: Past | ResultsLeft, name: str, precision: str) -> bool:
         """Send the next piece of what is read from the store, and remember its place."""

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,6 @@ GROWTH_MB = 200
 DEVICE = 7                              # whose series are read back one by one
 pytestmark = pytest.mark.timeout(300)
 Figures = dict[str, float]
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 class Story:

@@ -15,6 +15,7 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.letters import Letters
 from scada.historian.past import DONE, Past
+from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.servers import Server
 from scada.historian.service import Historian
@@ -207,7 +208,9 @@ def of_store(directory: Path, door: Door) -> tuple[Sender, Spool, Past]:
     what = Past(directory / "history")
     what.open(spool.fact(PAST))
     backlog = Backlog(directory / "history", SlotBook)
-    return Sender("new", door, spool, backlog, what, SiteClock(), QUICK), spool, what     # type: ignore[arg-type]
+    results = ResultsLeft(directory / "history")
+    made = Sender("new", door, spool, backlog, what, results, SiteClock(), QUICK)           # type: ignore[arg-type]
+    return made, spool, what
 
 
 @pytest.fixture

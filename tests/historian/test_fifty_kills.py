@@ -6,11 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from scada.historian.service import open_reader
 from tests.historian.committer import CHANNELS, counts_of
@@ -22,15 +20,6 @@ from tests.influx import ROOT, Influx
 
 KILLS = 50
 EUIS = np.array(0x00124B0000000001 + np.arange(CHANNELS), dtype=np.uint64)
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 class Lives:

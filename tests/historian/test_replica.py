@@ -1,7 +1,6 @@
 """The InfluxDB replica against a real InfluxDB 1.6: nothing is lost, whatever the server does."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +62,6 @@ class Site:
     def stop(self) -> None:
         self.reactor.wait(self.historian.stop())
         assert not self.reactor.getDelayedCalls()
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 def test_live_values_and_pulses_are_read_back_equal_through_query(influx: Influx, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What the operator sees of a destination: each figure that matters is an alarm when it is time, and over in time."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +55,6 @@ class Seen:
     def stop(self) -> None:
         self.monitor.stop()
         self.site.reactor.wait(self.site.historian.stop())
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,13 @@
 """Results reach an InfluxDB: what was stored before it, what comes, what is replaced; nothing twice, nothing lost."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from scada.errors import StorageError
 from scada.historian import results_left, sender
 from scada.historian.letters import Letters
 from scada.historian.results import RESULT_FILE, open_results
@@ -17,15 +17,6 @@ from tests.influx import Influx
 
 START = 490_896 * 3600
 NAME = "T01, street A"
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +102,23 @@ def test_what_was_removed_is_no_change_any_more(tmp_path: Path) -> None:
         database.execute("INSERT INTO result VALUES (1, 6, 1, 1, x'00')")
         database.execute("DELETE FROM result WHERE start = 5")
         assert database.execute("SELECT series, start FROM change").fetchall() == [(1, 6)]
+
+
+def test_what_cannot_be_read_for_a_moment_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for nothing: the sender hears of it, and there is something left."""
+    monkeypatch.setattr("scada.historian.database.BUSY_SECONDS", 0.05)
+    open_results(tmp_path / RESULT_FILE).close()
+    left = results_left.ResultsLeft(tmp_path)
+    left.open("")
+    with closing(sqlite3.connect(tmp_path / RESULT_FILE)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageError, match="locked"):
+            left.take()
+        still = left.left
+    nothing = left.take()
+    left.close()
+
+    assert still
+    assert nothing is None
+    assert not left.left

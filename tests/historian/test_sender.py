@@ -15,6 +15,7 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.influx import InfluxDoor
 from scada.historian.past import Past
+from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.slots import SlotBook
 from scada.historian.spool import Spool
@@ -66,7 +67,8 @@ def dead_after(url: str, directory: Path, body: bytes) -> list[str]:
     spool.open()
     spool.put(body, body.count(b"\n"), 1)
     door = InfluxDoor(InfluxSettings(name="main", url=url, dialect="v2"))
-    Sender("main", door, spool, Backlog(directory, SlotBook), Past(directory), SiteClock(), BackOff())._send_next()
+    store = Backlog(directory, SlotBook), Past(directory), ResultsLeft(directory)
+    Sender("main", door, spool, *store, SiteClock(), BackOff())._send_next()
     dead = [line for line, _ in spool.dead_letters()]
     assert spool.bodies == 0
     door.close()

@@ -5,7 +5,6 @@ SCADA_SOAK_AWAY_MINUTES sets how long it is away, 10 by default (1440 is a day);
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from tests.system.soak import Soak
 MINUTES = float(os.environ.get("SCADA_SOAK_AWAY_MINUTES", "10"))
 KILLS = int(os.environ.get("SCADA_SOAK_KILLS", "1000"))
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180 * MINUTES + 5 * KILLS + 1200)]
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 def test_with_influxdb_away_at_10_000_values_a_second_memory_stays_small(influx: Influx, tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
 """The spool's file after a power cut or on a bad disk: what is whole goes out, what is not is kept as evidence."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from scada.historian.database import DamagedFile
 from scada.historian.spool import BACKLOG, LIVE, ROTTEN, Spool
@@ -14,15 +11,6 @@ from tests.historian.test_replica import Site
 from tests.influx import Influx
 
 BODIES = [b"".join(b"live,tag=t%d v=%d %d\n" % (tag, number, tag) for tag in range(900)) for number in range(3)]
-
-
-@pytest.fixture
-def influx(tmp_path: Path) -> Iterator[Influx]:
-    server = Influx(tmp_path / "influx")
-    server.start()
-    server.query("CREATE DATABASE scada")
-    yield server
-    server.kill()
 
 
 def opened(path: Path) -> Spool:

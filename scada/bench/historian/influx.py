@@ -24,6 +24,7 @@ from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
 from scada.historian.offline import ClosedHistory
 from scada.historian.past import Past
+from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.slots import SlotBook
 from scada.historian.spool import Spool
@@ -143,8 +144,9 @@ def _spool(folder: Path, bodies: int) -> list[Figure]:
         spool.put(body, LIVE_LINES, clock.now() + number * NS)
     appended = bodies * LIVE_LINES / (time.perf_counter() - began)
     settings = InfluxSettings(name="nowhere", url="http://127.0.0.1:1", database="scada")
-    backlog = Backlog(folder / "nothing", SlotBook)
-    sender = Sender("nowhere", _Nowhere(settings), spool, backlog, Past(folder / "nothing"), clock, BackOff())
+    nothing = folder / "nothing"
+    backlog, past, results = Backlog(nothing, SlotBook), Past(nothing), ResultsLeft(nothing)
+    sender = Sender("nowhere", _Nowhere(settings), spool, backlog, past, results, clock, BackOff())
     began = time.perf_counter()
     sender.start()
     while spool.bodies:
@@ -152,7 +154,8 @@ def _spool(folder: Path, bodies: int) -> list[Figure]:
     drained = bodies * LIVE_LINES / (time.perf_counter() - began)
     sender.close()
     spool.close()
-    backlog.close()
+    for source in (backlog, past, results):
+        source.close()
     what = f"{bodies} bodies of {LIVE_LINES:,} live values"
     return [
         Figure("spool_append_per_s", f"{what}: durable in the spool, one after the other", appended, "values/s"),
