@@ -44,8 +44,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def changes(name: str) -> Any:
         """How the hours of a point came to what they say, newest first; with `since` [s] what came from then on."""
         point = _known(services, name)
-        hours = whole("hours", 24, 1, MOST_HOURS)
-        first = whole("first_hour", max(services.clock.hour() - hours, 0), 0, 2**31)
+        first, hours = _hours(services)
         since = whole("since", 0, 0, 2**33) * NS
         found = [one for one in reversed(services.metering.changes(name, first, hours)) if one.at >= since]
         page = Page.of(found, request.args.get("page", "1"), whole("size", 100, 1, 1000))
@@ -60,8 +59,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     def estimates(name: str) -> Any:
         """Validated hours of a point as they were entered, newest first; the newest of an hour stands."""
         point = _known(services, name)
-        hours = whole("hours", 24, 1, MOST_HOURS)
-        first = whole("first_hour", max(services.clock.hour() - hours, 0), 0, 2**31)
+        first, hours = _hours(services)
         found = services.metering.estimates(name, first, hours)[::-1]
         page = Page.of(found, request.args.get("page", "1"), whole("size", 100, 1, 1000))
         return jsonify({
@@ -82,10 +80,9 @@ def add(blueprint: Blueprint, services: Services) -> None:
         if unknown := [one for one in asked if one not in every]:
             abort(404, f"no balance group {unknown[0]}")
         page = Page.of(asked, request.args.get("page", "1"), whole("size", 100, 1, MOST_GROUPS))
-        hours = whole("hours", 24, 1, MOST_HOURS)
+        first, hours = _hours(services)
         if hours * len(page.rows) > MOST_SUMS:
             abort(400, f"hours, size: at most {MOST_SUMS} hours of groups at once")
-        first = whole("first_hour", max(services.clock.hour() - hours, 0), 0, 2**31)
         found = services.history.group_sums(page.rows, first, hours, whole("as_of", 0, 1, 2**33) * NS or None)
         return jsonify({
             "first_hour": first, "hours": hours, "page": page.number, "pages": page.pages, "total": page.total,
@@ -113,6 +110,12 @@ def change_row(one: PointChange) -> dict[str, Any]:
 
 def _bits(bits: int) -> list[str]:
     return [flag.name.lower() for flag in IntervalStatus if bits & flag and flag.name]
+
+
+def _hours(services: Services) -> tuple[int, int]:
+    """(first hour, hours) that are asked for; the newest day unless they are said."""
+    hours = whole("hours", 24, 1, MOST_HOURS)
+    return whole("first_hour", max(services.clock.hour() - hours, 0), 0, 2**31), hours
 
 
 def _known(services: Services, name: str) -> Any:

@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -65,11 +66,11 @@ def sums(
     else:
         shown = [
             (name, local(at, zone), "" if np.isnan(value) else f"{value:,.3f}", unit, f"{present:,} of {expected:,}")
-            for name, at, value, unit, present, expected, _ in _rows(found)
+            for name, at, value, unit, present, expected, _ in islice(_rows(found), MOST_SHOWN)
         ]
-        print_table("sums of members", ("group", "from", "sum", "unit", "members"), shown[:MOST_SHOWN], numbers=(2, 4))
-        if len(shown) > MOST_SHOWN:
-            click.echo(f"the first {MOST_SHOWN:,} of {len(shown):,} rows; --csv or --json writes all", err=True)
+        print_table("sums of members", ("group", "from", "sum", "unit", "members"), shown, numbers=(2, 4))
+        if found.sums.size > MOST_SHOWN:
+            click.echo(f"the first {MOST_SHOWN:,} of {found.sums.size:,} rows; --csv or --json writes all", err=True)
 
 
 def _rows(found: GroupSums) -> Iterator[tuple[str, int, float, str, int, int, float | None]]:
