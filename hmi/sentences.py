@@ -462,6 +462,7 @@ SENTENCES: Final = (
     _l("the firmware store is closed"),
     # the other parts
     _l("%(groups)s balance groups, %(transformers)s metered transformers"),
+    _l("%(days)s days are being balanced anew"),
     _l("a balance cannot be computed or stored; it stays due and is tried again"),
     _l("%(n)s channels"),
     _l("channels cannot be read; tried again"),
