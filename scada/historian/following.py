@@ -10,10 +10,9 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
-from scada.errors import StorageError
 from scada.historian.blocks import BlockStore
 from scada.historian.news import Piece, marks_of
-from scada.historian.refusals import sqlite_sentence
+from scada.historian.refusals import storage_error
 from scada.intervals import News
 
 
@@ -63,7 +62,7 @@ class StoreFollowing:
         try:
             piece: Piece | None = news.after(self._blocks.state.database, self._read, self._upto)
         except sqlite3.Error as error:
-            raise StorageError(sqlite_sentence("the news of the store", self._directory, error)) from error
+            raise storage_error("the store", self._directory, error) from error
         if piece is None:
             self._all_read, self.days = True, 0
             return None

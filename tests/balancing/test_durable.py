@@ -144,13 +144,19 @@ def test_a_change_that_is_taken_back_while_it_is_computed_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_a_registry_that_changes_while_hours_of_its_last_change_are_computed_has_the_last_word(world, monkeypatch, dies):
-    """What was read under one, and is stored under the other, is computed again; also after a death."""
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_registry_that_changes_while_hours_of_its_last_change_are_computed_has_the_last_word(
+    world, monkeypatch, dies, twice
+):
+    """What was read under one, and is stored under the other, is computed again; also if it was changed there and back."""
     site = world.registry.directory.site
     shorter = attrs.evolve(site, meters=tuple(
         attrs.evolve(one, valid_from=HOUR - 890) if one.point == "P1" else one for one in site.meters
     ))
-    read, put, left = world.intervals.read, world.results.put, [site]
+    other = attrs.evolve(shorter, meters=tuple(
+        attrs.evolve(one, eui=1) if one.point == "P2" else one for one in shorter.meters
+    ))
+    read, put, left = world.intervals.read, world.results.put, [shorter, other] if twice else [site]
 
     def amid(*asked):
         found = read(*asked)
@@ -295,5 +301,5 @@ def test_in_any_order_every_hour_is_balanced_by_what_is_held_and_known_at_the_en
 
     monkeypatch.setattr(SqliteFile, "_prepare", unsynced)
     run_state_machine_as_test(
-        AnyOrder, settings=settings(max_examples=40, stateful_step_count=15, deadline=None, derandomize=True)
+        AnyOrder, settings=settings(max_examples=80, stateful_step_count=30, deadline=None, derandomize=True)
     )
