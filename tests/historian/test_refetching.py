@@ -25,6 +25,7 @@ def history(tmp_path: Path) -> Path:
     """Twelve days of 250 channels, the first of them damaged and put away."""
     directory = tmp_path / "history"
     commit(directory, TRUTH, record=1)
+    marks_of_a_start(directory, dealt=True)
     flip(directory / MONTH, "SELECT counts FROM block ORDER BY day")
     repair(directory)
     return directory
