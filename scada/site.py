@@ -30,6 +30,29 @@ class SupplyKind(StrEnum):
     VALVE = "valve"                     # closed from here, opened by hand on site alone
 
 
+class MemberRole(StrEnum):
+    """How a member counts in a balance group."""
+
+    CONSUMPTION = "consumption"
+    COMMON = "common"                   # common needs of the house (NGC): lifts, stairs; counts, and is shown apart
+    GENERATION = "generation"           # feeds in behind the group's feed: counts negatively
+
+
+class GroupKind(StrEnum):
+    """What a balance group is a balance of (domain C1)."""
+
+    FREE = "free"
+    RISER = "riser"
+    ENTRY = "entry"
+    HOUSE = "house"
+    STREET = "street"
+    DISTRICT = "district"
+    CITY = "city"
+    REGION = "region"
+    COUNTRY = "country"
+
+
+NORMAL_LOSS = {Medium.ELECTRICITY: 0.08, Medium.GAS: 0.09, Medium.WATER: 0.12, Medium.HEAT: 0.12}    # domain C1
 UNIT_OF_MEDIUM = {Medium.ELECTRICITY: "kWh", Medium.WATER: "m³", Medium.GAS: "m³", Medium.HEAT: "kWh"}
 
 
@@ -112,6 +135,7 @@ class Point:
     medium: Medium
     consumer: str = ""
     title: str = ""
+    sub_meter_of: str = ""              # the point whose meter has counted it already
 
 
 @attrs.frozen
@@ -127,6 +151,7 @@ class MeterPeriod:
     valid_to: int | None = None         # h since 1970, exclusive; None = still there
     start_register: float | None = None     # what its dial showed at the beginning [kWh or m³]; None = nobody wrote it down
     final_register: float | None = None     # and at the end
+    accuracy_class: float = 1.0         # limit of error, % of what it measures
 
 
 @attrs.frozen
@@ -184,9 +209,32 @@ class BalanceGroup:
     transformer: str = ""
     feed_tag: str = ""                  # energy register on the bus: "T01-meter/energy_import"
     feed_point: str = ""
-    members: tuple[str, ...] = ()       # metering points
-    normal_loss: float = 0.08           # share of the feed (domain C1)
+    members: tuple[str, ...] = ()       # metering points or other groups that always take from it; others: `BalanceMember`
+    normal_loss: float | None = None    # share of the feed; None = that of the medium
     limit_percent: float = 10.0         # |imbalance| above it raises an alarm
+    kind: GroupKind = GroupKind.FREE
+    metering_w: float = 0.0             # own consumption of the metering equipment, constant: of the group [W]
+    metering_w_each: float = 0.0        # and of each meter that hangs in it [W]
+
+    @property
+    def fed(self) -> bool:
+        return bool(self.feed_tag or self.feed_point)
+
+    @property
+    def normal_share(self) -> float:
+        """Loss that is normal, as a share of the feed."""
+        return NORMAL_LOSS[self.medium] if self.normal_loss is None else self.normal_loss
+
+
+@attrs.frozen
+class BalanceMember:
+    """A member that comes and goes, or that counts otherwise than by consumption."""
+
+    group: str
+    member: str                         # metering point or balance group
+    valid_from: int = 0                 # h since 1970
+    valid_to: int | None = None         # h since 1970, exclusive; None = still there
+    role: MemberRole = MemberRole.CONSUMPTION
 
 
 @attrs.frozen
@@ -203,6 +251,7 @@ class Site:
     loads: tuple[Load, ...] = ()
     load_groups: tuple[LoadGroup, ...] = ()
     balance_groups: tuple[BalanceGroup, ...] = ()
+    balance_members: tuple[BalanceMember, ...] = ()
     replacements: tuple[Replacement, ...] = ()
     supplies: tuple[Supply, ...] = ()
     generation: int = 0                 # raised by every change of the registry
@@ -299,6 +348,23 @@ class Directory:
     def balance_group(self) -> dict[str, BalanceGroup]:
         return {one.name: one for one in self.site.balance_groups}
 
+    @cached_property
+    def members_of_group(self) -> dict[str, tuple[BalanceMember, ...]]:
+        """Who takes directly from each balance group, wherever that was written."""
+        found = {one.name: [BalanceMember(one.name, member) for member in one.members] for one in self.site.balance_groups}
+        for member in self.site.balance_members:
+            found.setdefault(member.group, []).append(member)
+        return {name: tuple(members) for name, members in found.items()}
+
+    @cached_property
+    def memberships(self) -> dict[str, tuple[BalanceMember, ...]]:
+        """In which balance groups each metering point or group is directly."""
+        found: dict[str, list[BalanceMember]] = {}
+        for members in self.members_of_group.values():
+            for one in members:
+                found.setdefault(one.member, []).append(one)
+        return {name: tuple(members) for name, members in found.items()}
+
 
 # What each look-up is made from: where none of it has changed, the look-up of the site before is still good.
 MADE_FROM = {
@@ -306,7 +372,9 @@ MADE_FROM = {
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
-    "balance_group": ("balance_groups",), "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),
+    "balance_group": ("balance_groups",), "members_of_group": ("balance_groups", "balance_members"),
+    "memberships": ("balance_groups", "balance_members"),
+    "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),
 }
 MOST_PATCHED = 1000                     # changed modules for which a look-up is copied and corrected, not made anew
 

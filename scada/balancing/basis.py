@@ -8,10 +8,9 @@ import attrs
 
 from scada.clock import DAY_H
 from scada.site import BalanceGroup, Directory
+from scada.site_groups import EVER, Span, joined, sum_of
 
 LOOK_BACK_H: Final = 7 * DAY_H          # at least, of a group that is new: its feed may be older than its members' hours
-EVER: Final = 2**40                     # hour; the end of a period that has none
-Span: TypeAlias = tuple[int, int]       # first hour and the one behind the last
 Period: TypeAlias = tuple[int, int, float, int, int]        # EUI, channel, pulses per unit, and its span
 
 
@@ -22,12 +21,16 @@ class Basis:
     medium: str
     feed_tag: str
     feed_point: str
-    members: tuple[str, ...]            # sorted
+    members: tuple[str, ...]            # points that always count as consumption, sorted
     meters: tuple[tuple[str, tuple[Period, ...]], ...]      # of the feed and the members that have any, sorted
+    parts: tuple[tuple[str, str, int, str, tuple[Span, ...]], ...] = ()     # what counts otherwise, sorted
+    own: tuple[tuple[float, float, tuple[Span, ...]], ...] = ()             # own consumption [W], [W a meter]
+    classes: tuple[tuple[str, int, float], ...] = ()        # point, first hour, of meters that are not of class 1
 
     @classmethod
     def of(cls, directory: Directory, group: BalanceGroup) -> "Basis":
-        points = sorted({*group.members, *filter(None, [group.feed_point])} & directory.point.keys())
+        whole = sum_of(directory, group)
+        points = sorted({*whole.points, *filter(None, [group.feed_point])} & directory.point.keys())
         meters = tuple(
             (point, tuple(sorted(
                 (one.eui, one.channel, one.pulses_per_unit, one.valid_from, EVER if one.valid_to is None else one.valid_to)
@@ -35,12 +38,25 @@ class Basis:
             )))
             for point in points if (periods := directory.meters_of_point.get(point, ()))
         )
-        return cls(group.medium.value, group.feed_tag, group.feed_point, tuple(sorted(group.members)), meters)
+        return cls(
+            group.medium.value, group.feed_tag, group.feed_point,
+            tuple(sorted(part.point for part in whole.parts if part.plain)), meters,
+            tuple(sorted(
+                (*part.key, part.sign, part.role.value, part.counting) for part in whole.parts if not part.plain
+            )),
+            tuple(sorted(
+                (one.metering_w, one.metering_w_each, spans) for one, spans in whole.own
+                if one.metering_w or one.metering_w_each
+            )),
+            tuple(
+                (point, one.valid_from, one.accuracy_class)
+                for point in points for one in directory.meters_of_point.get(point, ()) if one.accuracy_class != 1.0
+            ),
+        )
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Basis":
-        meters = tuple((point, tuple(tuple(one) for one in periods)) for point, periods in found.pop("meters"))
-        return cls(**{**found, "members": tuple(found["members"]), "meters": meters})
+        return cls(**{name: _frozen(value) for name, value in found.items()})
 
 
 def touched(before: Basis | None, after: Basis, since: int | None, now: int) -> list[Span]:
@@ -68,28 +84,18 @@ def touched(before: Basis | None, after: Basis, since: int | None, now: int) -> 
     return _within(found, begin, now)
 
 
-def joined(spans: Sequence[Span]) -> list[Span]:
-    """The same hours in as few spans as possible, ascending."""
-    found: list[Span] = []
-    for first, last in sorted(spans):
-        if found and first <= found[-1][1]:
-            found[-1] = found[-1][0], max(last, found[-1][1])
-        elif first < last:
-            found.append((first, last))
-    return found
-
-
-def without(spans: Sequence[Span], gone: Span) -> list[Span]:
-    """The hours of some spans that are not in another one."""
-    parts = [part for first, last in spans for part in ((first, min(last, gone[0])), (max(first, gone[1]), last))]
-    return joined([(first, last) for first, last in parts if first < last])
-
-
 # ---------------------------------------------------------------------- private
 def _of_every_hour(basis: Basis) -> tuple[object, ...]:
     """What enters each hour's balance: of a point's meters the coarsest pulse, whenever it hung there."""
     pulses = tuple((point, min(one[2] for one in periods)) for point, periods in basis.meters)
-    return basis.medium, basis.feed_tag, basis.feed_point, basis.members, pulses
+    return (
+        basis.medium, basis.feed_tag, basis.feed_point, basis.members, pulses, basis.parts, basis.own, basis.classes,
+    )
+
+
+def _frozen(value: Any) -> Any:
+    """What JSON has as lists."""
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
 
 
 def _differing(old: Sequence[Period], new: Sequence[Period]) -> list[Span]:

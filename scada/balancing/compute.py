@@ -1,6 +1,6 @@
 """One group's hours and days, computed anew from what is stored. Blocking; runs in a worker thread."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -9,20 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing import edges as register_edges
+from scada.balancing.counting import METER_ACCURACY, accuracy_of, active_in, own_consumption, registers_over
 from scada.balancing.days import day_bounds
-from scada.balancing.hourly import Members, balance, members_over
+from scada.balancing.hourly import ESTIMATE_ERROR, Members, balance, members_over, together
 from scada.balancing.rates import rates_of
 from scada.balancing.register import Edges, Feed, Rates, broken, feed_between
 from scada.balancing.versions import versioned
 from scada.clock import DAY_H, HOUR_S
 from scada.ports import LiveReader, Metering, ResultStore, ResultTable
-from scada.site import BalanceGroup, Directory
+from scada.site import BalanceGroup, Directory, MemberRole
+from scada.site_groups import Part, sum_of
 from scada.tags import BAD, Device, Quality
 
 KIND: Final = "balance"
 DAY_S: Final = DAY_H * HOUR_S           # site days are stored under this span, whatever their length
 MOST_IN_VAIN: Final = 10_000
-METER_ACCURACY: Final = 0.01            # class 1, for members and feed alike, until meters carry their class
+
+
+def no_losses(group: str, first: int, count: int) -> NDArray[np.float64]:
+    """Technical losses of a network that nobody computes: not known, hour by hour."""
+    return np.full(count, np.nan)
 
 
 @attrs.frozen(eq=False)
@@ -34,6 +40,7 @@ class Stores:
     results: ResultStore
     devices: Callable[[], Mapping[str, Device]]
     zone: ZoneInfo
+    technical: Callable[[str, int, int], NDArray[np.float64]] = no_losses       # (group, first hour, hours) -> (hours,)
     in_vain: dict[str, set[int]] = attrs.field(factory=dict)   # edges their tag's history does not know, by tag
 
 
@@ -77,11 +84,18 @@ def compute(
         first, count = int(bounds[0]), int(bounds[-1] - bounds[0])
         closed = min(max(hour_now - first, 0), count)
         hourly_bounds = np.arange(count + 1, dtype=np.int64)
-        by_hour, by_day = _members(stores, directory, group, first, count, (hourly_bounds, bounds - first))
-        feed_hour, feed_day, looked_up = _feed(stores, directory, group, first, bounds - first, hour_now)
-        found.extend(looked_up)
+        cuts = (hourly_bounds, bounds - first)
+        members, edges = _members(stores, directory, group, first, bounds - first, hour_now)
+        feeds, error, looked_up = _feed(stores, directory, group, first, bounds - first, hour_now)
+        found.extend((*edges, *looked_up))
+        own = own_consumption(directory, sum_of(directory, group), first, count)
+        lost = stores.technical(group.name, first, count)
+        by_hour, by_day = (
+            balance(feed, taken, worst(error, cut), np.add.reduceat(lost, cut[:-1]), np.add.reduceat(own, cut[:-1]))
+            for feed, taken, cut in zip(feeds, members, cuts, strict=True)
+        )
 
-        columns = {name: column[:closed] for name, column in balance(feed_hour, by_hour, METER_ACCURACY).items()}
+        columns = {name: column[:closed] for name, column in by_hour.items()}
         start = (first + np.arange(closed, dtype=np.int64)) * HOUR_S
         rows.append((HOUR_S, _news(stores, group, HOUR_S, start, columns)))
         if closed:
@@ -91,39 +105,90 @@ def compute(
                 whole = ResultTable(start[last], {name: column[last] for name, column in columns.items()})
 
         begun = bounds[:-1] < hour_now
-        daily = {name: column[begun] for name, column in balance(feed_day, by_day, METER_ACCURACY).items()}
+        daily = {name: column[begun] for name, column in by_day.items()}
         rows.append((DAY_S, _news(stores, group, DAY_S, bounds[:-1][begun] * HOUR_S, daily)))
     kept = tuple((span, table) for span, table in rows if len(table.start))
     return Outcome(group.name, kept, tuple(found), whole, completeness)
 
 
 def _members(
-    stores: Stores, directory: Directory, group: BalanceGroup, first: int, count: int, bounds: tuple[NDArray[np.int64], ...]
-) -> list[Members]:
-    """Sums over each way of cutting the range; a member the registry does not know is expected and never present."""
-    known = [index for index, member in enumerate(group.members) if member in directory.point]
-    values = np.full((len(group.members), count), np.nan)
-    quality = np.full((len(group.members), count), Quality.BAD_CONFIG, dtype=np.uint8)
+    stores: Stores, directory: Directory, group: BalanceGroup, first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[tuple[Members, Members], list[tuple[str, ResultTable]]]:
+    """Sums by hour and by day; a member the registry does not know is expected and never present."""
+    count = int(days[-1])
+    cuts = np.arange(count + 1, dtype=np.int64), days
+    parts = [part for part in sum_of(directory, group).parts if part.counting]
+    points = [part for part in parts if part.point]
+    names = [part.point for part in points]
+    known = [index for index, name in enumerate(names) if name in directory.point]
+    values = np.full((len(names), count), np.nan)
+    quality = np.full((len(names), count), Quality.BAD_CONFIG, dtype=np.uint8)
     if known:
-        taken = stores.metering.hourly([group.members[index] for index in known], first, count)
+        taken = stores.metering.hourly([names[index] for index in known], first, count, validated=True)
         values[known], quality[known] = taken.values, taken.quality
-    resolution = np.array([_pulse(directory, member) for member in group.members])
-    return [members_over(values, quality, cut, METER_ACCURACY, resolution) for cut in bounds]
+    resolution = np.array([_pulse(directory, name) for name in names])
+    accuracy = accuracy_of(directory, names, first, count)
+    active, sign, shared = active_in(points, first, count), _signs(points), _shared(points)
+    by_hour, by_day = (
+        members_over(values, quality, cut, accuracy, resolution, active, sign, shared) for cut in cuts
+    )
+    registers = [part for part in parts if not part.point]
+    if not registers:
+        return (by_hour, by_day), []
+    feeds = [_register(stores, directory, part.key[1], first, days, hour_now) for part in registers]
+    hourly, daily = (
+        Feed(np.stack([one[which].energy for one in feeds]), np.stack([one[which].doubt for one in feeds]))
+        for which in (0, 1)
+    )
+    active = active_in(registers, first, count)
+    always = np.ones((len(registers), count), dtype=np.bool_) if active is None else active
+    sign, shared = _signs(registers), _shared(registers)
+    of_hour, of_day = (
+        registers_over(hourly, entire, always, sign, shared, cut) for entire, cut in zip((hourly, daily), cuts, strict=True)
+    )
+    return (together(by_hour, of_hour), together(by_day, of_day)), [edge for one in feeds for edge in one[2]]
+
+
+def _signs(parts: Sequence[Part]) -> NDArray[np.int64]:
+    return np.array([part.sign for part in parts], dtype=np.int64)
+
+
+def _shared(parts: Sequence[Part]) -> NDArray[np.bool_]:
+    return np.array([part.role is MemberRole.COMMON for part in parts], dtype=np.bool_)
 
 
 def _feed(
     stores: Stores, directory: Directory, group: BalanceGroup, first: int, days: NDArray[np.int64], hour_now: int
-) -> tuple[Feed, Feed, list[tuple[str, ResultTable]]]:
-    """The feed by hour and by day, and edges that had to be looked up."""
+) -> tuple[tuple[Feed, Feed], NDArray[np.float64], list[tuple[str, ResultTable]]]:
+    """The feed by hour and by day, the limit of error of its meter by hour, and edges that had to be looked up."""
     count = int(days[-1])
+    error = np.full(count, METER_ACCURACY)
     if group.feed_point and group.feed_point in directory.point:
-        taken = stores.metering.hourly([group.feed_point], first, count)
+        taken = stores.metering.hourly([group.feed_point], first, count, validated=True)
         energy = np.where(taken.quality[0] < BAD, taken.values[0], np.nan)
+        guessed = taken.quality[0] == Quality.UNCERTAIN_ESTIMATED
         pulse = _pulse(directory, group.feed_point)
+        doubt = pulse + np.where(guessed, ESTIMATE_ERROR * np.abs(energy), 0.0)
         daily = np.add.reduceat(energy, days[:-1])         # an hour that is missing makes its day NaN
-        return Feed(energy, np.full(count, pulse)), Feed(daily, np.full(len(daily), pulse)), []
-    rates = rates_of(directory, stores.devices(), group.feed_tag)
-    edges, looked_up = _edges(stores, group.feed_tag, first, count + 1, hour_now, rates)
+        widened = pulse + np.add.reduceat(doubt - pulse, days[:-1])
+        error[:] = accuracy_of(directory, [group.feed_point], first, count)
+        return (Feed(energy, doubt), Feed(daily, widened)), error, []
+    by_hour, by_day, looked_up = _register(stores, directory, group.feed_tag, first, days, hour_now)
+    return (by_hour, by_day), error, looked_up
+
+
+def worst(error: NDArray[np.float64], bounds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(k,) the coarsest meter of each interval, where it was exchanged inside it."""
+    return np.asarray(np.maximum.reduceat(error, bounds[:-1]))
+
+
+def _register(
+    stores: Stores, directory: Directory, tag: str, first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[Feed, Feed, list[tuple[str, ResultTable]]]:
+    """What a register brought by hour and by day, and edges that had to be looked up."""
+    count = int(days[-1])
+    rates = rates_of(directory, stores.devices(), tag)
+    edges, looked_up = _edges(stores, tag, first, count + 1, hour_now, rates)
     start, end = Edges(edges.reading[:-1], edges.doubt[:-1]), Edges(edges.reading[1:], edges.doubt[1:])
     midnight = Edges(edges.reading[days], edges.doubt[days])
     day_start = Edges(midnight.reading[:-1], midnight.doubt[:-1])

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.basis import Span
 from scada.balancing.groups import single_hours
 from scada.clock import DAY_H
+from scada.site_groups import Span
 
 PIECE_H: Final = 31 * DAY_H             # of a group at a time: what one computation reads has to stay small
 

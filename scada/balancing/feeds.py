@@ -13,6 +13,7 @@ from scada.balancing.rates import rates_of
 from scada.balancing.register import Edges, Rates
 from scada.ports import ResultTable
 from scada.site import Directory
+from scada.site_groups import parents
 from scada.tags import BAD, Batch, Device
 
 MOST_WAITING: Final = 10_000            # edges; what is lost by it is found again in the register's history
@@ -42,13 +43,16 @@ class Feeds:
     def find(self, directory: Directory, devices: Mapping[str, Device]) -> None:
         """Where the feeds of all groups stand in the batches of their meters."""
         found: dict[str, list[Feed]] = {}
-        for tag in sorted({group.feed_tag for group in directory.site.balance_groups if group.feed_tag}):
+        fed: dict[str, set[str]] = {}                       # groups in whose balance each register counts
+        for group in directory.site.balance_groups:
+            if group.feed_tag:
+                fed.setdefault(group.feed_tag, set()).update((group.name, *parents(directory, group.name)))
+        for tag in sorted(fed):
             name, _, point = tag.partition("/")
             meter = devices.get(name)
             if meter is not None and point in meter.points:
-                groups = tuple(group.name for group in directory.site.balance_groups if group.feed_tag == tag)
                 rates = rates_of(directory, devices, tag)
-                found.setdefault(name, []).append(Feed(tag, meter.points.index(point), groups, rates))
+                found.setdefault(name, []).append(Feed(tag, meter.points.index(point), tuple(sorted(fed[tag])), rates))
         self._feeds = found
 
     def readings(self, batches: Sequence[Batch]) -> None:

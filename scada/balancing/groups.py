@@ -12,6 +12,7 @@ from scada.clock import HOUR_S, NS
 from scada.intervals import Mark, News
 from scada.ports import IntervalReader
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory, MeterPeriod
+from scada.site_groups import Sum, sum_of
 from scada.tags import Device, Limits, TagDef
 
 STALE_AFTER: Final = 26 * HOUR_S * NS   # a day's archive, and two hours for the radio to bring it
@@ -19,9 +20,10 @@ STALE_AFTER: Final = 26 * HOUR_S * NS   # a day's archive, and two hours for the
 
 @attrs.frozen(eq=False)
 class Membership:
-    """Every meter that counts in a group, as columns: a point in two groups has two rows."""
+    """Every meter that counts in a group, as columns: a point that counts in two groups, or in a parent, has two rows."""
 
     groups: tuple[BalanceGroup, ...]
+    sums: tuple[Sum, ...]                   # of each group: who counts
     meters: tuple[tuple[MeterPeriod, ...], ...]            # of each group: what its past is computed from
     eui: NDArray[np.uint64]                 # (m,)
     channel: NDArray[np.uint8]              # (m,)
@@ -33,26 +35,27 @@ class Membership:
 
     def changed_since(self, before: "Membership") -> tuple[BalanceGroup, ...]:
         """Groups that are new, or whose members, feed or meters are others than before."""
-        old = {group.name: (group, meters) for group, meters in zip(before.groups, before.meters, strict=True)}
+        old = {one[0].name: one for one in zip(before.groups, before.sums, before.meters, strict=True)}
         return tuple(
-            group for group, meters in zip(self.groups, self.meters, strict=True) if old.get(group.name) != (group, meters)
+            one[0] for one in zip(self.groups, self.sums, self.meters, strict=True) if old.get(one[0].name) != one
         )
 
 
 def membership(directory: Directory) -> Membership:
     """Return who counts where."""
     groups = directory.site.balance_groups
+    sums = tuple(sum_of(directory, group) for group in groups)
     meters = tuple(
         tuple(
             period
-            for point in (*group.members, *filter(None, [group.feed_point]))
+            for point in (*whole.points, *filter(None, [group.feed_point]))
             for period in directory.meters_of_point.get(point, ())
         )
-        for group in groups
+        for group, whole in zip(groups, sums, strict=True)
     )
     flat = [(period.eui, period.channel, index) for index, periods in enumerate(meters) for period in periods]
     return Membership(
-        groups, meters,
+        groups, sums, meters,
         np.array([row[0] for row in flat], dtype=np.uint64),
         np.array([row[1] for row in flat], dtype=np.uint8),
         np.array([row[2] for row in flat], dtype=np.intp),

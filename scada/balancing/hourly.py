@@ -3,12 +3,16 @@
 Energy here is kWh or m³, whatever the group's medium is. Intervals are hours, or site days of 23, 24 or 25 of them.
 """
 
+from typing import Any, Final
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.register import Feed
-from scada.tags import BAD
+from scada.tags import BAD, Quality
+
+ESTIMATE_ERROR: Final = 0.5             # of an estimated hour: nothing says how far off it is; half of it, both ways
 
 
 @attrs.frozen(eq=False)
@@ -19,14 +23,20 @@ class Members:
     doubt: NDArray[np.float64]              # (k,) half-width
     present: NDArray[np.int64]              # (k,) member-hours that are present
     expected: NDArray[np.int64]             # (k,) member-hours there should be
+    estimated: NDArray[np.int64]            # (k,) of the present ones, those that are estimates
+    common: NDArray[np.float64]             # (k,) of the energy, what the common needs took
+    generation: NDArray[np.float64]         # (k,) what was generated locally, positive; the energy has it as negative
 
 
 def members_over(
     values: NDArray[np.float64],
     quality: NDArray[np.uint8],
     bounds: NDArray[np.int64],
-    accuracy: float,
+    accuracy: float | NDArray[np.float64],
     resolution: NDArray[np.float64],
+    active: NDArray[np.bool_] | None = None,
+    sign: NDArray[np.int64] | None = None,
+    common: NDArray[np.bool_] | None = None,
 ) -> Members:
     """
     Return the sum over members of what is present and not bad, over adjoining intervals of whole hours.
@@ -39,27 +49,74 @@ def members_over(
         `Quality`; bad values are not summed.
     bounds : ndarray of int64, shape (k + 1,)
         Columns where the k intervals begin, and where the last one ends.
-    accuracy : float
+    accuracy : float or ndarray of float64, shape (n, 1) or (n, h)
         Relative limit of error of a member's meter (0.01 for class 1): one and the same error in every hour
         of an interval, independent between meters. [1]
     resolution : ndarray of float64, shape (n,)
         One pulse of each member: an interval may lack a part of one at its start and its end. [kWh or m³]
+    active : ndarray of bool, shape (n, h), optional
+        Hours in which each member counts; always, if left out. Others are neither expected nor summed.
+    sign : ndarray of int64, shape (n,), optional
+        -1 for local generation.
+    common : ndarray of bool, shape (n,), optional
+        Members that are common needs.
+
+    Notes
+    -----
+    An estimated hour may be off by half of itself (`ESTIMATE_ERROR`), whatever the class of its meter. That is a choice of
+    ours, no figure of a standard; the errors of one member's estimates are taken as one and the same.
     """
-    usable = ((quality < BAD) & ~np.isnan(values))[:, : bounds[-1]]
-    taken = np.where(usable, values[:, : bounds[-1]], 0.0)
-    each = np.add.reduceat(taken, bounds[:-1], axis=1)                      # (n, k): per meter, before squaring
-    present = np.add.reduceat(usable.astype(np.int64), bounds[:-1], axis=1)
-    squares = (accuracy * each) ** 2 + np.where(present > 0, resolution[:, None] ** 2, 0.0)
+    width = int(bounds[-1])
+    usable = ((quality < BAD) & ~np.isnan(values))[:, :width]
+    wanted = np.ones(usable.shape, dtype=np.bool_) if active is None else active[:, :width]
+    usable = usable & wanted
+    taken = np.where(usable, values[:, :width], 0.0)
+    guessed = usable & (quality[:, :width] == Quality.UNCERTAIN_ESTIMATED)
+    limit = accuracy[:, :width] if isinstance(accuracy, np.ndarray) else accuracy
+    each = _over(taken, bounds)                                             # (n, k): per meter, before squaring
+    present = _over(usable.astype(np.int64), bounds)
+    one_class = not isinstance(accuracy, np.ndarray) and not guessed.any()
+    off = accuracy * each if one_class else _over(np.where(guessed, ESTIMATE_ERROR, limit) * taken, bounds)
+    squares = off**2 + np.where(present > 0, resolution[:, None] ** 2, 0.0)
     total = present.sum(axis=0)
+    signs = np.ones(len(values)) if sign is None else sign.astype(np.float64)
     return Members(
-        energy=np.where(total > 0, each.sum(axis=0), np.nan),
+        energy=np.where(total > 0, signs @ each, np.nan),
         doubt=np.sqrt(squares.sum(axis=0)),
         present=total,
-        expected=len(values) * np.diff(bounds),
+        expected=_over(wanted.astype(np.int64), bounds).sum(axis=0),
+        estimated=_over(guessed.astype(np.int64), bounds).sum(axis=0),
+        common=np.zeros(len(total)) if common is None else (signs * common) @ each,
+        generation=(signs < 0).astype(np.float64) @ each,
     )
 
 
-def balance(feed: Feed, members: Members, feed_accuracy: float) -> dict[str, NDArray[np.float64]]:
+def together(one: Members, other: Members) -> Members:
+    """The sum of two sets of members over the same intervals; their errors are independent."""
+    present = one.present + other.present
+    return Members(
+        energy=np.where(present > 0, np.nan_to_num(one.energy) + np.nan_to_num(other.energy), np.nan),
+        doubt=np.hypot(one.doubt, other.doubt),
+        present=present,
+        expected=one.expected + other.expected,
+        estimated=one.estimated + other.estimated,
+        common=one.common + other.common,
+        generation=one.generation + other.generation,
+    )
+
+
+def _over(columns: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[Any]:
+    """Sums over adjoining intervals, (n, k); also of no rows."""
+    return np.asarray(np.add.reduceat(columns, bounds[:-1], axis=1))
+
+
+def balance(
+    feed: Feed,
+    members: Members,
+    feed_accuracy: float | NDArray[np.float64],
+    technical: NDArray[np.float64] | None = None,
+    own: NDArray[np.float64] | None = None,
+) -> dict[str, NDArray[np.float64]]:
     """
     Return the balance of adjoining intervals, in `BALANCE_COLUMNS` but for the version.
 
@@ -69,8 +126,12 @@ def balance(feed: Feed, members: Members, feed_accuracy: float) -> dict[str, NDA
         k intervals.
     members : Members
         The same intervals.
-    feed_accuracy : float
+    feed_accuracy : float or ndarray of float64, shape (k,)
         Relative limit of error of the feed's meter and its transformers. [1]
+    technical : ndarray of float64, shape (k,), optional
+        Technical loss of the group's network; NaN where none is computed. [kWh or m³]
+    own : ndarray of float64, shape (k,), optional
+        Own consumption of the metering equipment. [kWh]
 
     Returns
     -------
@@ -78,13 +139,17 @@ def balance(feed: Feed, members: Members, feed_accuracy: float) -> dict[str, NDA
         `feed` and `members` are given as far as they are known. `imbalance` is feed - members, negative where
         members generate, and NaN unless every member-hour is there: a partial sum is no balance. Percent is of
         the feed's magnitude, so that it has the imbalance's sign. `uncertainty` is a half-width, its
-        independent parts added as squares: register at the edges, class of the feed, members.
+        independent parts added as squares: register at the edges, class of the feed, members. `unexplained` is
+        imbalance - technical - own, known where the imbalance is; where no technical loss is computed it is still in it.
     """
     completeness = np.where(members.expected > 0, members.present / np.maximum(members.expected, 1), 0.0)
-    imbalance = np.where(members.expected == members.present, feed.energy - members.energy, np.nan)
+    everything = (members.expected == members.present) & (members.expected > 0)
+    imbalance = np.where(everything, feed.energy - members.energy, np.nan)
     known = ~np.isnan(imbalance)
     some_feed = known & (np.abs(feed.energy) > 0)
     magnitude = np.where(some_feed, np.abs(feed.energy), 1.0)
+    lost = np.full(len(feed.energy), np.nan) if technical is None else technical
+    used = np.zeros(len(feed.energy)) if own is None else own
     doubt = np.sqrt(feed.doubt**2 + (feed_accuracy * feed.energy) ** 2 + members.doubt**2)
     return {
         "feed": feed.energy,
@@ -93,4 +158,10 @@ def balance(feed: Feed, members: Members, feed_accuracy: float) -> dict[str, NDA
         "imbalance_percent": np.where(some_feed, 100.0 * imbalance / magnitude, np.nan),
         "uncertainty": np.where(known, doubt, np.nan),
         "completeness": completeness,
+        "estimated": np.where(members.expected > 0, members.estimated / np.maximum(members.expected, 1), 0.0),
+        "common": np.where(np.isnan(members.energy), np.nan, members.common),
+        "generation": np.where(np.isnan(members.energy), np.nan, members.generation),
+        "technical": lost,
+        "own": used,
+        "unexplained": imbalance - np.nan_to_num(lost) - used,
     }

@@ -13,8 +13,9 @@ from typing import Final
 
 import attrs
 
-from scada.balancing.basis import Basis, Span, joined, touched, without
+from scada.balancing.basis import Basis, touched
 from scada.site import Directory
+from scada.site_groups import Span, joined, without
 from scada.sqlite_file import SqliteFile
 
 FILE: Final = "balancing.sqlite"
@@ -88,7 +89,7 @@ class Memory:
 
     def computed(self, name: str, span: Span) -> None:
         """The results of these hours of a group are durable. Raises `StorageError`."""
-        left = without(self.touched.get(name, ()), span)
+        left = without(self.touched.get(name, ()), [span])
         with self._file.transaction() as database:
             database.execute("DELETE FROM touched WHERE name = ?", (name,))
             database.executemany("INSERT INTO touched VALUES (?, ?, ?)", [(name, *one) for one in left])
@@ -107,5 +108,5 @@ class Memory:
         old = self._adopted.site if self._adopted is not None else None
         new = directory.site
         return old is not None and all(
-            getattr(old, kind) is getattr(new, kind) for kind in ("balance_groups", "points", "meters")
+            getattr(old, kind) is getattr(new, kind) for kind in ("balance_groups", "balance_members", "points", "meters")
         )

@@ -34,7 +34,7 @@ def versioned(
     if len(before.start):
         place = np.minimum(np.searchsorted(before.start, start), len(before.start) - 1)
         stored = before.start[place] == start
-        stack = np.column_stack([before.columns[name] for name in BALANCE_COLUMNS])
+        stack = np.column_stack([_stored(before, name) for name in BALANCE_COLUMNS])
         old[stored] = stack[place[stored]]
     new = np.column_stack([columns[name] for name in names])
     version = np.nan_to_num(old[:, -1], nan=0.0)
@@ -43,3 +43,15 @@ def versioned(
     keep = ~same & ~empty
     kept = {name: columns[name][keep] for name in names}
     return ResultTable(start[keep], {**kept, "version": version[keep] + 1})
+
+
+def _stored(before: ResultTable, name: str) -> NDArray[np.float64]:
+    """A column as stored; rows of a version that had no such column are as if there had been nothing to deduct."""
+    lacking = np.full(len(before.start), np.nan)
+    column = before.columns.get(name, lacking)
+    former = np.isnan(before.columns.get("own", lacking))
+    if name in ("estimated", "own"):
+        return np.where(former, 0.0, column)
+    if name in ("common", "generation"):
+        return np.where(former, np.where(np.isnan(before.columns["members"]), np.nan, 0.0), column)
+    return np.where(former, before.columns["imbalance"], column) if name == "unexplained" else column

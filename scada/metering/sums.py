@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.intervals import MISSING
-from scada.metering.quantities import DEAD_LINE, END_OF_TIME
+from scada.metering.quantities import DEAD_LINE
 from scada.ports import GroupSums, IntervalReader
 from scada.site import UNIT_OF_MEDIUM, Directory
+from scada.site_groups import metered, sum_of
 
 MOST_CELLS: Final = 4_000_000           # channel-hours that are read at once: 40 MB
 
@@ -25,7 +26,7 @@ class Members:
     start: NDArray[np.int64]                # (g + 1,) where each group's rows begin
     eui: NDArray[np.uint64]                 # (s,)
     channel: NDArray[np.uint8]              # (s,)
-    per_unit: NDArray[np.float64]           # (s,) pulses per kWh or m³
+    per_unit: NDArray[np.float64]           # (s,) pulses per kWh or m³; negative for generation
     begin: NDArray[np.int64]                # (s,) first hour
     end: NDArray[np.int64]                  # (s,) hour after the last
     slots: NDArray[np.int64] | None = None  # (s,) where they are known already; one that is -1 may come yet
@@ -55,18 +56,18 @@ class Members:
 def members_of(directory: Directory) -> Members:
     """Of every balance group. A walk over all meters: once for each content of the registry."""
     groups = directory.site.balance_groups
-    rows = [
-        [period for point in group.members for period in directory.meters_of_point.get(point, ())] for group in groups
-    ]
-    flat = [period for periods in rows for period in periods]
+    sums = [sum_of(directory, group) for group in groups]
+    rows = [metered(directory, one) for one in sums]
+    flat = [row for its in rows for row in its]
     return Members(
         tuple(group.name for group in groups), tuple(UNIT_OF_MEDIUM[group.medium] for group in groups),
-        np.array([len(group.members) for group in groups], dtype=np.int64),
-        np.concatenate(([0], np.cumsum([len(periods) for periods in rows], dtype=np.int64))).astype(np.int64),
-        np.array([one.eui for one in flat], dtype=np.uint64), np.array([one.channel for one in flat], dtype=np.uint8),
-        np.array([one.pulses_per_unit for one in flat], dtype=np.float64),
-        np.array([one.valid_from for one in flat], dtype=np.int64),
-        np.array([END_OF_TIME if one.valid_to is None else one.valid_to for one in flat], dtype=np.int64),
+        np.array([len(one.points) for one in sums], dtype=np.int64),
+        np.concatenate(([0], np.cumsum([len(its) for its in rows], dtype=np.int64))).astype(np.int64),
+        np.array([one.eui for one, *_ in flat], dtype=np.uint64),
+        np.array([one.channel for one, *_ in flat], dtype=np.uint8),
+        np.array([sign * one.pulses_per_unit for one, _, _, sign in flat], dtype=np.float64),
+        np.array([first for _, first, _, _ in flat], dtype=np.int64),
+        np.array([last for _, _, last, _ in flat], dtype=np.int64),
     )
 
 

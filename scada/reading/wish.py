@@ -6,6 +6,7 @@ from typing import Final
 from scada.commands import Actor, Role
 from scada.reads import ReadMember, ReadRequest
 from scada.site import Directory, Module
+from scada.site_groups import points_of
 
 READERS: Final = frozenset({Role.DISPATCHER, Role.ENGINEER, Role.INSTALLER, Role.ADMINISTRATOR})
 WITHIN_S: Final = (60, 86_400)
@@ -52,7 +53,7 @@ def resolve(
         if balance is None and load is None:
             unknown.append(name)
         if balance is not None:
-            points += [*balance.members, *([balance.feed_point] if balance.feed_point else [])]
+            points += [*points_of(directory, balance), *([balance.feed_point] if balance.feed_point else [])]
         elif load is not None:
             euis.update(dict.fromkeys(load.members))
     for name in request.modules:

@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import attrs
-
 from scada.commands import LoadClass
-from scada.errors import Problem
+from scada.registry.balance_checks import balances
 from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH
+from scada.registry.findings import Finding
 from scada.registry.kinds import KIND, KINDS, hour_text
 from scada.registry.names import clashes, one_of
 from scada.site import Directory, Medium, MeterPeriod, Site, SupplyKind
@@ -19,6 +18,7 @@ WEEK_S: Final = 7 * 24 * 3600
 
 Rule = tuple[Callable[[Any], bool], str]
 _positive: Final[Rule] = (lambda value: math.isfinite(value) and value > 0, "expected a number above 0")
+_not_negative: Final[Rule] = (lambda value: math.isfinite(value) and value >= 0, "expected a number from 0 up")
 _hour: Final[Rule] = (lambda value: value is None or 0 <= value < MAX_HOUR, "expected an hour since 1970")
 
 
@@ -38,18 +38,23 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("meters", "pulses_per_unit"): _positive,
     ("meters", "valid_from"): _hour,
     ("meters", "valid_to"): _hour,
-    ("loads", "rated_w"): (lambda value: math.isfinite(value) and value >= 0, "expected a number from 0 up"),
+    ("loads", "rated_w"): _not_negative,
     ("load_groups", "number"): _between(1, 255),
     ("load_groups", "epoch"): _between(1, 2**32 - 1),
     ("load_groups", "max_off_s"): _between(1, WEEK_S),
     ("load_groups", "min_on_s"): _between(0, WEEK_S),
-    ("balance_groups", "normal_loss"): _between(0, 1),
+    ("meters", "accuracy_class"): _positive,
+    ("balance_groups", "normal_loss"): (lambda value: value is None or 0 <= value <= 1, "expected 0 to 1"),
+    ("balance_groups", "metering_w"): _not_negative,
+    ("balance_groups", "metering_w_each"): _not_negative,
+    ("balance_members", "valid_from"): _hour,
+    ("balance_members", "valid_to"): _hour,
     ("replacements", "hour"): _hour,
     ("balance_groups", "limit_percent"): _positive,
 }
 
 # (kind, field) -> kind it refers to; "" refers to nothing.
-REFERENCES: Final = {
+REFERENCES: Final[dict[tuple[str, str], str | tuple[str, ...]]] = {
     ("feeders", "transformer"): "transformers",
     ("concentrators", "transformer"): "transformers",
     ("modules", "concentrator"): "concentrators",
@@ -64,30 +69,20 @@ REFERENCES: Final = {
     ("load_groups", "members"): "loads",
     ("balance_groups", "transformer"): "transformers",
     ("balance_groups", "feed_point"): "points",
-    ("balance_groups", "members"): "points",
+    ("balance_groups", "members"): ("points", "balance_groups"),
+    ("balance_members", "group"): "balance_groups",
+    ("balance_members", "member"): ("points", "balance_groups"),
+    ("points", "sub_meter_of"): "points",
     ("replacements", "eui"): "modules",
     ("replacements", "heir"): "modules",
 }
-REQUIRED: Final = {("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point"), ("supplies", "point")}
+REQUIRED: Final = {
+    ("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point"), ("supplies", "point"),
+    ("balance_members", "group"), ("balance_members", "member"),
+}
 
 # What must differ within a kind besides its key.
 UNIQUE: Final = (("concentrators", "link_id"), ("modules", "name"), ("load_groups", "number"), ("supplies", "eui"))
-
-
-@attrs.frozen
-class Finding:
-    """One thing wrong with one thing of the site; where it was written is added by who knows."""
-
-    kind: str
-    position: int                       # in the site's tuple of that kind
-    field: str
-    expected: str
-    warning: bool = False
-
-    def problem(self, site: Site) -> Problem:
-        """Told without a file: the thing is named by its key."""
-        label = KIND[self.kind].label(getattr(site, self.kind)[self.position])
-        return Problem("registry", f"{self.kind}.{label}.{self.field}", self.expected)
 
 
 def check(site: Site, ghosts: dict[str, set[Any]] | None = None) -> tuple[Finding, ...]:
@@ -96,6 +91,7 @@ def check(site: Site, ghosts: dict[str, set[Any]] | None = None) -> tuple[Findin
         finding
         for one in (
             _fields(site), _unique(site), _references(site, ghosts or {}), _periods(site), _groups(site), _supplies(site),
+            balances(site),
         )
         for finding in one
     )
@@ -152,13 +148,15 @@ def _references(site: Site, ghosts: dict[str, set[Any]]) -> Iterator[Finding]:
     known = {kind.name: {kind.key_of(thing) for thing in getattr(site, kind.name)} for kind in KINDS}
     for (name, field), target in REFERENCES.items():
         form = KIND[name].forms[field]
-        there = known[target] | ghosts.get(target, set())
+        kinds = (target,) if isinstance(target, str) else target
+        there = set().union(*(known[one] | ghosts.get(one, set()) for one in kinds))
         for position, thing in enumerate(getattr(site, name)):
             value = getattr(thing, field)
             values = value if form.many else () if value == "" and (name, field) not in REQUIRED else (value,)
             unknown = [form.text(one) for one in values if one not in there]
             if unknown:
-                yield Finding(name, position, field, f"no {one_of(target)} {', '.join(unknown)}; expected one that exists")
+                what = " or ".join(map(one_of, kinds))
+                yield Finding(name, position, field, f"no {what} {', '.join(unknown)}; expected one that exists")
             if form.many and len(set(values)) < len(values):
                 twice = sorted({form.text(one) for one in values if values.count(one) > 1})
                 yield Finding(name, position, field, f"{', '.join(twice)} stands twice; expected each member once")
@@ -206,18 +204,6 @@ def _groups(site: Site) -> Iterator[Finding]:
             ):
                 if holds:
                     yield Finding("load_groups", position, "members", f"load {load.eui:016X} {what}", warning=True)
-    for position, balance in enumerate(site.balance_groups):
-        if balance.feed_tag and balance.feed_point:
-            yield Finding("balance_groups", position, "feed_point", "expected feed_tag or feed_point, not both")
-        if not balance.feed_tag and not balance.feed_point:
-            text = "has neither feed_tag nor feed_point: no balance can be made"
-            yield Finding("balance_groups", position, "feed_tag", text, warning=True)
-        if balance.feed_point and balance.feed_point in balance.members:
-            yield Finding("balance_groups", position, "feed_point", "is a member too; expected another point")
-        for point in (balance.feed_point, *balance.members):
-            if point in directory.point and directory.point[point].medium is not balance.medium:
-                text = f"point {point} measures {directory.point[point].medium}; expected {balance.medium}"
-                yield Finding("balance_groups", position, "feed_point" if point == balance.feed_point else "members", text)
     for position, period in enumerate(site.meters):
         module = directory.module_of_eui.get(period.eui)
         if module is not None and period.channel >= module.channels:

@@ -6,7 +6,8 @@ from typing import Any, Final
 import attrs
 
 from scada.errors import ConfigError, Problem
-from scada.registry.checks import Finding, check
+from scada.registry.checks import check
+from scada.registry.findings import Finding
 from scada.registry.kinds import KIND, KINDS, Kind
 from scada.site import LoadGroup, Site
 
@@ -104,7 +105,8 @@ def _made(
     made: list[tuple[Entry, Any]] = []
     seen: dict[Any, Entry] = {}
     for entry in entries:
-        keys = tuple(entry.values[field] for field in kind.key if field in entry.values)
+        said = {**{field: kind.defaults[field] for field in kind.key if field in kind.defaults}, **entry.values}
+        keys = tuple(said[field] for field in kind.key if field in said)
         before = None
         if len(keys) == len(kind.key):
             key = keys[0] if len(keys) == 1 else keys

@@ -14,12 +14,15 @@ from scada.commands import LoadClass
 from scada.site import (
     Adoption,
     BalanceGroup,
+    BalanceMember,
     Concentrator,
     Consumer,
     Feeder,
+    GroupKind,
     Load,
     LoadGroup,
     Medium,
+    MemberRole,
     MeterPeriod,
     Module,
     ModuleState,
@@ -108,7 +111,10 @@ _BY_TYPE: Final[dict[Any, Form]] = {
     float: Form(_number, float),
     bool: Form(_truth, bool),
     float | None: Form(_number, float),
-    **{one: _choice(one) for one in (Adoption, LoadClass, Medium, ModuleState, SupplyKind)},
+    **{
+        one: _choice(one)
+        for one in (Adoption, GroupKind, LoadClass, Medium, MemberRole, ModuleState, SupplyKind)
+    },
     tuple[int, ...]: attrs.evolve(EUI, many=True),
     tuple[str, ...]: attrs.evolve(TEXT, many=True),
 }
@@ -157,6 +163,7 @@ KINDS: Final = (
     _kind("loads", Load, "eui"),
     _kind("load_groups", LoadGroup, "name"),
     _kind("balance_groups", BalanceGroup, "name"),
+    _kind("balance_members", BalanceMember, "group", "member", "valid_from"),
     _kind("replacements", Replacement, "eui"),
     _kind("supplies", Supply, "point"),
 )

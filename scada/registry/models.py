@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from scada.commands import LoadClass, Role
 from scada.dial import DialSource
 from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH, Hex, Reference, named
-from scada.site import Adoption, Medium, ModuleState, SupplyKind
+from scada.site import Adoption, GroupKind, Medium, MemberRole, ModuleState, SupplyKind
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -123,6 +123,7 @@ class PointRow(Base):
     medium: Mapped[Medium] = mapped_column(named(Medium))
     consumer: Mapped[str] = _refers("consumers.name")
     title: Mapped[str] = _text()
+    sub_meter_of: Mapped[str] = _refers("points.name")
 
 
 class MeterRow(Base):
@@ -133,6 +134,7 @@ class MeterRow(Base):
         Unique("eui", "channel", "valid_from"),
         CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="period"),
         CheckConstraint("pulses_per_unit > 0", name="constant"),
+        CheckConstraint("accuracy_class > 0", name="class"),
     )
     id: Mapped[int] = _id()
     serial: Mapped[str] = _text()
@@ -144,6 +146,7 @@ class MeterRow(Base):
     valid_to: Mapped[int | None] = mapped_column(Integer)
     start_register: Mapped[float | None] = mapped_column(Double)
     final_register: Mapped[float | None] = mapped_column(Double)
+    accuracy_class: Mapped[float] = mapped_column(Double)
 
 
 class LoadRow(Base):
@@ -198,15 +201,34 @@ class BalanceGroupRow(Base):
     transformer: Mapped[str] = _refers("transformers.name")
     feed_tag: Mapped[str] = _text()
     feed_point: Mapped[str] = _refers("points.name")
-    normal_loss: Mapped[float] = mapped_column(Double)
+    normal_loss: Mapped[float | None] = mapped_column(Double)
     limit_percent: Mapped[float] = mapped_column(Double)
+    kind: Mapped[GroupKind] = mapped_column(named(GroupKind))
+    metering_w: Mapped[float] = mapped_column(Double)
+    metering_w_each: Mapped[float] = mapped_column(Double)
 
 
 class BalanceGroupMemberRow(Base):
+    """A metering point or a balance group; which, and that it is there, is checked in `checks`."""
+
     __tablename__ = "balance_group_members"
     owner: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("balance_groups.name"), primary_key=True)
     position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    member: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("points.name"), index=True)
+    member: Mapped[str] = mapped_column(String(NAME_LENGTH), index=True)
+
+
+class BalanceMemberRow(Base):
+    __tablename__ = "balance_members"
+    __table_args__ = (
+        Unique("group", "member", "valid_from"),
+        CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="period"),
+    )
+    id: Mapped[int] = _id()
+    group: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("balance_groups.name"))
+    member: Mapped[str] = mapped_column(String(NAME_LENGTH), index=True)
+    valid_from: Mapped[int] = mapped_column(Integer)
+    valid_to: Mapped[int | None] = mapped_column(Integer)
+    role: Mapped[MemberRole] = mapped_column(named(MemberRole))
 
 
 class ReplacementRow(Base):

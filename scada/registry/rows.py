@@ -16,8 +16,7 @@ TABLES: dict[str, Table] = {
     for row in (
         models.TransformerRow, models.FeederRow, models.ConcentratorRow, models.ModuleRow, models.ConsumerRow,
         models.PointRow, models.MeterRow, models.LoadRow, models.LoadGroupRow, models.BalanceGroupRow,
-        models.ReplacementRow,
-        models.SupplyRow,
+        models.BalanceMemberRow, models.ReplacementRow, models.SupplyRow,
     )
 }
 MEMBERS: dict[str, Table] = {

@@ -9,6 +9,7 @@ import numpy as np
 from scada.clock import HOUR_S, NS
 from scada.ports import Balances, Metering
 from scada.site import BalanceGroup, Directory, Medium, MeterPeriod
+from scada.site_groups import sum_of
 from scada.tags import BAD
 from scada.validation.followers import Floats, Follower, followers
 from scada.validation.zeros import pauses, stuck
@@ -78,14 +79,17 @@ def _standing(directory: Directory, metering: Metering, points: Sequence[str], h
 def _following(
     directory: Directory, metering: Metering, balances: Balances, group: BalanceGroup, hour_now: int
 ) -> Iterator[Finding]:
-    members = [one for one in group.members if one in directory.point]
+    whole = sum_of(directory, group)
+    if not all(part.plain for part in whole.parts):     # a member that comes and goes, or a feed, is no reading to follow
+        return
+    members = [one for one in whole.points if one in directory.point]
     span = max(WINDOWS_H)
     first = hour_now - span
     imbalance, feed, doubt = (
         _column(balances, group.name, name, first, span) for name in ("imbalance", "feed", "uncertainty")
     )
     known = np.isfinite(doubt)
-    if len(members) < len(group.members) or not known.any():
+    if len(members) < len(whole.points) or not known.any():
         return
     taken = _quantities(metering, members, first, span)
     rested = pauses(taken)                              # while it stands still a meter shows nothing of what it lacks

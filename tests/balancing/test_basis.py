@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scada.balancing.basis import LOOK_BACK_H, Basis, joined, touched, without
+from scada.balancing.basis import LOOK_BACK_H, Basis, touched
 from scada.site import Directory, Medium, MeterPeriod, Point
+from scada.site_groups import joined, without
 from tests.balancing.world import estate
 from tests.metering.world import HOUR
 
@@ -97,7 +98,7 @@ def hours(parts):
 def test_spans_are_sets_of_hours(parts, gone):
     """Joined and cut, ascending, none of them empty and no two that touch."""
     parts = [part for part in parts if part[0] < part[1]]
-    one, two = joined(parts), without(parts, gone)
+    one, two = joined(parts), without(parts, [gone])
 
     assert hours(one) == hours(parts)
     assert hours(two) == hours(parts) - hours([gone])

@@ -12,12 +12,15 @@ from scada.registry.names import PREFIXES, RESERVED
 from scada.site import (
     Adoption,
     BalanceGroup,
+    BalanceMember,
     Concentrator,
     Consumer,
     Feeder,
+    GroupKind,
     Load,
     LoadGroup,
     Medium,
+    MemberRole,
     MeterPeriod,
     Module,
     ModuleState,
@@ -48,7 +51,10 @@ def a_site() -> Site:
             Module(3, "C02-001", "C02", 1),
         ),
         consumers=(Consumer("K1", "Flat 1", "L1", "F1"), Consumer("K2", phases="", protected=True, contract_kw=6.5)),
-        points=(Point("P1", Medium.ELECTRICITY, "K1"), Point("P2", Medium.ELECTRICITY, "K2"), Point("W1", Medium.WATER)),
+        points=(
+            Point("P1", Medium.ELECTRICITY, "K1"), Point("P2", Medium.ELECTRICITY, "K2"), Point("W1", Medium.WATER),
+            Point("P3", Medium.ELECTRICITY), Point("P4", Medium.ELECTRICITY, sub_meter_of="P3"),
+        ),
         meters=(
             MeterPeriod("A1", "P1", HIGH, 0, 1000.0, 480_000, 490_000),
             MeterPeriod("A2", "P1", HIGH, 0, 3200.0, 490_000),
@@ -60,6 +66,11 @@ def a_site() -> Site:
             BalanceGroup(
                 "BG-1", Medium.ELECTRICITY, transformer="T01", feed_tag="T01-meter/energy_import", members=("P2", "P1")
             ),
+            BalanceGroup("BG-2", Medium.ELECTRICITY, feed_point="P4", kind=GroupKind.STREET, metering_w_each=1.5),
+        ),
+        balance_members=(
+            BalanceMember("BG-2", "BG-1", 480_000, 490_000), BalanceMember("BG-2", "BG-1", 495_000),
+            BalanceMember("BG-2", "P3", role=MemberRole.GENERATION),
         ),
         supplies=(Supply("P1", HIGH, SupplyKind.CONTACTOR, "Main switch"),),
     )
@@ -132,7 +143,9 @@ def sites(draw: Any) -> Site:
         last = draw(st.sampled_from([None, edges[2]]))
         meters += [
             MeterPeriod(draw(texts), point.name, module.eui, channel, draw(positive), edges[0], edges[1]),
-            MeterPeriod(draw(texts), point.name, module.eui, channel, draw(positive), edges[1], last),
+            MeterPeriod(
+                draw(texts), point.name, module.eui, channel, draw(positive), edges[1], last, accuracy_class=draw(positive)
+            ),
         ]
     loads = [
         Load(
@@ -148,7 +161,8 @@ def sites(draw: Any) -> Site:
         )
         for number in draw(st.lists(st.integers(1, 255), max_size=2, unique=True))
     ]
-    balance_groups = []
+    balance_groups: list[BalanceGroup] = []
+    balance_members: list[BalanceMember] = []
     for _ in range(draw(st.integers(0, 2))):
         medium = draw(st.sampled_from(Medium))
         own = [point.name for point in points if point.medium is medium]
@@ -156,9 +170,20 @@ def sites(draw: Any) -> Site:
         balance_groups.append(
             BalanceGroup(
                 next(pool), medium, draw(texts), ref(transformers), "" if feed_point else draw(texts), feed_point,
-                tuple(draw(some([one for one in own if one != feed_point]))), draw(st.floats(0, 1)), draw(positive),
+                tuple(draw(some([one for one in own if one != feed_point]))), draw(st.none() | st.floats(0, 1)),
+                draw(positive), draw(st.sampled_from(GroupKind)),
             )
         )
+        last = balance_groups[-1]
+        edges = sorted(draw(st.lists(st.integers(0, 69_999_999), min_size=3, max_size=3, unique=True)))
+        # A group without a feed: whatever it holds, nothing that feeds its parent is in it.
+        child = [one.name for one in balance_groups[:-1] if one.medium is medium and not one.fed and not last.fed]
+        role = draw(st.sampled_from([MemberRole.CONSUMPTION, MemberRole.COMMON]))
+        balance_members += [
+            BalanceMember(last.name, member, first, until, role)
+            for member in draw(some([*(one for one in own if one != feed_point and one not in last.members), *child]))
+            for first, until in ((edges[0], edges[1]), (edges[1], draw(st.sampled_from([None, edges[2]]))))
+        ]
     replacements = [
         Replacement(old.eui, draw(st.sampled_from(modules)).eui, draw(st.integers(0, 69_999_999)))
         for old in draw(some(modules))
@@ -172,6 +197,6 @@ def sites(draw: Any) -> Site:
     ]
     kinds = (
         transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups,
-        replacements, supplies,
+        balance_members, replacements, supplies,
     )
     return Site(*(tuple(kind) for kind in kinds))

@@ -54,8 +54,8 @@ def test_the_models_are_valid_for_postgresql() -> None:
     """The same tables can be written down in PostgreSQL's words, with keys checked at commit."""
     made = [str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in Base.metadata.sorted_tables]
 
-    assert len(made) == 19
-    assert sum(one.count("DEFERRABLE INITIALLY DEFERRED") for one in made) == 19
+    assert len(made) == 20
+    assert sum(one.count("DEFERRABLE INITIALLY DEFERRED") for one in made) == 20
     assert any("eui CHAR(16) NOT NULL" in one for one in made)
 
 
@@ -166,7 +166,8 @@ def test_sqlite_is_durable_and_keeps_foreign_keys(engine: Engine) -> None:
 
 def test_a_reference_to_nothing_is_refused_by_the_database_too(engine: Engine) -> None:
     """At commit, whatever our own checks have missed."""
-    meter = {"id": 1, "serial": "", "point": "P", "eui": 2**64 - 1, "channel": 0, "pulses_per_unit": 1.0, "valid_from": 1}
+    meter = {"id": 1, "serial": "", "point": "P", "eui": 2**64 - 1, "channel": 0, "pulses_per_unit": 1.0, "valid_from": 1,
+             "accuracy_class": 1.0}
     with pytest.raises(StorageError, match="FOREIGN KEY"), writing(engine) as connection:
         connection.execute(insert(MeterRow), meter)
     with pytest.raises(IntegrityError), engine.begin() as connection:

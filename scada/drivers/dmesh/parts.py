@@ -15,6 +15,7 @@ from scada.drivers.dmesh.coverage import Coverage, Words, expected
 from scada.drivers.dmesh.gaps import SIZE
 from scada.ports import IntervalReader
 from scada.site import BalanceGroup, Directory
+from scada.site_groups import points_of
 from scada.tags import TagDef
 
 MODULE_TAGS: Final = (
@@ -37,7 +38,7 @@ class GroupChannels:
 
 def channels_of_group(directory: Directory, group: BalanceGroup, listed: int) -> GroupChannels:
     """Members and feed, as far as they are metering points."""
-    points = (*group.members, *filter(None, [group.feed_point]))
+    points = (*points_of(directory, group), *filter(None, [group.feed_point]))
     rows = [
         (place, one.eui, one.channel, one.valid_from, FOREVER if one.valid_to is None else one.valid_to)
         for place, point in enumerate(points) for one in directory.meters_of_point.get(point, ())
