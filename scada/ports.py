@@ -1071,6 +1071,7 @@ class Dials(Protocol):
         """A stored photo. Blocking."""
 
 
+MONTH_S = 31 * 86400                    # stands for the months of the site, whatever their length [s]
 BALANCE_COLUMNS = (
     "feed",                             # in the group's unit (kWh, m³)
     "members",                          # sum of the member intervals that are present
@@ -1090,7 +1091,7 @@ BALANCE_COLUMNS = (
 
 class Balances(Protocol):
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
-        """`BALANCE_COLUMNS` of a balance group; span 3600 or 86400 (site days, named by start) [s]. Blocking."""
+        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking."""
 
 
 # ------------------------------------------------------------------------------------------------- health

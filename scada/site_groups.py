@@ -30,7 +30,7 @@ class Part:
     group: str = ""                     # the child group whose feed it is
     hidden: tuple[Span, ...] = ()       # hours in which another meter has it in its count
     hidden_by: tuple[str, ...] = ()     # their points or tags
-    ways: int = 1                       # so many memberships lead to it
+    ways: int = 1                       # so many memberships lead to it in one hour
     clash: bool = False                 # and they disagree: it consumes and generates
 
     @property
@@ -188,7 +188,8 @@ class _Walk:
         before = self._found.get(part.key)
         if before is not None:
             part = attrs.evolve(
-                before, spans=tuple(joined((*before.spans, *part.spans))), ways=before.ways + 1,
+                before, spans=tuple(joined((*before.spans, *part.spans))),
+                ways=before.ways + bool(common(before.spans, part.spans)),
                 group=before.group or part.group, clash=before.clash or before.sign != part.sign,
             )
         self._found[part.key] = part
@@ -218,10 +219,10 @@ class _Walk:
 
     def _over_group(self, name: str, path: frozenset[str]) -> list[tuple[Key, Span]]:
         """The same of a group: of its feed, if that counts, and of the groups it is in."""
-        if name == self._root.name or name in path:
+        group = self._of.balance_group.get(name)
+        if group is None or name == self._root.name or name in path:
             return []
         if name not in self._hiding:
-            group = self._of.balance_group[name]
             its = self._found.get(feed_key(group)) if group.fed else None
             found = [(its.key, span) for span in its.spans] if its is not None else []
             self._hiding[name] = found + self._above(name, path | {name})

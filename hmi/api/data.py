@@ -14,6 +14,7 @@ from hmi.formats import Cells
 from hmi.paging import Page, fits
 from hmi.services import Services
 from scada.clock import HOUR_S, NS
+from scada.ports import MONTH_S
 from scada.site import UNIT_OF_MEDIUM
 from scada.tags import BAD, Quality
 
@@ -84,9 +85,9 @@ def add(blueprint: Blueprint, services: Services) -> None:
         group = services.registry.directory.balance_group.get(name)
         if group is None:
             abort(404, f"no balance group {name}")
-        span = whole("span", HOUR_S, HOUR_S, 24 * HOUR_S)
-        if span not in (HOUR_S, 24 * HOUR_S):
-            abort(400, "span: expected 3600 or 86400")
+        span = whole("span", HOUR_S, HOUR_S, MONTH_S)
+        if span not in (HOUR_S, 24 * HOUR_S, MONTH_S):
+            abort(400, f"span: expected 3600, 86400 or {MONTH_S} (months of the site)")
         last = whole("last", services.clock.seconds(), 0, 2**40)
         first = whole("first", last - 24 * span, 0, 2**40)
         if last - first > MAX_HOURS * HOUR_S:

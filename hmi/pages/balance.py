@@ -1,6 +1,6 @@
 """Balance groups: fed in, taken, missing, hour by hour; an incomplete hour is never drawn as a whole one."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from hmi.charts import bars
 from hmi.services import Services
 from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
 from scada.clock import DAY_H, HOUR_S, NS
-from scada.ports import ResultTable
+from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.site import UNIT_OF_MEDIUM
 
 DAY_S: Final = DAY_H * HOUR_S
@@ -39,8 +39,13 @@ def make(services: Services) -> Blueprint:
         if group is None:
             abort(404)
         today = time.day_of(services.clock.now())
-        by_month = request.args.get("span") == "month"
-        if by_month:
+        by_year, by_month = (request.args.get("span") == one for one in ("year", "month"))
+        if by_year:
+            year = month_of(request.args.get("year", "") + "-01", today).year
+            months = [date(year, n + 1, 1) for n in range(12)] + [date(year + 1, 1, 1)]
+            edges = np.array([time.midnight(one) for one in months], dtype=np.int64)
+            shown, before, after = str(year), str(year - 1), str(year + 1)
+        elif by_month:
             first = month_of(request.args.get("month", ""), today)
             edges = time.edges(first, (next_month(first) - first).days)
             shown, before, after = f"{first:%Y-%m}", f"{previous_month(first):%Y-%m}", f"{next_month(first):%Y-%m}"
@@ -49,14 +54,17 @@ def make(services: Services) -> Blueprint:
             start, count = time.hours_of(day)
             edges = start + np.arange(count + 1, dtype=np.int64)
             shown, before, after = str(day), str(day - ONE_DAY), str(day + ONE_DAY)
-        span = DAY_S if by_month else HOUR_S
+        span = MONTH_S if by_year else DAY_S if by_month else HOUR_S
         table = services.balances.table(name, span, int(edges[0]) * HOUR_S, int(edges[-1]) * HOUR_S)
         columns = with_provisional(_spread(table, edges[:-1] * HOUR_S))
         past = edges[:-1] < services.clock.hour()
         unfed = np.isfinite(columns["version"]) & np.isnan(columns["feed"])
-        labels = [f"{n + 1}" for n in range(len(edges) - 1)] if by_month else [time.clock(int(hour)) for hour in edges[:-1]]
+        numbered = by_month or by_year
+        labels = [f"{n + 1}" if numbered else time.clock(int(hour)) for n, hour in enumerate(edges[:-1])]
+        members = len(services.registry.directory.members_of_group.get(name, ()))
         return render_template(
-            "balance.html", group=group, unit=UNIT_OF_MEDIUM[group.medium], by_month=by_month,
+            "balance.html", group=group, members=members, unit=UNIT_OF_MEDIUM[group.medium], by_month=by_month,
+            by_year=by_year,
             shown=shown, before=before, after=after, past=past.tolist(), whole=WHOLE,
             columns={name: column.tolist() for name, column in columns.items()},
             starts=(edges[:-1] * HOUR_S * NS).tolist(),
@@ -72,7 +80,7 @@ def _spread(table: ResultTable, starts: "np.ndarray[Any, np.dtype[np.int64]]") -
     place = np.searchsorted(starts, table.start)
     fits = (place < len(starts)) & (starts[np.minimum(place, len(starts) - 1)] == table.start)
     spread = {}
-    for name in ("feed", "members", "imbalance", "imbalance_percent", "uncertainty", "completeness", "version"):
+    for name in BALANCE_COLUMNS:
         column = np.full(len(starts), 0.0 if name == "completeness" else np.nan)
         if name in table.columns:
             column[place[fits]] = table.columns[name][fits]

@@ -51,5 +51,12 @@ def whole_hours(zone: ZoneInfo, hour: int) -> None:
     day_bounds(zone, hour, hour + A_YEAR_H)
 
 
+def month_start(zone: ZoneInfo, hour: int, months: int = 0) -> int:
+    """The first hour of the site month that holds an hour, or of the one so many months later. [h since 1970]"""
+    day = datetime.fromtimestamp(hour * HOUR_S, UTC).astimezone(zone).date()
+    number = day.year * 12 + day.month - 1 + months
+    return _midnight(zone, date(number // 12, number % 12 + 1, 1)) // HOUR_S
+
+
 def _midnight(zone: ZoneInfo, day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())

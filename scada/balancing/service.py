@@ -6,6 +6,7 @@ followed, is in a file of our own. News of now comes first, then what lies behin
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -25,6 +26,7 @@ from scada.balancing.due import Due, newest
 from scada.balancing.feeds import Feeds
 from scada.balancing.groups import device, due_by, membership
 from scada.balancing.memory import FILE, Memory
+from scada.balancing.months import months_between
 from scada.balancing.ticker import TransformerTicker
 from scada.clock import DAY_H, HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
@@ -32,6 +34,7 @@ from scada.errors import StartError, StorageError
 from scada.intervals import News
 from scada.ports import (
     BALANCE_COLUMNS,
+    MONTH_S,
     Following,
     Health,
     IntervalReader,
@@ -137,6 +140,8 @@ class BalancingService:
 
     # ------------------------------------------------------------------ Balances, HealthSource
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
+        if span_s == MONTH_S:
+            return months_between(partial(self.table, group), self._stores.zone, first, last)
         found = self._results.get(KIND, group, span_s, first, last)
         return found if len(found.start) else ResultTable(found.start, {name: np.empty(0) for name in BALANCE_COLUMNS})
 

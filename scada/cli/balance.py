@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,11 @@ from scada.cli.periods import local, period, utc
 from scada.cli.run import make_clock
 from scada.clock import DAY_H, HOUR_S
 from scada.errors import ConfigError, Problem
-from scada.ports import BALANCE_COLUMNS, ResultTable
+from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.settings import Settings, load
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup
 
-HOURS_SHOWN, DAYS_SHOWN = DAY_H, 31 * DAY_H
+HOURS_SHOWN, DAYS_SHOWN, MONTHS_SHOWN = DAY_H, 31 * DAY_H, 366 * DAY_H
 
 
 @click.command()
@@ -26,19 +27,23 @@ HOURS_SHOWN, DAYS_SHOWN = DAY_H, 31 * DAY_H
 @click.option("--from", "first", help="Start, site time: 2026-11-22 or 2026-11-22T13:00.")
 @click.option("--to", "last", help="End, not included.")
 @click.option("--daily", is_flag=True, help="Site days instead of hours.")
+@click.option("--monthly", is_flag=True, help="Site months instead of hours.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
 def balance(
-    config: Path, group: str, first: str | None, last: str | None, daily: bool, as_json: bool, as_csv: bool
+    config: Path, group: str, first: str | None, last: str | None, daily: bool, monthly: bool, as_json: bool, as_csv: bool
 ) -> None:
     """Print what was fed into GROUP, what its members took, and the imbalance of every hour that is whole."""
     one_of(as_json, as_csv)
+    if daily and monthly:
+        raise click.UsageError("--daily and --monthly exclude each other")
     settings = load(config)
     zone = ZoneInfo(settings.site.timezone)
     now = make_clock(config, settings).seconds()
-    start, end = period(first, last, zone, now, DAYS_SHOWN if daily else HOURS_SHOWN)
+    span, shown = (MONTH_S, MONTHS_SHOWN) if monthly else (DAY_H * HOUR_S, DAYS_SHOWN) if daily else (HOUR_S, HOURS_SHOWN)
+    start, end = period(first, last, zone, now, shown)
     unit = UNIT_OF_MEDIUM[_group(settings, group).medium]
-    table = _rows(settings, group, DAY_H * HOUR_S if daily else HOUR_S, start, end)
+    table = _rows(settings, group, span, start, end, zone)
     if as_csv:
         print_csv(table, unit)
     else:
@@ -57,17 +62,22 @@ def print_balance(table: ResultTable, group: str, unit: str, timezone: ZoneInfo,
     shown = [
         (
             local(start, timezone), _number(row["feed"]), _number(row["members"]), _number(row["imbalance"]),
-            _number(row["imbalance_percent"], 1), _number(row["uncertainty"]), f"{100 * row['completeness']:.1f}",
+            _number(row["imbalance_percent"], 1), _number(row["uncertainty"]), _number(row["technical"]),
+            _number(row["own"]), _number(row["unexplained"]), f"{100 * row['completeness']:.1f}",
+            f"{100 * row['estimated']:.1f}",
         )
         for start, row in _each(table)
     ]
-    columns = ("from", f"feed {unit}", f"members {unit}", f"imbalance {unit}", "%", f"± {unit}", "complete %")
+    columns = (
+        "from", f"feed {unit}", f"members {unit}", f"imbalance {unit}", "%", f"± {unit}", f"technical {unit}",
+        f"own {unit}", f"unexplained {unit}", "complete %", "estimated %",
+    )
     print_table(group, columns, shown, numbers=range(1, len(columns)))
 
 
 def print_csv(table: ResultTable, unit: str) -> None:
     """One line per interval; energies in `unit`, a share for completeness, empty where there is nothing."""
-    energies = ("feed", "members", "imbalance", "uncertainty")
+    energies = set(BALANCE_COLUMNS) - {"imbalance_percent", "completeness", "estimated", "version"}
     writer = csv.writer(sys.stdout)
     writer.writerow(["start", *(f"{name} [{unit}]" if name in energies else name for name in BALANCE_COLUMNS)])
     for start, row in _each(table):
@@ -75,8 +85,10 @@ def print_csv(table: ResultTable, unit: str) -> None:
 
 
 def _each(table: ResultTable) -> list[tuple[int, dict[str, float]]]:
+    lacking = np.full(len(table.start), np.nan)             # a column that a former version did not compute
+    columns = {name: table.columns.get(name, lacking) for name in BALANCE_COLUMNS}
     return [
-        (int(start), {name: float(table.columns[name][index]) for name in BALANCE_COLUMNS})
+        (int(start), {name: float(columns[name][index]) for name in BALANCE_COLUMNS})
         for index, start in enumerate(table.start)
     ]
 
@@ -99,12 +111,15 @@ def _group(settings: Settings, name: str) -> BalanceGroup:
     return groups[name]
 
 
-def _rows(settings: Settings, group: str, span_s: int, start: int, end: int) -> ResultTable:
+def _rows(settings: Settings, group: str, span_s: int, start: int, end: int, zone: ZoneInfo) -> ResultTable:
     from scada.balancing.compute import KIND
+    from scada.balancing.months import months_between
     from scada.historian.service import open_reader
 
     reader = open_reader(settings.path(settings.historian.dir, "history"))
     try:
+        if span_s == MONTH_S:
+            return months_between(partial(reader.results.get, KIND, group), zone, start, end)
         return reader.results.get(KIND, group, span_s, start, end)
     finally:
         reader.close()

@@ -86,7 +86,7 @@ def test_a_group_without_feed_and_a_channel_too_many_are_warnings(tmp_path: Path
     """Both are filled in later, or corrected by the field."""
     outcome = put(
         tmp_path,
-        "balance_groups: [{name: BG-2, medium: water, members: [W1]}]\n"
+        "balance_groups: [{name: BG-9, medium: water, members: [W1]}]\n"
         "meters: [{serial: w, point: W1, eui: 0000000000000003, channel: 1, pulses_per_unit: 100,"
         " valid_from: 2026-01-01T00:00Z}]",
     )

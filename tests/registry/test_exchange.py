@@ -159,7 +159,7 @@ def test_names_with_spaces_and_quotes_survive_the_lists_of_csv(tmp_path: Path) -
         site,
         points=tuple(attrs.evolve(one, name=renamed.get(one.name, one.name)) for one in site.points),
         meters=tuple(attrs.evolve(one, point=renamed[one.point]) for one in site.meters),
-        balance_groups=(attrs.evolve(site.balance_groups[0], members=tuple(renamed.values())),),
+        balance_groups=(attrs.evolve(site.balance_groups[0], members=tuple(renamed.values())), *site.balance_groups[1:]),
         supplies=tuple(attrs.evolve(one, point=renamed[one.point]) for one in site.supplies),
     )
     exchange.write(site, tmp_path / "folder")
