@@ -79,6 +79,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "dial_mismatch": _l("dial does not agree with the count"),
     "meter_stuck": _l("no pulses any more"), "meter_too_much": _l("counts too much, by its balance"),
     "meter_too_little": _l("counts too little, by its balance"),
+    "balance_over": _l("imbalance of the day over its limit"), "balance_incomplete": _l("balance of the day incomplete"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),

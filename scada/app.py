@@ -125,7 +125,9 @@ class Server:
         outages = await run(
             OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
         )
-        await run(ValidationService(registry, metering, balancing, alarms, clock, reactor, work))
+        await run(ValidationService(
+            registry, metering, balancing, alarms, clock, reactor, work, settings.site.timezone
+        ))
         dials = await run(
             DialService(
                 settings.dials, registry, historian.intervals, historian.intervals, alarms, bus.of("dials"), clock, reactor,

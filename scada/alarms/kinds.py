@@ -41,6 +41,8 @@ PRIORITY: Final[dict[str, Priority]] = {
     "meter_stuck": Priority.MEDIUM,
     "meter_too_much": Priority.MEDIUM,
     "meter_too_little": Priority.MEDIUM,
+    "balance_over": Priority.MEDIUM,
+    "balance_incomplete": Priority.LOW,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
@@ -48,6 +50,7 @@ CODE: Final[dict[str, int]] = {
     "low_low": 101, "low": 102, "high": 103, "high_high": 104, "not_connected": 111, "stale": 112,
     "outage_relay": 121, "outage_riser": 122, "outage_building": 123, "outage_concentrator": 124, "outage_backhaul": 125,
     "meter_stuck": 131, "meter_too_much": 132, "meter_too_little": 133,
+    "balance_over": 161, "balance_incomplete": 162,
     "dial_mismatch": 141, "bypass": 151,
     **{code.name.lower(): int(code) for code in EventCode},
 }

@@ -20,6 +20,7 @@ APART: Final = {
     "drivers/dmesh/simulator/": "the simulated field", "drivers/modbus/simulator.py": "the simulated field",
     "registry/migrations/": "statements", "app.py": "the terminal at the start",
     "handwritten.py": "files checked before anything runs", "registry/checks.py": "files checked before anything runs",
+    "registry/balance_checks.py": "files checked before anything runs",
     "registry/names.py": "files checked before anything runs", "drivers/dmesh/messages/": "faults of frames, for the log",
     "drivers/modbus/template.py": "files checked before anything runs",
     "drivers/dmesh/keyring.py": "the terminal", "sqlite_file.py": "said of each file, by its name where it is made",

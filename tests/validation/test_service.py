@@ -54,6 +54,9 @@ class World:
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
         part = self._part(first // HOUR_S, (last - first) // HOUR_S)
         feed, members = self.true.sum(axis=0)[part], (self.true * self.factor).sum(axis=0)[part]
+        if span_s != HOUR_S:
+            day = {"feed": 100.0, "imbalance": 1.0, "imbalance_percent": 1.0, "uncertainty": 1.0, "completeness": 1.0}
+            return ResultTable(np.array([first]), {name: np.array([value]) for name, value in day.items()})
         start = np.arange(first, last, HOUR_S)
         return ResultTable(start, {"feed": feed, "imbalance": feed - members, "uncertainty": 0.02 * feed})
 
