@@ -12,6 +12,7 @@ from hmi.service import HmiService
 from hmi.services import Services
 from scada import descriptors
 from scada.addresses import authority
+from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
@@ -112,6 +113,7 @@ class Server:
         alarms = await run(
             AlarmService(bus, dmesh, registry, registry.audit, bus.of("alarms"), clock, reactor, data, durable)
         )
+        historian.follow(dmesh, alarms, priority_of)
         desk = await run(
             CommandDesk(
                 settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
