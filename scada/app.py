@@ -165,8 +165,9 @@ class Server:
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, history=Queries(historian.live, metering),
-            alarms=alarms, desk=desk, reading=reading, supplies=supplies, mesh=dmesh, collection=dmesh,
-            time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
+            alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
+            collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
+            network=network, outages=outages,
             firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,
         )

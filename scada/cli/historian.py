@@ -11,6 +11,7 @@ from rich.progress import DownloadColumn, TaskProgressColumn
 from scada.cli.backfill import backfill
 from scada.cli.changes import changes
 from scada.cli.estimates import estimate, estimates
+from scada.cli.events import events
 from scada.cli.history_folder import bar, folder, spools
 from scada.cli.history_parquet import export_command, import_command
 from scada.cli.history_removals import show_to_remove, to_remove
@@ -200,7 +201,8 @@ def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
 
 
 for _command in (
-    ask_again, backends, backfill, changes, dead_letter, estimate, estimates, export_command, import_command, replay,
+    ask_again, backends, backfill, changes, dead_letter, estimate, estimates, events, export_command, import_command,
+    replay,
 ):
     historian.add_command(_command)
 

@@ -76,8 +76,10 @@ def import_command(config: Path, source: Path, as_json: bool) -> None:
             person(), "historian.import", str(source), rows=done.rows, conflicts=done.conflicts, kept=done.results_kept
         )
     if as_json:
-        print_json({"rows": done.rows, "conflicts": done.conflicts, "results_kept": done.results_kept,
-                    "events_new": done.events_new})
+        print_json({
+            "rows": done.rows, "conflicts": done.conflicts, "results_kept": done.results_kept,
+            "events_new": done.events_new,
+        })
         return
     read = ", ".join(f"{kind} {rows:,}" for kind, rows in done.rows.items()) or "none"
     click.echo(f"imported into {directory}: rows of {read}")
