@@ -41,6 +41,11 @@ ROW: Final = f"event.number, point, crc, stream, source.name, kind, state, {_SAI
 FROM: Final = (                         # in this order: an event is found first, its names after it
     "event CROSS JOIN series ON series.number = event.series CROSS JOIN source ON source.number = series.source"
 )
+MANY: Final = 20                        # one series in so many: then it is no use to look for them one by one
+_KNOWN: Final = (
+    "SELECT series.number FROM source CROSS JOIN series ON series.source = source.number "
+    "WHERE name = ? AND kind = ? AND state = ? AND stream = ?"
+)
 _MARKS: Final = ", ".join("?" * 14)
 _BEGIN: Final = (
     "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'event'",
@@ -123,7 +128,12 @@ def page_of(database: sqlite3.Connection, wanted: EventsWanted) -> EventPage:
     if of_source:
         of_series.append(f"source IN (SELECT number FROM source WHERE {' AND '.join(of_source)})")
     if of_series:
-        where.append(f"event.series IN (SELECT number FROM series WHERE {' AND '.join(of_series)})")
+        chosen = f"SELECT number FROM series WHERE {' AND '.join(of_series)}"
+        few, every = database.execute(
+            f"SELECT (SELECT count(*) FROM ({chosen})), (SELECT count(*) FROM series)", (*kinds, *names)
+        ).fetchone()
+        # Of few series by their own index, which then is to be sorted; of many all events are passed, from the newest on.
+        where.append(f"{'' if few * MANY < every else '+'}event.series IN ({chosen})")
     rows = database.execute(
         f"SELECT moment, {ROW} FROM {FROM} WHERE {' AND '.join(where)} ORDER BY moment DESC, event.number DESC LIMIT ?",
         (*values, *kinds, *names, wanted.size),
@@ -155,13 +165,13 @@ def cut_events(path: Path, at: int | None) -> None:
 
 # ---------------------------------------------------------------------- private
 def _series(database: sqlite3.Connection, key: tuple[str, str, str, str]) -> int:
-    name, *rest = key
-    database.execute("INSERT OR IGNORE INTO source(name, device) VALUES (?, ?)", (name, device_of(name)))
-    (source,) = database.execute("SELECT number FROM source WHERE name = ?", (name,)).fetchone()
-    database.execute("INSERT OR IGNORE INTO series(source, kind, state, stream) VALUES (?, ?, ?, ?)", (source, *rest))
-    found = database.execute(
-        "SELECT number FROM series WHERE source = ? AND kind = ? AND state = ? AND stream = ?", (source, *rest)
-    ).fetchone()
+    found = database.execute(_KNOWN, key).fetchone()
+    if found is None:
+        name, *rest = key
+        database.execute("INSERT OR IGNORE INTO source(name, device) VALUES (?, ?)", (name, device_of(name)))
+        (source,) = database.execute("SELECT number FROM source WHERE name = ?", (name,)).fetchone()
+        database.execute("INSERT INTO series(source, kind, state, stream) VALUES (?, ?, ?, ?)", (source, *rest))
+        found = database.execute(_KNOWN, key).fetchone()
     return int(found[0])
 
 

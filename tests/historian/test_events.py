@@ -14,6 +14,7 @@ from scada.bus import TagBus
 from scada.clock import NS, SiteClock
 from scada.errors import StorageError
 from scada.events import DeviceEvent, EventCode, KeptEvent, Stream
+from scada.historian import event_rows
 from scada.historian import events as events_module
 from scada.historian.database import reading_once
 from scada.historian.event_rows import EVENT_FILE
@@ -180,8 +181,12 @@ def test_a_flood_that_the_disk_cannot_take_is_refused_not_dropped(
     assert len(running.find()) == 4
 
 
-def test_they_are_found_by_device_source_kind_stream_and_time_page_by_page(running: Running) -> None:
-    """Newest first, each once, however small the pages and however many have one time."""
+@pytest.mark.parametrize("many", [0, 20])
+def test_they_are_found_by_device_source_kind_stream_and_time_page_by_page(
+    running: Running, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Newest first, each once, however small the pages, however many have one time, and by whichever index."""
+    monkeypatch.setattr(event_rows, "MANY", many)
     running.deliver(
         event(1), event(2, code=77), event(3, channel=2), event(4, device="C01-070"), event(5, device="C01-070", channel=0),
     )
