@@ -17,7 +17,7 @@ from scada.events import DeviceEvent, EventCode, KeptEvent, Stream
 from scada.historian import event_rows
 from scada.historian import events as events_module
 from scada.historian.database import reading_once
-from scada.historian.event_rows import EVENT_FILE
+from scada.historian.event_rows import ALARMS, EVENT_FILE, fact
 from scada.historian.service import Historian, open_reader
 from scada.historian.verification import verify
 from scada.ports import Alarm, AlarmState, EventsWanted, Priority
@@ -51,6 +51,7 @@ class Journal:
         self.durable: list[Alarm] = []
         self.listeners: list[Any] = []
         self.broken = False
+        self.answered = 0                           # questions for changes
 
     def subscribe(self, listener: Any) -> Any:
         self.listeners.append(listener)
@@ -63,7 +64,9 @@ class Journal:
     def changes_after(self, changed: int, size: int) -> tuple[Alarm, ...]:
         if self.broken:
             raise StorageError("the journal of alarms cannot be used")
-        return tuple(one for one in self.durable if one.changed > changed)[:size]
+        found = tuple(one for one in self.durable if one.changed > changed)[:size]
+        self.answered += 1
+        return found
 
 
 class Running:
@@ -231,6 +234,9 @@ def test_changes_of_alarms_are_copied_in_order_behind_a_position(tmp_path: Path)
     running.copied(NOON + 3)
     found = running.find()
     running.stop()
+    with reading_once(running.directory / EVENT_FILE) as database:
+        assert database is not None
+        assert fact(database, ALARMS) == NOON + 3
 
     assert [(one.stream, one.state, one.moment) for one in found] == [
         ("alarm", "acknowledged", NOON + 3), ("alarm", "unacknowledged", NOON + 2), ("alarm", "unacknowledged", NOON + 1),
@@ -241,11 +247,12 @@ def test_changes_of_alarms_are_copied_in_order_behind_a_position(tmp_path: Path)
 
 def test_a_change_that_is_told_before_it_is_durable_is_copied_when_it_is(running: Running) -> None:
     """The alarms' disk is slow, and for a while refuses to be read."""
+    running.reactor.pump(lambda: running.journal.answered == 1)         # what was there at the start
     running.journal.tell(change(5))
     running.journal.broken = True
-    running.reactor.advance(30.0)
+    running.reactor.advance(3.0)
     running.journal.broken = False
-    running.reactor.advance(30.0)
+    running.reactor.pump(lambda: running.journal.answered == 3)
     running.journal.durable = [change(5)]
     running.copied(NOON + 5)
 

@@ -110,7 +110,7 @@ def test_an_event_that_a_replica_has_not_confirmed_stays(tmp_path: Path) -> None
     assert lacks == [True, False]
 
 
-@pytest.mark.parametrize(("at", "left", "position"), [(None, [1, 2, 3, 4], 40), (25, [1, 2], 25), (35, [1, 2, 3], 35)])
+@pytest.mark.parametrize(("at", "left", "position"), [(None, [1, 2, 3, 4], 40), (20, [1, 2], 20), (35, [1, 2, 3], 35)])
 def test_a_backup_is_restored_to_an_instant(tmp_path: Path, at: int | None, left: list[int], position: int) -> None:
     """By when they were received; the alarms are copied anew from there, and numbers go on above all that were given."""
     source, target = tmp_path / "history", tmp_path / "backup"
