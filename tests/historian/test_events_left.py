@@ -91,6 +91,7 @@ def test_they_wait_while_it_is_away_survive_a_kill_and_come_again_when_asked(inf
     influx.query('DROP MEASUREMENT "event"')
     Letters(tmp_path / "data" / "spool" / "influx.sqlite").refill()
     site.reactor.pump(lambda: len(points(influx)) == 40)
+    site.sent_all()
     last = site.historian._replicas[0].last_event
     site.stop()
 
