@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian.arrivals import Source
+from scada.historian.arrivals import Source, received_ms
 from scada.historian.dense import SLOTS, columns_of
 from scada.historian.slots import SlotBook
 from scada.historian.whole_rows import WholeDay
@@ -114,7 +114,8 @@ class Placed:
         links, of_link = np.unique(self.rows["link"][self.begins[runs]], return_inverse=True)
         source_of = np.zeros((k, SLOTS), np.int64)
         source_of.reshape(-1)[line[runs]] = of_link.reshape(-1)
-        sources = tuple(Source.of(received, link, 0, 0) for link in links.tolist())
+        sources = np.zeros((len(links), len(Source._fields)), np.int64)
+        sources[:, 0], sources[:, 1] = received_ms(received), links
         days = self.days[which]
         bounds = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), k]
         for some in map(slice, bounds, bounds[1:]):

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian.arrivals import Arrivals, Source, Whence
+from scada.historian.arrivals import Arrivals, Whence
 from scada.historian.dense import SLOTS, columns_of, thinned
 from scada.historian.packing import narrow, pack, pack_each
 from scada.historian.rows import crc_of
@@ -29,8 +29,8 @@ class WholeDay:
                                         # or (b, 256, intervals of a day), at the start of each
     interval_s: int = HOURLY
     status: NDArray[np.uint8] | None = None             # (b, 256, intervals of a day); None: no bits
-    sources: tuple[Source, ...] = ()    # who brought it, and when; none: nobody notes that
-    source_of: NDArray[np.int64] | None = None          # (b, 256) index into `sources`
+    sources: NDArray[np.int64] | None = None            # (m, 4) who brought it, and when: `arrivals.Source`
+    source_of: NDArray[np.int64] | None = None          # (b, 256) index into `sources`; None: nobody notes that
 
     def __attrs_post_init__(self) -> None:
         b, width = len(self.numbers), columns_of(self.interval_s)
@@ -103,6 +103,7 @@ def _registers(registers: NDArray[np.int64], counts: NDArray[np.int64], which: N
 
 def _arrivals(whole: WholeDay, place: int) -> Arrivals:
     """By the rules of a delivery into an empty block, all of it at once."""
+    assert whole.sources is not None
     assert whole.source_of is not None
     counts, registers = whole.counts[place], whole.registers[place].reshape(SLOTS, -1)
     arrivals, rows = Arrivals.empty(counts.shape), np.arange(SLOTS)

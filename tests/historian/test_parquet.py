@@ -191,7 +191,7 @@ def brought(directory: Path) -> dict[tuple[str, ...], list[object]]:
         with closing(sqlite3.connect(path)) as database:
             for key in database.execute("SELECT interval_s, day, block FROM block ORDER BY 1, 2, 3").fetchall():
                 notes = load_arrivals(database, key)
-                names = [None, *notes.sources]
+                names = [None, *map(tuple, notes.sources.tolist())]
                 tables = [[names[one] for one in table.ravel().tolist()] for table in (notes.pulses, notes.registers)]
                 found[path.name, *map(str, key)] = [*tables, load_joined(database, key)]
     return found

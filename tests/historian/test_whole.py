@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scada.historian.arrivals import Arrivals, Source, Whence
+from scada.historian.arrivals import Arrivals, Whence
 from scada.historian.dense import SLOTS, Dense, enter, enter_registers, thinned
 from scada.historian.import_intervals import enter_batches
 from scada.historian.offline import ClosedHistory
@@ -156,7 +156,7 @@ def test_rows_of_new_blocks_are_those_of_a_delivery(counts: np.ndarray) -> None:
     some[0, 9] = 7
     registers[0, 9, 13] = (registers[0, 9, 0] + 7 * 13) % 2**32                     # it follows, and is left out
     some[0, 10, 3], registers[0, 10, 13] = MISSING, 99                              # this one does not
-    sources = Source.of(1, LINK, 0, 0), Source.of(1, LINK + 1, 0, 0)
+    sources = np.array([(1, LINK, 0, 0), (1, LINK + 1, 0, 0)])
     whole = WholeDay(DAY, np.array([4, 9]), some, registers, 3600, status, sources, rng.integers(0, 2, cells[:2]))
     made = made_of(whole, 1)
     blocks = [delivered(whole, place, 1) for place in (0, 1)]
@@ -171,7 +171,7 @@ def test_rows_of_new_blocks_are_those_of_a_delivery(counts: np.ndarray) -> None:
 
 def times(arrivals: Arrivals) -> list[list[tuple[int, ...] | None]]:
     """Who brought each count and each register, by name."""
-    names = [None, *map(tuple, arrivals.sources)]
+    names = [None, *map(tuple, arrivals.sources.tolist())]
     return [[names[one] for one in table.ravel().tolist()] for table in (arrivals.pulses, arrivals.registers)]
 
 
