@@ -98,7 +98,7 @@ def _registers(registers: NDArray[np.int64], counts: NDArray[np.int64], which: N
     if registers.ndim == 2:
         return pack_each(registers, width)
     left = thinned(registers.reshape(-1, width), counts[which].reshape(-1, width))
-    return pack_each(left.reshape(len(registers), -1))
+    return pack_each(left.reshape(len(registers), SLOTS * width))
 
 
 def _arrivals(whole: WholeDay, place: int) -> Arrivals:

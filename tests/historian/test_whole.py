@@ -209,3 +209,12 @@ def test_what_is_in_memory_of_a_block_is_read_again_after_it_was_entered(tmp_pat
     store.close()
 
     assert counts == [[1, 2, 3]]
+
+
+def test_a_day_without_registers_beside_one_that_has_some_amid_it() -> None:
+    """Its blocks have none, whatever shape they came in."""
+    counts = np.full((1, SLOTS, 24), 5)
+    spread = made_of(WholeDay(DAY, np.array([4]), counts, np.full((1, SLOTS, 24), MISSING)), 1)
+
+    assert spread.rows == made_of(WholeDay(DAY, np.array([4]), counts, np.full((1, SLOTS), MISSING)), 1).rows
+    assert spread.rows[0][-1] is None
