@@ -26,8 +26,8 @@ from scada.events import DeviceEvent, EventCode
 from scada.intervals import MISSING, IntervalStatus
 from tests.drivers.dmesh.peers import HOUR, Bench, Wire, bench, record
 from tests.drivers.dmesh.test_simulator_session import bench as sessions
-from tests.drivers.dmesh.test_sockets import free_port
 from tests.fakes import NOON
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 seconds = st.floats(-3 * HOUR_S, 3 * HOUR_S) | st.floats(-5e9, 5e9)
