@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.clock import HOUR_S, NS
 from scada.intervals import Mark
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory, MeterPeriod
@@ -27,7 +28,7 @@ class Membership:
 
     def touched(self, slots: NDArray[np.int64], mark: Mark) -> NDArray[np.intp]:
         """The groups whose members or feed a commit brought; `slots` are those of the m meters."""
-        return np.unique(self.group[np.isin(slots, mark.slots) & (slots >= 0)])
+        return distinct(self.group[np.isin(slots, mark.slots) & (slots >= 0)])
 
     def changed_since(self, before: "Membership") -> tuple[BalanceGroup, ...]:
         """Groups that are new, or whose members, feed or meters are others than before."""
@@ -88,4 +89,4 @@ def device(directory: Directory, group: BalanceGroup) -> Device:
 
 def single_hours(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Several lists of hours as one, ascending, each hour once."""
-    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+    return distinct(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)

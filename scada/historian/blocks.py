@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.historian import months, noted
 from scada.historian.database import DamagedFile
 from scada.historian.deliveries import Delivery, deliveries
@@ -191,13 +192,13 @@ def coalesced(marks: Sequence[Mark]) -> list[Mark]:
     same: dict[tuple[int, int, int], list[NDArray[np.int64]]] = {}
     for mark in marks:
         same.setdefault((mark.first, mark.intervals, mark.interval_s), []).append(mark.slots)
-    return [Mark(np.unique(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
+    return [Mark(distinct(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
 
 
 def keys_of(mark: Mark) -> Iterator[BlockKey]:
     """The blocks whose content a mark speaks of."""
     width = columns_of(mark.interval_s)
-    for number in np.unique(mark.slots // SLOTS).tolist():
+    for number in distinct(mark.slots // SLOTS).tolist():
         for day in range(mark.first // width, (mark.first + mark.intervals - 1) // width + 1):
             yield mark.interval_s, day, number
 

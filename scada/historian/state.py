@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.historian.cursor import CursorBook
 from scada.historian.database import open_writer, transaction
 from scada.historian.journal import Position
@@ -21,6 +22,7 @@ from scada.intervals import Quarantined
 
 STATE_FILE: Final = "state.sqlite"
 QUARANTINE_BYTES: Final = 16 << 20                  # of bodies kept per concentrator; beyond it reason, number and CRC only
+SLOTS_AT_A_TIME: Final = 4096                       # made into objects: the interpreter is held as long as that takes
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS merged(one INTEGER PRIMARY KEY CHECK (one = 1), segment INTEGER NOT NULL,
     place INTEGER NOT NULL);
@@ -171,7 +173,7 @@ def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
     if not rows:
         return after
     table = np.array(rows, dtype=np.int64)
-    for link in np.unique(table[:, 4]).tolist():
+    for link in distinct(table[:, 4]).tolist():
         mine = table[table[:, 4] == link]
         book.adopt(link, mine[:, 2].astype(np.int64).view(np.uint64), mine[:, 3].astype(np.uint8), mine[:, 1])
     return int(table[-1, 0])
@@ -198,10 +200,12 @@ def _insert_slots(
     channel: NDArray[np.uint8],
 ) -> None:
     columns = slots, eui.view(np.int64), channel, links
-    state.executemany(
-        "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
-        zip(*(column.tolist() for column in columns), strict=True),
-    )
+    for begin in range(0, len(slots), SLOTS_AT_A_TIME):
+        part = slice(begin, begin + SLOTS_AT_A_TIME)
+        state.executemany(
+            "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
+            zip(*(column[part].tolist() for column in columns), strict=True),
+        )
 
 
 def _top(record: Record) -> int:
