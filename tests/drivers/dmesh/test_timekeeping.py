@@ -149,13 +149,20 @@ def test_another_owner_of_an_index_starts_without_a_past() -> None:
     """The list of modules says who it is."""
     found, euis = ModuleClocks(), np.arange(SIZE, dtype=np.uint64)
     found.follow(euis)
-    found.take(stats(0, {1: 5.0, 2: 5.0}))
+    drifts = []
+    for hour in range(4):
+        found.take(stats(hour, {1: 5.0, 2: 5.0}))
+        drifts.append(found.drift[2])                       # looked at between the news
     other = euis.copy()
     other[1] = 999
     found.follow(other)
 
     assert np.isnan(found.offset[1])
     assert found.offset[2] == 5.0
+    assert np.isnan(drifts[:2]).all()
+    assert drifts[2:] == [0.0, 0.0]
+    assert np.isnan(found.drift[1])
+    assert found.drift[2] == 0.0
 
 
 # ------------------------------------------------------------------------------------------- the simulated clock
