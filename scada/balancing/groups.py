@@ -1,6 +1,6 @@
 """Which balance groups a commit or a change of the registry touches, and the tags a group shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from scada.arrays import distinct
 from scada.clock import HOUR_S, NS
-from scada.intervals import Mark
+from scada.intervals import Mark, News
+from scada.ports import IntervalReader
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory, MeterPeriod
 from scada.tags import Device, Limits, TagDef
 
@@ -56,6 +57,19 @@ def membership(directory: Directory) -> Membership:
         np.array([row[1] for row in flat], dtype=np.uint8),
         np.array([row[2] for row in flat], dtype=np.intp),
     )
+
+
+def due_by(
+    intervals: IntervalReader, membership: Membership, news: Iterable[News]
+) -> dict[str, list[NDArray[np.int64]]]:
+    """Return the hours of each group that news touches. [h since 1970]"""
+    slots = intervals.slots(membership.eui, membership.channel)
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    for one in news:
+        for mark in one.marks:
+            for index in membership.touched(slots, mark).tolist():
+                found.setdefault(membership.groups[index].name, []).append(hours_of(mark))
+    return {name: [single_hours(parts)] for name, parts in found.items()}
 
 
 def hours_of(mark: Mark) -> NDArray[np.int64]:
