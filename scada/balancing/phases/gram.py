@@ -6,11 +6,13 @@ products of the profiles with each other, (n, n), and the hours are needed once.
 of two consumers have in common, the same table gives the loss in lines and neutral.
 """
 
+from collections.abc import Sequence
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.phases.uneven import NEUTRAL_TO_PHASE, PHASES
+from scada.balancing.phases.uneven import PHASES
 
 
 @attrs.frozen(eq=False)
@@ -64,8 +66,7 @@ def by_neutral(profiles: NDArray[np.float64], fixed: NDArray[np.float64] | None 
 
 
 def by_loss(
-    profiles: NDArray[np.float64], shared: NDArray[np.float64], voltage: float = 230.0,
-    neutral: float = NEUTRAL_TO_PHASE, power_factor: float = 1.0,
+    profiles: NDArray[np.float64], phase_ohm: NDArray[np.float64], neutral_ohm: NDArray[np.float64], voltage: float = 230.0,
 ) -> Table:
     """
     Return the table that scores allocations by the energy that lines and neutral lose, but for what no allocation changes.
@@ -73,16 +74,12 @@ def by_loss(
     Parameters
     ----------
     profiles : ndarray of float64, shape (n, t)
-        Mean active power of each one-phase consumer in each hour. [W]
-    shared : ndarray of float64, shape (n, n)
-        Phase resistance of what the paths of two consumers to the transformer have in common; on the diagonal the whole
-        path. [Ω]
+        Mean apparent power of each one-phase consumer in each hour: its active power over its power factor. [VA]
+    phase_ohm, neutral_ohm : ndarray of float64, shape (n, n)
+        Resistance that the paths of two consumers to the transformer have in common, in a phase and in the neutral; on the
+        diagonal the whole path. See `shared_resistance`. [Ω]
     voltage : float
         Phase to neutral. [V]
-    neutral : float
-        Resistance of the neutral over that of a phase. [1]
-    power_factor : float
-        Of all consumers. [1]
 
     Returns
     -------
@@ -91,14 +88,13 @@ def by_loss(
 
     Notes
     -----
-    Loss of a section is r (|s1|² + |s2|² + |s3|²) + r_n unevenness², over the square of voltage and power factor: the
-    part that depends on the allocation is (r + 1.5 r_n) times the sum of the squares. Voltage is taken as constant and the
-    neutral as uninterrupted, so a power flow decides in the end; and hourly means hide a part of any loss.
+    Loss of a section is r (|s1|² + |s2|² + |s3|²) + r_n unevenness², over the square of the voltage: the part that depends
+    on the allocation is (r + 1.5 r_n) times the sum of the squares. The voltage is taken as constant, so a power flow
+    decides in the end; and hourly means hide a part of any loss.
     """
     used = ~np.isnan(profiles).any(axis=0)
     of = profiles[:, used]
-    weight = (1.0 + 1.5 * neutral) / 1.5 / (voltage * power_factor) ** 2
-    return Table(weight * (of @ of.T) * shared, np.zeros((len(of), PHASES)), 0.0)
+    return Table((of @ of.T) * (phase_ohm / 1.5 + neutral_ohm) / voltage**2, np.zeros((len(of), PHASES)), 0.0)
 
 
 def shared_resistance(path: NDArray[np.bool_], resistance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,12 +117,13 @@ def shared_resistance(path: NDArray[np.bool_], resistance: NDArray[np.float64]) 
     return np.asarray((on * resistance) @ on.T)
 
 
-def mixed(tables: list[Table], start: NDArray[np.integer]) -> Table:
-    """Return the mean of several scores, each as a share of what it is at `start`; who is 0 there is left out."""
-    shares = [1.0 / one.score(start) if one.score(start) > 0 else 0.0 for one in tables]
-    weights = [share / max(sum(share > 0 for share in shares), 1) for share in shares]
+def mixed(tables: Sequence[Table], weights: Sequence[float], start: NDArray[np.integer]) -> Table:
+    """Return the weighted sum of several scores, each as a share of what it is at `start`; who is 0 there is left out."""
+    now = [one.score(start) for one in tables]
+    share = [weight / score if score > 0 else 0.0 for weight, score in zip(weights, now, strict=True)]
+    parts = list(zip(share, tables, strict=True))
     return Table(
-        np.asarray(sum(weight * one.together for weight, one in zip(weights, tables, strict=True))),
-        np.asarray(sum(weight * one.fixed for weight, one in zip(weights, tables, strict=True))),
-        float(sum(weight * one.constant for weight, one in zip(weights, tables, strict=True))),
+        together=np.sum([weight * one.together for weight, one in parts], axis=0),
+        fixed=np.sum([weight * one.fixed for weight, one in parts], axis=0),
+        constant=sum(weight * one.constant for weight, one in parts),
     )

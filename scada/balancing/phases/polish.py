@@ -1,6 +1,5 @@
 """What is left of the worst hour, once the sum of squares is small: a polish of the largest deviation. Pure."""
 
-from importlib import import_module
 from typing import Final
 
 import numpy as np
@@ -9,9 +8,8 @@ from numpy.typing import NDArray
 from scada.balancing.phases.gram import Table
 from scada.balancing.phases.uneven import PHASES, allocated
 
-SLACK: Final = 0.02                     # of the score at the start of the allocation that may be given up for a better worst hour
+SLACK: Final = 0.01                     # of the score, which may be lost for a better worst hour
 ROUNDS: Final = 60
-LARGEST: Final = 60                     # consumers up to which the exact solver is of use
 
 
 def deviations(power: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,12 +57,12 @@ def even_worst_hour(
                 trial[:, moved[back]] -= profiles[back]
                 trial[:, start[back]] += profiles[back]
                 moved[back] = start[back]
-            value, one, to = _best_single(profiles, trial, moved, start, cap, can)
+            room = limit - table.score(moved)
+            dear = table.gains(moved, table.pulls(moved)) > room
+            value, one, to = _best_single(profiles, trial, moved, start, cap, can, dear)
             if value < best:
-                candidate = moved.copy()
-                candidate[one] = to
-                if table.score(candidate) <= limit:
-                    best, found = value, candidate
+                best, found = value, moved.copy()
+                found[one] = to
         if found is None:
             return phase
         phase = found
@@ -74,7 +72,7 @@ def even_worst_hour(
 
 def _best_single(
     profiles: NDArray[np.float64], away_from: NDArray[np.float64], phase: NDArray[np.int64], start: NDArray[np.int64],
-    cap: int, can: NDArray[np.bool_],
+    cap: int, can: NDArray[np.bool_], dear: NDArray[np.bool_],
 ) -> tuple[float, int, int]:
     """The largest deviation after the best change of one consumer, who it is and where to."""
     at, away = np.arange(len(phase)), phase != start
@@ -85,65 +83,7 @@ def _best_single(
         comes = np.abs(away_from[:, to] + profiles).max(axis=1)
         value[:, to] = np.maximum(np.maximum(comes, leaves), stays[(PHASES - phase - to) % PHASES])
     moves = int(np.count_nonzero(away)) + (np.arange(PHASES) != start[:, None]) - away[:, None]
-    value[(moves > cap) | ~can[:, None]] = np.inf
+    value[(moves > cap) | ~can[:, None] | dear] = np.inf
     value[at, phase] = np.inf
     one, to = divmod(int(value.argmin()), PHASES)
     return float(value[one, to]), one, to
-
-
-def solve_worst_hour(
-    profiles: NDArray[np.float64], start: NDArray[np.int64], cap: int, fixed: NDArray[np.float64] | None = None,
-    seconds: float = 20.0,
-) -> NDArray[np.int64] | None:
-    """
-    Return the allocation with the least largest deviation by an exact solver, for small groups. Needs scipy.
-
-    Parameters
-    ----------
-    profiles : ndarray of float64, shape (n, t)
-        At most `LARGEST` consumers; no NaN. [W]
-    start : ndarray of int64, shape (n,)
-    cap : int
-        Most consumers that may be moved.
-    fixed : ndarray of float64, shape (t, 3), optional
-        [W]
-    seconds : float
-        Time limit of the solver.
-
-    Returns
-    -------
-    phase : ndarray of int64, shape (n,), or None
-        The best within the time; None if the solver found none.
-
-    Raises
-    ------
-    ValueError
-        If there are more than `LARGEST` consumers: beyond, the solver proves nothing in minutes and the search is better.
-    ModuleNotFoundError
-        If scipy is not installed; the server does without it.
-    """
-    n, t = profiles.shape
-    if n > LARGEST:
-        raise ValueError(f"{n} consumers are too many for the exact solver; at most {LARGEST}")
-    optimize = import_module("scipy.optimize")
-    base = deviations(np.zeros((t, PHASES)) if fixed is None else fixed)
-    # variables: z, then x[i, f]; deviation of f = base + sum over i of p_i (x[i, f] - 1/3)
-    rows = np.zeros((PHASES * t, 1 + PHASES * n))
-    for f in range(PHASES):
-        rows[f * t:(f + 1) * t, 1 + f::PHASES] = profiles.T
-    rest = (base - profiles.sum(axis=0)[:, None] / PHASES).T.ravel()
-    below, above = rows.copy(), rows.copy()
-    below[:, 0], above[:, 0] = -1.0, 1.0
-    once = np.concatenate([np.zeros((n, 1)), np.kron(np.eye(n), np.ones((1, PHASES)))], axis=1)
-    stay = np.zeros((1, 1 + PHASES * n))
-    stay[0, 1 + PHASES * np.arange(n) + start] = 1.0
-    answer = optimize.milp(
-        c=np.eye(1, 1 + PHASES * n)[0], integrality=np.r_[0, np.ones(PHASES * n)],
-        bounds=optimize.Bounds(0, np.r_[np.inf, np.ones(PHASES * n)]),
-        constraints=[
-            optimize.LinearConstraint(below, -np.inf, -rest), optimize.LinearConstraint(above, -rest, np.inf),
-            optimize.LinearConstraint(once, 1, 1), optimize.LinearConstraint(stay, n - cap, n),
-        ],
-        options={"time_limit": seconds},
-    )
-    return None if answer.x is None else np.asarray(answer.x[1:].reshape(n, PHASES).argmax(axis=1), dtype=np.int64)

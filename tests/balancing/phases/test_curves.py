@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scada.balancing.phases.curves import best_split, curves, deducted, position, similarity
+from scada.balancing.phases.curves import best_split, curves
+from scada.balancing.phases.likeness import deducted, position, similarity
 from scada.balancing.phases.uneven import allocated, loss_shape, unevenness
 from tests.balancing.phases.world import households
 
