@@ -16,6 +16,7 @@ from scada.balancing.network.checks import network_of
 from scada.balancing.network.flow import Flow, NoConvergence, solve
 from scada.balancing.network.folder import read_network
 from scada.balancing.network.form import DEFAULTS, FormFactor, calibrate
+from scada.balancing.network.meshed import Meshed, solve_meshed
 from scada.balancing.network.model import Network, Supply, connections, powers
 from scada.balancing.network.shares import contributions
 from scada.balancing.network.solver import Feeder, feeder
@@ -25,7 +26,7 @@ from scada.balancing.network.technical import Losses, losses
 from scada.balancing.network.voltages import hours_of, node_voltages
 
 __all__ = [
-    "DEFAULTS", "Feeder", "Flow", "FormFactor", "Linecodes", "Losses", "Network", "NoConvergence", "Sections",
+    "DEFAULTS", "Feeder", "Flow", "FormFactor", "Linecodes", "Losses", "Meshed", "Network", "NoConvergence", "Sections",
     "ServicePoints", "Supply", "Tables", "calibrate", "connections", "contributions", "feeder", "hours_of", "losses",
-    "network_of", "node_voltages", "powers", "read_network", "solve", "supply",
+    "network_of", "node_voltages", "powers", "read_network", "solve", "solve_meshed", "supply",
 ]

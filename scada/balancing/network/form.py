@@ -1,4 +1,4 @@
-"""What the mean of an hour hides: losses follow the square of the current, and the mean of squares is above the mean's square.
+"""What means over an hour hide: losses follow the square of the current, and a mean of squares is above the mean's square.
 
 With n consumers behind a section, the form factor k of their sum is, over random groups of n,
 
