@@ -5,8 +5,9 @@ How it is made
 A household owns appliances (`habits.APPLIANCES`), each by chance. Every use of one has a start, an end and a power, and
 is drawn from the habit's curve over the day, which is moved by the household's own clock, follows whether somebody works
 away from home, and has another form at weekends. Fridges cycle without asking anybody. People go away for some days,
-live more or less busily from day to day, and a few homes stand empty. What all share is the daylight and the
-weather of the day: lights and heaters follow it together, and nothing else makes two households alike.
+live more or less busily from day to day and from week to week, change their life now and then (guests, illness, a new
+stove), and a few homes stand empty. What all share is the daylight and the weather of the day: lights and heaters
+follow it together, and nothing else makes two households alike.
 
 Energy of any resolution is counted from the same uses, exactly: hours are the sums of their minutes, and the hours of
 a clock that is wrong by a minute are the hours of that clock.
@@ -16,8 +17,9 @@ What it was held against (looked at, nothing copied)
 The 100 one-minute profiles of the IEEE European low-voltage feeder: mean 8.4 kWh a day, median 7.2, 5 % under 4.1 and
 5 % over 15.7; peaks of a minute 2.2-10.8 kW; least hour 0.045-0.105 kWh; form of the day with a morning's and an
 evening's peak. The household profiles of SimBench (a year): hourly spread over mean 0.67-0.95, correlation with the
-day before 0.24-0.81. Coincidence of hourly peaks over four weeks, g(10) near 0.43 and g(50) near 0.30. Forecasts by the median of
-seven days miss single homes by half of the mean and fifty of them together by an eighth. `test_households.py` holds these.
+day before 0.24-0.81. Coincidence of hourly peaks over four weeks, g(10) near 0.43 and g(50) near 0.30.
+Forecasts by the median of seven days miss single homes by half of the mean and fifty of them together by an eighth.
+`test_households.py` holds these in March; in July g is a tenth lower.
 
 What it does not have
 ---------------------
@@ -36,6 +38,9 @@ from tests.bench.habits import APPLIANCES, Appliance
 DAY_MIN: Final = 1440
 HABITS: Final = 3                       # usual times of a day at which a home does a thing
 EMPTY: Final = 0.02                    # share of homes in which nobody lives
+CHANGES: Final = 1 / 60               # a day: life becomes another
+CHANGE: Final = 0.5                     # of the logarithm of its uses, sd
+WEEKS: Final = 0.25                     # the same, of weeks that come and go
 REGULAR: Final = 0.8                    # share of uses at a usual time
 
 
@@ -108,7 +113,7 @@ def make(
     rng = np.random.default_rng(seed)
     life = _life(rng, count, days, first_weekday)
     winter = 0.5 + 0.5 * np.cos(2 * np.pi * (day_of_year - 15) / 365)          # 1 in mid-January, 0 in July
-    cold = np.clip(winter + 0.15 * _drift(rng, days), 0.0, 1.3)                # (d,) the weather all share
+    cold = np.clip(winter + 0.15 * _drift(rng, 1, days, 0.75)[0], 0.0, 1.3)                # (d,) the weather all share
     uses = [_uses(rng, appliance, life, winter, cold) for appliance in appliances]
     constant = np.zeros(count)
     if appliances is APPLIANCES:
@@ -131,7 +136,7 @@ class _Life:
 
 
 def _life(rng: np.random.Generator, count: int, days: int, first_weekday: int) -> _Life:
-    size = rng.lognormal(-0.5 * 0.4**2, 0.4, count)                            # people in it, more or less
+    size = rng.lognormal(-0.5 * 0.3**2, 0.3, count)                            # people in it, more or less
     from_day_to_day = rng.lognormal(-0.5 * 0.25**2, 0.25, (count, days))
     empty = rng.random(count) < EMPTY
     day = np.arange(days)
@@ -141,18 +146,20 @@ def _life(rng: np.random.Generator, count: int, days: int, first_weekday: int) -
     length = rng.choice([2, 3, 4, 7, 10, 14], size=(count, longest), p=[0.25, 0.2, 0.2, 0.2, 0.1, 0.05])
     taken = np.arange(longest) < trips[:, None]
     away = ((day >= begin[..., None]) & (day < (begin + length)[..., None]) & taken[..., None]).any(axis=1)
-    busy = np.where(away | empty[:, None], 0.0, size[:, None] * from_day_to_day)
+    changes = np.where(rng.random((count, days)) < CHANGES, rng.normal(0.0, CHANGE, (count, days)), 0.0)
+    stage = rng.normal(0.0, 0.5 * CHANGE, (count, 1)) + np.cumsum(changes, axis=1)   # guests, illness, a job
+    weeks = _drift(rng, count, days, 0.9)
+    busy = np.where(away | empty[:, None], 0.0, size[:, None] * from_day_to_day * np.exp(stage + WEEKS * weeks - 0.1))
     return _Life(
         count, busy, (first_weekday + day) % 7 >= 5, rng.random(count) < 0.6, rng.normal(0.0, 60.0, count), empty
     )
 
 
-def _drift(rng: np.random.Generator, days: int) -> NDArray[np.float64]:
-    """A walk that comes back, sd 1: warm and cold spells."""
-    drift = np.empty(days)
-    last = rng.normal()
-    for day, shock in enumerate(rng.normal(size=days)):                        # a step a day
-        last = drift[day] = 0.75 * last + np.sqrt(1 - 0.75**2) * shock
+def _drift(rng: np.random.Generator, count: int, days: int, memory: float) -> NDArray[np.float64]:
+    """Walks that come back, sd 1, as (count, days): warm and cold spells, busy and quiet weeks."""
+    drift = rng.normal(size=(count, days))
+    for day in range(1, days):
+        drift[:, day] = memory * drift[:, day - 1] + np.sqrt(1 - memory**2) * drift[:, day]
     return drift
 
 

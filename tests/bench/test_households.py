@@ -39,7 +39,7 @@ def test_peaks_of_many_homes_do_not_coincide(hours: NDArray[np.float64]) -> None
 
 
 def test_days_have_a_morning_and_an_evening_and_weekends_are_others(hours: NDArray[np.float64]) -> None:
-    """Night low, a morning's peak on working days, the evening's higher; weekends begin later, with people at home at noon."""
+    """Night low, a morning's peak on working days, the evening's higher; weekends begin later, and noon is busy."""
     form = hours.mean(axis=0).reshape(DAYS, 24) / hours.mean()
     weekend = np.arange(DAYS) % 7 >= 5
     work, free = form[~weekend].mean(axis=0), form[weekend].mean(axis=0)
