@@ -27,7 +27,7 @@ def floating(loads, nominal=230.0):
 
 @given(r=st.floats(0, 100), angle=st.floats(0, 6.28), nominal=st.floats(200, 250))
 def test_the_star_point_is_found_wherever_it_is(r, angle, nominal):
-def test_the_star_point_is_found_wherever_it_is(r, angle, nominal):
+    """Distances from any point well inside tell how far it is from the centre and how large the triangle is."""
     corners = nominal * np.exp(2j * np.pi * np.arange(3) / 3)
     point = r * np.exp(1j * angle)
 

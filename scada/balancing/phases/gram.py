@@ -37,7 +37,7 @@ class Table:
     def gains(self, phase: NDArray[np.integer], pulls: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3): what the score would change by if this consumer alone went to that phase; 0 where it is."""
         at = np.arange(len(phase))
-        change = 3.0 * (pulls - pulls[at, phase][:, None] + np.diag(self.together)[:, None])
+        change = np.asarray(3.0 * (pulls - pulls[at, phase][:, None] + np.diag(self.together)[:, None]))
         change[at, phase] = 0.0
         return change
 

@@ -75,7 +75,8 @@ def work_order(
             f"one name for each of {len(start)} consumers; found {len(consumers)} and {len(addresses)} addresses"
         )
     now, today = start.copy(), table.score(start)
-    todo, steps = list(np.flatnonzero(start != phase)), []
+    todo = [int(one) for one in np.flatnonzero(start != phase)]
+    steps: list[Step] = []
     while todo:                                         # a dozen moves
         gains = table.gains(now, table.pulls(now))
         one = min(todo, key=lambda who: gains[who, phase[who]])

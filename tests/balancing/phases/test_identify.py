@@ -25,17 +25,17 @@ def test_all_phases_of_a_metered_feeder_are_found(district):
 
 
 def test_a_third_without_meters_costs_some_and_the_margin_knows_which():
-    """Seventy per cent metered, several feeders: most are right, and the clear ones nearly all."""
+    """Seventy of a hundred homes metered, ten days: a tenth may be wrong, few of them clear."""
     right, clear = [], []
-    for seed in range(8):
-        feeder = phased(100 + seed, 40, 14, metered=0.7)
-        found = identify(feeder.members * 1e3, feeder.feed * 1e3, np.arange(24 * 14))
+    for seed in range(5):
+        feeder = phased(100 + seed, 100, 10, metered=0.7)
+        found = identify(feeder.members * 1e3, feeder.feed * 1e3, np.arange(24 * 10))
         right += list(found.phase == feeder.phase)
         clear += list(found.margin >= SURE)
     right, clear = np.array(right), np.array(clear)
 
-    assert right.mean() >= 0.92
-    assert right[clear].mean() >= 0.97
+    assert right.mean() >= 0.88
+    assert right[clear].mean() >= 0.95
     assert right[clear].mean() > right[~clear].mean() + 0.1
 
 
