@@ -9,7 +9,8 @@ A low-voltage network, its power flow and its technical losses: pure functions o
     volts = node_voltages(model, hours_of(flow, slice(0, 24)))          # (h, n, 3)
 
 h hours (or minutes, or cases), n nodes, s sections, p service points, k one-phase connections: the (point, phase) pairs of
-`connections(network)`. Powers in W and VA, positive to the customer; ohm, V, A. Meshed networks: `solve_meshed`.
+`connections(network)`. Powers in W and VA, positive to the customer; ohm, V, A. Meshed networks: `solve_meshed`. All of a
+period at once, as energies: `over`.
 """
 
 from scada.balancing.network.checks import network_of
@@ -18,6 +19,7 @@ from scada.balancing.network.folder import read_network
 from scada.balancing.network.form import DEFAULTS, FormFactor, calibrate
 from scada.balancing.network.meshed import Meshed, solve_meshed
 from scada.balancing.network.model import Network, Supply, connections, powers
+from scada.balancing.network.period import Period, filled, over
 from scada.balancing.network.shares import contributions
 from scada.balancing.network.solver import Feeder, feeder
 from scada.balancing.network.supplies import supply
@@ -26,7 +28,8 @@ from scada.balancing.network.technical import Losses, losses
 from scada.balancing.network.voltages import hours_of, node_voltages
 
 __all__ = [
-    "DEFAULTS", "Feeder", "Flow", "FormFactor", "Linecodes", "Losses", "Meshed", "Network", "NoConvergence", "Sections",
-    "ServicePoints", "Supply", "Tables", "calibrate", "connections", "contributions", "feeder", "hours_of", "losses",
-    "network_of", "node_voltages", "powers", "read_network", "solve", "solve_meshed", "supply",
+    "DEFAULTS", "Feeder", "Flow", "FormFactor", "Linecodes", "Losses", "Meshed", "Network", "NoConvergence", "Period",
+    "Sections", "ServicePoints", "Supply", "Tables", "calibrate", "connections", "contributions", "feeder", "filled",
+    "hours_of", "losses", "network_of", "node_voltages", "over", "powers", "read_network", "solve", "solve_meshed",
+    "supply",
 ]

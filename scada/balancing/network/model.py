@@ -125,7 +125,7 @@ def powers(network: Network, active: NDArray[np.float64]) -> NDArray[np.complex1
         raise ValueError(f"active: expected shape (h, {points}) or (h, {points}, {PHASES}), found {active.shape}")
     point, phase = connections(network)
     if active.ndim == 3:
-        if (active[:, ~network.point_phases] != 0).any():
+        if np.nan_to_num(active[:, ~network.point_phases]).any():
             raise ValueError("active: power on a phase that its service point is not connected to")
         each = active[:, point, phase]
     else:

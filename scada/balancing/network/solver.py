@@ -85,9 +85,7 @@ def feeder(network: Network) -> Feeder:
         raise ValueError("the network has loops: expected a radial one")
     point, phase = connections(network)
     nodes, node_of = np.unique(network.point_node, return_inverse=True)
-    path = np.zeros((len(nodes), len(network.sections)), dtype=bool)
-    found = paths(tree, nodes)
-    path[:, :found.shape[1]] = found
+    path = paths(tree, nodes, len(network.sections))
     alike, branch = np.unique(np.packbits(path, axis=0), axis=1, return_inverse=True)
     branch = branch.reshape(-1)
     branches = alike.shape[1]

@@ -64,16 +64,15 @@ def spanning_tree(nodes: int, root: int, ends: NDArray[np.intp]) -> Tree:
     )
 
 
-def paths(tree: Tree, nodes: NDArray[np.intp]) -> NDArray[np.bool_]:
+def paths(tree: Tree, nodes: NDArray[np.intp], sections: int) -> NDArray[np.bool_]:
     """
-    Return which sections lie between the root and each of `nodes`.
+    Return which of the network's `sections` lie between the root and each of `nodes`.
 
     Returns
     -------
     path : ndarray of bool, shape (len(nodes), s)
         Climbs all nodes at once, so as many steps as the deepest of them.
     """
-    sections = int(max(tree.order.max(initial=-1), tree.closing.max(initial=-1))) + 1
     path = np.zeros((len(nodes), sections), dtype=bool)
     row, here = np.arange(len(nodes)), np.asarray(nodes)
     while len(here):
