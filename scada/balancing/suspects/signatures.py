@@ -1,8 +1,8 @@
 """What a member's theft or fault would add to the imbalance, hour by hour, for each way of doing it.
 
-Each pattern is a column built from the member's registered profile and its own forecast only; its coefficient is found by regression.
-Some patterns leave traces in the profile itself (hours of nothing where there was always something; a ceiling that is often
-touched), which count beside the balance.
+Each pattern is a column built from the member's registered profile and its own forecast only; its coefficient is
+found by regression. Some patterns leave traces in the profile itself (hours of nothing where there was always
+something; a ceiling that is often touched), which count beside the balance.
 """
 
 from enum import IntEnum
@@ -75,7 +75,8 @@ def signatures(groups: Groups, changes: Change, windows: Windows, resolution: fl
     columns[:, Pattern.STEADY] = profile
     columns[:, Pattern.FACTOR][..., recent] = late
     columns[:, Pattern.CEILING][..., recent] = ceiling
-    columns[:, Pattern.OFFSET][..., recent] = np.where(none, np.minimum(forecast, np.median(forecast, axis=2, keepdims=True)), level)
+    low = np.minimum(forecast, np.median(forecast, axis=2, keepdims=True))
+    columns[:, Pattern.OFFSET][..., recent] = np.where(none, low, level)
     columns[:, Pattern.HOURS][..., recent] = forecast * in_window
     columns[:, Pattern.DETACHED][..., recent] = forecast - late
     columns *= groups.usable[:, None, None]
