@@ -17,7 +17,7 @@ def _ages(_: object, __: object, value: tuple[float, ...]) -> None:
 
 def _rates(curve: "FailureCurve", _: object, value: tuple[float, ...]) -> None:
     if len(value) != len(curve.ages) or any(not 0 <= rate <= 10 for rate in value):
-        raise ValueError(f"rates of the failure curve are {value}: {len(curve.ages)} as of the ages, 0 to 10 expected [1/a]")
+        raise ValueError(f"rates of the failure curve are {value}: {len(curve.ages)} of 0 to 10 expected [1/a]")
 
 
 @attrs.frozen

@@ -37,7 +37,7 @@ class Ranking:
     own: NDArray[np.float64]                # (g, n) log-odds from its own change and traces
     named: NDArray[np.bool_]                # (g, n) enough to be told to people
     tap: NDArray[np.float64]                # (g,) what a connection without a meter explains [kWh or m3 a day]; 0 if none
-    course: NDArray[np.float64]             # (g, n, d) what an accused explains of each day, and the unexplained [kWh or m3]
+    course: NDArray[np.float64]             # (g, n, d) what an accused explains of each day, and what nobody does [kWh]
     changes: Change
     nothing: NDArray[np.float64]            # (g, n) as in `Signatures`
 
@@ -46,7 +46,7 @@ def ranking(
     groups: Groups,
     windows: Windows,
     first: Explained,
-    resolution: float = 0.01,
+    resolution: float | NDArray[np.float64] = 0.01,
     like: NDArray[np.int64] | None = None,
     loss_term: bool | None = None,
 ) -> Ranking:
@@ -60,7 +60,7 @@ def ranking(
     windows : Windows
     first : Explained
         Way 1 of the same groups: the noise to begin with, and which groups have enough data.
-    resolution : float
+    resolution : float or ndarray of float64, shape (g, n)
         One count of the members' registers. [kWh or m3]
     like : ndarray of int64, shape (d,), optional
         As in `history.change`.

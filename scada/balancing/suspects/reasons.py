@@ -100,6 +100,6 @@ def _cause(reason: Reason) -> str:
         Cause.REVERSED: "phase and neutral swapped, or the meter stands still",
         Cause.CHANGED_HABITS: f"changed habits: {drop} % less than before, and the imbalance stayed",
         Cause.FEW_HOURS: f"not enough data: {reason.hours} hours in which the feed and all members are there",
-        Cause.COARSE_REGISTER: f"not enough data: one count of its register is {reason.counts:.1f} hours of its consumption",
+        Cause.COARSE_REGISTER: f"not enough data: one count of its register is {reason.counts:.1f} hours of consumption",
         Cause.LITTLE_PAST: "not enough data: too few of its own days",
     }[reason.cause]

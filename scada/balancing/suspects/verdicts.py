@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.suspects import signs
 from scada.balancing.suspects.columns import DAY_H, Groups
 from scada.balancing.suspects.fused import Ranking
 from scada.balancing.suspects.history import Windows
@@ -15,12 +16,8 @@ from scada.balancing.suspects.linear import TINY
 from scada.balancing.suspects.onset import onset
 from scada.balancing.suspects.signatures import Pattern
 
-NEAR_DAYS: Final = 1                    # between a magnet's event and the beginning
 BACKWARDS: Final = 0.02                 # share of hours that count backwards
 STANDS: Final = 0.90                    # share of hours without a count, where there were counts before
-COARSE: Final = 0.5                     # one count over the mean hour: the profile is noise
-CHANGED: Final = 3.0                    # log-odds against a usual change, to be mentioned
-MATCHED: Final = 0.3                    # of what a member lacks, explained by the imbalance: less is a change of habits
 LEFT: Final = 0.015                     # of the feed, that nobody explains
 LEFT_OF_LOSS: Final = 0.5               # and over the square-law part, which does not hold all of the technical loss
 BALANCED: Final = 0.005
@@ -71,6 +68,7 @@ def verdicts(
     found: Ranking,
     resolution: float | NDArray[np.float64] = 0.01,
     magnets: NDArray[np.bool_] | None = None,
+    stepped: NDArray[np.bool_] | None = None,
 ) -> Verdicts:
     """
     Return what is the matter.
@@ -83,11 +81,17 @@ def verdicts(
         One count of each register. [kWh or m3]
     magnets : ndarray of bool, shape (g, n, d), optional
         Days with an event of a magnet at the member's meter or module.
+    stepped : ndarray of bool, shape (g,), optional
+        Whether the group's imbalance has a step. Then way 1 over all days takes whoever grew meanwhile for the cause,
+        and is believed only where the search accuses the same member.
     """
     days = windows.days
-    since = np.where(found.named, onset(found), np.where(first.alarm, 0, -1)).astype(np.int64)
-    suspect = found.named | first.alarm
-    alone = first.alarm & ~found.named                     # only way 1 sees it, so it is as old as the days
+    calm = np.ones(len(groups.feed), dtype=np.bool_) if stepped is None else ~stepped
+    # only way 1 sees it, so it is as old as the days
+    alone = first.alarm & ~found.named & (calm[:, None] | (found.place >= 0))
+    coarse, habits = signs.coarse(groups, resolution), signs.habits(found)
+    suspect = (found.named & ~(habits & (found.pattern != Pattern.STEADY)) | alone) & ~coarse
+    since = np.where(suspect, np.where(alone, 0, onset(found)), -1).astype(np.int64)
     whole = alone | (found.pattern == Pattern.STEADY)
     recent = days - windows.before
     span = np.where(since >= windows.before, days - since, recent)
@@ -104,34 +108,24 @@ def verdicts(
     missing = behind[row, np.where(whole, 0, np.maximum(days - span, 0))]
     share = np.where(suspect, energy / np.where(np.abs(missing) > TINY, missing, np.nan), 0.0)
 
-    cause = _cause(groups, windows, first, found, suspect, since, resolution, magnets)
+    cause = _cause(groups, windows, first, found, suspect, habits, coarse, signs.near(windows, since, magnets))
     state, unassigned = _state(groups, windows, first, found, suspect, rate)
     return Verdicts(cause, suspect, energy, half_width, share, since, state, unassigned)
 
 
 def _cause(
     groups: Groups, windows: Windows, first: Explained, found: Ranking, suspect: NDArray[np.bool_],
-    since: NDArray[np.int64], resolution: float | NDArray[np.float64], magnets: NDArray[np.bool_] | None,
+    habits: NDArray[np.bool_], coarse: NDArray[np.bool_], near: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    changes, recent = found.changes, windows.recent
-    late = groups.members[..., recent]
-    backwards = (late < 0).mean(axis=2) > BACKWARDS
+    recent = windows.recent
+    backwards = (groups.members[..., recent] < 0).mean(axis=2) > BACKWARDS
     backwards &= (groups.members[..., ~recent] < 0).mean(axis=2) <= BACKWARDS
     stands = found.nothing > STANDS
-    lacks = np.nan_to_num(changes.before - changes.after)
-    unusual = np.nan_to_num(2.0 * np.log1p((changes.ratio / changes.spread) ** 2 / 3.0)) > CHANGED
-    habits = (changes.ratio < 0) & unusual & (found.rate < MATCHED * lacks)
-    hour = np.abs(groups.members).sum(axis=2) / np.maximum(groups.known.sum(axis=2), 1)
-    coarse = (np.broadcast_to(resolution, hour.shape) > COARSE * hour) & (hour > 0)
-    near = np.zeros(suspect.shape, dtype=np.bool_)
-    if magnets is not None:
-        distance = np.abs(np.arange(windows.days) - since[..., None])
-        near = (magnets & (distance <= NEAR_DAYS)).any(axis=2) | (magnets[..., windows.before :].sum(axis=2) > 1)
     cause = np.select(
-        [~first.enough[:, None], ~changes.enough, suspect & near, backwards | (suspect & stands),
-         suspect & found.named & (found.pattern == Pattern.HOURS), suspect, coarse, habits],
-        [Cause.FEW_HOURS, Cause.LITTLE_PAST, Cause.MAGNET, Cause.REVERSED,
-         Cause.BYPASS_HOURS, Cause.FAULTY_METER, Cause.COARSE_REGISTER, Cause.CHANGED_HABITS],
+        [~first.enough[:, None], ~found.changes.enough, coarse, suspect & near, backwards | (suspect & stands),
+         suspect & found.named & (found.pattern == Pattern.HOURS), suspect, habits],
+        [Cause.FEW_HOURS, Cause.LITTLE_PAST, Cause.COARSE_REGISTER, Cause.MAGNET, Cause.REVERSED,
+         Cause.BYPASS_HOURS, Cause.FAULTY_METER, Cause.CHANGED_HABITS],
         Cause.CLEAR,
     )
     return np.where(groups.real, cause, Cause.CLEAR)
