@@ -95,7 +95,7 @@ class Accused:
             getattr(self, field.name)[rows] = getattr(other, field.name)
 
     def look(self, trial: Tried) -> NDArray[np.intp]:
-        """Take the best pattern of every member not yet accused, where the group still runs; return the best member, (g,)."""
+        """Take the best pattern of all members not yet accused, where a group still runs; return its best member, (g,)."""
         total = np.where(trial.possible, trial.balance + trial.own, -np.inf)
         pattern = total.argmax(axis=1)
         at = pattern[:, None]
@@ -108,7 +108,7 @@ class Accused:
         self.score[free], self.pattern[free] = score[free], pattern[free]
         for name in ("rate", "error", "balance", "own"):
             getattr(self, name)[free] = best(getattr(trial, name))[free]
-        return np.where(self.place < 0, score, -np.inf).argmax(axis=1)
+        return np.asarray(np.where(self.place < 0, score, -np.inf).argmax(axis=1), dtype=np.intp)
 
     def accuse(self, which: NDArray[np.bool_], member: NDArray[np.intp], round_: int, tap: NDArray[np.float64]) -> None:
         """Accuse `member` of the groups `which`, where a connection without a meter would have scored `tap`."""

@@ -1,10 +1,10 @@
 """Both ways together: members are accused one after the other, each as the best explanation of what is still unexplained.
 
-The base explains the imbalance by a constant, the square of the load and honest members whose k is near zero. Every member is tried
-with every pattern (`signatures`). Its score adds what the balance gains, how much less unlikely its own change becomes if it
-took what it explains (way 2), and traces in its profile. The best joins the base, and all others are tried again: one thief
-no longer hides behind another. A connection without a meter competes with the members, so that nobody is accused for it unless
-he explains it better.
+The base explains the imbalance by a constant, the square of the load and honest members whose k is near zero. Every
+member is tried with every pattern (`signatures`). Its score adds what the balance gains, how much less unlikely its
+own change becomes if it took what it explains (way 2), and traces in its profile. The best joins the base, and all
+others are tried again: one thief no longer hides behind another. A connection without a meter competes with the
+members, so that nobody is accused for it unless he explains it better.
 """
 
 from typing import Final
@@ -37,7 +37,7 @@ class Ranking:
     own: NDArray[np.float64]                # (g, n) log-odds from its own change and traces
     named: NDArray[np.bool_]                # (g, n) enough to be told to people
     tap: NDArray[np.float64]                # (g,) what a connection without a meter explains [kWh or m3 a day]; 0 if none
-    course: NDArray[np.float64]             # (g, n, d) what each accused explains of each day, and what nobody does [kWh or m3]
+    course: NDArray[np.float64]             # (g, n, d) what an accused explains of each day, and what nobody does [kWh]
     changes: Change
     nothing: NDArray[np.float64]            # (g, n) as in `Signatures`
 
@@ -46,7 +46,7 @@ def ranking(
     groups: Groups,
     windows: Windows,
     first: Explained,
-    resolution: float = 0.01,
+    resolution: float | NDArray[np.float64] = 0.01,
     like: NDArray[np.int64] | None = None,
     loss_term: bool | None = None,
 ) -> Ranking:
@@ -60,17 +60,16 @@ def ranking(
     windows : Windows
     first : Explained
         Way 1 of the same groups: the noise to begin with, and which groups have enough data.
-    resolution : float
+    resolution : float or ndarray of float64, shape (g, n)
         One count of the members' registers. [kWh or m3]
     like : ndarray of int64, shape (d,), optional
         As in `history.change`.
     loss_term : bool, optional
         As in `joint.explained`.
 
-    Notes
-    -----
-    Valid where the days before were not all tampered with in the same way, or the tampering is in proportion (`Pattern.STEADY`).
-    The constants are ours, found on the generator of tests/bench; figures in docs/performance.md are of other draws.
+    Notes ----- Valid where the days before were not all tampered with in the same way, or the tampering is in
+    proportion (`Pattern.STEADY`). The constants are ours, found on the generator of tests/bench; figures in
+    docs/performance.md are of other draws.
     """
     with_loss = groups.technical is None if loss_term is None else loss_term
     changes = change(groups, windows, like)
@@ -100,5 +99,5 @@ def _course(accused: Accused, search: Search, residual: NDArray[np.float64]) -> 
     pattern = accused.pattern[group, member]
     coefficient = accused.rate[group, member] / search.amount[group, pattern, member]
     hours = coefficient[:, None] * search.marks.columns[group, pattern, member] + residual[group]
-    course[group, member] = hours.reshape(len(group), -1, DAY_H).sum(axis=2)
+    course[group, member] = hours.reshape(len(group), course.shape[2], DAY_H).sum(axis=2)
     return course

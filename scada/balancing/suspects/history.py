@@ -1,9 +1,9 @@
 """Way 2: consumers against their own forecast, and whether the imbalance moved with them.
 
-Somebody who consumes less than his past says, in a group whose imbalance stays, has changed his habits; if the imbalance rises by what
-he lacks, it is theft, a magnet or a meter that failed. The forecast is the mean of mean and median of like days: on real
-homes the median of seven days missed a single one by 47 % and the mean of fifty together by 11 %, better than exponential
-smoothing and seasonal models.
+Somebody who consumes less than his past says, in a group whose imbalance stays, has changed his habits; if the
+imbalance rises by what he lacks, it is theft, a magnet or a meter that failed. The forecast is the mean of mean and
+median of like days: on real homes the median of seven days missed a single one by 47 % and the mean of fifty together
+by 11 %, better than exponential smoothing and seasonal models.
 """
 
 from typing import Final
@@ -64,7 +64,8 @@ def change(groups: Groups, windows: Windows, like: NDArray[np.int64] | None = No
         `windows.days` days.
     windows : Windows
     like : ndarray of int64, shape (d,), optional
-        Kind of each day (working day 0, weekend 1): a day is forecast from its own kind where there are three such days before.
+        Kind of each day (working day 0, weekend 1): a day is forecast from its own kind where there are three such
+        days before.
 
     Raises
     ------
@@ -82,8 +83,9 @@ def change(groups: Groups, windows: Windows, like: NDArray[np.int64] | None = No
     usual = _middle(daily[:, :, : windows.before])
     for kind in np.unique(kinds):                          # two or three kinds of day
         same = kinds == kind
-        own = same[: windows.before].sum() >= LEAST_DAYS
-        forecast[:, :, same] = (_middle(daily[:, :, : windows.before][:, :, same[: windows.before]]) if own else usual)[:, :, None]
+        alike = np.flatnonzero(same[: windows.before])
+        of_kind = _middle(daily[:, :, alike]) if len(alike) >= LEAST_DAYS else usual
+        forecast[:, :, same] = of_kind[:, :, None]
 
     present = known.sum(axis=3)
     total = np.where(present >= LEAST_HOURS, np.nansum(daily, axis=3) * DAY_H / np.maximum(present, 1), np.nan)
@@ -118,6 +120,7 @@ def unlikely(ratio: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray
     """
     Return the log-likelihood of a change in honest life, against no change: Student's t with three degrees of freedom.
 
-    Homes change little most of the time and sometimes a lot (holidays, guests); a normal law would call every holiday theft.
+    Homes change little most of the time and sometimes a lot (holidays, guests); a normal law would call every holiday
+    theft.
     """
     return -2.0 * np.log1p((ratio / spread) ** 2 / 3.0)

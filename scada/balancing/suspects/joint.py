@@ -1,10 +1,11 @@
 """Way 1: the imbalance explained by all members' profiles together, a constant and the square of the load.
 
-A meter that registers the share a of what it should leaves k = (1 - a) / a of its own profile in the imbalance. All profiles are
-regressed at once, because homes resemble each other: plain correlation of a profile with the imbalance finds the busiest,
-not the guilty (`resemblance` draws it, nothing decides by it). The idea of regressing the feeder's surplus on the
-members' readings is that of Yip et al., "Detection of energy theft and defective smart meters in smart grids using linear regression",
-Int. J. Electr. Power Energy Syst. 91 (2017); the loss term, weights and the gate on size are ours.
+A meter that registers the share a of what it should leaves k = (1 - a) / a of its own profile in the imbalance. All
+profiles are regressed at once, because homes resemble each other: plain correlation of a profile with the imbalance
+finds the busiest, not the guilty (`resemblance` draws it, nothing decides by it). The idea of regressing the feeder's
+surplus on the members' readings is that of Yip et al., "Detection of energy theft and defective smart meters in smart
+grids using linear regression", Int. J. Electr. Power Energy Syst. 91 (2017); the loss term, weights and the gate on
+size are ours.
 """
 
 from typing import Final
@@ -18,7 +19,7 @@ from scada.balancing.suspects.linear import TINY, Fit, fit, level, weights
 
 SURE: Final = 4.0                       # t at least
 LARGE: Final = 0.10                     # k at least: less is class, clock and place on the line
-LOSS_SPREAD: Final = 3.0                # a home's share of technical loss goes up to so many times the mean's square-law part
+LOSS_SPREAD: Final = 3.0                # a home loses up to so many times the square law's share
 CONFIDENCE: Final = 1.645               # two-sided 90 %
 MOST_LOSS: Final = 0.15
 WEAK: Final = 2.0                       # prior sd of k: only there for meters that never move
@@ -46,7 +47,7 @@ class Explained:
 
 
 def design(groups: Groups, loss_term: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the columns (g, n + 1 or 2, h), members first, then a constant, then the square of the feed; and the weights (g, h)."""
+    """Return the columns (g, n + 1 or 2, h): members, a constant, the square of the feed; and the weights (g, h)."""
     mean = level(groups.feed, groups.usable)
     shared = [np.where(groups.usable, 1.0, 0.0)]
     if loss_term:
@@ -69,14 +70,14 @@ def explained(groups: Groups, loss_term: bool | None = None) -> Explained:
     Returns
     -------
     explained : Explained
-        An alarm needs t > 4; k > 0.10, and more than three times the loss that the square law takes (at 10 % loss a home at the end
-        of a loaded phase costs that much); and the lower end of k's interval over 0.10. The interval of the energy holds
-        the regression's error and the spread of honest members' k, taken from the group's median deviation.
+        An alarm needs t > 4; k > 0.10, and more than three times the loss that the square law takes (at 10 % loss a
+        home at the end of a loaded phase costs that much); and the lower end of k's interval over 0.10. The interval
+        of the energy holds the regression's error and the spread of honest members' k, taken from the group's median
+        deviation.
 
-    Notes
-    -----
-    Valid for thefts in proportion to what is registered, hourly registers of 10-100 Wh, clocks within minutes. Blind to a meter
-    that registers nothing or always the same, and to thefts by the hour: way 2 and `fused` look at those.
+    Notes ----- Valid for thefts in proportion to what is registered, hourly registers of 10-100 Wh, clocks within
+    minutes. Blind to a meter that registers nothing or always the same, and to thefts by the hour: way 2 and `fused`
+    look at those.
     """
     with_loss = groups.technical is None if loss_term is None else loss_term
     columns, weight = design(groups, with_loss)
@@ -85,12 +86,13 @@ def explained(groups: Groups, loss_term: bool | None = None) -> Explained:
     own = groups.real.sum(axis=1)
     hours = groups.usable.sum(axis=1)
     freedom = hours - own - (2.0 if with_loss else 1.0)
-    noise = np.einsum("gh,gh->g", weight, target**2) / np.maximum(hours, 1)     # more than the residual's: keeps the prior weak
+    noise = np.einsum("gh,gh->g", weight, target**2) / np.maximum(hours, 1)     # more than the residual's
     precision = np.zeros(columns.shape[:2])
     precision[:, :count] = np.maximum(1e-3 * noise, TINY)[:, None] / WEAK**2
     solved = fit(columns, target, weight, precision, freedom)
 
-    enough = (groups.usable.reshape(len(hours), -1, DAY_H).any(axis=2).sum(axis=1) >= LEAST_DAYS) & (freedom >= SPARE_HOURS)
+    days = groups.usable.reshape(len(hours), -1, DAY_H).any(axis=2).sum(axis=1)
+    enough = np.asarray((days >= LEAST_DAYS) & (freedom >= SPARE_HOURS))
     shown = groups.real & enough[:, None]
     factor, error = solved.coefficient[:, :count], solved.error[:, :count]
     fed = np.maximum(np.abs(groups.feed).sum(axis=1), TINY)
@@ -117,7 +119,7 @@ def explained(groups: Groups, loss_term: bool | None = None) -> Explained:
 
 def _spread(factor: NDArray[np.float64], error: NDArray[np.float64], shown: NDArray[np.bool_]) -> NDArray[np.float64]:
     """How much k of honest members differs beyond its error, (g,): gain of their meters, and where they are on the line."""
-    hidden = ~shown.any(axis=1)
+    hidden = np.asarray(~shown.any(axis=1))
     values = np.where(shown, factor, np.nan)
     values[hidden] = 0.0
     middle = np.nanmedian(values, axis=1, keepdims=True)
@@ -141,4 +143,5 @@ def resemblance(groups: Groups) -> NDArray[np.float64]:
     profile = groups.seen
     profile = np.where(groups.usable[:, None], profile - profile.sum(axis=2, keepdims=True) / number[:, None, None], 0.0)
     scale = np.sqrt(np.einsum("gnh,gnh->gn", profile, profile) * np.einsum("gh,gh->g", target, target)[:, None])
-    return np.einsum("gnh,gh->gn", profile, target) / np.where(groups.real & (scale > TINY), scale, np.nan)
+    product = np.einsum("gnh,gh->gn", profile, target)
+    return np.asarray(product / np.where(groups.real & (scale > TINY), scale, np.nan), dtype=np.float64)

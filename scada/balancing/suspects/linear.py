@@ -1,7 +1,8 @@
 """Weighted regression with priors, for many groups at once: what all ways of asking share.
 
-Each coefficient has a normal prior around zero whose precision is given; 0 leaves it free. With precision zero everywhere this
-is weighted least squares. Singular designs do not arise as long as columns that may be empty have some precision.
+Each coefficient has a normal prior around zero whose precision is given; 0 leaves it free. With precision zero
+everywhere this is weighted least squares. Singular designs do not arise as long as columns that may be empty have
+some precision.
 """
 
 import attrs
@@ -26,7 +27,7 @@ class Fit:
     def error(self) -> NDArray[np.float64]:
         """Standard error of each coefficient, (g, p)."""
         diagonal = np.einsum("gpp->gp", self.cover)
-        return np.sqrt(np.maximum(diagonal, 0.0) * self.variance[:, None])
+        return np.asarray(np.sqrt(np.maximum(diagonal, 0.0) * self.variance[:, None]), dtype=np.float64)
 
     def trial(self, candidates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """
@@ -46,7 +47,7 @@ class Fit:
         cross = weighted @ self.columns.swapaxes(1, 2)                          # (g, m, p)
         own = np.einsum("gmh,gmh->gm", weighted, candidates)
         left = np.maximum(own - np.einsum("gmp,gmp->gm", cross @ self.cover, cross), 1e-9 * own + TINY)
-        gain = np.einsum("gmh,gh->gm", weighted, self.residual)    # exact: the residual of the penalised fit holds the cross term
+        gain = np.einsum("gmh,gh->gm", weighted, self.residual)                # of the penalised fit: holds the cross term
         return gain / left, np.sqrt(self.variance[:, None] / left)
 
 
@@ -75,7 +76,7 @@ def fit(
     normal = weighted @ columns.swapaxes(1, 2)
     index = np.arange(columns.shape[1])
     normal[:, index, index] += precision + TINY
-    cover = np.linalg.inv(normal)
+    cover = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     coefficient = np.einsum("gpq,gq->gp", cover, np.einsum("gph,gh->gp", weighted, target))
     residual = target - np.einsum("gp,gph->gh", coefficient, columns)
     variance = np.einsum("gh,gh->g", weight, residual**2) / np.maximum(freedom, 1.0)
@@ -95,7 +96,8 @@ def weights(feed: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.
     Returns
     -------
     weight : ndarray of float64, shape (g, h)
-        1 / (1/4 + (feed / mean feed)^2); 0 where not usable. The quarter is ours, by trial on the generator of tests/bench.
+        1 / (1/4 + (feed / mean feed)^2); 0 where not usable. The quarter is ours, by trial on the generator of
+        tests/bench.
     """
     mean = level(feed, usable)
     return np.where(usable, 1.0 / (0.25 + (feed / mean[:, None]) ** 2), 0.0)
@@ -103,4 +105,5 @@ def weights(feed: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.
 
 def level(feed: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the mean magnitude of the feed over usable hours, shape (g,); never 0."""
-    return np.maximum(np.abs(np.where(usable, feed, 0.0)).sum(axis=1) / np.maximum(usable.sum(axis=1), 1), TINY)
+    mean = np.abs(np.where(usable, feed, 0.0)).sum(axis=1) / np.maximum(usable.sum(axis=1), 1)
+    return np.asarray(np.maximum(mean, TINY), dtype=np.float64)

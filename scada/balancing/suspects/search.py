@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.suspects.accused import DAMPED, MOST, Accused, tried
+from scada.balancing.suspects.amounts import settle
 from scada.balancing.suspects.columns import DAY_H, Groups
 from scada.balancing.suspects.history import Change, Windows
 from scada.balancing.suspects.joint import design
@@ -32,19 +33,21 @@ class Search:
     @property
     def days(self) -> NDArray[np.float64]:
         """Usable days in question, (g,)."""
-        return np.maximum((self.groups.usable & self.windows.recent).sum(axis=1) / DAY_H, TINY)
+        used = self.groups.usable & self.windows.recent
+        return np.asarray(np.maximum(used.sum(axis=1) / DAY_H, TINY), dtype=np.float64)
 
     @property
     def amount(self) -> NDArray[np.float64]:
         """What coefficient 1 of a pattern explains, (g, patterns, n). [kWh or m3 a day]"""
         steady = np.arange(len(Pattern)) == Pattern.STEADY
         span = np.where(steady, self.groups.usable.sum(axis=1)[:, None] / DAY_H, self.days[:, None])
-        return self.marks.columns.sum(axis=3) / np.maximum(span, TINY)[..., None]
+        return np.asarray(self.marks.columns.sum(axis=3) / np.maximum(span, TINY)[..., None], dtype=np.float64)
 
     def take(self, rows: NDArray[np.intp]) -> "Search":
         """The same for some of the groups."""
         return Search(
-            self.groups.take(rows), self.windows, self.changes.take(rows), self.marks.take(rows), self.enough[rows], self.loss_term
+            self.groups.take(rows), self.windows, self.changes.take(rows), self.marks.take(rows), self.enough[rows],
+            self.loss_term,
         )
 
     def run(self, variance: NDArray[np.float64], rounds: int) -> tuple[Accused, NDArray[np.float64]]:
@@ -65,6 +68,7 @@ class Search:
             [kWh or m3]
         """
         columns, weight = design(self.groups, self.loss_term)
+        base = columns.shape[1]
         marks, amount, taps = self.marks, self.amount, self._taps()
         count, _, wide, hours = marks.columns.shape
         candidates = marks.columns.reshape(count, -1, hours)
@@ -90,6 +94,7 @@ class Search:
             joins = np.where(is_tap[:, None], taps[row, shape], marks.columns[row, accused.pattern[row, best], best])
             columns = np.concatenate([columns, np.where(accused.running[:, None], joins, 0.0)[:, None]], axis=1)
             solved = self._honest(columns, weight, solved.variance)
+        settle(accused, solved, amount, base, self.changes, self.groups.usable, self.windows.recent)
         return accused, solved.residual
 
     def _honest(self, columns: NDArray[np.float64], weight: NDArray[np.float64], variance: NDArray[np.float64]) -> Fit:

@@ -1,8 +1,8 @@
 """What a member's theft or fault would add to the imbalance, hour by hour, for each way of doing it.
 
-Each pattern is a column built from the member's registered profile and its own forecast only; its coefficient is found by regression.
-Some patterns leave traces in the profile itself (hours of nothing where there was always something; a ceiling that is often
-touched), which count beside the balance.
+Each pattern is a column built from the member's registered profile and its own forecast only; its coefficient is
+found by regression. Some patterns leave traces in the profile itself (hours of nothing where there was always
+something; a ceiling that is often touched), which count beside the balance.
 """
 
 from enum import IntEnum
@@ -46,7 +46,7 @@ class Signatures:
         return Signatures(*(getattr(self, field.name)[rows] for field in attrs.fields(Signatures)))
 
 
-def signatures(groups: Groups, changes: Change, windows: Windows, resolution: float) -> Signatures:
+def signatures(groups: Groups, changes: Change, windows: Windows, resolution: float | NDArray[np.float64]) -> Signatures:
     """
     Return the columns of all patterns.
 
@@ -55,18 +55,19 @@ def signatures(groups: Groups, changes: Change, windows: Windows, resolution: fl
     groups : Groups
     changes : Change
     windows : Windows
-    resolution : float
-        One count of a member's register; less than half of it is nothing. [kWh or m3]
+    resolution : float or ndarray of float64, shape (g, n)
+        One count of each register; less than half of it is nothing. [kWh or m3]
     """
     recent = windows.recent
     count, wide, _ = groups.members.shape
     profile = np.where(groups.known, groups.members, changes.forecast)
     late, forecast = profile[..., recent], changes.forecast[..., recent]
-    none = late < resolution / 2
-    before = (profile[..., ~recent] < resolution / 2).mean(axis=2)
+    step = np.broadcast_to(resolution, (count, wide))[..., None]
+    none = late < step / 2
+    before = (profile[..., ~recent] < step / 2).mean(axis=2)
     nothing = none.mean(axis=2) - before
     top = np.quantile(late, 0.97, axis=2, keepdims=True)
-    ceiling = (late >= top - 1.01 * resolution) & (top > 3 * resolution)
+    ceiling = (late >= top - 1.01 * step) & (top > 3 * step)
     daily = none.reshape(count, wide, -1, DAY_H).mean(axis=2) > OFTEN
     in_window = np.tile(daily, (1, 1, late.shape[2] // DAY_H))
     level = forecast.mean(axis=2, keepdims=True)
@@ -75,7 +76,8 @@ def signatures(groups: Groups, changes: Change, windows: Windows, resolution: fl
     columns[:, Pattern.STEADY] = profile
     columns[:, Pattern.FACTOR][..., recent] = late
     columns[:, Pattern.CEILING][..., recent] = ceiling
-    columns[:, Pattern.OFFSET][..., recent] = np.where(none, np.minimum(forecast, np.median(forecast, axis=2, keepdims=True)), level)
+    low = np.minimum(forecast, np.median(forecast, axis=2, keepdims=True))
+    columns[:, Pattern.OFFSET][..., recent] = np.where(none, low, level)
     columns[:, Pattern.HOURS][..., recent] = forecast * in_window
     columns[:, Pattern.DETACHED][..., recent] = forecast - late
     columns *= groups.usable[:, None, None]
