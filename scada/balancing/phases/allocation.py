@@ -64,18 +64,14 @@ class Allocation:
             if single[one, to] < -self.least:
                 self.move(one, to)
                 continue
-            pair = None
-            if moves >= self.cap:
-                pair = self._exchange(change, away)
-            elif moves + 2 <= self.cap:
-                pair = self._swap(change)
+            pair = self._swap(change) if moves + 2 <= self.cap else self._exchange(change, away)
             if pair is None:
                 return
             self.move(*pair[:2])
             self.move(*pair[2:])
 
     def _exchange(self, change: NDArray[np.float64], away: NDArray[np.bool_]) -> Pair | None:
-        """One that is away goes home, and one that is at home goes: for when the cap is reached."""
+        """One that is away goes home, and one that is at home goes: for when the cap leaves room for less than two."""
         back, free = np.flatnonzero(away & ~self.stays), np.flatnonzero(~away & ~self.stays)
         if not (len(back) and len(free)):
             return None

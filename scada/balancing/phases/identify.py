@@ -93,7 +93,7 @@ def identify(
         raise ValueError(f"{np.count_nonzero(used)} hours can be used; at least {LEAST_HOURS} are needed")
     rest, at, heard = rest[used], hours[used], (~silent[:, used]).sum(axis=1)
     slot, follows = at % 24, np.diff(at, prepend=at[0] - 2) == 1
-    consumers = _bridged(profiles[:, used].T, slot)
+    consumers = bridged(profiles[:, used].T, slot)
     can = (heard >= LEAST_HOURS) & (np.ptp(consumers, axis=0) > 0)
     votes = np.full((n, PHASES), np.nan)
     if can.any():
@@ -126,7 +126,7 @@ def relabelled(found: Identified, registered: NDArray[np.integer]) -> tuple[int,
     return (best[0], best[1], best[2]) if wrong[best] < 0.5 * wrong[0, 1, 2] else None
 
 
-def _bridged(consumers: NDArray[np.float64], slot: NDArray[np.int64]) -> NDArray[np.float64]:
+def bridged(consumers: NDArray[np.float64], slot: NDArray[np.int64]) -> NDArray[np.float64]:
     """(t, n) with the mean of that hour of the day where nobody answered."""
     hole = np.isnan(consumers)
     if not hole.any():

@@ -12,7 +12,7 @@ from scada.balancing.phases.gram import Table, by_loss, by_neutral, mixed
 from scada.balancing.phases.pareto import CAPS, pareto
 from scada.balancing.phases.search import KICKS, search
 from scada.bench import Figure
-from scada.bench.balance.minutes import minutes
+from scada.bench.balance.phases import generator
 from scada.bench.balance.shared import Feeder, european, generated
 
 CONSUMERS, DAYS, MOVES = 240, 7, 24
@@ -33,10 +33,9 @@ def measure(repeats: int = REPEATS, compared: int = COMPARED, long: int = LONG) 
 
 
 def instance(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Hourly profiles (n, t) of generated consumers, and phases as nobody planned them."""
-    rng = np.random.default_rng(seed)
-    hourly = minutes(CONSUMERS, DAYS, seed).reshape(24 * DAYS, 60, CONSUMERS).mean(axis=1)
-    return hourly.T, rng.choice(3, size=CONSUMERS, p=SHARES)
+    """Hourly profiles (n, t) of generated households, and phases as nobody planned them."""
+    profiles = 1e3 * generator("households", "make")(CONSUMERS, DAYS, seed).energy()
+    return profiles, np.random.default_rng(seed).choice(3, size=CONSUMERS, p=SHARES)
 
 
 def _speed(repeats: int, compared: int, long: int) -> list[Figure]:
@@ -62,7 +61,7 @@ def _speed(repeats: int, compared: int, long: int) -> list[Figure]:
         Figure("phase_advice_cpu_s", f"{of}, processor time, median", float(np.median(busy)), "s"),
         Figure("phase_advice_gap", f"{of}, above the best of {long} searches four times as long, worst of {compared}",
                100 * max(gaps), "%"),
-        Figure("phase_advice_left", f"{of}, squared neutral current that is left, median", 100 * float(np.median(left)), "%"),
+        Figure("phase_advice_left", f"{of}, squared neutral current left, median", 100 * float(np.median(left)), "%"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -11,8 +12,8 @@ from scada.balancing.phases.identify import SURE, identify
 from scada.bench import Figure
 from scada.errors import ScadaError
 
-FEEDERS: Final = ((30, 7), (30, 14), (50, 7), (50, 14), (50, 20), (100, 14), (100, 20))    # consumers, days
-REPEATS: Final = 70                         # feeders, each kind ten times
+FEEDERS: Final = tuple(product((30, 50, 100), (7, 14, 20)))          # consumers, days
+REPEATS: Final = 72                         # feeders, each kind eight times
 SEED: Final = 90_000
 
 
@@ -21,16 +22,16 @@ def measure(repeats: int = REPEATS, seed: int = SEED) -> list[Figure]:
     return [*_shares("phase_id_full", 1.0, repeats, seed), *_shares("phase_id_70", 0.7, repeats, seed)]
 
 
-def generator() -> Callable[..., Any]:
-    """The feeders of the tests: they are no part of what is installed."""
+def generator(module: str, name: str) -> Callable[..., Any]:
+    """The households of the tests: they are no part of what is installed."""
     try:
-        return import_module("tests.bench.phased").phased      # type: ignore[no-any-return]
+        return getattr(import_module(f"tests.bench.{module}"), name)    # type: ignore[no-any-return]
     except ModuleNotFoundError as error:
         raise ScadaError(f"households come from tests/bench: run this in the repository's folder ({error})") from None
 
 
 def _shares(id_: str, metered: float, repeats: int, seed: int) -> list[Figure]:
-    phased = generator()
+    phased = generator("phased", "phased")
     right: list[float] = []
     sure: list[NDArray[np.bool_]] = []
     told: list[NDArray[np.bool_]] = []

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scada.balancing.network import connections, feeder, powers
-from scada.balancing.phases.checked import by_power_flow, path_resistance
+from scada.balancing.phases.checked import Check, by_power_flow, path_resistance, phases_of
 from scada.balancing.phases.exact import solve_worst_hour
 from scada.balancing.phases.gram import by_loss, by_neutral, mixed, shared_resistance
+from scada.balancing.phases.identify import Identified
 from scada.balancing.phases.orders import work_order
 from scada.balancing.phases.pareto import pareto
 from scada.balancing.phases.polish import deviations, even_worst_hour
@@ -78,6 +79,26 @@ def test_small_feeders_get_the_best_there_is(seed):
     found = search(table, start, 3, kicks=60)
 
     assert table.score(found) == pytest.approx(min(table.score(phase) for phase in every), rel=1e-9)
+
+
+@pytest.mark.parametrize(("cap", "seed"), [(30, 1), (30, 2), (30, 3), (4, 4), (4, 5), (4, 6)])
+def test_where_the_descent_ends_no_change_of_one_and_no_exchange_of_two_helps(cap, seed):
+    """All of them tried: swaps where the cap leaves room, one home and one out where it does not."""
+    profiles, start = households(15, 4, seed), crooked(15, seed)
+    table = by_neutral(profiles)
+    end = search(table, start, cap, kicks=0)
+    reached, moves = table.score(end), np.count_nonzero(end != start)
+
+    for one, other in product(range(15), repeat=2):
+        for to, other_to in product(range(3), repeat=2):
+            trial = end.copy()
+            trial[one] = to
+            if cap == 30:
+                trial[other], trial[one] = (end[one], end[other]) if to == other_to else (trial[other], trial[one])
+            elif one != other and end[one] != start[one] and end[other] == start[other]:
+                trial[one], trial[other] = start[one], other_to
+            if np.count_nonzero(trial != start) <= max(cap, moves):
+                assert table.score(trial) >= reached * (1 - 1e-6)
 
 
 def test_the_same_question_has_the_same_answer():
@@ -158,6 +179,19 @@ def test_every_point_of_the_curve_is_checked_by_power_flow_and_worth_its_moves()
     assert all(any(one.check.loss <= point.check.loss for one in points if one.moves < point.moves) for point in worse)
 
 
+def test_a_point_that_is_no_better_than_a_cheaper_one_is_marked():
+    """A power flow that sees no difference: only today's point is worth it; one that sees less loss each time: all are."""
+    profiles, start = households(12, 3), crooked(12)
+    same = lambda phase: Check(100.0, 5.0, 9.0, 228.0)  # noqa: E731
+    less = lambda phase: Check(100.0 - np.count_nonzero(phase != start), 5.0, 9.0, 228.0)  # noqa: E731
+
+    flat = pareto(profiles, by_neutral(profiles), start, (1, 2, 3), checker=same, kicks=5)
+    falling = pareto(profiles, by_neutral(profiles), start, (1, 2, 3), checker=less, kicks=5)
+
+    assert [point.worth for point in flat] == [True, False, False, False]
+    assert [point.worth for point in falling] == [True, True, True, True]
+
+
 def test_without_a_network_the_curve_says_that_nothing_was_checked():
     """Profiles alone, some hours missing, a cap beyond what is useful."""
     profiles, start = households(9, 3), crooked(9)
@@ -191,8 +225,6 @@ def test_one_large_consumer_among_small_ones_is_the_one_to_get_three_phases():
 
 def test_the_work_order_has_every_move_once_best_first_and_names_doubts():
     """Steps add up to the recommended allocation; half of them already bring more than half of it."""
-    from scada.balancing.phases.identify import Identified
-
     profiles, start = households(40, 4), crooked(40)
     table = by_neutral(profiles)
     phase = search(table, start, 8, kicks=30)
@@ -205,6 +237,8 @@ def test_the_work_order_has_every_move_once_best_first_and_names_doubts():
     assert sorted(step.consumer for step in order.steps) == sorted(f"m{one}" for one in moved)
     assert [step.number for step in order.steps] == list(range(1, len(moved) + 1))
     assert order.left == pytest.approx(table.score(phase) / table.score(start))
+    alone = [table.score(np.where(np.arange(40) == one, phase, start)) / table.score(start) for one in moved]
+    assert order.steps[0].left == pytest.approx(min(alone))
     assert 1 - order.steps[len(moved) // 2].left > 0.5 * (1 - order.left)
     assert {step.consumer for step in order.steps if step.doubtful} == {f"m{moved[0]}", f"m{moved[1]}"}
     assert all(step.of != step.to for step in order.steps)
@@ -217,7 +251,6 @@ def test_moved_consumers_of_a_network_are_really_elsewhere():
     network, watts = network_and_loads(points=6)
     phase = np.array([2, 1])
     check = by_power_flow(network, watts[:6].T, np.array([0, 5]), 1.0)
-    from scada.balancing.phases.checked import phases_of
 
     moved = network.on_phases(phases_of(network, np.array([0, 5]), phase))
 

@@ -22,9 +22,14 @@ def test_a_week_within_ten_per_cent_complies_up_to_the_last_allowed_interval():
     assert week.beyond.tolist() == [0, 50, 51]
     assert week.complies.tolist() == [True, True, False]
     assert week.whole
+    voltage[50:58] = np.nan
+    voltage[:50, 2] = 205.0
+    voltage[58, 2] = 231.0
+    assert week_of_voltage(voltage).share.tolist() == [1.0, 0.95, 0.95]
+    assert week_of_voltage(voltage).complies.all()
     voltage[700, 0] = 195.0
     assert week_of_voltage(voltage).far_beyond.tolist() == [1, 0, 0]
-    assert week_of_voltage(voltage).complies.tolist() == [False, True, False]
+    assert week_of_voltage(voltage).complies.tolist() == [False, True, True]
     voltage[700, 0] = 253.1
     assert not week_of_voltage(voltage).complies[0]
 
