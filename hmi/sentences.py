@@ -462,6 +462,9 @@ SENTENCES: Final = (
     _l("the firmware store is closed"),
     # the other parts
     _l("%(groups)s balance groups, %(transformers)s metered transformers"),
+    _l("%(days)s days are being balanced anew"),
+    _l("the memory of balances is closed"),
+    _l("the memory of balances %(path)s cannot be used: %(why)s"),
     _l("a balance cannot be computed or stored; it stays due and is tried again"),
     _l("%(n)s channels"),
     _l("channels cannot be read; tried again"),

@@ -107,6 +107,7 @@ class Server:
             BalancingService(
                 registry, bus, bus.of("balancing"), metering, historian.intervals, historian.intervals, historian.live,
                 historian.results, clock, reactor, work, settings.site.timezone,
+                historian.directory,
             )
         )
         alarms = await run(

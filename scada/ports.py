@@ -30,6 +30,7 @@ from scada.intervals import (
     IntervalChange,
     IntervalSeries,
     Mark,
+    News,
     Provenance,
     Quarantined,
 )
@@ -88,6 +89,26 @@ class TagSource(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------- history
+class Following(Protocol):
+    """A follower's place in the news of an interval store (reactor thread)."""
+
+    @property
+    def days(self) -> int:
+        """How many days are left of what is older, behind what was handed out last."""
+
+    def older(self) -> "Deferred[News | None]":
+        """A piece of what was merged before he came, a month at most; None = that is all of it.
+
+        Marks of it are of whole blocks and days, so of more than what changed. Fails with `StorageError`.
+        """
+
+    def dealt(self, news: News) -> None:
+        """What was made of it is durable, and of whatever was handed out before it in the same way."""
+
+    def stop(self) -> None:
+        """Hear no more."""
+
+
 class IntervalStore(Protocol):
     """The durable store of interval data (reactor thread)."""
 
@@ -110,7 +131,16 @@ class IntervalStore(Protocol):
         """Highest archive record durably committed, without gap; 0 if none. Memory."""
 
     def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
-        """Hear of every commit after it is readable, first of those a crash had kept from being told (reactor thread)."""
+        """Hear of every commit after it is readable (reactor thread); for who looks at everything when he begins."""
+
+    def follow(self, name: str, listener: Callable[[News], None]) -> Following:
+        """The same for who does not: his place is kept under his name, until he has dealt with what changed.
+
+        Whatever becomes of the process, and whoever merged it: a crash, an import or a repair keeps nothing from him.
+        """
+
+    def since(self) -> int | None:
+        """No interval is held before this hour; None = none at all. Blocking."""
 
 
 class IntervalReader(Protocol):

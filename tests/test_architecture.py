@@ -51,6 +51,7 @@ EDGES = {
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
+    "scada/balancing/memory.py": "SQLite",
     "scada/balancing/ticker.py": "the transformers' second",
     # the desk
     "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",
@@ -141,6 +142,8 @@ EDGES = {
     "scada/historian/merge_thread.py": "a thread",
     "scada/historian/months.py": "SQLite",
     "scada/historian/noted.py": "SQLite",
+    "scada/historian/news.py": "SQLite",
+    "scada/historian/following.py": "Deferreds of the thread that merges",
     "scada/historian/offline.py": "SQLite, and the lock of the folder",
     "scada/historian/packing.py": "a compressor for each thread",
     "scada/historian/slots_stored.py": "SQLite, from any thread",

@@ -45,6 +45,7 @@ EXPECTED = {
     "mesh.adopt": ADOPT,
     "meters.index": STAFF,
     "meter.page": STAFF,
+    "meter.changes": STAFF,
     "reads.page": STAFF,
     "reads.read": READ_NOW,
     "reads.task": STAFF,
