@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.progress import track
 
 from scada.cli.output import one_of, print_json
@@ -56,7 +57,10 @@ def losses(
     form = None if meshed or no_form_factor else form_factor(network, minutes, minute_data)
 
     def progress(blocks: Iterable[slice]) -> Iterable[slice]:
-        return track(list(blocks), description="computing", disable=as_json or as_csv, transient=True)
+        console = Console(stderr=True)
+        return track(
+            list(blocks), description="computing", console=console, disable=not console.is_terminal, transient=True
+        )
 
     found = over(network, active, minutes, form, meshed=meshed, progress=progress)
     if len(found.collapsed):

@@ -2,9 +2,20 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from scada.balancing.network.model import Supply
 from scada.errors import Problem
+
+# The last of each are of no account here: a delta keeps the zero sequence of the network behind it away.
+KNOWN: Final = {
+    "source": ("base_kv", "u_pu", "isc3_A", "x1_r1", "bus", "isc1_A", "x0_r0"),
+    "transformer": (
+        "vector_group", "hv_kv", "lv_kv", "s_kva", "uk_percent", "load_loss_kw", "x_percent", "r_percent_total",
+        "r0_percent", "x0_percent", "no_load_loss_kw",
+    ),
+    "system": ("frequency_hz",),
+}
 
 
 def supply(
@@ -50,6 +61,10 @@ def read_supply(rows: Iterable[Mapping[str, str]], where: str, problems: list[Pr
     x_percent with r_percent_total or uk_percent with load_loss_kw, and r0_percent with x0_percent where the zero sequence
     is another. """
     said = {(row.get("item", ""), row.get("parameter", "")): row.get("value", "") for row in rows}
+    problems += [
+        Problem(where, f"{item} {name}", f"is not known; expected one of {', '.join(KNOWN.get(item, KNOWN))}")
+        for item, name in said if name not in KNOWN.get(item, ())
+    ]
 
     def number(item: str, name: str, otherwise: float | None = None, above: float = 0.0) -> float:
         text = said.get((item, name), "")
@@ -74,7 +89,7 @@ def read_supply(rows: Iterable[Mapping[str, str]], where: str, problems: list[Pr
         x, r = number("transformer", "x_percent"), number("transformer", "r_percent_total", 0.0)
     group = said.get(("transformer", "vector_group"), "Dyn")
     zero = None
-    if ("transformer", "x0_percent") in said:
+    if said.keys() & {("transformer", "x0_percent"), ("transformer", "r0_percent")}:
         zero = complex(number("transformer", "r0_percent", r), number("transformer", "x0_percent"))
     elif not _blocks(group.split()[:1]):
         problems.append(Problem(

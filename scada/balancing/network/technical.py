@@ -12,7 +12,7 @@ from scada.balancing.network.form import FormFactor, none
 from scada.balancing.network.model import PHASES
 from scada.balancing.network.solver import Feeder
 
-CHUNK: Final = 2_000_000                    # numbers at once: 16 MB in each of some arrays
+CHUNK: Final = 500_000                      # numbers at once: 4 MB in each of some arrays
 CONDUCTORS: Final = ("L1", "L2", "L3", "N")
 
 
@@ -84,8 +84,9 @@ def losses(feeder: Feeder, flow: Flow, form: FormFactor | None = None, *, table:
 def _table(feeder: Feeder, squares: list[NDArray[np.float64]], into: NDArray[np.float64]) -> None:
     """Sections of a branch share their currents: spread what an ohm loses, once for the phases and once for the neutral."""
     network, phases = feeder.network, squares[0] + squares[1] + squares[2]
-    np.multiply(phases[:, feeder.branch], network.phase_ohm.real, out=into)
-    neutral = squares[3][:, feeder.branch]
+    np.take(phases, feeder.branch, axis=1, out=into, mode="clip")       # "raise" would copy through a buffer
+    into *= network.phase_ohm.real
+    neutral = np.take(squares[3], feeder.branch, axis=1, mode="clip")
     neutral *= network.neutral_ohm.real
     into += neutral
 

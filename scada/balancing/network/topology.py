@@ -49,7 +49,7 @@ def spanning_tree(nodes: int, root: int, ends: NDArray[np.intp]) -> Tree:
         count = start[front + 1] - start[front]
         place = np.arange(count.sum()) + np.repeat(start[front] - np.cumsum(count) + count, count)
         via, to, origin = section[place], there[place], np.repeat(front, count)
-        new = ~reached[to] & ~seen[via]
+        new = ~reached[to]
         seen[via] = True
         _, first = np.unique(to[new], return_index=True)
         first.sort()

@@ -1,20 +1,17 @@
 """Technical losses: right against OpenDSS, fast against power-grid-model, and what hourly means hide put back."""
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.network import DEFAULTS, FormFactor, Network, calibrate, feeder, losses, node_voltages, powers, solve
-from scada.balancing.network.engine import of_network
-from scada.balancing.network.meshed import TOLERANCE, update
 from scada.bench import Figure
 from scada.bench.balance.feeders import KINDS, loads, made
+from scada.bench.balance.loss_speed import speed
 from scada.bench.balance.opendss import OpenDss
 from scada.bench.balance.shared import Feeder, european, generated
-from scada.errors import ScadaError
 
 YEAR: Final = 8760
 BATCH: Final = 1440                         # cases for power-grid-model
@@ -31,7 +28,7 @@ def measure(year: int = YEAR, batch: int = BATCH, draws: int = DRAWS) -> list[Fi
     return [
         *_errors("", "20 generated feeders, 1 to 3 phases, four wires", _own()),
         *(_of_shared(shared) if shared else ()),
-        *_speed(best, year, batch), *_bias(best, DEFAULTS[60] if shared else calibrate(best.used), draws),
+        *speed(best, year, batch), *_bias(best, DEFAULTS[60] if shared else calibrate(best.used), draws),
     ]
 
 
@@ -82,58 +79,6 @@ def _of_shared(shared: Feeder) -> list[Figure]:
         Figure("loss_shared_kw", f"{shared.name}: line loss at minute 566", lost[MINUTE] / 1e3, "kW"),
         Figure("loss_shared_kwh", f"{shared.name}: line loss of the day", lost.sum() / 60e3, "kWh"),
     ]
-
-
-def _speed(best: Feeder, year: int, batch: int) -> list[Figure]:
-    rng = np.random.default_rng(1)
-    network, rows = best.network, rng.integers(0, len(best.used), year)
-    active = best.used[rows]
-    size = f"{best.name}, {len(network.points)} loads x {len(network.sections)} sections"
-
-    def ours(hours: int) -> NDArray[np.float64]:
-        model = feeder(network)
-        form = DEFAULTS[60] if hours == year else None
-        section = losses(model, solve(model, powers(network, active[:hours])), form, table=True).section
-        assert section is not None
-        return section
-
-    ours(min(year, 24))                         # numpy's own first time
-    took, _ = _timed(lambda: ours(year), 3)
-    of_batch, table = _timed(lambda: ours(batch), 3)
-    their, other = _power_grid_model(network, powers(network, active[:batch]))
-    if not np.allclose(table, other, rtol=1e-5, atol=1e-4):
-        raise ScadaError("our losses are not those of power-grid-model")
-    return [
-        Figure("loss_year_s", f"{size} x {year} h: model, power flow, table of hours and sections, median of 3", took, "s"),
-        Figure("loss_pgm_s", f"{size} x {batch} cases in power-grid-model, iterative current, its batch alone", their, "s"),
-        Figure("loss_ratio_to_pgm", "the same cases, times as long as ours", their / of_batch, "x"),
-    ]
-
-
-def _timed(what: Callable[[], NDArray[np.float64]], times: int) -> tuple[float, NDArray[np.float64]]:
-    took = []
-    for _ in range(times):
-        began = time.perf_counter()
-        found = what()
-        took.append(time.perf_counter() - began)
-    return float(np.median(took)), found
-
-
-def _power_grid_model(network: Network, power: NDArray[np.complex128]) -> tuple[float, NDArray[np.float64]]:
-    """Seconds of one batch, with and without threads the better one, and the losses of sections."""
-    from power_grid_model import PowerGridModel
-
-    model: Any = PowerGridModel(of_network(network), system_frequency=50.0)
-    loads, took = {"asym_load": update(network, power)}, []
-    for threading in (-1, 0):
-        began = time.perf_counter()
-        found = model.calculate_power_flow(
-            symmetric=False, calculation_method="iterative_current", error_tolerance=TOLERANCE, max_iterations=100,
-            update_data=loads, threading=threading, output_component_types={"line": ["p_from", "p_to"]},
-        )
-        took.append(time.perf_counter() - began)
-    line = found["line"]
-    return min(took), (line["p_from"] + line["p_to"]).sum(axis=2)[:, :-1]
 
 
 def _bias(best: Feeder, form: FormFactor, draws: int) -> list[Figure]:

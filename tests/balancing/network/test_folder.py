@@ -127,6 +127,17 @@ def test_a_transformer_that_lets_the_zero_sequence_through_has_to_say_how_much(f
     assert read_network(folder).supply.zero_impedance == pytest.approx(0.21632 * (0.03 + 0.4j))
 
 
+def test_a_parameter_that_nobody_knows_is_named(folder):
+    """A misspelt no-load loss would be none; half of a zero sequence would be none, too."""
+    text = FILES["source_transformer.csv"].replace("no_load_loss_kw", "noload_kw")
+    (folder / "source_transformer.csv").write_text(text + "transformer,r0_percent,1\ngrid,isc,2\n")
+    said = complaints(folder)
+
+    assert said[0].startswith("source_transformer.csv: transformer noload_kw: is not known; expected one of vector_group, ")
+    assert said[1] == "source_transformer.csv: grid isc: is not known; expected one of source, transformer, system"
+    assert said[2] == "source_transformer.csv: transformer x0_percent: is missing"
+
+
 def test_no_folder_is_one_clear_error(tmp_path):
     """It says what was expected there."""
     assert "expected a folder with lines.csv" in complaints(tmp_path / "nothing")[0]
