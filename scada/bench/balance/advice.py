@@ -12,7 +12,7 @@ from scada.balancing.phases.gram import Table, by_loss, by_neutral, mixed
 from scada.balancing.phases.pareto import CAPS, pareto
 from scada.balancing.phases.search import KICKS, search
 from scada.bench import Figure
-from scada.bench.balance.phases import generator
+from scada.bench.balance.generated import generator
 from scada.bench.balance.shared import Feeder, european, generated
 
 CONSUMERS, DAYS, MOVES = 240, 7, 24
@@ -34,7 +34,7 @@ def measure(repeats: int = REPEATS, compared: int = COMPARED, long: int = LONG) 
 
 def instance(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Hourly profiles (n, t) of generated households, and phases as nobody planned them."""
-    profiles = 1e3 * generator("households", "make")(CONSUMERS, DAYS, seed).energy()
+    profiles = 1e3 * generator("households").make(CONSUMERS, DAYS, seed).energy()
     return profiles, np.random.default_rng(seed).choice(3, size=CONSUMERS, p=SHARES)
 
 

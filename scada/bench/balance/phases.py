@@ -1,16 +1,15 @@
 """Phase identification: how many consumers of generated feeders are found on their phase, all metered and seven in ten."""
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.phases.identify import SURE, identify
 from scada.bench import Figure
-from scada.errors import ScadaError
+from scada.bench.balance.generated import generator
 
 FEEDERS: Final = tuple(product((30, 50, 100), (7, 14, 20)))          # consumers, days
 REPEATS: Final = 72                         # feeders, each kind eight times
@@ -22,16 +21,8 @@ def measure(repeats: int = REPEATS, seed: int = SEED) -> list[Figure]:
     return [*_shares("phase_id_full", 1.0, repeats, seed), *_shares("phase_id_70", 0.7, repeats, seed)]
 
 
-def generator(module: str, name: str) -> Callable[..., Any]:
-    """The households of the tests: they are no part of what is installed."""
-    try:
-        return getattr(import_module(f"tests.bench.{module}"), name)    # type: ignore[no-any-return]
-    except ModuleNotFoundError as error:
-        raise ScadaError(f"households come from tests/bench: run this in the repository's folder ({error})") from None
-
-
 def _shares(id_: str, metered: float, repeats: int, seed: int) -> list[Figure]:
-    phased = generator("phased", "phased")
+    phased = generator("phased").phased
     right: list[float] = []
     sure: list[NDArray[np.bool_]] = []
     told: list[NDArray[np.bool_]] = []
