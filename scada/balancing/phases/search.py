@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scada.balancing.phases.allocation import Allocation
 from scada.balancing.phases.gram import Table
 
-KICKS: Final = 600                      # disturbances; 240 consumers then take half a second of processor time
+KICKS: Final = 1200                     # disturbances; 240 consumers then take about a second of processor time
 WORSE: Final = 0.02                     # that is accepted as the next place to search from
 PATIENCE: Final = 60                    # disturbances without a better score, then back to the best
 
