@@ -30,6 +30,8 @@ AREAS: Final = {
     },
     "balance": {
         "losses": "scada.bench.balance.losses",
+        "phases": "scada.bench.balance.phases",
+        "advice": "scada.bench.balance.advice",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
@@ -50,7 +52,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     read), frames (commit, journal, merge), live (ten thousand values a second), influx (needs influxd 1.x), peers
     (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow). Area balance: losses (technical
     losses against OpenDSS and power-grid-model; needs dss-python; with the folder of a known feeder in SCADA_BENCH_DATA it
-    says more).
+    says more), phases (identified on generated feeders), advice (240 consumers; what it saves by power flow, of the
+    known feeder too).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)
