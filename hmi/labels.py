@@ -9,6 +9,8 @@ from flask_babel import lazy_gettext as _l
 
 from scada.commands import Action, CommandState, CommandStatus, EffectState, LoadClass, MemberState, Role
 from scada.dial import Cause, DialSource, Due, Verdict
+from scada.estimates import Method
+from scada.intervals import ChangeKind, IntervalStatus
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.ports import AlarmState, Priority, RecallState
@@ -30,6 +32,22 @@ QUALITY: Final[dict[Quality, Any]] = {
     Quality.BAD_WAITING: _l("no value yet"), Quality.BAD_STALE: _l("stale"), Quality.BAD_NOT_CONNECTED: _l("not connected"),
     Quality.BAD_OUT_OF_RANGE: _l("out of range"), Quality.BAD_SENSOR: _l("sensor fault"),
     Quality.BAD_CONFIG: _l("configuration fault"),
+}
+CHANGE: Final[dict[ChangeKind, Any]] = {
+    ChangeKind.DELIVERED: _l("delivered"), ChangeKind.JOINED: _l("marked later"),
+    ChangeKind.REFUSED: _l("refused: another count is held"),
+    ChangeKind.REGISTER_REFUSED: _l("refused: the register contradicts the count"),
+}
+STATUS_BIT: Final[dict[IntervalStatus, Any]] = {
+    IntervalStatus.OPEN_CIRCUIT: _l("open circuit"), IntervalStatus.SHORT_CIRCUIT: _l("short circuit"),
+    IntervalStatus.MAGNET: _l("magnet at the meter"), IntervalStatus.COVER: _l("cover open"),
+    IntervalStatus.BATTERY_LOW: _l("battery low"), IntervalStatus.CLOCK_ADJUSTED: _l("clock set"),
+    IntervalStatus.CLOCK_INVALID: _l("clock was wrong"), IntervalStatus.POWER_DOWN: _l("supply lost"),
+}
+METHOD: Final[dict[Method, Any]] = {
+    Method.VALUE: _l("a person's figure"), Method.INTERPOLATED: _l("interpolated"),
+    Method.TYPICAL: _l("typical of the hour"), Method.SPREAD: _l("shared out by the register"),
+    Method.WITHDRAWN: _l("withdrawn"),
 }
 PRIORITY_SYMBOL: Final = {Priority.HIGH: "■", Priority.MEDIUM: "▲", Priority.LOW: "◆"}
 PRIORITY: Final[dict[Priority, Any]] = {

@@ -64,6 +64,17 @@ def offset(at: datetime) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
+def instant_of(text: str, zone: ZoneInfo) -> int | None:
+    """What a browser's date and time field says, in the site's zone; None for anything else. [ns]"""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not FIRST_YEAR <= at.year < LAST_YEAR:
+        return None
+    return round((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()) * NS
+
+
 def month_of(text: str, fallback: date) -> date:
     """First day of a month written "2026-11"; the fallback's month for anything else."""
     return day_from(text + "-01", fallback.replace(day=1))

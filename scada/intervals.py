@@ -124,6 +124,15 @@ class Mark:
     interval_s: int = HOURLY
 
 
+@attrs.frozen(eq=False)
+class News:
+    """What one merge changed, or several that were joined; a later one has a larger number."""
+
+    number: int
+    marks: tuple[Mark, ...]
+    older: bool = False                 # merged before he who follows it came
+
+
 class ChangeKind(StrEnum):
     """Why an interval says something else than before."""
 

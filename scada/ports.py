@@ -20,7 +20,7 @@ from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Retry
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
 from scada.estimates import Estimate
-from scada.events import DeviceEvent
+from scada.events import DeviceEvent, KeptEvent, Stream
 from scada.group_keys import GroupKeyState
 from scada.intervals import (
     HOURLY,
@@ -30,6 +30,7 @@ from scada.intervals import (
     IntervalChange,
     IntervalSeries,
     Mark,
+    News,
     Provenance,
     Quarantined,
 )
@@ -88,6 +89,26 @@ class TagSource(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------- history
+class Following(Protocol):
+    """A follower's place in the news of an interval store (reactor thread)."""
+
+    @property
+    def days(self) -> int:
+        """How many days are left of what is older, behind what was handed out last."""
+
+    def older(self) -> "Deferred[News | None]":
+        """A piece of what was merged before he came, a month at most; None = that is all of it.
+
+        Marks of it are of whole blocks and days, so of more than what changed. Fails with `StorageError`.
+        """
+
+    def dealt(self, news: News) -> None:
+        """What was made of it is durable, and of whatever was handed out before it in the same way."""
+
+    def stop(self) -> None:
+        """Hear no more."""
+
+
 class IntervalStore(Protocol):
     """The durable store of interval data (reactor thread)."""
 
@@ -110,7 +131,16 @@ class IntervalStore(Protocol):
         """Highest archive record durably committed, without gap; 0 if none. Memory."""
 
     def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
-        """Hear of every commit after it is readable, first of those a crash had kept from being told (reactor thread)."""
+        """Hear of every commit after it is readable (reactor thread); for who looks at everything when he begins."""
+
+    def follow(self, name: str, listener: Callable[[News], None]) -> Following:
+        """The same for who does not: his place is kept under his name, until he has dealt with what changed.
+
+        Whatever becomes of the process, and whoever merged it: a crash, an import or a repair keeps nothing from him.
+        """
+
+    def since(self) -> int | None:
+        """No interval is held before this hour; None = none at all. Blocking."""
 
 
 class IntervalReader(Protocol):
@@ -217,6 +247,35 @@ class ResultStore(Protocol):
 
     def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
         """Rows with first <= start < last [s]. Blocking."""
+
+
+@attrs.frozen
+class EventsWanted:
+    """Which events; what is empty chooses nothing."""
+
+    first: int                          # ns since 1970
+    last: int                           # ns, not included
+    devices: tuple[str, ...] | None = None      # with their tags and channels
+    sources: tuple[str, ...] | None = None      # tags, channels or devices, those alone
+    kinds: tuple[str, ...] | None = None
+    streams: tuple[Stream, ...] | None = None
+    before: tuple[int, int] | None = None       # `EventPage.older` of the page before
+    size: int = 100
+
+
+@attrs.frozen
+class EventPage:
+    """Events, newest first."""
+
+    events: tuple[KeptEvent, ...]
+    older: tuple[int, int] | None               # where the next page begins; None: there is none
+
+
+class EventHistory(Protocol):
+    """What devices and alarms said, for as long as history is kept."""
+
+    def find(self, wanted: EventsWanted) -> EventPage:
+        """Newest first by `KeptEvent.moment`. Blocking."""
 
 
 @attrs.frozen
@@ -894,6 +953,9 @@ class AlarmBook(Protocol):
 
     def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
         """Journal of changes, newest first, changed before `before` [ns]. Blocking."""
+
+    def changes_after(self, changed: int, size: int) -> tuple[Alarm, ...]:
+        """The first changes of the journal after an instant [ns], oldest first; none comes before them later. Blocking."""
 
     def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> "Deferred[Alarm]":
         """Persisted and audited; fails with `CommandRejected`."""

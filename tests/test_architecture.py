@@ -51,6 +51,7 @@ EDGES = {
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
+    "scada/balancing/memory.py": "SQLite",
     "scada/balancing/ticker.py": "the transformers' second",
     # the desk
     "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",
@@ -127,6 +128,9 @@ EDGES = {
     "scada/historian/copying.py": "SQLite's backup, and fsync",
     "scada/historian/database.py": "SQLite",
     "scada/historian/estimates.py": "SQLite",
+    "scada/historian/event_feed.py": "Deferreds of who tells events, and a delayed copy",
+    "scada/historian/event_rows.py": "SQLite, and the time a file begins",
+    "scada/historian/events.py": "SQLite, in a thread",
     "scada/historian/export_intervals.py": "waits a moment for the state file of another process",
     "scada/historian/exporting.py": "fsync, and the export's place",
     "scada/historian/import_intervals.py": "knows SQLite's errors",
@@ -141,6 +145,8 @@ EDGES = {
     "scada/historian/merge_thread.py": "a thread",
     "scada/historian/months.py": "SQLite",
     "scada/historian/noted.py": "SQLite",
+    "scada/historian/news.py": "SQLite",
+    "scada/historian/following.py": "Deferreds of the thread that merges",
     "scada/historian/offline.py": "SQLite, and the lock of the folder",
     "scada/historian/packing.py": "a compressor for each thread",
     "scada/historian/slots_stored.py": "SQLite, from any thread",

@@ -1,6 +1,5 @@
 """Dials against counts: which meters are to be read, which do not agree and why; one meter's readings, and a new one."""
 
-from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,6 +12,7 @@ from hmi.notices import notice
 from hmi.paging import Page
 from hmi.reasons import in_words
 from hmi.services import Services
+from hmi.site_time import instant_of
 from scada.clock import HOUR_S, NS
 from scada.dial import DialReading, DialSource, read_dial
 from scada.dial_file import reading_of
@@ -58,7 +58,7 @@ def make(services: Services) -> Blueprint:
             shown = read_dial(text)
         except ValueError:
             return _point(services, name, text, _("Expected all digits as the dial shows them: 01234.5")), 400
-        at = _time(when, zone) if when else services.clock.seconds() * NS
+        at = instant_of(when, zone) if when else services.clock.seconds() * NS
         if at is None or at > services.clock.now() or source not in ENTERED:
             return _point(services, name, text, _("Expected the time of the reading, not one to come.")), 400
         try:
@@ -88,11 +88,3 @@ def _point(services: Services, name: str, text: str = "", fault: str = "") -> st
         one=encode.dial_row(table, row) if row is not None else None,
     )
 
-
-def _time(text: str, zone: ZoneInfo) -> int | None:
-    """What a browser's date and time field says, in the site's zone. [ns]"""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return round((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()) * NS

@@ -1,7 +1,8 @@
-"""One metering point: hours of a day or days of a month, its register, and how good each figure is."""
+"""One metering point: hours of a day or days of a month, now or as they were known once, and how they came to be."""
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from flask import Blueprint, abort, render_template, request
@@ -9,16 +10,20 @@ from numpy.typing import NDArray
 
 from hmi.access import STAFF, allow
 from hmi.charts import bars
+from hmi.paging import Page
 from hmi.services import Services
-from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
+from hmi.site_time import SiteTime, day_from, instant_of, month_of, next_month, previous_month
 from scada.clock import HOUR_S, NS
+from scada.intervals import IntervalStatus
 from scada.site import UNIT_OF_MEDIUM
 from scada.tags import BAD, UNCERTAIN, Quality
+
+CHANGES_SHOWN = 100                     # a page
 
 
 def make(services: Services) -> Blueprint:
     blueprint = Blueprint("meter", __name__)
-    time = SiteTime(services.site.timezone)
+    time, zone = SiteTime(services.site.timezone), ZoneInfo(services.site.timezone)
 
     @blueprint.get("/meters/<name>")
     @allow(STAFF)
@@ -30,6 +35,9 @@ def make(services: Services) -> Blueprint:
         now = services.clock.now()
         today, this_hour = time.day_of(now), services.clock.hour()
         by_month = request.args.get("span") == "month"
+        asked = request.args.get("known", "")[:40]
+        known = instant_of(asked, zone) if asked else None
+        known = known if known is not None and known < now else None
         if by_month:
             first = month_of(request.args.get("month", ""), today)
             after = next_month(first)
@@ -43,9 +51,11 @@ def make(services: Services) -> Blueprint:
             shown = str(day)
             links = (str(day - timedelta(days=1)), str(day + timedelta(days=1)))
             labels = [time.clock(int(hour)) for hour in edges[:-1]]
-        register = float(services.metering.register([name], this_hour)[0])
-        newest = int(services.metering.hourly([name], this_hour - 1, 1).quality[0, 0])
-        profile = services.metering.hourly([name], int(edges[0]), int(edges[-1] - edges[0]))
+        if known is not None:
+            this_hour = known // (HOUR_S * NS)
+        register = float(services.metering.register([name], this_hour, known)[0])
+        newest = int(services.metering.hourly([name], this_hour - 1, 1, known).quality[0, 0])
+        profile = services.metering.hourly([name], int(edges[0]), int(edges[-1] - edges[0]), known)
         values, worst, present = fold(profile.values[0], profile.quality[0], edges)
         whole = (present == np.diff(edges)) & (worst < UNCERTAIN)
         past = edges[:-1] < this_hour
@@ -58,10 +68,34 @@ def make(services: Services) -> Blueprint:
             complete=_share(present, edges, this_hour), chart=bars(values, whole, labels, over=past),
             over=int(past.sum()), goes_on=bool(past.all()),
             dial=float(services.dials.dial([name], this_hour)[0]), register=register, register_at=this_hour * HOUR_S * NS,
-            register_quality=int(register_quality(register, newest)),
+            register_quality=int(register_quality(register, newest)), known=known, asked=asked,
+            today_known=f"{time.local(now):%Y-%m-%dT%H:%M}",
+        )
+
+    @blueprint.get("/meters/<name>/changes")
+    @allow(STAFF)
+    def changes(name: str) -> Any:
+        """How the hours of a site day came to what they say, newest first."""
+        point = services.registry.directory.point.get(name) or abort(404)
+        day = day_from(request.args.get("date", ""), time.day_of(services.clock.now()))
+        first, hours = time.hours_of(day)
+        found = services.metering.changes(name, first, hours)[::-1]
+        links = services.registry.directory.concentrator_of_link
+        return render_template(
+            "meter_changes.html", point=point, unit=UNIT_OF_MEDIUM[point.medium], shown=str(day),
+            before=str(day - timedelta(days=1)), after=str(day + timedelta(days=1)),
+            goes_on=(first + hours) * HOUR_S * NS <= services.clock.now(), bits=_bits,
+            page=Page.of(found, request.args.get("page", "1"), CHANGES_SHOWN),
+            estimates=services.metering.estimates(name, first, hours)[::-1],
+            sender=lambda one: links[one.link_id].name if one.link_id in links else f"{one.link_id:08x}",
         )
 
     return blueprint
+
+
+def _bits(before: int, after: int) -> list[IntervalStatus]:
+    """The status bits that came."""
+    return [flag for flag in IntervalStatus if after & ~before & flag]
 
 
 def register_quality(register: float, newest: int) -> Quality:

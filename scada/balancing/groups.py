@@ -1,14 +1,16 @@
 """Which balance groups a commit or a change of the registry touches, and the tags a group shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.clock import HOUR_S, NS
-from scada.intervals import Mark
+from scada.intervals import Mark, News
+from scada.ports import IntervalReader
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory, MeterPeriod
 from scada.tags import Device, Limits, TagDef
 
@@ -27,7 +29,7 @@ class Membership:
 
     def touched(self, slots: NDArray[np.int64], mark: Mark) -> NDArray[np.intp]:
         """The groups whose members or feed a commit brought; `slots` are those of the m meters."""
-        return np.unique(self.group[np.isin(slots, mark.slots) & (slots >= 0)])
+        return distinct(self.group[np.isin(slots, mark.slots) & (slots >= 0)])
 
     def changed_since(self, before: "Membership") -> tuple[BalanceGroup, ...]:
         """Groups that are new, or whose members, feed or meters are others than before."""
@@ -55,6 +57,19 @@ def membership(directory: Directory) -> Membership:
         np.array([row[1] for row in flat], dtype=np.uint8),
         np.array([row[2] for row in flat], dtype=np.intp),
     )
+
+
+def due_by(
+    intervals: IntervalReader, membership: Membership, news: Iterable[News]
+) -> dict[str, list[NDArray[np.int64]]]:
+    """Return the hours of each group that news touches. [h since 1970]"""
+    slots = intervals.slots(membership.eui, membership.channel)
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    for one in news:
+        for mark in one.marks:
+            for index in membership.touched(slots, mark).tolist():
+                found.setdefault(membership.groups[index].name, []).append(hours_of(mark))
+    return {name: [single_hours(parts)] for name, parts in found.items()}
 
 
 def hours_of(mark: Mark) -> NDArray[np.int64]:
@@ -88,4 +103,4 @@ def device(directory: Directory, group: BalanceGroup) -> Device:
 
 def single_hours(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Several lists of hours as one, ascending, each hour once."""
-    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+    return distinct(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)

@@ -1,12 +1,18 @@
-"""The service around the balances: what news makes due is computed in a worker thread, stored, then shown."""
+"""The service around the balances: what news makes due is computed in a worker thread, stored, then shown.
 
-from collections.abc import Iterable
-from typing import Any, Final
+Nothing that is due is forgotten, whatever becomes of the process. What the interval store merges is followed under a name,
+and acknowledged when its results are durable; what a change of the registry touches, and up to which hour the feeds are
+followed, is in a file of our own. News of now comes first, then what lies behind, a month of a group at a time.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,15 +21,18 @@ from twisted.python.threadpool import ThreadPool
 from scada.balancing import edges as register_edges
 from scada.balancing.compute import KIND, Outcome, Stores, compute
 from scada.balancing.days import whole_hours
+from scada.balancing.due import Due, newest
 from scada.balancing.feeds import Feeds
-from scada.balancing.groups import device, hours_of, membership, single_hours
+from scada.balancing.groups import device, due_by, membership
+from scada.balancing.memory import FILE, Memory
 from scada.balancing.ticker import TransformerTicker
 from scada.clock import DAY_H, HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
 from scada.errors import StartError, StorageError
-from scada.intervals import Mark
+from scada.intervals import News
 from scada.ports import (
     BALANCE_COLUMNS,
+    Following,
     Health,
     IntervalReader,
     IntervalStore,
@@ -40,8 +49,11 @@ from scada.site import Directory, Site
 from scada.tags import Batch, Device, Quality
 
 SETTLE_S: Final = 0.5                   # commits and edges come in bursts; one computation for all of them
-LOOK_BACK_H: Final = 7 * DAY_H          # computed anew after a start, and when a group's members or meters change
-MOST_MARKS: Final = 10_000              # that may wait unsorted
+NAME: Final = "balancing"               # of who follows the interval store
+MARGIN_H: Final = DAY_H                 # by which readings of feeds may lag behind the clock
+MOST_NEWS: Final = 10_000               # that may wait unsorted
+MOST_CHANGES: Final = 100               # of the registry, that may wait while the disk refuses them
+T = TypeVar("T")
 SHOWN: Final = ("feed", "members", "imbalance", "imbalance_percent", "uncertainty")
 
 
@@ -64,6 +76,7 @@ class BalancingService:
         reactor: Any,
         pool: ThreadPool,
         timezone: str,
+        folder: Path,
     ) -> None:
         self._registry, self._bus, self._sink, self._intervals, self._store = registry, bus, sink, intervals, store
         self._results, self._clock, self._reactor, self._pool = results, clock, reactor, pool
@@ -71,12 +84,19 @@ class BalancingService:
         self._worker = Debounced(reactor, SETTLE_S, lambda: Deferred.fromCoroutine(self._follow()), self._failed)
         self._transformers = TransformerTicker(registry, bus, sink, reactor, self._failed)
         self._feeds = Feeds(self._make_due, self._worker.poke)
+        self._memory = Memory(folder / FILE)
+        self._following: Following | None = None
         self._unsubscribe: list[Unsubscribe] = []
         self._stopping = False
 
         self._membership = membership(Directory(Site()))
-        self._due: dict[str, list[NDArray[np.int64]]] = {}                  # group -> hours to compute
-        self._marks: list[Mark] = []
+        self._due, self._behind = Due(), Due()              # of news, and of what was merged before the start
+        self._unsorted: News | None = None                  # the next piece of that
+        self._piece: News | None = None                     # that `_behind` comes from
+        self._news: list[News] = []
+        self._sorted: News | None = None                    # the last of those in `_due`
+        self._changes: list[Directory] = []                 # of the registry, not in the memory yet
+        self._anew = False                                  # they were too many
         self._shown: dict[str, tuple[float, ...]] = {}
         self._failing = False
         self._failures = 0
@@ -87,22 +107,33 @@ class BalancingService:
             whole_hours(self._stores.zone, self._clock.hour())
         except ValueError as error:
             raise StartError("balancing", str(error), "see site.timezone") from None
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        await self._blocking(self._memory.open)
+        self._following = self._store.follow(NAME, self._committed)
         self._unsubscribe = [
-            self._store.subscribe(self._committed),
+            self._following.stop,
             self._registry.subscribe(self._registry_changed),
             self._bus.on_devices(self._device_added),
             self._bus.subscribe(self._feeds.readings, name="balancing"),
         ]
         self._registry_changed(self._registry.directory)
+        now = self._clock.hour()
+        for group in self._membership.groups:               # what feeds brought before a crash
+            self._make_due(group.name, np.arange((self._memory.hour or now) - MARGIN_H, now, dtype=np.int64))
         self._transformers.start()
-        return succeed(None)
 
     def stop(self) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         self._stopping = True
         while self._unsubscribe:
             self._unsubscribe.pop()()
         self._transformers.stop()
-        return self._worker.stop()
+        await self._worker.stop()
+        await self._blocking(self._memory.close)
 
     # ------------------------------------------------------------------ Balances, HealthSource
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
@@ -111,11 +142,22 @@ class BalancingService:
 
     def health(self) -> Iterable[Health]:
         groups, transformers = len(self._membership.groups), self._transformers.transformers
-        text = f"{groups} balance groups, {transformers} metered transformers"
+        text, left = f"{groups} balance groups, {transformers} metered transformers", self._days_left()
+        if left:
+            text = f"{groups} balance groups, {transformers} metered transformers; {left} days are being balanced anew"
         if self._failing:
             text = "a balance cannot be computed or stored; it stays due and is tried again"
-        figures = {"groups": groups, "transformers": transformers, "rows": self._rows, "failures": self._failures}
+        figures = {
+            "groups": groups, "transformers": transformers, "rows": self._rows, "failures": self._failures,
+            "days_left": left,
+        }
         yield Health("balancing", not self._failing, text, figures)
+
+    def _days_left(self) -> int:
+        """Of what lies behind: days of the store that are not sorted by group yet, and days of groups."""
+        spans = [span for spans in tuple(self._memory.touched.values()) for span in tuple(spans)]
+        unsorted = self._following.days if self._following is not None else 0
+        return unsorted + self._behind.days + sum(-(-(last - first) // DAY_H) for first, last in spans)
 
     # ------------------------------------------------------------------ what the feeds and marks make due
     def _device_added(self, added: Device) -> None:
@@ -125,7 +167,7 @@ class BalancingService:
             self._feeds.find(directory, self._bus.devices())
 
     def _make_due(self, group: str, hours: NDArray[np.int64]) -> None:
-        self._due.setdefault(group, []).append(hours)
+        self._due.add(group, hours)
 
     def _registry_changed(self, directory: Directory) -> None:
         self._transformers.registry_changed()
@@ -136,58 +178,139 @@ class BalancingService:
             defined = device(directory, group)
             if self._bus.devices().get(group.name) != defined:
                 self._sink.add_device(defined)
-            now = self._clock.hour()
-            self._make_due(group.name, np.arange(now - LOOK_BACK_H, now, dtype=np.int64))
-        if changed:
-            self._worker.poke()
+        if len(self._changes) >= MOST_CHANGES:
+            self._changes.clear()
+            self._anew = True
+        self._changes.append(directory)
+        self._worker.poke()
 
-    def _committed(self, mark: Mark) -> None:
-        self._marks.append(mark)
-        if len(self._marks) > MOST_MARKS:
-            self._sort_marks()
+    def _committed(self, news: News) -> None:
+        self._news.append(news)
+        if len(self._news) > MOST_NEWS:
+            waiting, self._news = self._news, []
+            self._enter(self._due, due_by(self._intervals, self._membership, waiting))
+            self._sorted = waiting[-1]
         self._worker.poke()
 
     # ------------------------------------------------------------------ hours and days
     async def _follow(self) -> None:
-        """Compute what marks and edges have made due; what fails stays due."""
-        self._sort_marks()
-        await self._feeds.join_history(self._newest_before)
-        await self._feeds.keep_edges(self._put_edges)
-        directory = self._registry.directory
-        while self._due and not self._stopping:
-            name = next(iter(self._due))
-            parts = self._due.pop(name)
-            group = directory.balance_group.get(name)
-            if group is None:
-                continue
-            try:
-                outcome = await deferToThreadPool(
-                    self._reactor, self._pool, compute,
-                    self._stores, directory, group, single_hours(parts), self._clock.hour(),
-                )
-                await self._keep(outcome)
-            except Exception:
-                self._due.setdefault(name, []).extend(parts)
-                raise
-            self._show(outcome)
+        """Compute what is due, until nothing is; what fails stays due."""
+        while not self._stopping and await self._step():
+            pass
         self._failing = False
 
+    async def _step(self) -> bool:
+        """The next thing there is to do; False = there is nothing."""
+        now = self._clock.hour()
+        await self._feeds.join_history(self._newest_before)
+        await self._feeds.keep_edges(self._put_edges)
+        await self._adopt()
+        await self._sort()
+        if self._due:
+            await self._compute_of(self._due)
+        elif await self._settled(now):
+            pass
+        elif self._memory.touched:
+            await self._compute_touched()
+        elif self._behind:
+            await self._compute_of(self._behind)
+        else:
+            return await self._look_behind()
+        return True
+
+    async def _settled(self, now: int) -> bool:
+        """No news waits: say so, durably; False = it is said already."""
+        assert self._following is not None
+        if self._sorted is not None:
+            self._following.dealt(self._sorted)
+            self._sorted = None
+        if self._memory.hour == now:
+            return False
+        await self._blocking(self._memory.reached, now)
+        return True
+
+    async def _compute_of(self, due: Due) -> None:
+        name, hours = due.take()
+        try:
+            await self._compute(name, hours)
+        except BaseException:
+            due.add(name, hours)
+            raise
+
+    async def _compute_touched(self) -> None:
+        """Hours that a change of the registry touched; unless it changed again meanwhile, they are done."""
+        changes, (name, spans) = self._memory.changes, next(iter(self._memory.touched.items()))
+        span = newest(spans)
+        await self._compute(name, np.arange(*span, dtype=np.int64))
+        if changes == self._memory.changes:
+            await self._blocking(self._memory.computed, name, span)
+
+    async def _look_behind(self) -> bool:
+        """The next piece of what was merged before the start, once the one before it is done; False = there is none."""
+        assert self._following is not None
+        if self._piece is not None:
+            self._following.dealt(self._piece)
+            self._piece = None
+        self._unsorted = self._unsorted or await self._following.older()
+        if self._unsorted is None:
+            return False
+        found = await self._blocking(due_by, self._intervals, self._membership, [self._unsorted])
+        self._enter(self._behind, found)
+        self._piece, self._unsorted = self._unsorted, None
+        return True
+
+    async def _compute(self, name: str, hours: NDArray[np.int64]) -> None:
+        directory = self._registry.directory
+        group = directory.balance_group.get(name)
+        if group is None:
+            return
+        outcome = await self._blocking(compute, self._stores, directory, group, hours, self._clock.hour())
+        await self._adopt()                     # it may be of a registry that changed under it: that is durable first
+        await self._keep(outcome)
+        self._show(outcome)
+
+    async def _adopt(self) -> None:
+        """Let the memory know what changed in the registry."""
+        while self._changes:
+            changes, anew = self._changes, self._anew
+            self._changes, self._anew = [], False
+            try:
+                await self._blocking(self._adopt_now, changes, anew)
+            except BaseException:
+                self._changes, self._anew = changes + self._changes, anew or self._anew
+                raise
+
+    def _adopt_now(self, changes: list[Directory], anew: bool) -> None:
+        self._memory.adopt(changes, self._store.since(), self._clock.hour(), anew=anew)
+
+    def _blocking(self, function: Callable[..., T], *arguments: object) -> "Deferred[T]":
+        answer: Deferred[T] = deferToThreadPool(self._reactor, self._pool, function, *arguments)
+        return answer
+
     def _newest_before(self, tag: str, instant: int) -> "Deferred[tuple[int, float] | None]":
-        return deferToThreadPool(
-            self._reactor, self._pool, register_edges.newest_before, self._stores.live, tag, instant
-        )
+        return self._blocking(register_edges.newest_before, self._stores.live, tag, instant)
 
     def _put_edges(self, tag: str, table: ResultTable) -> "Deferred[None]":
         return self._results.put(register_edges.KIND, tag, HOUR_S, table)
 
-    def _sort_marks(self) -> None:
-        marks, self._marks = self._marks, []
-        slots = self._intervals.slots(self._membership.eui, self._membership.channel)
-        for mark in marks:
-            for index in self._membership.touched(slots, mark):
-                self._make_due(self._membership.groups[index].name, hours_of(mark))
-        for name, parts in self._due.items():              # many commits of the same hours are one list of hours
-            self._due[name] = [single_hours(parts)]
+    async def _sort(self) -> None:
+        """Which hours of which groups the news touches."""
+        news, self._news = self._news, []
+        if not news:
+            return
+        try:
+            found = await self._blocking(due_by, self._intervals, self._membership, news)
+        except BaseException:
+            self._news = news + self._news
+            raise
+        self._enter(self._due, found)
+        self._sorted = news[-1]
+
+    def _enter(self, due: Due, found: dict[str, list[NDArray[np.int64]]]) -> None:
+        for name, parts in found.items():
+            for hours in parts:
+                due.add(name, hours)
+        due.gather()
 
     async def _keep(self, outcome: Outcome) -> None:
         for tag, table in outcome.edges:

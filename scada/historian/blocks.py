@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.historian import months, noted
 from scada.historian.database import DamagedFile
 from scada.historian.deliveries import Delivery, deliveries
@@ -61,9 +62,14 @@ class BlockStore:
             self._whole = WholeBlocks(self._months, self.state, self.book)
         return self._whole
 
-    def merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
-        """Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it."""
+    def merge(self, items: Sequence[tuple[Position, Record]], *, again: bool = False) -> list[Mark]:
+        """
+        Enter records, in order; durable when it returns. After an error nothing counts as merged: repeat it.
+
+        `again` of records that a crash may have kept from counting as merged: all that they speak of is news.
+        """
         fresh: set[Path] = set()
+        self._repeated |= again
         while True:
             try:
                 marks = self._attempt(items)
@@ -100,7 +106,7 @@ class BlockStore:
 
     def _merge(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         marks: list[Mark] = []
-        touched: dict[BlockKey, None] = {}
+        touched: dict[BlockKey, bool] = {}          # and whether it changed
         with self._months.transaction() as month:
             for delivery in deliveries([record for _, record in items if isinstance(record, BatchRecord)]):
                 changed = self._enter(delivery, month, touched)
@@ -111,10 +117,10 @@ class BlockStore:
             for key in touched:
                 self._write(key, month)
         self._trim()
-        self.state.save(items)
+        self.state.save(items, [key for key, changed in touched.items() if changed or self._repeated])
         return marks
 
-    def _enter(self, delivery: Delivery, month: Month, touched: dict[BlockKey, None]) -> NDArray[np.bool_]:
+    def _enter(self, delivery: Delivery, month: Month, touched: dict[BlockKey, bool]) -> NDArray[np.bool_]:
         """Enter a delivery, one block of the store after the other; returns which of its channels changed."""
         numbers = delivery.slots // SLOTS
         bounds = np.concatenate(([0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]))
@@ -125,7 +131,7 @@ class BlockStore:
         return changed
 
     def _enter_lines(
-        self, delivery: Delivery, lines: slice, month: Month, touched: dict[BlockKey, None]
+        self, delivery: Delivery, lines: slice, month: Month, touched: dict[BlockKey, bool]
     ) -> NDArray[np.bool_]:
         """Enter the channels of a delivery that share a block of the store, day by day."""
         width = columns_of(delivery.interval_s)
@@ -140,7 +146,6 @@ class BlockStore:
             upto = min(done + width - column, counts.shape[1])
             key = (delivery.interval_s, day, int(slots[0]) // SLOTS)
             dense = self._load(key, month)
-            touched[key] = None
             if done and pulses is not None and gaps is not None:
                 whole = (registers != MISSING) & (gaps[:, done] == 0)
                 bases = np.where(whole, (registers + pulses[:, done]) % WRAP, MISSING)
@@ -149,6 +154,7 @@ class BlockStore:
             part = None if status is None else status[:, done:upto]
             found, conflicts = enter(dense, rows, column, counts[:, done:upto], part, whence)
             changed |= found
+            touched[key] = touched.get(key, False) or bool(found.any())
             conflicts += enter_registers(dense, rows, column, bases, whence)
             if conflicts:
                 received = dict(zip(rows.tolist(), delivery.received[lines].tolist(), strict=True))
@@ -191,23 +197,12 @@ def coalesced(marks: Sequence[Mark]) -> list[Mark]:
     same: dict[tuple[int, int, int], list[NDArray[np.int64]]] = {}
     for mark in marks:
         same.setdefault((mark.first, mark.intervals, mark.interval_s), []).append(mark.slots)
-    return [Mark(np.unique(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
+    return [Mark(distinct(np.concatenate(slots)), *intervals) for intervals, slots in same.items()]
 
 
 def keys_of(mark: Mark) -> Iterator[BlockKey]:
     """The blocks whose content a mark speaks of."""
     width = columns_of(mark.interval_s)
-    for number in np.unique(mark.slots // SLOTS).tolist():
+    for number in distinct(mark.slots // SLOTS).tolist():
         for day in range(mark.first // width, (mark.first + mark.intervals - 1) // width + 1):
             yield mark.interval_s, day, number
-
-
-def owed_marks(keys: Sequence[BlockKey], book: SlotBook) -> list[Mark]:
-    """Marks of whole blocks, of the channels that are known."""
-    marks = []
-    for interval_s, day, number in keys:
-        slots = number * SLOTS + np.arange(SLOTS)
-        width = columns_of(interval_s)
-        if len(slots := slots[book.known(slots)]):
-            marks.append(Mark(slots, day * width, width, interval_s))
-    return marks

@@ -47,7 +47,7 @@ def _delivered(
     begin = day * columns_of(interval_s)
     for column, (count, number) in enumerate(zip(block.counts[row].tolist(), arrivals.pulses[row].tolist(), strict=True)):
         if count != MISSING and first <= begin + column < last:
-            source = arrivals.sources[number - 1] if number else None
+            source = arrivals.source(number)
             yield IntervalChange(
                 begin + column, interval_s, ChangeKind.DELIVERED, source.at if source else 0, MISSING, count,
                 _provenance(source),

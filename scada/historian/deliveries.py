@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian.arrivals import Source, Whence
+from scada.historian.arrivals import Whence, received_ms
 from scada.historian.records import BatchRecord
 from scada.intervals import IntervalBatch
 
@@ -108,17 +108,18 @@ def _tables(parts: Sequence[_Part]) -> Iterator[Delivery]:
 
 def _whence(parts: Sequence[_Part]) -> Whence:
     """Who brought each row of some parts, one part after the other."""
-    sources: list[Source] = []
+    sources: list[tuple[int, int, int, int]] = []
     begin: dict[int, int] = {}          # of a batch's sources, by the batch
     of_row = []
     for part in parts:
         batch = part.batch
         if id(batch) not in begin:
             begin[id(batch)] = len(sources)
-            sources += [Source.of(batch.received, one.link_id, one.archive_id, one.record) for one in batch.provenance]
+            at = received_ms(batch.received)
+            sources += [(at, one.link_id, one.archive_id, one.record) for one in batch.provenance]
         block = np.repeat(np.arange(len(batch.sizes)), batch.sizes)
         of_row.append(block[part.rows] + begin[id(batch)])
-    return Whence(sources, _joined(of_row))
+    return Whence(np.array(sources, dtype=np.int64), _joined(of_row))
 
 
 def _layers(order: NDArray[np.int64], again: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.historian.arrivals import Arrivals, Whence
+from scada.historian.arrivals import Arrivals, Whence, run_of
 from scada.intervals import MISSING
 
 SLOTS: Final = 256
@@ -62,8 +62,8 @@ def enter(
     whence: Whence | None = None,
 ) -> tuple[NDArray[np.bool_], list[Conflict]]:
     """Enter (n, k) pulses of n different rows from `column` on; returns which rows changed, and the conflicts."""
-    columns = slice(column, column + counts.shape[1])
-    held = block.counts[rows, columns]
+    columns, lines = slice(column, column + counts.shape[1]), run_of(rows)
+    held = block.counts[lines, columns]
     missing = held == MISSING
     delivered = counts != MISSING
     fresh = missing & delivered
@@ -71,17 +71,17 @@ def enter(
     changed = fresh
     noting = block.arrivals if whence is not None else None
     if fresh.any():
-        block.counts[rows, columns] = np.where(fresh, counts, held)
+        block.counts[lines, columns] = np.where(fresh, counts, held)
         if noting is not None and whence is not None:
             noting.pulses_came(rows, columns, fresh, whence)
     if status is not None:
-        bits = block.status[rows, columns]
+        bits = block.status[lines, columns]
         joined = bits | np.where(clash, np.uint8(0), status)
         more = joined != bits
         changed = fresh | more
         if noting is not None and whence is not None and (late := more & ~(fresh & (bits == 0))).any():
             noting.bits_came(rows, column, bits, joined, whence, late)
-        block.status[rows, columns] = joined
+        block.status[lines, columns] = joined
     conflicts = []
     if clash.any():
         conflicts = [

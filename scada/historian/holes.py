@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.errors import StorageError
 from scada.historian.database import ReadPool
 from scada.historian.dense import DAY_S, SLOTS, columns_of
@@ -46,7 +47,7 @@ class Hole:
         """Its outlines."""
         columns = self.series.first + np.flatnonzero(self.due.any(axis=0))
         start, end = int(columns[0]) * self.series.interval_s, (int(columns[-1]) + 1) * self.series.interval_s
-        return Missing(start, end, np.unique(self.eui), int(self.due.sum()))
+        return Missing(start, end, distinct(self.eui), int(self.due.sum()))
 
     def without(self, given: NDArray[np.bool_]) -> "Hole | None":
         """What is left of it when (n, k) intervals were given."""

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from scada.intervals import Mark
 
 MERGE_DELAY_S: Final = 0.1                          # real time a small merge waits for company
 NICE: Final = 5                                     # the field waits for the loop and the journal, nobody for a merge
+MOST_LOOKED_AT: Final = 1 << 16                     # records, of those that wait
 RETRY_S: Final = 1.0                                # real time until a failed merge is tried again
 _log = Logger()
 
@@ -99,7 +101,8 @@ class MergeThread:
                     return
                 if not self._worth_merging():
                     self._condition.wait_for(self._worth_merging, self._delay)
-                batch = list(mergeable((place, record) for place, record, _ in self._waiting))
+                waiting = list(islice(self._waiting, MOST_LOOKED_AT))
+            batch = list(mergeable((place, record) for place, record, _ in waiting))     # while others may put more
             try:
                 marks = self._blocks.merge(batch)
             except Exception as error:              # a full disk, or a bug: the journal still has it all; try again

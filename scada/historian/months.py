@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS damaged(interval_s INTEGER NOT NULL, day INTEGER NOT 
     PRIMARY KEY(interval_s, day, block, version));
 """ + noted.SCHEMA
 _SAVE: Final = f"INSERT OR REPLACE INTO block (interval_s, day, block, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NEWER: Final = 2**32                                # what the versions of a fresh file are ahead of the damaged one's
 _log = Logger()
 
@@ -59,12 +60,19 @@ def month_path(directory: Path, day: int) -> Path:
 
 @lru_cache(maxsize=4096)
 def _file_name(day: int) -> str:
-    return f"intervals-{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m}.sqlite"
+    return f"intervals-{EPOCH + timedelta(days=day):%Y-%m}.sqlite"
 
 
 def month_paths(directory: Path) -> list[Path]:
     """All month files, oldest first."""
     return sorted(directory.glob("intervals-????-??.sqlite"))
+
+
+def first_day(directory: Path) -> int | None:
+    """No interval is held before this day (since 1970, UTC); None = none at all."""
+    for path in month_paths(directory)[:1]:
+        return (datetime.strptime(path.name, "intervals-%Y-%m.sqlite").replace(tzinfo=UTC) - EPOCH).days
+    return None
 
 
 def set_aside(directory: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """A historian that is not running: its folder alone, and blocks put into its journal, which its next start merges.
 
 Only with that start somebody listens: balances and replicas hear then of late hours as they hear of those that a crash
-left in the journal. Whoever merges earlier, to read what he wrote, leaves the news of it owed (`owed` in the state file).
+left in the journal. Whoever merges earlier, to read what he wrote, leaves the news of it owed (`news` in the state file).
 """
 
 import sqlite3

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.intervals import IntervalBatch
 
 RANGE: Final = 768
@@ -113,7 +114,7 @@ class SlotBook:
         if len(new):
             unique, first = np.unique(slots[new], return_index=True)
             new = new[first]
-            for one in np.unique(unique // RANGE).tolist():
+            for one in distinct(unique // RANGE).tolist():
                 self._owner.setdefault(one, link_id)
             self._enter(eui[new], channel[new], slots[new])
             self._ranges = max(self._ranges, int(slots.max()) // RANGE + 1)

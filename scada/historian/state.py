@@ -1,4 +1,4 @@
-"""The state file: how far the journal is merged; slots, cursors and quarantine as they were then."""
+"""The state file: how far the journal is merged; slots, cursors, quarantine and the news of merges as they were then."""
 
 import json
 import sqlite3
@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
+from scada.historian import news
 from scada.historian.cursor import CursorBook
 from scada.historian.database import open_writer, transaction
 from scada.historian.journal import Position
@@ -21,6 +23,7 @@ from scada.intervals import Quarantined
 
 STATE_FILE: Final = "state.sqlite"
 QUARANTINE_BYTES: Final = 16 << 20                  # of bodies kept per concentrator; beyond it reason, number and CRC only
+SLOTS_AT_A_TIME: Final = 4096                       # made into objects: the interpreter is held as long as that takes
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS merged(one INTEGER PRIMARY KEY CHECK (one = 1), segment INTEGER NOT NULL,
     place INTEGER NOT NULL);
@@ -31,10 +34,7 @@ CREATE TABLE IF NOT EXISTS cursor(link INTEGER NOT NULL, archive INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS quarantine(link INTEGER NOT NULL, archive INTEGER NOT NULL, record INTEGER NOT NULL,
     crc INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, received INTEGER NOT NULL,
     PRIMARY KEY(link, archive, record, crc));
-CREATE TABLE IF NOT EXISTS owed(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
-    PRIMARY KEY(interval_s, day, block));
-"""
-_OWE: Final = "INSERT OR IGNORE INTO owed VALUES (?,?,?)"
+""" + news.SCHEMA
 
 
 class StateFile:
@@ -46,6 +46,7 @@ class StateFile:
         self._path = directory / STATE_FILE
         self.merged = Position()
         self.cursors = CursorBook()
+        self.news = news.NewsBook()
         self.quarantined = self.quarantined_without_body = self.lost_records = 0
         self._quarantine: dict[int, int] = {}               # link -> bytes of bodies kept
         self._saved_slots = np.zeros(0, np.bool_)           # by slot: whether the file has it
@@ -63,14 +64,16 @@ class StateFile:
         self._saved_slots[used] = True
         self._load_cursors()
         self._count_quarantine()
+        with transaction(state):
+            self.news.open(state)
 
     def close(self) -> None:
         if self._is_open:
             self.database.close()
         self._is_open = False
 
-    def save(self, items: Sequence[tuple[Position, Record]]) -> None:
-        """These records are merged. After an error none of them is, and everything here is as it was."""
+    def save(self, items: Sequence[tuple[Position, Record]], changed: Iterable[BlockKey] = ()) -> None:
+        """These records are merged, and so blocks changed. After an error none of it is, and all here is as it was."""
         known = np.zeros(max([len(self._saved_slots), *(_top(record) for _, record in items)]), np.bool_)
         known[:len(self._saved_slots)] = self._saved_slots
         lost = self.lost_records
@@ -88,27 +91,27 @@ class StateFile:
                 if items:
                     end = items[-1][0]
                     state.execute("INSERT OR REPLACE INTO merged VALUES (1, ?, ?)", (end.segment, end.offset))
+                written = self.news.write(state, changed)
         except BaseException:
             self._load_cursors()
             self._count_quarantine()
             self.lost_records = lost
             raise
         self._saved_slots = known
+        self.news.written(written)
         if items:
             self.merged = items[-1][0]
 
     def owe(self, keys: Iterable[BlockKey]) -> None:
-        """Blocks that changed while nobody listened; durable when it returns, and owed until `told`."""
+        """Blocks change that no record brings; durable when it returns, so call it before they do."""
         with transaction(self.database) as state:
-            state.executemany(_OWE, keys)
+            written = self.news.write(state, keys)
+        self.news.written(written)
 
-    def owed(self) -> list[BlockKey]:
-        """All of them, oldest day first."""
-        return list(self.database.execute("SELECT interval_s, day, block FROM owed ORDER BY day, interval_s, block"))
-
-    def told(self) -> None:
-        """Everybody has heard of them."""
-        self.database.execute("DELETE FROM owed")
+    def keep_places(self) -> None:
+        """Write how far everybody has followed the news, where that is not done yet."""
+        if self.news.moved:
+            self.owe(())
 
     def enter_slots(
         self, slots: NDArray[np.int64], links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
@@ -159,9 +162,9 @@ class StateFile:
 
 def owe(directory: Path, keys: Iterable[BlockKey]) -> None:
     """`StateFile.owe` for a folder that is ours alone; the file may be new."""
-    if rows := list(keys):
+    if len(runs := news.runs_of(keys)):
         with closing(open_writer(directory / STATE_FILE, _SCHEMA)) as database, transaction(database) as state:
-            state.executemany(_OWE, rows)
+            news.add(state, runs)
 
 
 def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
@@ -171,7 +174,7 @@ def load_slots(state: sqlite3.Connection, book: SlotBook, after: int) -> int:
     if not rows:
         return after
     table = np.array(rows, dtype=np.int64)
-    for link in np.unique(table[:, 4]).tolist():
+    for link in distinct(table[:, 4]).tolist():
         mine = table[table[:, 4] == link]
         book.adopt(link, mine[:, 2].astype(np.int64).view(np.uint64), mine[:, 3].astype(np.uint8), mine[:, 1])
     return int(table[-1, 0])
@@ -198,10 +201,12 @@ def _insert_slots(
     channel: NDArray[np.uint8],
 ) -> None:
     columns = slots, eui.view(np.int64), channel, links
-    state.executemany(
-        "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
-        zip(*(column.tolist() for column in columns), strict=True),
-    )
+    for begin in range(0, len(slots), SLOTS_AT_A_TIME):
+        part = slice(begin, begin + SLOTS_AT_A_TIME)
+        state.executemany(
+            "INSERT OR IGNORE INTO slot(slot, eui, channel, link) VALUES (?,?,?,?)",
+            zip(*(column[part].tolist() for column in columns), strict=True),
+        )
 
 
 def _top(record: Record) -> int:

@@ -15,19 +15,31 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
+from scada.clock import DAY_H
 from scada.errors import DataRejected, StartError, StorageError
 from scada.historian.admission import unusable, unusable_source
 from scada.historian.batches import mergeable
-from scada.historian.blocks import BlockStore, coalesced, keys_of, owed_marks
+from scada.historian.blocks import BlockStore
 from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
 from scada.historian.database import ReadPool
+from scada.historian.following import StoreFollowing
 from scada.historian.journal import SEGMENT_BYTES, Journal, Position
 from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread, forgotten
+from scada.historian.months import first_day
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.intervals import IntervalBatch, IntervalBlock, IntervalChange, IntervalSeries, Mark, Provenance, Quarantined
+from scada.intervals import (
+    IntervalBatch,
+    IntervalBlock,
+    IntervalChange,
+    IntervalSeries,
+    Mark,
+    News,
+    Provenance,
+    Quarantined,
+)
 from scada.lock import lock_directory
 from scada.ports import Health, Unsubscribe
 
@@ -53,12 +65,11 @@ class EmbeddedIntervals:
         self._cursors = CursorBook()
         self._listeners: list[Callable[[Mark], None]] = []
         self._lock: IO[str] | None = None
-        self._recovered: list[Mark] = []
+        self._followers: list[Callable[[News], None]] = []
         self._journal_damage = 0
-        self._serving = False
         self.records = self.readings = 0
         self.merging = MergeThread(
-            directory, self.blocks, self.journal, lambda marks: reactor.callFromThread(self._announce, marks), merge_delay
+            directory, self.blocks, self.journal, self._merged, merge_delay
         )
         self.committing = CommitThread(self.journal, self.blocks.book, self.merging, reactor, self._durable)
 
@@ -73,7 +84,6 @@ class EmbeddedIntervals:
             for one in damage:
                 _log.warn("journal: {damage}", damage=str(one))
             self._journal_damage = len(damage)
-            self._recovered = owed_marks(self.blocks.state.owed(), self.blocks.book)
             self._replay()
         except BlockingIOError:
             remedy = "stop it, or give this server a folder of its own"
@@ -85,11 +95,9 @@ class EmbeddedIntervals:
         except sqlite3.Error as error:
             raise StartError("historian", sqlite_sentence("the store", self.directory, error)) from error
         self._cursors = self.blocks.state.cursors.copy()
-        self._recovered = coalesced(self._recovered)
 
     def start(self) -> None:
         """Begin to take blocks (reactor thread)."""
-        self._serving = True
         self.merging.start()
         self.committing.start()
 
@@ -98,7 +106,7 @@ class EmbeddedIntervals:
         self.committing.close()
         self.merging.close()
         self.journal.close()
-        self._settle_debts()
+        self._keep_places()
         self.blocks.close()
         self.pool.close()
         if self._lock is not None:
@@ -146,11 +154,18 @@ class EmbeddedIntervals:
         return self._cursors.reached(link_id, archive_id)
 
     def subscribe(self, listener: Callable[[Mark], None]) -> Unsubscribe:
-        """Whoever comes also hears what a crash had kept from being announced: it may concern him whenever he starts."""
         self._listeners.append(listener)
-        for mark in self._recovered:
-            self._tell(listener, mark)
         return lambda: self._listeners.remove(listener)
+
+    def follow(self, name: str, listener: Callable[[News], None]) -> StoreFollowing:
+        self._followers.append(listener)
+        return StoreFollowing(
+            name, self.directory, self.blocks, self.between_merges, self._wake, lambda: self._followers.remove(listener)
+        )
+
+    def since(self) -> int | None:
+        day = first_day(self.directory)
+        return None if day is None else day * DAY_H
 
     # -------------------------------------------------------- IntervalReader
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -217,34 +232,40 @@ class EmbeddedIntervals:
         if isinstance(record, BatchRecord):
             self.readings += record.batch.counts.size
 
-    def _announce(self, marks: list[Mark]) -> None:
-        for mark in marks:
+    def _merged(self, marks: list[Mark]) -> None:
+        """In the thread that merges."""
+        if marks:
+            self._reactor.callFromThread(self._announce, News(self.blocks.state.news.last, tuple(marks)))
+
+    def _announce(self, news: News) -> None:
+        for mark in news.marks:
             for listener in tuple(self._listeners):
                 self._tell(listener, mark)
+        for follower in tuple(self._followers):
+            self._tell(follower, news)
 
-    def _tell(self, listener: Callable[[Mark], None], mark: Mark) -> None:
+    def _tell(self, listener: Callable[[T], None], news: T) -> None:
         try:
-            listener(mark)
+            listener(news)
         except Exception:                           # one listener's bug must not keep the news from the others
             _log.failure("listener of marks")
 
     def _replay(self) -> None:
         """Merge what the journal has and the blocks have not."""
         records = self._journalled()
-        noted = len(self._recovered)
         while batch := list(mergeable(records)):
-            self.blocks.state.owe(key for mark in self._recovered[noted:] for key in keys_of(mark))
-            noted = len(self._recovered)
-            self.blocks.merge(batch)
+            self.blocks.merge(batch, again=True)
         if trouble := forgotten(self.journal, self.blocks):
             _log.error("{trouble}", trouble=trouble)
 
-    def _settle_debts(self) -> None:
-        """Who listened through a whole life has heard what was owed; whoever only opened the folder has told nobody."""
-        if self._serving:
-            self._serving = False
-            with suppress(sqlite3.Error):           # a full disk: it is told once more
-                self.blocks.state.told()
+    def _wake(self) -> None:
+        """A follower has moved on: the next merge writes it; where none waits, nobody is kept by a sync."""
+        if not len(self.merging):
+            self.merging.between(self._keep_places)
+
+    def _keep_places(self) -> None:
+        with suppress(sqlite3.Error):               # a full disk: what it follows is told once more
+            self.blocks.state.keep_places()
 
     def _journalled(self) -> Iterator[tuple[Position, Record]]:
         for place, body in self.journal.read(self.blocks.state.merged):
@@ -261,8 +282,4 @@ class EmbeddedIntervals:
                 batch = record.batch
                 slots = self.blocks.book.adopt_batch(batch, record.slots)
                 record = BatchRecord(batch, slots)
-                self._recovered += [
-                    Mark(slots[rows], first, batch.counts.shape[1], batch.interval_s)
-                    for first, rows in batch.rows_by_first()
-                ]
             yield place, record

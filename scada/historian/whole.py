@@ -88,6 +88,7 @@ class WholeBlocks:
                 jobs.append((file, self._thread.submit(_rows, one, file.newer + 1, np.flatnonzero(~known))))
             for file, job in jobs:                          # one is written while the next is compressed
                 fresh += months.add(file, job.result())
+            self._state.owe((one.interval_s, one.day, int(number)) for one in days for number in one.numbers)
         self._files.trim()
         return Entered(fresh, merged, conflicts)
 

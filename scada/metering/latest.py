@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.arrays import distinct
 from scada.intervals import MISSING
 from scada.metering.channels import WATT_PER_KILOWATT
 from scada.metering.quantities import interval_quality, reading
@@ -45,7 +46,7 @@ def latest(
         The newest hour that may have been delivered. [h since 1970]
     """
     found = [_of_one_hour(intervals, row[mine], slots[mine], per_unit[mine], int(hour))
-             for hour in np.unique(newest) for mine in [newest == hour]]
+             for hour in distinct(newest) for mine in [newest == hour]]
     if not found:
         return Rows(row, newest, np.empty((0, 4)), np.empty((0, 4), dtype=np.uint8))
     return Rows(
@@ -69,7 +70,7 @@ def _of_one_hour(
     hour = series.first + column
 
     register = np.full(len(row), MISSING, dtype=np.int64)
-    for end in np.unique(hour + 1):
+    for end in distinct(hour + 1):
         mine = hour + 1 == end
         register[mine] = intervals.register(slots[mine], int(end))
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from scada.arrays import distinct
 from scada.clock import HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
 from scada.estimates import Estimate
@@ -206,7 +207,7 @@ def _newest(slots: NDArray[np.int64], marks: Sequence[Mark]) -> NDArray[np.int64
     """The newest hour the marks touched, for each of (n,) slots; -1 where none did."""
     newest = np.full(len(slots), -1, dtype=np.int64)
     last = np.array([((mark.first + mark.intervals) * mark.interval_s - 1) // HOUR_S for mark in marks], dtype=np.int64)
-    for hour in np.unique(last):                           # ascending, so that the newest hour stays
+    for hour in distinct(last):                           # ascending, so that the newest hour stays
         touched = np.concatenate([mark.slots for mark, its in zip(marks, last, strict=True) if its == hour])
         newest[np.isin(slots, touched)] = hour
     return newest

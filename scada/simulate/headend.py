@@ -70,7 +70,7 @@ class HeadEnd:
         )
         self.balancing = BalancingService(
             registry, bus, bus.of("balancing"), self.metering, self.historian, self._any(self.store), NoHistory(),
-            ResultsBook(), clock, reactor, pool, "UTC",
+            ResultsBook(), clock, reactor, pool, "UTC", self.historian.directory,
         )
         self.validation = ValidationService(
             registry, self.metering, self.balancing, self.alarms, clock, reactor, pool

@@ -61,7 +61,7 @@ class Server:
         self.metering = MeteringService(self.registry, intervals, intervals, self.bus, clock, reactor, self.pool)
         self.balancing = BalancingService(
             self.registry, self.bus, self.bus, self.metering, intervals, intervals, self.historian.live,
-            self.historian.results, clock, reactor, self.pool, settings.site.timezone,
+            self.historian.results, clock, reactor, self.pool, settings.site.timezone, self.historian.directory,
         )
         reactor.wait(self.metering.start())
         reactor.wait(self.balancing.start())

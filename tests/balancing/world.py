@@ -1,5 +1,8 @@
 """Results and live history in memory, and a house with a transformer meter in front of it."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import attrs
 import numpy as np
 from twisted.internet.defer import Deferred, fail, succeed
@@ -81,6 +84,7 @@ class World:
         self.reactor = LoopClock()
         self.clock = site_clock(self.reactor, start=start)
         self.intervals, self.results, self.live = MemoryIntervals(), MemoryResults(), MemoryLive()
+        self._data = TemporaryDirectory()
         self._build()
 
     def _build(self) -> None:
@@ -92,7 +96,7 @@ class World:
         )
         self.service = BalancingService(
             self.registry, self.bus, self.bus, self.metering, self.intervals, self.intervals, self.live, self.results,
-            self.clock, self.reactor, pool, self.timezone,
+            self.clock, self.reactor, pool, self.timezone, Path(self._data.name),
         )
         self.batches: list[Batch] = []
         self.bus.subscribe(self.batches.extend, name="test")

@@ -1,4 +1,7 @@
-"""kill -9 at fifty random moments under load: what was acknowledged is here and in InfluxDB, once and as it was."""
+"""kill -9 at fifty random moments under load: what was acknowledged is here and in InfluxDB, once and as it was.
+
+Who follows the news of it, and makes results of it, has in the end made them of every hour as it is.
+"""
 
 import os
 import random
@@ -9,11 +12,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from twisted.internet.defer import Deferred
 
+from scada.clock import HOUR_S
 from scada.historian.service import open_reader
 from tests.historian.committer import CHANNELS, counts_of
 from tests.historian.helpers import FIRST_HOUR
-from tests.historian.mortal import value_at
+from tests.historian.mortal import COPY, Copier, value_at
 from tests.historian.test_faults import Load
 from tests.historian.test_replica import Site
 from tests.influx import ROOT, Influx
@@ -68,11 +73,15 @@ def kill_again_and_again(influx: Influx, tmp_path: Path, kills: int, seed: int) 
         lives.live_and_die(2.0)
     lives.close()
     site = Site(tmp_path / "data", url=influx.url)
+    copier = Copier(site.historian)
+    while site.reactor.wait(Deferred.fromCoroutine(copier.copy())):
+        pass
     Load(site).sent()
     seen, store = site.health.figures, site.historian.intervals.health().figures
     site.stop()
     reader = open_reader(tmp_path / "data" / "history")
     most = max(lives.acknowledged) + 50
+    copied = reader.results.get(COPY, COPY, HOUR_S, 0, 2**40)
     read = reader.intervals.read(reader.intervals.slots(EUIS, np.zeros(CHANNELS, np.uint8)), FIRST_HOUR, most).counts
     reader.close()
     there = np.flatnonzero((read >= 0).any(axis=0))
@@ -81,6 +90,8 @@ def kill_again_and_again(influx: Influx, tmp_path: Path, kills: int, seed: int) 
     assert lives.acknowledged <= set(there.tolist()), f"seed {seed}"
     expected = np.stack([counts_of(number)[:, 0] for number in there.tolist()], axis=1)
     assert np.array_equal(read[:, there], expected), f"seed {seed}"
+    assert (copied.start // HOUR_S - FIRST_HOUR).tolist() == there.tolist(), f"seed {seed}"
+    assert copied.columns["sum"].tolist() == expected.sum(axis=0).tolist(), f"seed {seed}"
     assert store["conflicts"] == 0
     for figure in ("dropped_lines", "dead_lines", "rotten_bodies", "damaged_spools"):
         assert seen[figure] == 0, f"seed {seed}"

@@ -25,6 +25,7 @@ def history(tmp_path: Path) -> Path:
     """Twelve days of 250 channels, the first of them damaged and put away."""
     directory = tmp_path / "history"
     commit(directory, TRUTH, record=1)
+    marks_of_a_start(directory, dealt=True)
     flip(directory / MONTH, "SELECT counts FROM block ORDER BY day")
     repair(directory)
     return directory
@@ -175,35 +176,38 @@ def test_a_source_is_told_from_concentrators_and_from_other_sources() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ what is owed
-def marks_of_a_start(directory: Path, *, clean: bool) -> list[Mark]:
-    """What the next start tells who listens; stopped properly, or as if it had been killed."""
+def marks_of_a_start(directory: Path, *, dealt: bool) -> list[Mark]:
+    """What the next start owes who follows, by its days; he deals with it, or dies before that."""
     reactor, heard = PumpedReactor(), list[Mark]()
     store = EmbeddedIntervals(directory, reactor)
     store.open()
-    store.subscribe(heard.append)
-    if clean:
-        store.start()
+    store.start()
+    following = store.follow("somebody", lambda news: None)
+    while (news := reactor.wait(following.older())) is not None:
+        heard += news.marks
+        if dealt:
+            following.dealt(news)
     store.close()
-    return heard
+    return sorted(heard, key=lambda mark: mark.first)
 
 
 def spans(marks: list[Mark]) -> list[tuple[int, int, int]]:
     return [(len(mark.slots), mark.first - FIRST_HOUR, mark.intervals) for mark in marks]
 
 
-def test_a_repair_is_told_to_who_listens_at_the_next_start(history: Path) -> None:
-    """The block that lost its hours, whole, and until a server that told it has stopped in good order."""
-    assert spans(marks_of_a_start(history, clean=False)) == [(CHANNELS, 0, 24)]
-    assert spans(marks_of_a_start(history, clean=True)) == [(CHANNELS, 0, 24)]
-    assert spans(marks_of_a_start(history, clean=True)) == []
+def test_a_repair_is_told_to_who_follows_at_the_next_start(history: Path) -> None:
+    """Of the block that lost its hours the whole day, and until he has dealt with it."""
+    assert spans(marks_of_a_start(history, dealt=False)) == [(CHANNELS, 0, 24)]
+    assert spans(marks_of_a_start(history, dealt=True)) == [(CHANNELS, 0, 24)]
+    assert spans(marks_of_a_start(history, dealt=True)) == []
 
 
 def test_what_was_brought_back_is_told_too(history: Path, tmp_path: Path) -> None:
     """Though nobody listened when it was merged."""
-    marks_of_a_start(history, clean=True)
+    marks_of_a_start(history, dealt=True)
     brought(history, ("city", other(tmp_path / "other", TRUTH)))
 
-    assert spans(marks_of_a_start(history, clean=True)) == [(CHANNELS, 0, 24)]
+    assert spans(marks_of_a_start(history, dealt=True)) == [(CHANNELS, 0, 24)]
 
 
 def test_salvaged_blocks_are_told(tmp_path: Path) -> None:
@@ -213,9 +217,9 @@ def test_salvaged_blocks_are_told(tmp_path: Path) -> None:
     (directory / MONTH).rename(directory / f"{MONTH}.damaged")
     repair(directory)
 
-    assert spans(marks_of_a_start(directory, clean=True)) == [(CHANNELS, 24 * day, 24) for day in range(DAYS)]
+    assert spans(marks_of_a_start(directory, dealt=True)) == [(CHANNELS, 0, 24 * DAYS)]
     repair(directory)
-    assert spans(marks_of_a_start(directory, clean=True)) == []
+    assert spans(marks_of_a_start(directory, dealt=True)) == []
 
 
 def test_what_a_crash_left_is_told_again_after_a_second_crash(tmp_path: Path) -> None:
@@ -232,7 +236,7 @@ def test_what_a_crash_left_is_told_again_after_a_second_crash(tmp_path: Path) ->
     assert store._lock is not None
     store._lock.close()
 
-    assert spans(marks_of_a_start(directory, clean=False)) == [(CHANNELS, 0, 24)]
-    assert spans(marks_of_a_start(directory, clean=True)) == [(CHANNELS, 0, 24)]
-    assert spans(marks_of_a_start(directory, clean=True)) == []
+    assert spans(marks_of_a_start(directory, dealt=False)) == [(CHANNELS, 0, 24)]
+    assert spans(marks_of_a_start(directory, dealt=True)) == [(CHANNELS, 0, 24)]
+    assert spans(marks_of_a_start(directory, dealt=True)) == []
     assert np.array_equal(read(directory)[SLOTS, :24], TRUTH[:, :24])

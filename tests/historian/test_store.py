@@ -83,8 +83,8 @@ def test_the_journal_is_synced_before_a_commit_is_acknowledged(tmp_path: Path) -
     assert order == ["sync", "ack"] * 20
 
 
-def test_what_a_crash_kept_from_being_told_is_told_to_whoever_comes(tmp_path: Path) -> None:
-    """Durable but not merged when the process dies: the next one's listeners hear of it, however late they come."""
+def test_what_a_crash_kept_from_being_told_is_owed_to_who_follows(tmp_path: Path) -> None:
+    """Durable but not merged when the process dies: whoever follows the next one's news gets it, however late he comes."""
     opened = Opened(tmp_path)
     opened.store.merging.close()                            # nothing is merged, nothing is announced any more
     mark = opened.commit(block(np.arange(24).reshape(1, 24), record=1))
@@ -94,10 +94,11 @@ def test_what_a_crash_kept_from_being_told_is_told_to_whoever_comes(tmp_path: Pa
     opened.store._lock.close()                              # what the end of a process does
 
     again = Opened(tmp_path)
-    late: list[Mark] = []
-    again.store.subscribe(late.append)
+    late = again.reactor.wait(again.store.follow("somebody", lambda news: None).older())
 
-    assert [(one.first, one.intervals, one.slots.tolist()) for one in late] == [(FIRST_HOUR, 24, mark.slots.tolist())]
+    assert [(one.first, one.intervals, one.slots.tolist()) for one in late.marks] == [
+        (FIRST_HOUR, 24, mark.slots.tolist())
+    ]
     again.store.close()
 
 
@@ -160,13 +161,13 @@ def test_a_full_disk_while_merging_loses_nothing_acknowledged(tmp_path: Path, mo
     real = opened.store.blocks.state.save
     failures = [2]
 
-    def full(items: object) -> None:
+    def full(items: object, changed: object = ()) -> None:
         if failures[0]:
             failures[0] -= 1
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
-        real(items)
+        real(items, changed)
 
     monkeypatch.setattr("scada.historian.merge_thread.RETRY_S", 0.01)
     monkeypatch.setattr(opened.store.blocks.state, "save", full)
@@ -534,9 +535,9 @@ def test_one_transaction_holds_a_bounded_number_of_days_in_memory_whatever_was_d
     held: list[int] = []
     merge = BlockStore.merge
 
-    def counted(self: BlockStore, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
+    def counted(self: BlockStore, items: Sequence[tuple[Position, Record]], **more: bool) -> list[Mark]:
         held.append(len(items))
-        return merge(self, items)
+        return merge(self, items, **more)
 
     monkeypatch.setattr(BlockStore, "merge", counted)
     first = Opened(tmp_path)

@@ -37,6 +37,8 @@ PAGES = {
     "meters": "/meters",
     "meter": "/meters/P-01-003",
     "meter-month": "/meters/P-01-003?span=month",
+    "meter-known": "/meters/P-01-003?date=2025-12-31&known=2025-12-31T12:00",
+    "meter-changes": "/meters/P-01-003/changes?date=2025-12-31",
     "modules": "/modules",
     "module": "/modules/C01-013",
     "swap": "/modules/C01-015/swap",

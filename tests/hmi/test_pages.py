@@ -39,6 +39,8 @@ PAGES = [
     "/meters",
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
+    "/meters/P-01-003?known=2025-12-31T12:00",
+    "/meters/P-01-003/changes",
     "/meters/W-01-005?span=month",
     "/meters/P-01-003/swap",
     "/modules",
@@ -59,6 +61,8 @@ PAGES = [
     "/alarms",
     "/alarms/journal",
     "/alarms/suppressed",
+    "/alarms/events",
+    "/alarms/events?device=C01-013&before=1-2",
     "/outages",
     "/outages?before=1",
     "/firmware",
@@ -151,6 +155,35 @@ def test_a_day_has_its_23_24_or_25_hours_each_with_its_offset(person: Callable[.
     rows = re.findall(rf"<td>({day} \d\d:00 \+0[23]:00)</td>", text)
 
     assert len(rows) == len(set(rows)) == hours
+
+
+def test_a_day_is_shown_as_it_was_known_at_an_instant(person: Callable[..., Person]) -> None:
+    client = person("viewer").client
+    then = client.get("/meters/P-01-003?date=2025-12-31&known=2025-12-31T12:00").text
+    now = client.get("/meters/P-01-003?date=2025-12-31").text
+
+    assert "As it was known at 2025-12-31 12:00 +02:00" in then
+    assert "As it was known at" not in now
+    assert then.count("1 / 1") < now.count("1 / 1")                     # fewer hours were there
+    assert "date=2025-12-30&amp;known=2025-12-31T12:00" in then         # and the next page is of the same instant
+
+
+@pytest.mark.parametrize("known", ["9999-01-01T00:00", "yesterday", "2099-01-01T00:00", "0001-01-01T00:00"])
+def test_an_instant_that_is_none_or_to_come_shows_what_is_known_now(person: Callable[..., Person], known: str) -> None:
+    answer = person("viewer").client.get(f"/meters/P-01-003?known={known}")
+    assert answer.status_code == 200
+    assert "As it was known at" not in answer.text
+
+
+def test_how_hours_came_says_when_from_whom_and_what_was_validated(person: Callable[..., Person]) -> None:
+    client = person("viewer").client
+    text = client.get("/meters/P-01-003/changes?date=2025-11-22").text
+
+    assert re.search(r"2025-11-23 02:00:00 .{6}</td><td[^>]*>2025-11-22 00:00 .{6}</td><td>marked later: clock was", text)
+    assert text.count("<td>delivered</td>") == 24
+    assert "record 12" in text
+    assert "typical of the hour" in text
+    assert client.get("/meters/none/changes").status_code == 404
 
 
 def test_hours_that_are_not_over_are_one_row_and_the_future_has_no_link(person: Callable[..., Person]) -> None:
@@ -449,7 +482,7 @@ def test_the_register_of_a_meter_has_its_quality(
 ) -> None:
     client = person("viewer").client
     known = client.get("/meters/P-01-003").text
-    monkeypatch.setattr(world.services.metering, "register", lambda points, hour: np.full(len(points), np.nan))
+    monkeypatch.setattr(world.services.metering, "register", lambda points, hour, known: np.full(len(points), np.nan))
     unknown = client.get("/meters/P-01-003").text
 
     register = re.compile(r"<dt>Register</dt><dd>.*?</dd>", re.DOTALL)
@@ -625,3 +658,18 @@ def test_clocks_show_the_worst_first_and_what_is_beyond_tolerance(person: Callab
     assert modules.index("C01-005") < modules.index("C01-006")
     assert modules.count("▲ beyond tolerance") == 1
     assert "+410.0" in modules
+
+
+def test_events_are_shown_of_a_device_and_of_a_group(person: Callable[..., Person]) -> None:
+    """With words for kind and state; a doubtful time is said; a group nobody knows has none."""
+    viewer = person("viewer")
+    every, one, group, none = (
+        viewer.client.get(f"/alarms/events{query}").text.partition("<table")[2].partition("</table>")[0]
+        for query in ("", "?device=T01/loading", "?group=LG-boilers&kind=", "?group=nobody")
+    )
+
+    assert [name in every for name in ("C02-007", "C01-012.ch1", "T01/loading")] == [True] * 3
+    assert "clock is not known to be right" in every
+    assert ("93.2" in one, "C02-007" in one) == (True, False)
+    assert ("C01-012.ch1" in group, "T01/loading" in group) == (True, False)
+    assert "Nothing found." in none

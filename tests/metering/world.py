@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
+from twisted.internet.defer import Deferred, succeed
 
-from scada.intervals import MISSING, IntervalSeries, Mark
+from scada.intervals import MISSING, IntervalSeries, Mark, News
 from scada.site import Concentrator, Consumer, Directory, Medium, MeterPeriod, Module, ModuleState, Point, Site
 
 HOUR = 490_909                          # 2026-01-01T13:00Z, some hour
@@ -36,11 +38,20 @@ class MemoryIntervals:
         self._held: dict[tuple[int, int], tuple[int, int]] = {}             # (slot, hour) -> (pulses, status)
         self._base: dict[int, tuple[int, int]] = {}                         # slot -> (hour, register)
         self._listeners: list[Callable[[Mark], None]] = []
+        self.news: list[News] = []                                          # since the beginning
+        self.places: dict[str, int] = {}                                    # by follower
         self.reads = 0
 
     def subscribe(self, listener: Callable[[Mark], None]) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def follow(self, name: str, listener: Callable[[News], None]) -> "MemoryFollowing":
+        stop = self.subscribe(lambda mark: listener(self.news[-1]))
+        return MemoryFollowing(name, self, stop)
+
+    def since(self) -> int | None:
+        return min((hour for _, hour in self._held), default=None)
 
     def base(self, eui: int, channel: int, hour: int, register: int) -> None:
         self._base[self._slot(eui, channel)] = (hour, register)
@@ -51,8 +62,10 @@ class MemoryIntervals:
         for offset, count in enumerate(counts):
             if count != MISSING:
                 self._held[slot, first + offset] = (count, status)
+        mark = Mark(np.array([slot]), first, len(counts))
+        self.news.append(News(len(self.news) + 1, (mark,)))
         for listener in tuple(self._listeners):
-            listener(Mark(np.array([slot]), first, len(counts)))
+            listener(mark)
 
     def slots(self, eui: NDArray[np.uint64], channel: NDArray[np.uint8]) -> NDArray[np.int64]:
         pairs = zip(eui.tolist(), channel.tolist(), strict=True)
@@ -84,6 +97,34 @@ class MemoryIntervals:
 
     def _slot(self, eui: int, channel: int) -> int:
         return self._slots.setdefault((eui, channel), len(self._slots))
+
+
+class MemoryFollowing:
+    """A place that survives whoever follows."""
+
+    def __init__(self, name: str, store: MemoryIntervals, stop: Callable[[], None]) -> None:
+        self.stop, self._store, self._name = stop, store, name
+        self._older = store.news[store.places.get(name, 0):]
+        self._left = list(self._older)
+        self._newer = 0
+
+    @property
+    def days(self) -> int:
+        return len(self._left)
+
+    def older(self) -> "Deferred[News | None]":
+        return succeed(attrs.evolve(self._left.pop(0), older=True) if self._left else None)
+
+    def dealt(self, news: News) -> None:
+        if not news.older:
+            self._newer = news.number
+        last = self._older[-1].number if self._older else 0
+        place = self._store.places.get(self._name, 0)
+        if news.older:
+            place = news.number
+        if not self._left and place >= last:
+            place = max(place, self._newer)
+        self._store.places[self._name] = place
 
 
 def house(count: int = 2, per_unit: float = 1000.0, medium: Medium = Medium.ELECTRICITY) -> Site:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from scada.arrays import distinct
 from scada.drivers.dmesh import profile_decode, wire
 from scada.drivers.dmesh.numbers import MAX_MODULES
 from scada.drivers.dmesh.rejected import Rejected
@@ -90,7 +91,7 @@ def _block(body: bytes, now_hour: int | None, received: int) -> IntervalBlock | 
     if type(raw) is not bytes or len(raw) % 8 or not 1 <= len(raw) // 8 <= MAX_MODULES:
         return f"euis: expected 1 to {MAX_MODULES} EUIs of 8 bytes under key {EUIS}"
     euis = np.frombuffer(raw, dtype=">u8").astype(np.uint64)
-    if not euis.all() or len(np.unique(euis)) < len(euis):
+    if not euis.all() or len(distinct(euis)) < len(euis):
         return "euis: expected EUIs that are not 0, each once"
     if int(decoded.index.max()) > len(euis):
         return f"module index {int(decoded.index.max())}; the block carries {len(euis)} EUIs"
