@@ -29,6 +29,7 @@ AREAS: Final = {
         "peers": "scada.bench.historian.peers",
     },
     "balance": {
+        "losses": "scada.bench.balance.losses",
         "suspects": "scada.bench.balance.suspects",
         "city_suspects": "scada.bench.balance.city_suspects",
     },
@@ -49,8 +50,10 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     simulated radio), faults (readings lost or doubled over the whole catalogue). Area server: bus, registry (100,000
     meters), demo (memory and loop of the processes). Area historian: whole (a month and a day of a city, one meter
     read), frames (commit, journal, merge), live (ten thousand values a second), influx (needs influxd 1.x), peers
-    (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow). Area balance: suspects (thieves
-    found, honest people left alone, leaks) and city_suspects (a million meters), both on the households of tests/bench.
+    (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow). Area balance: losses (technical
+    losses against OpenDSS and power-grid-model; needs dss-python; with the folder of a known feeder in SCADA_BENCH_DATA it
+    says more), suspects (thieves found, honest people left alone, leaks) and city_suspects (a million meters), both on the
+    households of tests/bench.
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)
