@@ -16,6 +16,7 @@ from hmi.pages import (
     collection,
     dials,
     dispatch,
+    events,
     firmware,
     groups,
     install,
@@ -58,7 +59,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages, alarms,
-        audit, tags, walkby, modules, swaps, groups, firmware, install, dials,
+        events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

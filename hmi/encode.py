@@ -8,6 +8,7 @@ from scada.clock import HOUR_S
 from scada.commands import CommandStatus, MemberState, Selection
 from scada.dial import Cause, DialReading, DialTable, Due, Verdict
 from scada.dial_file import dial_text
+from scada.events import KeptEvent
 from scada.group_keys import GroupKeyState
 from scada.ports import Alarm, Health, WalkbyReport
 from scada.reads import ReadTask
@@ -36,6 +37,15 @@ def alarm(one: Alarm, title: str = "") -> dict[str, Any]:
         "limit": finite(one.limit), "unit": one.unit, "area": one.area, "acknowledged_by": one.acknowledged_by,
         "comment": one.comment, "count": one.count, "suppressed_by": one.suppressed_by,
         "detail": one.detail,
+    }
+
+
+def event(one: KeptEvent, title: str = "") -> dict[str, Any]:
+    return {
+        "stream": one.stream.value, "device": one.device, "source": one.source, "title": title, "kind": one.kind,
+        "state": one.state, "severity": one.severity, "moment_ms": milliseconds(one.moment), "at_ms": milliseconds(one.at),
+        "time_good": one.time_good, "received_ms": milliseconds(one.received), "sequence": one.sequence, "value": one.value,
+        "limit": one.limit, "unit": one.unit, "text": one.text, "by": one.by,
     }
 
 

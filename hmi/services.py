@@ -15,6 +15,7 @@ from scada.ports import (
     CollectionMonitor,
     Desk,
     Dials,
+    EventHistory,
     Firmware,
     GroupKeys,
     Health,
@@ -62,6 +63,7 @@ class Services:
     live: LiveReader
     history: History
     alarms: AlarmBook
+    events: EventHistory
     desk: Desk
     dials: Dials
     reading: Reading

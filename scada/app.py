@@ -12,6 +12,7 @@ from hmi.service import HmiService
 from hmi.services import Services
 from scada import descriptors
 from scada.addresses import authority
+from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
@@ -113,6 +114,7 @@ class Server:
         alarms = await run(
             AlarmService(bus, dmesh, registry, registry.audit, bus.of("alarms"), clock, reactor, data, durable)
         )
+        historian.follow(dmesh, alarms, priority_of)
         desk = await run(
             CommandDesk(
                 settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
@@ -166,8 +168,9 @@ class Server:
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
             live=historian.live, history=Queries(historian.live, metering),
-            alarms=alarms, desk=desk, reading=reading, supplies=supplies, mesh=dmesh, collection=dmesh,
-            time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh, network=network, outages=outages,
+            alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
+            collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
+            network=network, outages=outages,
             firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,
         )

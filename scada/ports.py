@@ -20,7 +20,7 @@ from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, Retry
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
 from scada.estimates import Estimate
-from scada.events import DeviceEvent
+from scada.events import DeviceEvent, KeptEvent, Stream
 from scada.group_keys import GroupKeyState
 from scada.intervals import (
     HOURLY,
@@ -247,6 +247,35 @@ class ResultStore(Protocol):
 
     def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
         """Rows with first <= start < last [s]. Blocking."""
+
+
+@attrs.frozen
+class EventsWanted:
+    """Which events; what is empty chooses nothing."""
+
+    first: int                          # ns since 1970
+    last: int                           # ns, not included
+    devices: tuple[str, ...] | None = None      # with their tags and channels
+    sources: tuple[str, ...] | None = None      # tags, channels or devices, those alone
+    kinds: tuple[str, ...] | None = None
+    streams: tuple[Stream, ...] | None = None
+    before: tuple[int, int] | None = None       # `EventPage.older` of the page before
+    size: int = 100
+
+
+@attrs.frozen
+class EventPage:
+    """Events, newest first."""
+
+    events: tuple[KeptEvent, ...]
+    older: tuple[int, int] | None               # where the next page begins; None: there is none
+
+
+class EventHistory(Protocol):
+    """What devices and alarms said, for as long as history is kept."""
+
+    def find(self, wanted: EventsWanted) -> EventPage:
+        """Newest first by `KeptEvent.moment`. Blocking."""
 
 
 @attrs.frozen
@@ -924,6 +953,9 @@ class AlarmBook(Protocol):
 
     def history(self, before: int | None = None, size: int = 100) -> tuple[Alarm, ...]:
         """Journal of changes, newest first, changed before `before` [ns]. Blocking."""
+
+    def changes_after(self, changed: int, size: int) -> tuple[Alarm, ...]:
+        """The first changes of the journal after an instant [ns], oldest first; none comes before them later. Blocking."""
 
     def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> "Deferred[Alarm]":
         """Persisted and audited; fails with `CommandRejected`."""

@@ -8,6 +8,7 @@ from hmi.api import (
     data,
     dials,
     dispatch,
+    events,
     firmware,
     install,
     modules,
@@ -31,6 +32,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     reads.add(blueprint, services)
     supplies.add(blueprint, services)
     alarms.add(blueprint, services)
+    events.add(blueprint, services)
     collection.add(blueprint, services)
     data.add(blueprint, services)
     series.add(blueprint, services)

@@ -1,6 +1,5 @@
 """The alarms that are not normal, in memory: bounded, and every change as a value to be stored."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -8,16 +7,11 @@ import attrs
 
 from scada.alarms.kinds import RANK, SUPPRESSIBLE, priority_of
 from scada.alarms.states import HOLDS, AlarmEvent, after
+from scada.events import device_of
 from scada.ports import Alarm, AlarmState
 
 MOST_ACTIVE: Final = 5_000              # beyond it an operator is helped by nothing; new ones are refused and counted
 RESERVE: Final = 1_000                  # places kept for each higher priority: a flood of trifles hides no overload
-_CHANNEL: Final = re.compile(r"\.ch\d+$")
-
-
-def device_of(source: str) -> str:
-    """The device that a source is, or is a tag or channel of."""
-    return _CHANNEL.sub("", source.partition("/")[0])
 
 
 @attrs.frozen

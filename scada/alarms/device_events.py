@@ -1,15 +1,14 @@
 """What a device's event does to the book."""
 
 from scada.alarms.book import Book, Condition
-from scada.alarms.kinds import MOMENTARY, kind_of
-from scada.events import DeviceEvent
+from scada.alarms.kinds import MOMENTARY
+from scada.events import DeviceEvent, kind_of, source_of
 from scada.ports import Alarm
 
 
 def taken(book: Book, event: DeviceEvent, area: str, now: int) -> list[Alarm]:
     """Enter an event of a device in `area`; returns the alarms it changed. `now` is site time. [ns]"""
-    source = event.device if event.channel is None else f"{event.device}.ch{event.channel}"
-    condition = Condition(source, kind_of(event.code), area=area, detail=event.detail)
+    condition = Condition(source_of(event), kind_of(event.code), area=area, detail=event.detail)
     changes = []
     if event.raised:
         changes.append(book.raised(condition, now, event.at if event.time_good else None))

@@ -66,14 +66,6 @@ SUPPRESSIBLE: Final = frozenset({"module_lost", "power_down", "stale", "not_conn
 """Kinds that say no more than an outage their device belongs to."""
 
 
-def kind_of(code: int) -> str:
-    """The kind of a device event; an unknown code keeps its number, so that two of them stay two alarms."""
-    try:
-        return EventCode(code).name.lower()
-    except ValueError:
-        return f"event_{code}"
-
-
 def priority_of(kind: str) -> Priority:
     return PRIORITY.get(kind, Priority.LOW)
 

@@ -109,6 +109,11 @@ class AlarmService:
             return ()
         return self._store.history(before, size)
 
+    def changes_after(self, changed: int, size: int) -> tuple[Alarm, ...]:
+        if self._store is None or not self._unsubscribe:    # stopped: whoever copies goes on at the next start
+            return ()
+        return self._store.after(changed, size)
+
     def subscribe(self, listener: Callable[[Alarm], None]) -> Unsubscribe:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None

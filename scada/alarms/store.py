@@ -88,6 +88,14 @@ class AlarmStore:
             ).fetchall()
         return tuple(_alarm(row) for row in rows)
 
+    def after(self, changed: int, size: int) -> tuple[Alarm, ...]:
+        """Changes after an instant [ns], oldest first; their instants follow the order in which they were stored."""
+        with self._file.read() as database:
+            rows = database.execute(
+                f"SELECT {COLUMNS} FROM journal WHERE changed > ? ORDER BY changed LIMIT ?", (changed, size)
+            ).fetchall()
+        return tuple(_alarm(row) for row in rows)
+
     def _prune(self, database: sqlite3.Connection) -> None:
         if self._writes % PRUNE_EVERY == 0:
             for table, most in (("journal", MOST_JOURNAL), ("event", MOST_EVENTS)):

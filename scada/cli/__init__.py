@@ -10,7 +10,7 @@ from scada import __version__
 from scada.errors import ScadaError
 
 COMMANDS = {
-    "balance": "scada.cli.balance:balance",
+    "balance": "scada.cli.balances:balance",
     "bench": "scada.cli.bench:bench",
     "check": "scada.cli.check:check",
     "collection": "scada.cli.collection:collection",

@@ -21,7 +21,7 @@ from scada.site import UNIT_OF_MEDIUM, BalanceGroup
 HOURS_SHOWN, DAYS_SHOWN, MONTHS_SHOWN = DAY_H, 31 * DAY_H, 366 * DAY_H
 
 
-@click.command()
+@click.command("show")
 @click.argument("config", type=click.Path(path_type=Path, exists=True))
 @click.argument("group")
 @click.option("--from", "first", help="Start, site time: 2026-11-22 or 2026-11-22T13:00.")

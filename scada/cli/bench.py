@@ -28,6 +28,13 @@ AREAS: Final = {
         "influx": "scada.bench.historian.influx",
         "peers": "scada.bench.historian.peers",
     },
+    "balance": {
+        "losses": "scada.bench.balance.losses",
+        "phases": "scada.bench.balance.phases",
+        "advice": "scada.bench.balance.advice",
+        "suspects": "scada.bench.balance.suspects",
+        "city_suspects": "scada.bench.balance.city_suspects",
+    },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
 USUAL: Final = ("decode", "fuzz", "bus", "commit", "demo")     # minutes, and no limits of the machine are touched
@@ -45,7 +52,11 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     simulated radio), faults (readings lost or doubled over the whole catalogue). Area server: bus, registry (100,000
     meters), demo (memory and loop of the processes). Area historian: whole (a month and a day of a city, one meter
     read), frames (commit, journal, merge), live (ten thousand values a second), influx (needs influxd 1.x), peers
-    (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow).
+    (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow). Area balance: losses (technical
+    losses against OpenDSS and power-grid-model; needs dss-python; with the folder of a known feeder in SCADA_BENCH_DATA it
+    says more), phases (identified on generated feeders), advice (240 consumers; what it saves by power flow, of the
+    known feeder too), suspects (thieves found, honest people left alone, leaks) and city_suspects (a million meters), all
+    but losses on the households of tests/bench.
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)

@@ -1,7 +1,8 @@
 """`scada historian`: what the embedded store holds, whether it is sound, and its backups; beside a running server too."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -10,6 +11,7 @@ from rich.progress import DownloadColumn, TaskProgressColumn
 from scada.cli.backfill import backfill
 from scada.cli.changes import changes
 from scada.cli.estimates import estimate, estimates
+from scada.cli.events import events
 from scada.cli.history_folder import bar, folder, spools
 from scada.cli.history_parquet import export_command, import_command
 from scada.cli.history_removals import show_to_remove, to_remove
@@ -76,17 +78,15 @@ def status(config: Path, as_json: bool) -> None:
 @AS_JSON
 def retention(config: Path, as_json: bool) -> None:
     """Show what is older than `historian.retention` keeps it. Nothing is removed: the running server does that."""
-    from scada.historian.removal import due, lacking
-    from scada.historian.spool import sent_in
+    from scada.historian.removal import due
+    from scada.historian.spool import events_in, sent_in
 
     settings = load(config)
     directory = folder(settings)
     found = due(directory, settings.historian.retention, make_clock(config, settings).now())
-    sent = {one.name: sent_in(path) for one, path in zip(settings.historian.influx, spools(settings), strict=True)}
-    waits = {
-        one: [name for name, versions in sent.items() if lacking(one.path, versions)] if one.kind == "intervals" else []
-        for one in found
-    }
+    destinations = zip(settings.historian.influx, spools(settings), strict=True)
+    sent = {one.name: (sent_in(path), events_in(path)) for one, path in destinations}
+    waits = {one: [name for name, has in sent.items() if _lacks(one, *has)] for one in found}
     if as_json:
         print_json(to_remove(waits))
     else:
@@ -98,7 +98,7 @@ def retention(config: Path, as_json: bool) -> None:
 @AS_JSON
 def verify(config: Path, as_json: bool) -> None:
     """
-    Read every check sum: blocks, journal, live tags; and let SQLite check its files. Nothing is changed.
+    Read every check sum: blocks, journal, live tags, events; and let SQLite check its files. Nothing is changed.
 
     Exit status 1 if anything is not what was written; each place is named.
     """
@@ -187,7 +187,8 @@ def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
     Make a folder of BACKUP that a server can start with; every file is compared with the manifest first.
 
     Nothing is overwritten. The folder is `history` in the data directory, or what `historian.dir` names. As of an instant,
-    intervals are what had been received by then, live samples what had been measured, results those of the backup before.
+    intervals are what had been received by then, live samples what had been measured, events what had been
+    received, results those of the backup before.
     """
     from scada.historian.restoring import restore as restored
     from scada.historian.restoring import to_copy
@@ -200,6 +201,19 @@ def restore(source: Path, target: Path, at: str | None, as_json: bool) -> None:
 
 
 for _command in (
-    ask_again, backends, backfill, changes, dead_letter, estimate, estimates, export_command, import_command, replay,
+    ask_again, backends, backfill, changes, dead_letter, estimate, estimates, events, export_command, import_command,
+    replay,
 ):
     historian.add_command(_command)
+
+
+def _lacks(one: Any, versions: Mapping[Any, int], last_event: int) -> bool:
+    """Whether a destination that has so much keeps something from going."""
+    from scada.historian.removal import lacking, lacking_events
+
+    match one.kind:
+        case "intervals":
+            return lacking(one.path, versions)
+        case "events":
+            return lacking_events(one.path, one.before, last_event)
+    return False

@@ -25,7 +25,7 @@ WRONG = 1                               # exit status: something is damaged and 
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--from", "first", help="First instant, e.g. 2026-11-01 (site time); default: all.")
 @click.option("--to", "last", help="Up to before this instant; default: all.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="May be repeated; default: all three.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="May be repeated; default: all.")
 @AS_JSON
 def export_command(
     config: Path, target: Path, first: str | None, last: str | None, kinds: tuple[str, ...], as_json: bool
@@ -76,7 +76,10 @@ def import_command(config: Path, source: Path, as_json: bool) -> None:
             person(), "historian.import", str(source), rows=done.rows, conflicts=done.conflicts, kept=done.results_kept
         )
     if as_json:
-        print_json({"rows": done.rows, "conflicts": done.conflicts, "results_kept": done.results_kept})
+        print_json({
+            "rows": done.rows, "conflicts": done.conflicts, "results_kept": done.results_kept,
+            "events_new": done.events_new,
+        })
         return
     read = ", ".join(f"{kind} {rows:,}" for kind, rows in done.rows.items()) or "none"
     click.echo(f"imported into {directory}: rows of {read}")

@@ -8,7 +8,7 @@ import click
 
 from scada.cli.output import print_table
 from scada.cli.periods import utc, utc_ns
-from scada.historian.removal import Due, removed
+from scada.historian.removal import ROWS, Due, removed
 from scada.settings import RetentionSettings
 
 SHOWN_REMOVED: Final = 5                # names of what retention removed last
@@ -27,7 +27,7 @@ def to_remove(found: Mapping[Due, Sequence[str]]) -> list[dict[str, Any]]:
     return [
         {
             "kind": one.kind, "name": one.name, "before": utc(one.before),
-            "rows" if one.kind == "results" else "bytes": one.size, "not_confirmed_by": list(lacks),
+            "rows" if one.kind in ROWS else "bytes": one.size, "not_confirmed_by": list(lacks),
         }
         for one, lacks in found.items()
     ]
@@ -36,11 +36,12 @@ def to_remove(found: Mapping[Due, Sequence[str]]) -> list[dict[str, Any]]:
 def show_to_remove(settings: RetentionSettings, found: Mapping[Due, Sequence[str]]) -> None:
     kept = {
         "live samples": settings.live_days, "interval data": settings.interval_days, "results": settings.result_days,
+        "events": settings.event_days,
     }
     said = ", ".join(f"{what} {f'{days:,} days' if days else 'for ever'}" for what, days in kept.items())
     click.echo(f"kept: {said}, the merged journal {settings.journal_days:,} days")
     print_table(f"{len(found):,} pieces may go", ("kind", "name", "older than", "size", "not confirmed by"), [
-        (one.kind, one.name, utc(one.before), f"{one.size:,} rows" if one.kind == "results" else size_text(one.size),
+        (one.kind, one.name, utc(one.before), f"{one.size:,} rows" if one.kind in ROWS else size_text(one.size),
          ", ".join(lacks))
         for one, lacks in found.items()
     ], numbers=(3,))
@@ -50,6 +51,6 @@ def removals(directory: Path) -> dict[str, Any]:
     """What retention removed so far, as far as it is remembered."""
     found = removed(directory)
     return {
-        "pieces": len(found), "bytes": sum(one["size"] for one in found if one["kind"] != "results"),
+        "pieces": len(found), "bytes": sum(one["size"] for one in found if one["kind"] not in ROWS),
         "last": utc_ns(found[-1]["at"]) if found else None, "names": [one["name"] for one in found[-SHOWN_REMOVED:]],
     }

@@ -106,6 +106,7 @@ def _finding(one: Finding) -> dict[str, Any]:
 def verified(found: Verified) -> dict[str, Any]:
     return {
         "ok": found.ok, "blocks": found.blocks, "records": found.records, "chunks": found.chunks,
+        "events": found.events,
         "torn_tails": found.torn, "damaged": [_finding(one) for one in found.findings],
     }
 
@@ -116,6 +117,7 @@ def show_verified(directory: Path, found: Verified) -> None:
     if len(found.findings) > MOST_NAMED:
         click.echo(f"and {len(found.findings) - MOST_NAMED:,} more; --json names all", err=True)
     read = f"blocks {found.blocks:,}, records of the journal {found.records:,}, chunks of live tags {found.chunks:,}"
+    read += f", events {found.events:,}"
     places = "1 place is" if len(found.findings) == 1 else f"{len(found.findings):,} places are"
     click.echo(f"{directory}: {read}: {'all sound' if found.ok else f'{places} damaged'}")
     if found.torn:

@@ -22,7 +22,8 @@ call merged what they lack; one copied before them without the later journal wou
 
 Live tags: the hot log goes first and the chunks after it, so what is rolled meanwhile is there twice rather than not at
 all, and readers take repeats out; the numbers of tags that only the chunks have seen are entered last. Results go last of
-all: what they lack for the records behind P, the next start tells whoever computes them.
+all: what they lack for the records behind P, the next start tells whoever computes them. Events are one file, copied in one
+instant: what was acknowledged before the backup began is in it.
 
 A backup into a folder that has one of the same history adds to it: a file that is as it was then is named, not copied. It
 also takes the segments of the journal since then that the server has put by, so that every instant between can be restored
@@ -44,6 +45,7 @@ from scada.errors import StorageError
 from scada.historian.copying import copy_database, digest_of, free_folder, pieces_of, write_durably
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.estimates import ESTIMATE_FILE
+from scada.historian.event_rows import EVENT_FILE
 from scada.historian.holding import held
 from scada.historian.increments import identity, newest
 from scada.historian.inspection import merged_position, sizes_of, with_logs
@@ -60,7 +62,7 @@ from scada.historian.stamps import stamp_of
 from scada.historian.state import STATE_FILE
 
 Advance = Callable[[str, int], None]                # what is being copied, and bytes done
-KINDS: Final = ("journal", "months", "live", "results", "state", "set aside")
+KINDS: Final = ("journal", "months", "live", "results", "events", "state", "set aside")
 
 
 def bytes_to_copy(directory: Path) -> int:
@@ -126,6 +128,7 @@ class _Backup:
             self._live()
             self._database(self.directory / RESULT_FILE)
             self._database(self.directory / ESTIMATE_FILE)
+            self._database(self.directory / EVENT_FILE)
             for number, pieces in journal.contents(merged.segment):
                 self.entries.append(self._segment(number, b"".join(pieces)))
             if self.before is not None:

@@ -11,7 +11,7 @@ from scada.historian.manifest import strange_names
 
 EXPORT: Final = "export.json"
 FORMAT: Final = 1
-KINDS: Final = ("intervals", "live", "results")
+KINDS: Final = ("intervals", "live", "results", "events")
 
 
 @attrs.frozen

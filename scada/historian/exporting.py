@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scada import __version__
 from scada.errors import StorageError
 from scada.historian.copying import digest_of, free_folder, write_durably
+from scada.historian.export_events import event_rows
 from scada.historian.export_intervals import interval_rows
 from scada.historian.export_live import live_rows
 from scada.historian.export_results import result_rows
@@ -31,7 +32,7 @@ from scada.historian.state import STATE_FILE
 
 Advance = Callable[[str, float], None]              # what is being written, and rows done
 _ROWS: Final[dict[str, Callable[[Path, Wanted], Iterator[Rows]]]] = {
-    "intervals": interval_rows, "live": live_rows, "results": result_rows,
+    "intervals": interval_rows, "live": live_rows, "results": result_rows, "events": event_rows,
 }
 
 

@@ -2,7 +2,7 @@
 
 Interval data goes through the journal into the blocks by the rules of every delivery: what is held stays, another value
 for it is kept as a conflict, and the same import again changes nothing. Live samples join the chunks, the very same ones
-once. Of results, rows that are held stay.
+once. Of results, rows that are held stay; of events too.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scada.errors import StorageError
 from scada.historian.copying import digest_of
 from scada.historian.exported import Export, Part, read_export
+from scada.historian.import_events import enter_events
 from scada.historian.import_intervals import enter_intervals
 from scada.historian.import_results import enter_results
 from scada.historian.livefiles import LiveFiles
@@ -36,6 +37,7 @@ class Imported:
 
     rows: dict[str, int] = attrs.field(factory=dict)            # read, by kind
     conflicts: int = 0                              # interval values that contradict what is held, and were not known yet
+    events_new: int = 0                             # that were not held
     results_kept: int = 0                           # rows of results that differ from what is held, which stays
 
 
@@ -67,6 +69,8 @@ def import_export(
                 _enter_live(directory, rows)
             case "results":
                 done.results_kept = enter_results(directory, rows)
+            case "events":
+                done.events_new = enter_events(directory, rows)
     return done
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.dense import SLOTS, columns_of
 from scada.historian.estimates import ESTIMATE_FILE
+from scada.historian.event_rows import EVENT_FILE
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.months import month_paths, set_aside
 from scada.historian.packing import unpack
@@ -87,6 +88,7 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
         "months": size_on_disk(with_logs(month_paths(directory))),
         "live": size_on_disk(with_logs(directory.glob("live-*.sqlite"))),
         "results": size_on_disk(with_logs([directory / RESULT_FILE, directory / ESTIMATE_FILE])),
+        "events": size_on_disk(with_logs([directory / EVENT_FILE])),
         "state": size_on_disk(with_logs([directory / STATE_FILE])),
         "spool": size_on_disk(with_logs(spools)),
         "set aside": size_on_disk(aside),
@@ -95,7 +97,7 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
 
 def databases(directory: Path) -> list[Path]:
     """Every file of SQLite in a historian's folder."""
-    single = (directory / STATE_FILE, directory / RESULT_FILE, directory / ESTIMATE_FILE)
+    single = (directory / name for name in (STATE_FILE, RESULT_FILE, ESTIMATE_FILE, EVENT_FILE))
     return [*(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite"))]
 
 

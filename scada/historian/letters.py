@@ -16,7 +16,7 @@ import zstandard
 
 from scada.errors import StorageError
 from scada.historian.database import transaction
-from scada.historian.spool import BEGIN, LIVE, PAST, RESULTS, ROTTEN
+from scada.historian.spool import BEGIN, EVENTS, LIVE, PAST, RESULTS, ROTTEN
 
 BUSY_S: Final = 10.0
 SECONDS_DIGITS: Final = 11              # a time of more digits is in ms: seconds have so many in the year 5138
@@ -93,7 +93,8 @@ class Letters:
         def forget(database: sqlite3.Connection) -> None:
             database.execute("CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
             database.execute("DELETE FROM sent")
-            database.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", [(PAST, BEGIN), (RESULTS, "0")])
+            anew = [(PAST, BEGIN), (RESULTS, "0"), (EVENTS, "0")]
+            database.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", anew)
 
         self._do(forget, write=True)
 

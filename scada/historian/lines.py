@@ -2,8 +2,9 @@
 
 Measurements: `mh` for hourly pulses (`m1800`, `m900` for shorter intervals) with one tag `m` = "<EUI in hex>/<channel>",
 and `live` with one tag `tag`. Fields are floats: `v`, and `q` only where it says something. Results have a measurement of
-their kind and length, `balance_3600`, with one tag `name` and a field a quantity. No tag names a customer or a group it
-could leave: a move would begin a new series.
+their kind and length, `balance_3600`, with one tag `name` and a field a quantity. Events are the measurement `event`, with
+their series as tags, and numbers, texts and a truth as fields. No tag names a customer or a group it could leave: a move
+would begin a new series.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.events import KeptEvent
 from scada.historian.dense import Dense
 from scada.intervals import HOURLY, MISSING
 
@@ -94,6 +96,30 @@ def result_line(kind: str, span_s: int, name: str, start: int, columns: Sequence
         f"{escaped(column)}={value!r}" for column, value in zip(columns, row, strict=True) if value - value == 0.0
     ]
     return f"{escaped(kind)}_{span_s},name={escaped(name)} {','.join(said)} {start}\n" if said else ""
+
+
+def event_line(event: KeptEvent, point: int) -> str:
+    """An event at its point of time [ms], which no other of its series has."""
+    tags = {
+        "device": event.device, "kind": event.kind, "severity": event.severity, "source": event.source,
+        "state": event.state, "stream": str(event.stream),
+    }
+    numbers = {"value": event.value, "limit": event.limit}
+    texts = {"unit": event.unit, "text": event.text, "by": event.by}
+    fields = [
+        f"sequence={event.sequence}i", f"at={event.at}i", f"received={event.received}i",
+        f"time_good={'true' if event.time_good else 'false'}",
+        *(f"{name}={number!r}" for name, number in numbers.items() if number is not None),
+        *(f"{name}={quoted(text)}" for name, text in texts.items() if text),
+    ]
+    series = ",".join(f"{name}={escaped(value)}" for name, value in tags.items() if value)
+    return f"event,{series} {','.join(fields)} {point}\n"
+
+
+def quoted(text: str) -> str:
+    """A text as the value of a field; white space of any kind is a space, for a line must stay one line."""
+    plain = " ".join(text.split())
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def escaped(name: str) -> str:

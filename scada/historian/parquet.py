@@ -17,6 +17,7 @@ from scada.errors import StorageError
 SCHEMA: Final = 1                                   # raised when a column changes its meaning
 ROWS: Final = 1 << 18                               # of a row group: what is in memory at once
 Columns = Mapping[str, NDArray[Any]]                # numpy arrays of as many rows each
+_PLAIN: Final = frozenset({"pulses", "register", "value", "limit", "at", "received", "sequence"})     # hardly ever repeat
 _HEX: Final = pa.dictionary(pa.int32(), pa.string())
 _NAME: Final = pa.dictionary(pa.int32(), pa.string())
 
@@ -55,6 +56,22 @@ _FIELDS: Final[Mapping[str, Sequence[Any]]] = {
         _field("column", _NAME, "the quantity; its unit is at the end of its name"),
         _field("value", pa.float64(), "NaN = not known", unit="of the column"),
     ),
+    "events": (
+        _field("stream", _NAME, "who says it: device, or alarm = a change of an alarm"),
+        _field("source", _NAME, "device, device.chN for a channel, or tag"),
+        _field("kind", _NAME, "what happened"),
+        _field("state", _NAME, "raised or cleared; of an alarm the state it changed to"),
+        _field("at", pa.timestamp("ns", tz="UTC"), "by the clock of the source", unit="ns since 1970, UTC"),
+        _field("time_good", pa.bool_(), "whether the source trusted its clock"),
+        _field("received", pa.timestamp("ns", tz="UTC"), "when it came", unit="ns since 1970, UTC"),
+        _field("sequence", pa.int64(), "number of the source; of an alarm the instant of the change"),
+        _field("severity", _NAME, "high, medium or low"),
+        _field("value", pa.float64(), "of a limit: what was measured; NaN = none", unit="of `unit`"),
+        _field("limit", pa.float64(), "NaN = none", unit="of `unit`"),
+        _field("unit", _NAME, "of value and limit"),
+        _field("text", _NAME, "a sentence, where the kind does not say it all"),
+        _field("author", _NAME, "who acknowledged"),
+    ),
 }
 
 
@@ -68,7 +85,7 @@ class Writer:
     def __init__(self, path: Path, kind: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._schema = schema_of(kind)
-        names = [field.name for field in self._schema if field.name not in ("pulses", "register", "value", "at")]
+        names = [field.name for field in self._schema if field.name not in _PLAIN]
         self._file = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=names)
         self._waiting: list[Columns] = []
         self._rows = 0

@@ -1,4 +1,4 @@
-"""What is older than it has to be kept: months and pieces of the journal as whole files, results as rows."""
+"""What is older than it has to be kept: months and pieces of the journal as whole files, results and events as rows."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import attrs
 from scada.clock import NS
 from scada.historian.copying import write_durably
 from scada.historian.database import DamagedFile, reading_once
+from scada.historian.event_rows import EVENT_FILE
 from scada.historian.inspection import size_on_disk, with_logs
 from scada.historian.journal import kept_in, segments_in, sync_directory
 from scada.historian.months import month_paths
@@ -21,6 +22,7 @@ from scada.settings import RetentionSettings
 
 DAY_S: Final = 86_400
 REMOVED: Final = "removed.json"
+ROWS: Final = frozenset({"results", "events"})     # kinds that go row by row
 REMEMBERED: Final = 500                             # removals that are remembered, the newest
 
 
@@ -31,7 +33,7 @@ class Due:
     kind: str
     path: Path
     before: int                                     # everything in it is older than this; s since 1970
-    size: int                                       # [B]; of results rows
+    size: int                                       # [B]; of `ROWS` rows
 
     @property
     def name(self) -> str:
@@ -48,6 +50,8 @@ def due(directory: Path, settings: RetentionSettings, now: int) -> list[Due]:
     if settings.result_days:
         before = (now // NS // DAY_S - settings.result_days) * DAY_S        # once a day, not every hour
         found += _results(directory / RESULT_FILE, before)
+    if settings.event_days:
+        found += _events(directory / EVENT_FILE, (now // NS // DAY_S - settings.event_days) * DAY_S)
     found += _segments(kept_in(directory / "journal"), int(time.time()) - settings.journal_days * DAY_S)
     return found
 
@@ -60,6 +64,16 @@ def lacking(path: Path, sent: Mapping[tuple[int, int, int], int]) -> bool:
     except DamagedFile:
         return True
     return any(sent.get((interval_s, day, block), 0) < version for interval_s, day, block, version in rows)
+
+
+def lacking_events(path: Path, before: int, sent: int) -> bool:
+    """Whether a destination, of which `sent` says the number of its last event, lacks one from before a second."""
+    with reading_once(path) as database:
+        if database is None:
+            return False
+        return database.execute(
+            "SELECT 1 FROM event WHERE number > ? AND moment < ? LIMIT 1", (sent, before * NS)
+        ).fetchone() is not None
 
 
 def remember(directory: Path, one: Due, at: int) -> None:
@@ -101,6 +115,15 @@ def _results(path: Path, before: int) -> Iterator[Due]:
         ).fetchone()
     if rows:
         yield Due("results", path, before, rows)
+
+
+def _events(path: Path, before: int) -> Iterator[Due]:
+    with reading_once(path) as database:
+        if database is None:
+            return
+        (rows,) = database.execute("SELECT count(*) FROM event WHERE moment < ?", (before * NS,)).fetchone()
+    if rows:
+        yield Due("events", path, before, rows)
 
 
 def _segments(folder: Path, before: int) -> Iterator[Due]:

@@ -15,6 +15,7 @@ from scada.clock import NS, SiteClock
 from scada.errors import StartError, StorageError
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
+from scada.historian.events_left import EventsLeft
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
 from scada.historian.past import DONE, Past
@@ -24,7 +25,7 @@ from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.servers import limits_of
 from scada.historian.slots import SlotBook
-from scada.historian.spool import PAST, RESULTS, Spool
+from scada.historian.spool import EVENTS, PAST, RESULTS, Spool
 from scada.historian.tap import BusTap, Kept, Taken
 from scada.historian.worker import Worker
 from scada.intervals import Mark
@@ -51,9 +52,11 @@ class Replica:
         self._backlog = Backlog(store_dir, book)
         self._past = Past(store_dir)
         self._results = ResultsLeft(store_dir)
+        self._events = EventsLeft(store_dir)
         self._door = InfluxDoor(settings)
         self._sender = Sender(
-            settings.name, self._door, self.spool, self._backlog, self._past, self._results, clock, back_off or BackOff(),
+            settings.name, self._door, self.spool, self._backlog, self._past, self._results, self._events,
+            clock, back_off or BackOff(),
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
@@ -69,6 +72,7 @@ class Replica:
             self.spool.open()
             self._backlog.open(self.spool.sent())
             self._results.open(self.spool.fact(RESULTS))
+            self._events.open(self.spool.fact(EVENTS))
         except (OSError, sqlite3.Error, StorageError) as error:
             part, reason = f"influx:{self.settings.name}", f"the spool {self.spool.path} cannot be opened: {error}"
             raise StartError(part, reason) from error
@@ -89,11 +93,22 @@ class Replica:
         self._backlog.close()
         self._past.close()
         self._results.close()
+        self._events.close()
 
     def results_changed(self) -> None:
         """Results were stored (reactor thread)."""
         self._results.changed()
         self._sender.poke()
+
+    def events_changed(self) -> None:
+        """Events were stored (reactor thread)."""
+        self._events.changed()
+        self._sender.poke()
+
+    @property
+    def last_event(self) -> int:
+        """Number of the last event that it has confirmed. Memory."""
+        return self._events.after
 
     @property
     def lacks_the_past(self) -> bool:
@@ -123,7 +138,7 @@ class Replica:
         aside = "".join(f"a damaged spool is kept as {path.name}" for path in spool.aside[-1:])
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
         trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost, aside)))
-        waits = "results wait" if self._results.left else "up to date"
+        waits = "results wait" if self._results.left else "events wait" if self._events.left else "up to date"
         if spool.lines or blocks:
             waits = f"{spool.lines} lines and {blocks} blocks wait"
         progress = ""

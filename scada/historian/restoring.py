@@ -2,7 +2,8 @@
 
 To an instant: the files of the newest backup that has nothing received later, and the journal from there on, which later
 backups hold, up to the last record that was received by then. The next start merges it, as after a crash. Live samples are
-those of the backup after it, up to the instant. Results and what was set aside are as in the backup before it.
+those of the backup after it, up to the instant, and so are events, by when they were received. Results and what was set
+aside are as in the backup before it.
 """
 
 import shutil
@@ -15,6 +16,7 @@ import attrs
 from scada.clock import NS
 from scada.errors import StorageError
 from scada.historian.copying import free_folder, pieces_of, write_durably
+from scada.historian.event_rows import EVENT_FILE, cut_events
 from scada.historian.journal import sync_directory
 from scada.historian.live_cut import cut_live
 from scada.historian.manifest import Entry, Manifest, read_manifests
@@ -52,7 +54,7 @@ def to_copy(backup: Path, at: int | None = None) -> Restored:
     base = before[-1]
     after = manifests[len(before) - 1:]
     files = {entry.name: entry for entry in base.files if _segment(entry) is None}
-    files |= {entry.name: entry for entry in after[min(1, len(after) - 1)].files if entry.name.startswith("live-")}
+    files |= {entry.name: entry for entry in after[min(1, len(after) - 1)].files if _later(entry.name)}
     return Restored(base, (*files.values(), *_journal(backup, base, after, at)), base.reaches, False)
 
 
@@ -78,6 +80,7 @@ def restore(
         if at is not None:
             plan = _cut(partial, plan, at)
             cut_live(partial, at)
+        cut_events(partial / EVENT_FILE, at)
         for folder in [partial, *(path for path in partial.rglob("*") if path.is_dir())]:
             sync_directory(folder)
         partial.replace(target)
@@ -100,6 +103,11 @@ def _copied(backup: Path, target: Path, entry: Entry, advance: Advance) -> str:
     if size != entry.size:
         return f"{entry.place} has {size:,} bytes, expected {entry.size:,}"
     return "" if digest == entry.sha256 else f"{entry.place} is not what was written"
+
+
+def _later(name: str) -> bool:
+    """Whether a file is taken from the backup behind the instant, and cut: what is in it has the time when it came."""
+    return name.startswith("live-") or name == EVENT_FILE
 
 
 def _segment(entry: Entry) -> int | None:

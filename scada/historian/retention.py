@@ -1,7 +1,7 @@
 """Removes what is older than it has to be kept, one piece after the other beside everything else, and says so.
 
-Nothing goes while somebody copies the history (`holding`), and no month of intervals that an InfluxDB has not confirmed. A
-month of intervals goes in the thread that merges: nobody writes it meanwhile. Readers finish what they read.
+Nothing goes while somebody copies the history (`holding`), and no month of intervals and no event that an InfluxDB has not
+confirmed. A month of intervals goes in the thread that merges: nobody writes it meanwhile. Readers finish what they read.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,9 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from scada.clock import SiteClock
+from scada.clock import NS, SiteClock
 from scada.historian.database import remove_database
+from scada.historian.events import EventWriter
 from scada.historian.holding import unheld
 from scada.historian.removal import Due, due, remember
 from scada.historian.results import ResultWriter
@@ -23,19 +24,23 @@ from scada.settings import RetentionSettings
 
 FIRST_S: Final = 300.0                              # real time from the start to the first look
 EVERY_S: Final = 3600.0                             # real time between two looks
-ROWS: Final = 2000                                  # results removed in one transaction
+ROWS: Final = 2000                                  # results or events removed in one transaction
 _log = Logger()
 
 
 class Retention:
-    """Looks every hour; `lacks` say of a month file whether a destination has not confirmed all of it."""
+    """Looks every hour; `lacks` say of a month file whether a destination has not confirmed all of it.
+
+    `events_sent` says the number of the last event that every destination has.
+    """
 
     def __init__(
         self, directory: Path, settings: RetentionSettings, store: EmbeddedIntervals, results: ResultWriter,
-        lacks: Sequence[Callable[[Path], bool]], clock: SiteClock, reactor: Any, worker: Worker,
-        told: Callable[[Due], None],
+        events: EventWriter, lacks: Sequence[Callable[[Path], bool]], events_sent: Callable[[], int | None],
+        clock: SiteClock, reactor: Any, worker: Worker, told: Callable[[Due], None],
     ) -> None:
         self._directory, self._settings, self._store, self._results = directory, settings, store, results
+        self._events, self._events_sent = events, events_sent
         self._lacks, self._clock, self._reactor, self._worker, self._told = lacks, clock, reactor, worker, told
         self._next: Any = None
         self._running: Deferred[None] | None = None
@@ -76,7 +81,9 @@ class Retention:
             if one.kind == "intervals":
                 gone = await self._store.between_merges(partial(self._month, one))
             elif one.kind == "results":
-                gone = await self._rows(one)
+                gone = await self._rows(partial(self._worker.call, self._some_results, one.before))
+            elif one.kind == "events":
+                gone = await self._rows(partial(self._events.call, self._some_events, one.before))
             else:
                 gone = await self._worker.call(self._file, one)
             if gone and one.kind != "journal":      # of that the blocks have all: the log is enough
@@ -102,16 +109,21 @@ class Retention:
             one.path.unlink(missing_ok=True)
             return True
 
-    async def _rows(self, one: Due) -> bool:
+    async def _rows(self, some: Callable[[], Deferred[int]]) -> bool:
         """A few thousand at a time: puts that wait come between."""
         any_gone = False
         while not self._stopping:
-            gone = await self._worker.call(self._some_rows, one.before)
+            gone = await some()
             any_gone |= gone > 0
             if not gone:
                 break
         return any_gone
 
-    def _some_rows(self, before: int) -> int:
+    def _some_results(self, before: int) -> int:
         with unheld(self._directory) as free:
             return self._results.remove_before(before, ROWS) if free else 0
+
+    def _some_events(self, before: int) -> int:
+        """In the thread that writes them."""
+        with unheld(self._directory) as free:
+            return self._events.remove_before(before * NS, ROWS, self._events_sent()) if free else 0

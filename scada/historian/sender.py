@@ -1,7 +1,7 @@
 """The thread that sends to one destination: what is live before the backlog, and nothing while the back-off lasts.
 
-Backlog are the bodies that a failure left behind, the store's blocks and the live values from before the destination;
-they take turns, a body each, and before every body what is live is asked for.
+Backlog are the bodies that a failure left behind, the store's blocks, its results and events, and the live values from
+before the destination; they take turns, a body each, and before every body what is live is asked for.
 """
 
 import sqlite3
@@ -18,13 +18,14 @@ from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.delivery import KEPT, deliver
+from scada.historian.events_left import EventsLeft
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION
 from scada.historian.past import Past
 from scada.historian.refusals import sqlite_sentence
 from scada.historian.results_left import ResultsLeft
 from scada.historian.rows import BlockKey
-from scada.historian.spool import BACKLOG, LIVE, PAST, RESULTS, SERVER, Item, Spool
+from scada.historian.spool import BACKLOG, EVENTS, LIVE, PAST, RESULTS, SERVER, Item, Spool
 
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
@@ -36,16 +37,18 @@ class Sender:
 
     def __init__(
         self, name: str, door: InfluxDoor, spool: Spool, backlog: Backlog, past: Past, results: ResultsLeft,
-        clock: SiteClock, back_off: BackOff,
+        events: EventsLeft, clock: SiteClock, back_off: BackOff,
     ) -> None:
         self._name, self._door, self._spool, self._backlog = name, door, spool, backlog
-        self._past, self._results = past, results
+        self._past, self._results, self._events = past, results, events
         self._clock, self._back_off = clock, back_off
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._not_before = 0.0                      # monotonic; when the next attempt may be made
-        self._turns = deque([self._left_behind, self._block, self._piece_of_past, self._piece_of_results])
+        self._turns = deque([
+            self._left_behind, self._block, self._piece_of_past, self._piece_of_results, self._piece_of_events,
+        ])
         self._server = ""                           # as it stands in the spool
         self.failures = 0                           # since the last success
         self.refused = False                        # a person must put something right
@@ -80,6 +83,7 @@ class Sender:
                     self._backlog.open(self._spool.sent())
                     self._past.open(self._spool.fact(PAST))
                     self._results.open(self._spool.fact(RESULTS))
+                    self._events.open(self._spool.fact(EVENTS))
                 if self._may_send():
                     self._send_next()
             except Exception as error:              # the thread must outlive a full disk and a bug; what waits stays
@@ -88,7 +92,8 @@ class Sender:
         self._door.close()
 
     def _waiting(self) -> bool:
-        return bool(self._spool.bodies or len(self._backlog) or self._past.left or self._results.left)
+        pieces = self._past.left or self._results.left or self._events.left
+        return bool(self._spool.bodies or len(self._backlog) or pieces)
 
     def _may_send(self) -> bool:
         return self._closing or (self._waiting() and self._clock.monotonic() >= self._not_before)
@@ -131,7 +136,10 @@ class Sender:
     def _piece_of_results(self) -> bool:
         return self._send_piece(self._results, RESULTS, INTERVAL_PRECISION)
 
-    def _send_piece(self, source: Past | ResultsLeft, name: str, precision: str) -> bool:
+    def _piece_of_events(self) -> bool:
+        return self._send_piece(self._events, EVENTS, LIVE_PRECISION)
+
+    def _send_piece(self, source: Past | ResultsLeft | EventsLeft, name: str, precision: str) -> bool:
         """Send the next piece of what is read from the store, and remember its place."""
         piece = source.take()
         if piece is None:

@@ -18,6 +18,8 @@ from scada.errors import StartError
 from scada.historian.back_off import BackOff
 from scada.historian.database import ReadPool
 from scada.historian.estimates import EstimateHistory
+from scada.historian.event_feed import EventFeed, Severity
+from scada.historian.events import EventArchive, EventWriter
 from scada.historian.live import LiveLog
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.reader import BlockReader
@@ -43,6 +45,7 @@ class HistoryReader:
     live: ports.LiveReader
     results: ports.ResultStore
     estimates: ports.Estimates
+    events: ports.EventHistory
     _pool: ReadPool
 
     def close(self) -> None:
@@ -68,6 +71,8 @@ class Historian:
         self._log = LiveLog(self._files, bus, clock, reactor, self._worker, settings.dead_bands)
         self._live = LiveHistory(self.directory, self._store.pool)
         self._results = ResultWriter(self.directory, self._store.pool, self._worker)
+        self._events = EventWriter(self.directory, self._store.pool, reactor)
+        self._feed = EventFeed(self._events, reactor)
         self._replicas = [
             Replica(
                 one, one.spool_dir or data_dir / "spool", self.directory, lambda: self._store.blocks.book,
@@ -77,10 +82,11 @@ class Historian:
         ]
         for replica in self._replicas:
             self._results.subscribe(replica.results_changed)
+            self._events.subscribe(replica.events_changed)
         self._audit = audit
         self._retention = Retention(
-            self.directory, settings.retention, self._store, self._results, [one.lacks for one in self._replicas], clock,
-            reactor, self._worker, self._tell_removed,
+            self.directory, settings.retention, self._store, self._results, self._events,
+            [one.lacks for one in self._replicas], self._events_sent, clock, reactor, self._worker, self._tell_removed,
         )
         self._running = False
 
@@ -101,6 +107,14 @@ class Historian:
     def estimates(self) -> ports.Estimates:
         return EstimateHistory(self.directory, self._store.pool)
 
+    @property
+    def events(self) -> ports.EventHistory:
+        return self._events
+
+    def follow(self, source: ports.EventSource, alarms: ports.AlarmBook, severity: Severity) -> None:
+        """Keep what devices and alarms say from now on, and what alarms said before; between `start` and `stop`."""
+        self._feed.follow(source, alarms, severity)
+
     def start(self) -> "Deferred[None]":
         """Open the store, mend what a crash left, begin to take data; fails with `StartError`."""
         return Deferred.fromCoroutine(self._start())
@@ -113,13 +127,16 @@ class Historian:
         """The store with its live log, then each replica."""
         store = self._store.health()
         trouble = "" if store.ok else store.text
-        text = trouble or self._log.tap.trouble or self._results.trouble
+        text = trouble or self._log.tap.trouble or self._results.trouble or self._events.trouble
+        if not text and self._events.aside:
+            text = f"a damaged file of events is kept as {self._events.aside[-1].name}"
         if not self._running:
             text = "not running"
         figures = {
             **store.figures, "live_written": self._log.tap.written, "live_dropped": self._log.tap.dropped,
             "live_left_out": self._log.left_out,
             "live_damaged": self._files.damaged + self._live.damaged, "results": self._results.stored,
+            "events": self._events.stored,
         }
         yield ports.Health("historian", not text, text or store.text, figures)
         for replica in self._replicas:
@@ -134,6 +151,7 @@ class Historian:
             await self._worker.call(self._close)
             self._worker.stop()
             raise
+        self._events.start()
         for replica in self._replicas:
             replica.start()
         self._log.start(numbers)
@@ -146,12 +164,19 @@ class Historian:
             return
         self._running = False
         await self._retention.stop()
+        await self._feed.stop()
+        await self._events.call(lambda: None)       # what waits is written
+        self._events.stop()
         await self._log.stop()
         with suppress(OSError, sqlite3.Error):      # a full disk: the next start finds the same in the hot log
             await self._worker.call(self._files.roll)
         await gatherResults([replica.stop() for replica in self._replicas])
         await self._worker.call(self._close)
         self._worker.stop()
+
+    def _events_sent(self) -> int | None:
+        """The last event that every destination has; None where there are no destinations."""
+        return min((one.last_event for one in self._replicas), default=None)
 
     def _tell_removed(self, one: Due) -> None:
         """Into the audit; a row that could not be written is in the log, with the removal itself."""
@@ -164,6 +189,7 @@ class Historian:
         self._store.open()
         try:
             self._results.open()
+            self._events.open()
             for replica in self._replicas:
                 replica.open()
             numbers = self._files.open()
@@ -180,6 +206,7 @@ class Historian:
     def _close(self) -> None:
         self._files.close()
         self._results.close()
+        self._events.close()
         for replica in self._replicas:
             replica.close()
         self._store.close()
@@ -192,5 +219,5 @@ def open_reader(directory: Path) -> HistoryReader:
     pool = ReadPool()
     return HistoryReader(
         BlockReader(directory, pool, StoredSlots(directory, pool)), LiveHistory(directory, pool),
-        ResultHistory(directory, pool), EstimateHistory(directory, pool), pool,
+        ResultHistory(directory, pool), EstimateHistory(directory, pool), EventArchive(directory, pool), pool,
     )

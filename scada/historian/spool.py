@@ -28,6 +28,7 @@ ROTTEN: Final = "the bytes do not match their check sum"
 PAST: Final = "past"                    # fact: how far the destination has the live values from before it
 BEGIN: Final = "begin"
 RESULTS: Final = "results"              # fact: number of the last change of results that the destination has
+EVENTS: Final = "events"                # fact: number of the last event that the destination has
 SERVER: Final = "server"                # fact: what the destination says that it is
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,
@@ -247,6 +248,13 @@ class Spool:
             except sqlite3.Error:
                 self._count()
                 raise
+
+
+def events_in(path: Path) -> int:
+    """Number of the last event that a destination has, of a spool that another process has open."""
+    with reading_once(path) as database:
+        row = database.execute("SELECT value FROM fact WHERE name = ?", (EVENTS,)).fetchone() if database else None
+    return int(row[0]) if row else 0
 
 
 def sent_in(path: Path) -> dict[tuple[int, int, int], int]:

@@ -14,6 +14,7 @@ import attrs
 from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
+from scada.historian.event_rows import FROM, ROW, event_of
 from scada.historian.inspection import channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
@@ -24,6 +25,7 @@ from scada.historian.samples import decode as decode_samples
 from scada.historian.segment import TORN, Sound, scan
 from scada.historian.state import STATE_FILE
 
+AT_ONCE: Final = 20_000                             # events in memory
 MOST_SAID: Final = 5                                # findings of SQLite's own check, a file
 Advance = Callable[[str, float], None]              # what is being read, and bytes done
 
@@ -53,6 +55,7 @@ class Verified:
     blocks: int = 0
     records: int = 0                                # of the journal
     chunks: int = 0                                 # of live tags, the hot log's rows among them
+    events: int = 0
     torn: int = 0                                   # tails of segments that were never acknowledged: no damage
     findings: list[Finding] = attrs.field(factory=list)
 
@@ -123,6 +126,8 @@ def _database(path: Path, found: Verified, per_block: Mapping[int, int], names: 
         yield 0.5
         if "block" in tables:
             yield from _blocks(path, found, per_block)
+        if "event" in tables:
+            _events(path, found)
         for table in ("chunk", "hot"):
             if table in tables:
                 _chunks(path, table, found, names)
@@ -172,6 +177,25 @@ def _chunks(path: Path, table: str, found: Verified, names: Mapping[int, str]) -
                     f"{names.get(tag, f'tag {tag}')}, {datetime.fromtimestamp(number * HOUR_S, UTC):%Y-%m-%dT%H:00Z}"
                 )
                 found.findings.append(Finding(path, where, str(error)))
+
+
+def _events(path: Path, found: Verified) -> None:
+    """A part of the numbers at a time, so that a server that writes may tidy its log in between."""
+    after = 0
+    while True:
+        with reading_once(path) as database:
+            rows: Any = database.execute(
+                f"SELECT {ROW} FROM {FROM} WHERE event.number > ? ORDER BY event.number LIMIT ?", (after, AT_ONCE)
+            ).fetchall() if database else ()
+        for row in rows:
+            found.events += 1
+            try:
+                event_of(row)
+            except ValueError as error:
+                found.findings.append(Finding(path, f"event {row[0]}", str(error)))
+        if len(rows) < AT_ONCE:
+            return
+        after = rows[-1][0]
 
 
 def _segment(path: Path, merged: Position, found: Verified) -> None:

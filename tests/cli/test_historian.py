@@ -18,7 +18,7 @@ from scada.historian.removal import Due, remember
 from scada.historian.store import EmbeddedIntervals
 from scada.lock import lock_directory
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
-from tests.influx import free_port
+from tests.ports import free_port
 
 MONTH = "intervals-2026-01.sqlite"
 
@@ -119,7 +119,9 @@ def test_retention_shows_what_may_go_and_removes_nothing(config: Path) -> None:
     done, said = run("retention", config), json.loads(run("retention", config, "--json").stdout)
 
     assert done.exit_code == 0
-    assert "live samples 400 days, interval data 400 days, results for ever, the merged journal 3 days" in done.stdout
+    assert (
+        "live samples 400 days, interval data 400 days, results for ever, events for ever, the merged journal 3 days"
+    ) in done.stdout
     assert [(one["kind"], one["name"], one["before"], one["not_confirmed_by"]) for one in said] == [
         ("live", "live-2019-03.sqlite", "2019-04-01T00:00:00Z", []),
         ("intervals", "intervals-2019-01.sqlite", "2019-02-01T00:00:00Z", ["city"]),
@@ -132,8 +134,10 @@ def test_verify_says_what_it_read(config: Path) -> None:
     done, said = run("verify", config), json.loads(run("verify", config, "--json").stdout)
 
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "blocks 2, records of the journal 1, chunks of live tags 0: all sound" in done.stdout
-    assert said == {"ok": True, "blocks": 2, "records": 1, "chunks": 0, "torn_tails": 0, "damaged": []}
+    assert "blocks 2, records of the journal 1, chunks of live tags 0, events 0: all sound" in done.stdout
+    assert said == {
+        "ok": True, "blocks": 2, "records": 1, "chunks": 0, "events": 0, "torn_tails": 0, "damaged": [],
+    }
 
 
 def test_verify_names_a_damaged_block_and_ends_with_1(config: Path) -> None:
@@ -279,9 +283,9 @@ def test_an_export_is_imported_into_another_site(config: Path, tmp_path: Path) -
         (second, first) = database.audit.page(action="historian.import")
 
     assert (made.exit_code, done.exit_code) == (0, 0), made.output + done.output
-    assert "files: 1, rows of intervals 144, live 0, results 0" in made.stdout
+    assert "files: 1, rows of intervals 144, live 0, results 0, events 0" in made.stdout
     assert "rows of intervals 144" in done.stdout
-    assert again == {"rows": {"intervals": 144}, "conflicts": 0, "results_kept": 0}
+    assert again == {"rows": {"intervals": 144}, "conflicts": 0, "results_kept": 0, "events_new": 0}
     assert counts.tolist() == [[1] * 48] * 3
     assert first.detail == second.detail
     assert [path for path in (tmp_path / "export").rglob("*") if path.stat().st_mode & 0o077] == []

@@ -13,6 +13,7 @@ from scada.historian import past, sender
 from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
+from scada.historian.events_left import EventsLeft
 from scada.historian.letters import Letters
 from scada.historian.past import DONE, Past
 from scada.historian.results_left import ResultsLeft
@@ -208,8 +209,8 @@ def of_store(directory: Path, door: Door) -> tuple[Sender, Spool, Past]:
     what = Past(directory / "history")
     what.open(spool.fact(PAST))
     backlog = Backlog(directory / "history", SlotBook)
-    results = ResultsLeft(directory / "history")
-    made = Sender("new", door, spool, backlog, what, results, SiteClock(), QUICK)           # type: ignore[arg-type]
+    rest = ResultsLeft(directory / "history"), EventsLeft(directory / "history")
+    made = Sender("new", door, spool, backlog, what, *rest, SiteClock(), QUICK)             # type: ignore[arg-type]
     return made, spool, what
 
 

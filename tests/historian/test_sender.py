@@ -13,6 +13,7 @@ from scada.clock import SiteClock
 from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
+from scada.historian.events_left import EventsLeft
 from scada.historian.influx import InfluxDoor
 from scada.historian.past import Past
 from scada.historian.results_left import ResultsLeft
@@ -67,7 +68,7 @@ def dead_after(url: str, directory: Path, body: bytes) -> list[str]:
     spool.open()
     spool.put(body, body.count(b"\n"), 1)
     door = InfluxDoor(InfluxSettings(name="main", url=url, dialect="v2"))
-    store = Backlog(directory, SlotBook), Past(directory), ResultsLeft(directory)
+    store = Backlog(directory, SlotBook), Past(directory), ResultsLeft(directory), EventsLeft(directory)
     Sender("main", door, spool, *store, SiteClock(), BackOff())._send_next()
     dead = [line for line, _ in spool.dead_letters()]
     assert spool.bodies == 0

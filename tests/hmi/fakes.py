@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -34,7 +37,11 @@ from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
 from scada.errors import CommandRejected, TooManyTries
 from scada.estimates import Estimate, Method
+from scada.events import KeptEvent, Stream
 from scada.group_keys import GroupKeyShare, GroupKeyState
+from scada.historian.database import ReadPool
+from scada.historian.event_rows import EVENT_FILE, open_events, store_events
+from scada.historian.events import EventArchive
 from scada.historian.queries import Queries
 from scada.intervals import MISSING, ChangeKind, IntervalSeries, Provenance
 from scada.mesh.figures import Bounds, Known, figures, overlaps
@@ -1106,6 +1113,25 @@ class FakeOutages:
         return tuple(one for one in self.over if before is None or one.until < before)[:size]
 
 
+class Events:
+    """The real store of events, in a folder of its own."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        path, now = Path(self._folder.name), clock.now()
+        said = (
+            (Stream.DEVICE, "C02-007", "magnet", "raised", True, "high", None, ""),
+            (Stream.DEVICE, "C01-012.ch1", "event_77", "cleared", False, "low", None, ""),
+            (Stream.ALARM, "T01/loading", "high", "acknowledged", True, "medium", 93.2, "ana"),
+        )
+        with closing(open_events(path / EVENT_FILE)) as database:
+            store_events(database, [
+                KeptEvent(stream, source, kind, state, one, now - one * NS, good, now, severity, value, value, "%", "", by)
+                for one, (stream, source, kind, state, good, severity, value, by) in enumerate(said, 1)
+            ])
+        self.find = EventArchive(path, ReadPool()).find
+
+
 class World:
     """All of it, wired; `tick` lets a second of the district pass."""
 
@@ -1152,6 +1178,7 @@ class World:
             live=FakeLive(clock),
             history=Queries(FakeLive(clock), FakeMetering(clock)),
             alarms=self.alarms,
+            events=Events(clock),
             desk=self.desk,
             reading=self.reading,
             supplies=self.supplies,

@@ -434,3 +434,32 @@ def test_samples_come_a_page_at_a_time(client: FlaskClient, world: World) -> Non
     assert total == 600
     assert pages == -(-total // 49)
     assert client.get("/api/v1/samples?tag=x", headers=headers).status_code == 400
+
+
+def test_events_are_found_by_device_group_kind_and_page(client: FlaskClient, world: World) -> None:
+    """Newest first; what is wrong in a question is said."""
+    headers = bearer(client, "viewer")
+
+    def ask(query: str) -> Any:
+        return client.get(f"/api/v1/events?{query}", headers=headers)
+
+    def sources(query: str) -> list[str]:
+        answer = ask(query)
+        assert answer.status_code == 200, answer.json
+        return [one["source"] for one in answer.json["events"]]
+
+    every = ask("size=2").json
+    rest = ask(f"size=2&before={every['older']}").json
+
+    assert [one["source"] for one in every["events"] + rest["events"]] == sources("")
+    assert sources("") == ["C01-012.ch1", "C02-007", "T01/loading"]
+    assert rest["older"] is None
+    assert sources("device=P-01-012") == sources("device=C01-012") == ["C01-012.ch1"]
+    assert sources("tag=T01/loading") == ["T01/loading"]
+    assert sources("group=LG-boilers") == ["C01-012.ch1"]
+    assert sources("kind=magnet&kind=high") == ["C02-007", "T01/loading"]
+    assert sources("stream=alarm") == ["T01/loading"]
+    assert sources(f"last={world.services.clock.seconds() - 3600}") == []
+    assert {ask(query).status_code for query in ("device=a&tag=b", "stream=x", "before=x", "first=x", "size=0")} == {400}
+    assert ask("group=nobody").status_code == 404
+    assert (every["events"][0]["time_good"], every["events"][0]["kind"]) == (False, "event_77")

@@ -61,6 +61,8 @@ PAGES = [
     "/alarms",
     "/alarms/journal",
     "/alarms/suppressed",
+    "/alarms/events",
+    "/alarms/events?device=C01-013&before=1-2",
     "/outages",
     "/outages?before=1",
     "/firmware",
@@ -656,3 +658,18 @@ def test_clocks_show_the_worst_first_and_what_is_beyond_tolerance(person: Callab
     assert modules.index("C01-005") < modules.index("C01-006")
     assert modules.count("▲ beyond tolerance") == 1
     assert "+410.0" in modules
+
+
+def test_events_are_shown_of_a_device_and_of_a_group(person: Callable[..., Person]) -> None:
+    """With words for kind and state; a doubtful time is said; a group nobody knows has none."""
+    viewer = person("viewer")
+    every, one, group, none = (
+        viewer.client.get(f"/alarms/events{query}").text.partition("<table")[2].partition("</table>")[0]
+        for query in ("", "?device=T01/loading", "?group=LG-boilers&kind=", "?group=nobody")
+    )
+
+    assert [name in every for name in ("C02-007", "C01-012.ch1", "T01/loading")] == [True] * 3
+    assert "clock is not known to be right" in every
+    assert ("93.2" in one, "C02-007" in one) == (True, False)
+    assert ("C01-012.ch1" in group, "T01/loading" in group) == (True, False)
+    assert "Nothing found." in none

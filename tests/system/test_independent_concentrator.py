@@ -167,6 +167,10 @@ def test_its_clock_is_set_and_its_event_is_taken(site: Site, peer: Concentrator)
 
     assert abs(state["clock"] - time.time()) <= 2
     assert site.figure("dmesh", "events") - site.figure("dmesh", "links_replaced") == 2     # those are the server's own
+    asked = "historian", "events", str(site.config), "--stream", "device", "--from", "1971-01-01", "--json"
+    kept = [one["kind"] for one in json.loads(site.scada(*asked).stdout)["events"]]
+    assert len([kind for kind in kept if kind != "link_replaced"]) == 2         # in the history, when it is acknowledged
+    assert "clock_set" in kept
 
 
 def test_it_is_read_on_demand(peer: Concentrator, dana: Api) -> None:

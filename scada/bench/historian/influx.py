@@ -20,6 +20,7 @@ from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.dense import SLOTS
+from scada.historian.events_left import EventsLeft
 from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
 from scada.historian.offline import ClosedHistory
@@ -145,8 +146,9 @@ def _spool(folder: Path, bodies: int) -> list[Figure]:
     appended = bodies * LIVE_LINES / (time.perf_counter() - began)
     settings = InfluxSettings(name="nowhere", url="http://127.0.0.1:1", database="scada")
     nothing = folder / "nothing"
-    backlog, past, results = Backlog(nothing, SlotBook), Past(nothing), ResultsLeft(nothing)
-    sender = Sender("nowhere", _Nowhere(settings), spool, backlog, past, results, clock, BackOff())
+    backlog, past = Backlog(nothing, SlotBook), Past(nothing)
+    results, events = ResultsLeft(nothing), EventsLeft(nothing)
+    sender = Sender("nowhere", _Nowhere(settings), spool, backlog, past, results, events, clock, BackOff())
     began = time.perf_counter()
     sender.start()
     while spool.bodies:
@@ -154,7 +156,7 @@ def _spool(folder: Path, bodies: int) -> list[Figure]:
     drained = bodies * LIVE_LINES / (time.perf_counter() - began)
     sender.close()
     spool.close()
-    for source in (backlog, past, results):
+    for source in (backlog, past, results, events):
         source.close()
     what = f"{bodies} bodies of {LIVE_LINES:,} live values"
     return [

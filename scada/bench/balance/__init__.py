@@ -1,0 +1,1 @@
+"""Measurements of balancing: losses, suspects, phases. Held against independent engines and generated consumers."""

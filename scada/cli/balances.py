@@ -1,0 +1,40 @@
+"""`scada balance`: a group's balance, and what else is worked out of balances; each a module of its own."""
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+OWN: Final = "show"
+COMMANDS: Final = {
+    "losses": "scada.cli.losses:losses",
+    OWN: "scada.cli.balance:balance",
+}
+
+
+class Balance(click.Group):
+    """What begins with none of its words is what it was before there were any: CONFIG and GROUP."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in COMMANDS and args[0] not in ctx.help_option_names:
+            args = [OWN, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=Balance)
+def balance() -> None:
+    """
+    Balances of groups, and technical losses of networks.
+
+    `scada balance CONFIG GROUP` is `scada balance show CONFIG GROUP`.
+    """

@@ -1,0 +1,64 @@
+"""What `scada balance losses` is worked out from: stored hours in the place of a CSV file, and the form factor."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.balancing.network import DEFAULTS, FormFactor, Network, calibrate
+from scada.balancing.network.profiles import read_profiles
+from scada.cli.periods import period, utc
+from scada.cli.read import history_dir, open_directory
+from scada.cli.run import make_clock
+from scada.clock import DAY_H, HOUR_S
+from scada.errors import ConfigError, Problem
+from scada.settings import load
+from scada.tags import BAD
+
+
+def form_factor(network: Network, minutes: int, minute_data: Path | None) -> FormFactor | None:
+    """Fitted to what is at hand, else the one shipped for means over that many minutes, else none, and that is said."""
+    if minute_data is not None:
+        _, fine = read_profiles(minute_data, network, "kW", 1.0)
+        try:
+            return calibrate(fine, minutes)
+        except ValueError as error:
+            raise ConfigError([Problem(str(minute_data), "", str(error))]) from None
+    if minutes > 1 and minutes not in DEFAULTS:
+        known = ", ".join(map(str, sorted(DEFAULTS)))
+        click.echo(f"no form factor for means over {minutes} minutes, only over {known}: none is used", err=True)
+    return DEFAULTS.get(minutes)
+
+
+def history(
+    config: Path, network: Network, first: str | None, last: str | None
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Hours of the metering points that are named as the service points' profiles, or as they themselves, (h, p). [W]"""
+    from scada.historian.service import open_reader
+    from scada.metering.hourly import consumption
+
+    settings = load(config)
+    now = make_clock(config, settings).seconds()
+    start, end = period(first, last, ZoneInfo(settings.site.timezone), now, DAY_H)
+    directory = open_directory(settings)
+    known = directory.point
+    names = [
+        profile if profile in known else name for name, profile in zip(network.points, network.profile, strict=True)
+    ]
+    problems = [Problem(str(config), name, "no metering point of that name") for name in names if name not in known]
+    if problems:
+        raise ConfigError(problems)
+    reader = open_reader(history_dir(settings))
+    try:
+        hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
+        found = consumption(directory, reader.intervals, names, hour, hours, now // HOUR_S)
+    finally:
+        reader.close()
+    wrong = [name for name, unit in zip(names, found.units, strict=True) if unit != "kWh"]
+    if wrong:
+        raise ConfigError([Problem(str(config), name, "is no electricity; expected a point in kWh") for name in wrong])
+    # What a dead line counted is evidence, not consumption.
+    active = np.where(found.quality >= BAD, np.nan, found.values).T * 1000
+    return tuple(utc((hour + index) * HOUR_S) for index in range(hours)), active
