@@ -1111,7 +1111,7 @@ BALANCE_COLUMNS = (
     "imbalance_percent",                # of the feed
     "uncertainty",                      # half-width, same unit as feed
     "completeness",                     # share of member-hours present, 0-1
-    "estimated",                        # share of member-hours that are validated, not measured, 0-1
+    "estimated",                        # share of member-hours whose quality is estimated, 0-1
     "common",                           # of `members`: common needs of the house
     "generation",                       # local generation, positive; `members` has it as negative
     "technical",                        # technical loss of the network; NaN where none is computed

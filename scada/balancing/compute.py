@@ -124,7 +124,7 @@ def _members(
     values = np.full((len(names), count), np.nan)
     quality = np.full((len(names), count), Quality.BAD_CONFIG, dtype=np.uint8)
     if known:
-        taken = stores.metering.hourly([names[index] for index in known], first, count, validated=True)
+        taken = stores.metering.hourly([names[index] for index in known], first, count)
         values[known], quality[known] = taken.values, taken.quality
     resolution = np.array([_pulse(directory, name) for name in names])
     accuracy = accuracy_of(directory, names, first, count)
@@ -164,7 +164,7 @@ def _feed(
     count = int(days[-1])
     error = np.full(count, METER_ACCURACY)
     if group.feed_point and group.feed_point in directory.point:
-        taken = stores.metering.hourly([group.feed_point], first, count, validated=True)
+        taken = stores.metering.hourly([group.feed_point], first, count)
         energy = np.where(taken.quality[0] < BAD, taken.values[0], np.nan)
         guessed = taken.quality[0] == Quality.UNCERTAIN_ESTIMATED
         pulse = _pulse(directory, group.feed_point)
