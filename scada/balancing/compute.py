@@ -137,8 +137,8 @@ def _members(
         return (by_hour, by_day), []
     feeds = [_register(stores, directory, part.key[1], first, days, hour_now) for part in registers]
     hourly, daily = (
-        Feed(np.stack([one[which].energy for one in feeds]), np.stack([one[which].doubt for one in feeds]))
-        for which in (0, 1)
+        Feed(np.stack([one.energy for one in those]), np.stack([one.doubt for one in those]))
+        for those in ([one[0] for one in feeds], [one[1] for one in feeds])
     )
     active = active_in(registers, first, count)
     always = np.ones((len(registers), count), dtype=np.bool_) if active is None else active

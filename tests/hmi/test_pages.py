@@ -149,6 +149,14 @@ def test_an_incomplete_hour_is_drawn_hatched_and_its_imbalance_stands_in_bracket
     assert "incomplete" in text
 
 
+def test_a_year_of_a_balance_has_its_months(person: Callable[..., Person]) -> None:
+    """Each leads to its days; the year before and the tabs are a click away."""
+    text = person("viewer").client.get("/balance/BG-T01?span=year&year=2025").text
+
+    assert [month for month in range(1, 13) if f"span=month&amp;month=2025-{month:02}" in text] == list(range(1, 13))
+    assert "span=year&amp;year=2024" in text
+
+
 @pytest.mark.parametrize(("day", "hours"), [("2025-03-30", 23), ("2025-10-26", 25), ("2025-11-22", 24)])
 def test_a_day_has_its_23_24_or_25_hours_each_with_its_offset(person: Callable[..., Person], day: str, hours: int) -> None:
     text = person("viewer").client.get(f"/meters/P-01-003?date={day}").text
