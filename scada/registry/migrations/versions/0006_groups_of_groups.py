@@ -1,6 +1,6 @@
 """Balance groups of groups: kinds, members that come and go, sub-meters, accuracy classes, own consumption.
 
-Revision 0005. Stands on its own: it names no class of ours, so that it stays what it was when the models move on.
+Revision 0006. Stands on its own: it names no class of ours, so that it stays what it was when the models move on.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import Column, String
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
