@@ -28,7 +28,7 @@ class Known:
     remarks: tuple[Problem, ...]            # what is left out of a network that can be computed
 
 
-def networks(directory: Directory) -> Known:
+def networks(directory: Directory, meshed: bool = False) -> Known:
     """
     Return the networks of all transformers that have sections.
 
@@ -37,6 +37,8 @@ def networks(directory: Directory) -> Known:
     directory : Directory
         A service point of a network is a metering point of electricity with a node: a sub-meter has none, and is not
         counted twice. Its phases and its feeder are those of its consumer.
+    meshed : bool
+        Loops are allowed; see `checks.network_of`.
 
     Notes
     -----
@@ -52,7 +54,7 @@ def networks(directory: Directory) -> Known:
         if one.name not in points:
             wrong.append(Problem("points", "", f"no point has a node in the network of {one.name}"))
         try:
-            found[one.name] = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])))
+            found[one.name] = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed)
         except ConfigError as error:
             wrong += error.problems
         if wrong:
