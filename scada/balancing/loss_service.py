@@ -151,9 +151,8 @@ class LossService:
         known = self._networks.known
         text = f"{len(known.networks)} networks whose losses are computed"
         if known.problems:
-            name, (first, *more) = next(iter(known.problems.items()))
-            others = f", and {len(known.problems) - 1} more" if len(known.problems) > 1 else ""
-            text = f"no losses of {name}{others}: {first}" + (f" (and {len(more)} more)" if more else "")
+            wrong, name = len(known.problems), next(iter(known.problems))
+            text = f"{len(known.networks)} networks whose losses are computed; {wrong} are wrong, see the losses of {name}"
         if self._failing:
             text = "losses cannot be computed or stored; they stay due and are tried again"
         yield Health("losses", not (self._failing or known.problems), text, {
