@@ -11,6 +11,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UI := hmi/ui
 UI_SOURCES := $(shell find $(UI) hmi/translations -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name '*.mo' 2>/dev/null)
 OPCUA_PEER := tests/opcua_server/node
+# Modules are compiled once, not by each of the workers and each of the servers that the tests start.
+PYTEST := env PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 ARGS ?=
 
 .PHONY: help run install test lint types imports unit ui packages reference soak clean
@@ -24,10 +26,10 @@ run: $(VENV)/.run $(UI)/dist/meta.json  ## the server with a simulated district 
 install: $(VENV)/.run $(UI)/dist/meta.json  ## the server and its pages, started by nobody
 
 test: packages $(VENV)/.test $(UI)/dist/meta.json $(OPCUA_PEER)/node_modules/.installed  ## everything: lint, types, imports, unit, contract, system, browser
-	@scripts/step lint     $(BIN)/ruff check .
-	@scripts/step types    $(BIN)/mypy
-	@scripts/step imports  $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not soak" --durations=20 --durations-min=5 $(ARGS)  # three files at a time: most of them wait
+	@scripts/step collect $(PYTEST) --collect-only -q -m "not soak" & \
+	scripts/step lint $(BIN)/ruff check . && scripts/step types $(BIN)/mypy && scripts/step imports $(BIN)/lint-imports && wait $$! \
+		|| { status=$$?; wait; exit $$status; }
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not soak" --durations=20 --durations-min=5 $(ARGS)  # twice the cores: many tests wait
 
 lint: $(VENV)/.test  ## ruff
 	@$(BIN)/ruff check .
@@ -39,10 +41,10 @@ imports: $(VENV)/.test  ## the architecture as import contracts
 	@$(BIN)/lint-imports
 
 unit: $(VENV)/.test  ## the quick tests only
-	@$(BIN)/python -m pytest -m "not system and not browser and not soak" $(ARGS)
+	@$(PYTEST) -m "not system and not browser and not soak" $(ARGS)
 
 soak: $(VENV)/.test $(UI)/dist/meta.json  ## the long tests
-	@$(BIN)/python -m pytest -m soak $(ARGS)
+	@$(PYTEST) -m soak $(ARGS)
 
 ui: $(UI)/dist/meta.json  ## the web pages' scripts and styles
 

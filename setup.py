@@ -52,7 +52,8 @@ setup(
         "network": ["power-grid-model>=1.12"],       # meshed and odd low-voltage networks; radial ones need nothing
         "test": [
             "pytest>=9", "pytest-timeout", "pytest-xdist", "hypothesis", "playwright", "pyModbusTCP", "psutil",
-            "pyarrow>=19", "dss-python>=0.15", "power-grid-model>=1.12", "scipy>=1.15", "ruff", "mypy", "import-linter", "types-PyYAML",
+            "pyarrow>=19", "dss-python>=0.15", "power-grid-model>=1.12", "scipy>=1.15", "ruff", "mypy", "import-linter",
+            "types-PyYAML",
         ],
     },
     entry_points={"console_scripts": ["scada = scada.cli:main"]},

@@ -4,15 +4,17 @@ from typing import Any, Final
 
 import pytest
 
-LONG: Final = (                             # files of minutes, not of seconds
-    "tests/system/", "tests/simulate/", "tests/hmi/test_browser", "tests/historian/test_away",
+LONG: Final = (                             # files of minutes, not of seconds; the longest first
+    "tests/simulate/test_faults", "tests/hmi/test_browser", "tests/system/test_browser", "tests/system/test_faults_influx",
+    "tests/system/test_slice", "tests/system/test_start", "tests/system/test_break", "tests/system/",
+    "tests/historian/test_away", "tests/simulate/",
 )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files first: what is short fills the gaps at the end, where a worker would wait for the other."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    """The long files first: what is short fills the gaps at the end, where a worker would wait for the others."""
+    items.sort(key=lambda item: next((n for n, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG)))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
@@ -44,13 +45,6 @@ def influxd() -> str:
         if candidate and os.access(candidate, os.X_OK):
             return str(candidate)
     raise AssertionError("no influxd: run scripts/debian-packages.sh (root), or scripts/debian-packages.sh --unpack")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Influx:

@@ -10,8 +10,8 @@ from scada.historian.journal import Position
 from scada.historian.records import BatchRecord, Record
 
 MERGE_BLOCKS: Final = 512                           # as they were delivered, merged in one transaction,
-MORE_PER_DAY: Final = 16                            # or so many for each block of 256 slots and a day that is written anew
-MERGE_CELLS: Final = 8 << 20                        # intervals at most: 75 MB
+MORE_PER_DAY: Final = 8                             # or so many for each block of 256 slots and a day that is written anew
+MERGE_CELLS: Final = 4 << 20                        # intervals at most: 38 MB
 MERGE_DAYS: Final = 1024                            # blocks of 256 slots and a day that one transaction touches: 150 MB
 
 

@@ -57,9 +57,9 @@ class BlockStore:
         self.state.close()
 
     def whole(self) -> WholeBlocks:
-        """The way for whole blocks; nothing may have been merged since `open`, which keeps blocks in memory."""
+        """The way for whole blocks, between two merges."""
         if self._whole is None:
-            self._whole = WholeBlocks(self._months, self.state, self.book)
+            self._whole = WholeBlocks(self._months, self.state, self.book, self._change_beside)
         return self._whole
 
     def merge(self, items: Sequence[tuple[Position, Record]], *, again: bool = False) -> list[Mark]:
@@ -86,13 +86,24 @@ class BlockStore:
     def remove_month(self, path: Path) -> bool:
         """Delete a month file, between two merges; False where a reader is in the way."""
         for key in [key for key in self._cache if months.month_path(path.parent, key[1]) == path]:
-            del self._cache[key], self._saved_registers[key]
+            self._forget(key)
         gone = self._months.remove(path)
         if gone:
             self.readback.given_up(path)
         return gone
 
     # ------------------------------------------------------------------ private
+    def _forget(self, key: BlockKey) -> None:
+        """What is in memory of a block: somebody else has changed it."""
+        self._cache.pop(key, None)
+        self._saved_registers.pop(key, None)
+
+    def _change_beside(self, keys: Sequence[BlockKey]) -> None:
+        """Blocks change that no record of the journal brings; they are durable a moment later."""
+        self.state.owe(keys)
+        for key in keys:
+            self._forget(key)
+
     def _attempt(self, items: Sequence[tuple[Position, Record]]) -> list[Mark]:
         counters = self.conflicts, self.damaged
         try:

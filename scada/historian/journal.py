@@ -93,6 +93,11 @@ class Journal:
         self._dirty, self._end = False, places[-1] if places else self._end
         return places
 
+    def leave_out(self) -> None:
+        """Leave a number out: whatever comes next lies behind a hole, as where a segment was lost."""
+        self.close()
+        self._next += 1
+
     def read(self, after: Position) -> Iterator[tuple[Position, bytes]]:
         """Every readable record behind `after`, oldest first."""
         for number in self.segments():

@@ -97,12 +97,18 @@ class Months:
                 path = month_path(self._directory, day)
                 if path not in inside:
                     stack.enter_context(naming(path))
-                    file = self._file(path)
+                    file = self._opened(path)
                     stack.enter_context(transaction(file.database))
                     inside[path] = file
                 return inside[path]
 
             yield month
+
+    def file(self, day: int) -> MonthFile:
+        """The file that holds a day, to look into it between two transactions, or in one that holds it."""
+        path = month_path(self._directory, day)
+        with naming(path):
+            return self._opened(path)
 
     def trim(self) -> None:
         """Close the files that were not used of late."""
@@ -131,7 +137,7 @@ class Months:
         _log.error("{damage}; it is kept as {aside}, a fresh file goes on", damage=str(damage), aside=target.name)
         return target
 
-    def _file(self, path: Path) -> MonthFile:
+    def _opened(self, path: Path) -> MonthFile:
         file = self._open.get(path)
         if file is None:
             file = self._open[path] = _opened(path)

@@ -102,6 +102,6 @@ class ClosedHistory:
 
 def merge_what_waits(directory: Path) -> None:
     """Enter what the journal holds into the blocks, so that it can be read; the news of it stays owed."""
-    store = EmbeddedIntervals(directory, None)
+    store = EmbeddedIntervals(directory, None, keep_merged=True)
     store.open()
     store.close()

@@ -46,6 +46,33 @@ def pack(array: NDArray[Any]) -> bytes:
     return bytes((type_code(contiguous),)) + bytes(_compressor().compress(planes))
 
 
+def pack_each(values: NDArray[np.int64], width: int = 1) -> list[bytes]:
+    """
+    `pack(narrow(...))` of each of b arrays, (b, n), to the byte: for many small ones, calls cost more than bytes.
+
+    Each value may stand for `width` of them: the first, and -1 for the others.
+    """
+    packed = [b""] * len(values)
+    if not values.size:
+        return packed
+    low, high = values.min(axis=1), values.max(axis=1)
+    wide = np.zeros(len(values), np.int64)              # which of `_NARROW` holds all of an array
+    for kind in _NARROW[:-1]:
+        wide += (low < np.iinfo(kind).min) | (high > np.iinfo(kind).max)
+    compress = _compressor().compress
+    for number in np.unique(wide).tolist():
+        which = np.flatnonzero(wide == number)
+        code = number + 1
+        small = values[which].astype(_TYPES[code])
+        shape = len(which), small.itemsize, values.shape[1], width
+        planes = np.full(shape, 0xFF, np.uint8) if width > 1 else np.empty(shape, np.uint8)
+        planes[..., 0] = small.view(np.uint8).reshape(*small.shape, -1).transpose(0, 2, 1)
+        head = bytes((code,))
+        for place, one in zip(which.tolist(), planes.reshape(len(which), -1), strict=True):
+            packed[place] = head + compress(one.data)
+    return packed
+
+
 def unpack(blob: bytes, size: int) -> NDArray[Any]:
     """The flat array of `size` elements that `pack` took; raises `ValueError` for anything else."""
     try:

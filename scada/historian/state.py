@@ -113,12 +113,20 @@ class StateFile:
         if self.news.moved:
             self.owe(())
 
+    def named(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the file says of which channels slots are."""
+        inside = slots < len(self._saved_slots)
+        return inside & self._saved_slots[np.where(inside, slots, 0)] if len(self._saved_slots) else inside
+
     def enter_slots(
         self, slots: NDArray[np.int64], links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
     ) -> None:
         """Slots of channels that no record brings, durably; those that are known stay as they are."""
+        new = np.flatnonzero(~self.named(slots))
+        if not len(new):
+            return
         with transaction(self.database) as state:
-            _insert_slots(state, slots, links, eui, channel)
+            _insert_slots(state, slots[new], links[new], eui[new], channel[new])
         known = np.zeros(max(len(self._saved_slots), int(slots.max(initial=-1)) + 1), np.bool_)
         known[:len(self._saved_slots)] = self._saved_slots
         known[slots] = True

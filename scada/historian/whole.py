@@ -2,45 +2,32 @@
 
 What the field sends goes through the journal, because it is acknowledged frame by frame. Years of another system come
 from a source that still has them: they need no journal, and what a crash leaves undone is entered again, which changes
-nothing. Whatever is held already stays, by the rules of every other delivery. Nobody notes when it came: whatever instant
-is asked for, it was known then.
+nothing. Whatever is held already stays, by the rules of every other delivery. Where nobody notes when it came, it was known
+at whatever instant is asked for.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian import months, noted
-from scada.historian.dense import SLOTS, columns_of, enter, enter_registers, thinned
+from scada.historian.database import naming
+from scada.historian.dense import SLOTS, enter, enter_registers, thinned
 from scada.historian.months import MonthFile, Months
-from scada.historian.packing import narrow, pack
-from scada.historian.rows import BlockKey, crc_of
+from scada.historian.rows import BlockKey
 from scada.historian.slots import SlotBook
 from scada.historian.state import StateFile
-from scada.intervals import HOURLY, MISSING
+from scada.historian.whole_rows import AT_ONCE, Made, WholeDay, made_of
 
-HELD: Final = "SELECT block FROM block WHERE interval_s=? AND day=?"
-
-
-@attrs.frozen(eq=False)
-class WholeDay:
-    """One day of b blocks, 256 channels each."""
-
-    day: int                            # since 1970, UTC
-    numbers: NDArray[np.int64]          # (b,) blocks, each once: slot // 256
-    counts: NDArray[np.int64]           # (b, 256, intervals of a day) pulses, MISSING where there are none
-    registers: NDArray[np.int64]        # (b, 256) pulses at the day's start, modulo 2**32; MISSING where unknown
-    interval_s: int = HOURLY
-
-    def __attrs_post_init__(self) -> None:
-        b, width = len(self.numbers), columns_of(self.interval_s)
-        if self.counts.shape != (b, SLOTS, width) or self.registers.shape != (b, SLOTS):
-            raise ValueError(f"a day of {b} blocks: counts {self.counts.shape}, registers {self.registers.shape}; expected "
-                             f"({b}, {SLOTS}, {width}) and ({b}, {SLOTS})")
+HELD: Final = "SELECT block FROM block WHERE interval_s=? AND day=? AND block BETWEEN ? AND ?"
+AHEAD: Final = 12                       # times AT_ONCE blocks are compressed before they are written, at most
+TOGETHER: Final = 32                    # times as many are a transaction
 
 
 @attrs.frozen
@@ -53,11 +40,14 @@ class Entered:
 
 
 class WholeBlocks:
-    """Writes them; one thread, of a process that has the folder alone."""
+    """Writes them; one thread, of a process that has the folder alone. `change` hears of blocks before they are durable."""
 
-    def __init__(self, files: Months, state: StateFile, book: SlotBook) -> None:
-        self._files, self._state, self._book = files, state, book
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="historian-whole")
+    def __init__(
+        self, files: Months, state: StateFile, book: SlotBook, change: Callable[[Sequence[BlockKey]], None]
+    ) -> None:
+        self._files, self._state, self._book, self._change = files, state, book, change
+        # One that compresses beside the one that writes: a second one only waits for the interpreter with them.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="historian-whole")
 
     def slots(
         self, links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
@@ -67,75 +57,80 @@ class WholeBlocks:
         self._state.enter_slots(slots, links, eui, channel)
         return slots
 
-    def enter(self, days: Sequence[WholeDay], received: int) -> Entered:
-        """
-        Durable when it returns: one transaction for all of them, received at that time [ns].
+    def held(self, interval_s: int, day: int, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of which blocks something is held."""
+        span = interval_s, day, int(numbers.min(initial=0)), int(numbers.max(initial=0))
+        file = self._files.file(day)
+        with naming(file.path):
+            held = [number for (number,) in file.database.execute(HELD, span)]
+        return np.isin(numbers, np.array(held, np.int64))
 
-        Blocks of a day may be shared out among several; no block may stand in two.
+    def enter(self, days: Iterable[WholeDay], received: int) -> Entered:
+        """
+        Durable when it returns, received at that time [ns]; some hundred blocks a transaction.
+
+        Blocks of a day may be shared out among several; no block may stand in two. They are taken as they are written,
+        so that they need not be in memory all at once.
         """
         fresh = merged = conflicts = 0
-        with self._files.transaction() as month:
-            jobs = []
-            for one in days:
-                file = month(one.day)
-                held = {number for (number,) in file.database.execute(HELD, (one.interval_s, one.day))}
-                file.database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (one.interval_s,))
-                known = np.isin(one.numbers, np.fromiter(held, np.int64, len(held)))
-                for place in np.flatnonzero(known).tolist():
-                    key = (one.interval_s, one.day, int(one.numbers[place]))
-                    conflicts += _merge(file, key, one.counts[place], one.registers[place], received)
-                    merged += 1
-                jobs.append((file, self._thread.submit(_rows, one, file.newer + 1, np.flatnonzero(~known))))
-            for file, job in jobs:                          # one is written while the next is compressed
-                fresh += months.add(file, job.result())
-            self._state.owe((one.interval_s, one.day, int(number)) for one in days for number in one.numbers)
-        self._files.trim()
+        ahead = self._made(days)
+        for first in ahead:
+            with self._files.transaction() as month:
+                keys: list[BlockKey] = []
+                for part, job in itertools.chain((first,), itertools.islice(ahead, TOGETHER - 1)):
+                    file = month(part.day)
+                    file.database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (part.interval_s,))
+                    keys += [(part.interval_s, part.day, number) for number in part.numbers.tolist()]
+                    if job is not None:
+                        fresh += _write(file, job.result())
+                    else:
+                        conflicts += sum(_merge(file, part, place, received) for place in range(len(part.numbers)))
+                        merged += len(part.numbers)
+                self._change(keys)
+            self._files.trim()
         return Entered(fresh, merged, conflicts)
 
+    def _made(self, days: Iterable[WholeDay]) -> Iterator[tuple[WholeDay, "Future[Made] | None"]]:
+        """Parts of them, new ones as they are compressed: the next ones are, while these are written and synced."""
+        ahead: deque[tuple[WholeDay, Future[Made] | None]] = deque()
+        for one in days:
+            known = self.held(one.interval_s, one.day, one.numbers)
+            version = self._files.file(one.day).newer + 1
+            ahead.extend((one.part(places), None) for places in _parts(known))
+            for places in _parts(~known):
+                part = one.part(places)
+                ahead.append((part, self._pool.submit(made_of, part, version)))
+            while len(ahead) > AHEAD:
+                yield ahead.popleft()
+        yield from ahead
+
     def close(self) -> None:
-        self._thread.shutdown()
+        self._pool.shutdown()
 
 
-def _rows(whole: WholeDay, version: int, places: NDArray[np.int64]) -> list[tuple[Any, ...]]:
-    """The rows of blocks nobody has yet; none of one that would hold nothing."""
-    width = whole.counts.shape[2]
-    all_came = pack(narrow(np.full(width, version)))
-    rows: list[tuple[Any, ...]] = []
-    for place in places.tolist():
-        counts, first = whole.counts[place], whole.registers[place]
-        came = counts.max(axis=0) != MISSING
-        known = bool((first != MISSING).any())
-        if not known and not came.any():
-            continue
-        columns = all_came if came.all() else pack(narrow(np.where(came, version, 0)))
-        pulses, registers = pack(narrow(counts)), _registers(first, width) if known else None
-        crc = crc_of(columns, pulses, None, registers)
-        rows.append((
-            whole.interval_s, whole.day, int(whole.numbers[place]), version, crc, columns, pulses, None, registers
-        ))
-    return rows
+def _parts(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    places = np.flatnonzero(mask)
+    return [places[start:start + AT_ONCE] for start in range(0, len(places), AT_ONCE)]
 
 
-def _registers(first: NDArray[np.int64], width: int) -> bytes:
-    """Of the day's start alone."""
-    small = narrow(first)
-    registers = np.full((SLOTS, width), MISSING, small.dtype)
-    registers[:, 0] = small
-    return pack(registers)
+def _write(file: MonthFile, made: Made) -> int:
+    """How many blocks."""
+    for row in made.rows:
+        if (arrivals := made.arrivals.get(row[2])) is not None:
+            noted.save_arrivals(file.database, row[:3], arrivals)
+    return months.add(file, made.rows)
 
 
-def _merge(
-    file: MonthFile, key: BlockKey, counts: NDArray[np.int64], registers: NDArray[np.int64], received: int
-) -> int:
+def _merge(file: MonthFile, one: WholeDay, place: int, received: int) -> int:
     """The same as if it had been delivered; how many readings contradict, of those not known to."""
+    key = one.interval_s, one.day, int(one.numbers[place])
     dense, _ = months.load(file, key)
     rows = np.arange(SLOTS)
-    _, conflicts = enter(dense, rows, 0, counts, None)
+    _, conflicts = enter(dense, rows, 0, one.counts[place], None)
     before = dense.registers.copy()
-    conflicts += enter_registers(dense, rows, 0, registers)
+    conflicts += enter_registers(dense, rows, 0, one.registers[place])
     dense.registers = thinned(dense.registers, dense.counts)
     noted.save_arrivals(file.database, key, dense.arrivals)
     if dense.touched or not np.array_equal(dense.registers, before):
         months.save(file, key, dense)
     return months.keep_conflicts(file, key, conflicts, dict.fromkeys(range(SLOTS), received))
-

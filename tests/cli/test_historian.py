@@ -18,7 +18,7 @@ from scada.historian.removal import Due, remember
 from scada.historian.store import EmbeddedIntervals
 from scada.lock import lock_directory
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
-from tests.influx import free_port
+from tests.ports import free_port
 
 MONTH = "intervals-2026-01.sqlite"
 

@@ -25,7 +25,8 @@ from scada.settings import InfluxSettings
 from scada.site import Directory, Module, Site
 from tests.cli.test_collection import RECALL, Remembering
 from tests.historian.helpers import FIRST_HOUR, block
-from tests.influx import Influx, free_port
+from tests.influx import Influx
+from tests.ports import free_port
 from tests.registry.sites import ENGINEER, HIGH, a_site
 
 MONTH = "intervals-2026-01.sqlite"

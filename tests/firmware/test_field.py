@@ -16,7 +16,7 @@ from scada.firmware.trust import TrustedKey, faults, vouched
 from scada.rollout import Image
 from tests import firmware_maker as maker
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY
-from tests.drivers.dmesh.test_sockets import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

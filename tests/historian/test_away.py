@@ -13,7 +13,8 @@ from tests.historian.away import CHANNELS, DEVICES, TAGS, WARM, values_at
 from tests.historian.helpers import FIRST_HOUR
 from tests.influx import ROOT, Influx
 
-GROWTH_MB = 200
+GROWTH_MB = 200                         # in real time, most of it the live log's roll of five minutes
+SHORT_GROWTH_MB = 90                    # as fast as it goes; what waits would take more than that if it were kept in memory
 DEVICE = 7                              # whose series are read back one by one
 pytestmark = pytest.mark.timeout(300)
 Figures = dict[str, float]
@@ -53,12 +54,12 @@ class Story:
         self._process.stdin.flush()
 
 
-def check(story: Story, influx: Influx, instants: int, apart_s: int) -> None:
+def check(story: Story, influx: Influx, instants: int, apart_s: int, growth_mb: int = GROWTH_MB) -> None:
     """Memory stayed small, the operator saw what waited, and at last every value is there, once and in its order."""
     lines = instants * DEVICES * TAGS
     hours = (WARM + instants) * apart_s // HOUR_S
-    assert story.away["worst_mb"] - story.before["rss_mb"] <= GROWTH_MB
-    assert story.end["worst_mb"] - story.before["rss_mb"] <= GROWTH_MB
+    assert story.away["worst_mb"] - story.before["rss_mb"] <= growth_mb
+    assert story.end["worst_mb"] - story.before["rss_mb"] <= growth_mb
     assert story.away["waiting_lines"] == lines
     assert story.away["waiting_blocks"] >= (CHANNELS // 256 if hours else 0)
     assert story.away["oldest_s"] > 1.0
@@ -80,8 +81,8 @@ def check(story: Story, influx: Influx, instants: int, apart_s: int) -> None:
 
 
 def test_with_influxdb_away_for_a_day_memory_stays_small_and_all_of_it_arrives(influx: Influx, tmp_path: Path) -> None:
-    """As many values as ten minutes at 10,000/s, over a day of site time with its hours of pulses, as fast as it goes."""
-    instants, apart_s = 600, DAY_H * HOUR_S // 600
+    """2.4 million values over a day of site time with its hours of pulses, as fast as it goes; `make soak` has more."""
+    instants, apart_s = 240, DAY_H * HOUR_S // 240
     story = Story(tmp_path / "data", influx, instants, apart_s)
 
-    check(story, influx, instants, apart_s)
+    check(story, influx, instants, apart_s, SHORT_GROWTH_MB)

@@ -15,7 +15,8 @@ from scada.intervals import MISSING
 from scada.ports import TagHistory
 from scada.settings import InfluxSettings
 from tests.historian.helpers import FIRST_HOUR, block
-from tests.influx import Influx, free_port
+from tests.influx import Influx
+from tests.ports import free_port
 
 EUI = np.array([0x00124B0000000001], np.uint64)
 CHANNEL = np.zeros(1, np.uint8)

@@ -4,9 +4,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,17 +18,21 @@ from hypothesis import strategies as st
 from scada.clock import HOUR_S, NS
 from scada.errors import StartError, StorageError
 from scada.historian import exporting, import_intervals, parquet
+from scada.historian.backup import back_up
 from scada.historian.database import ReadPool
 from scada.historian.exported import EXPORT, Export, read_export
 from scada.historian.exporting import export
 from scada.historian.import_intervals import enter_batches
 from scada.historian.importing import Imported, import_export
 from scada.historian.livefiles import LiveFiles, LiveHistory
+from scada.historian.noted import load_arrivals, load_joined
+from scada.historian.restoring import restore
 from scada.historian.results import ResultHistory, open_results, store_rows
 from scada.historian.samples import Samples
 from scada.historian.service import open_reader
 from scada.historian.store import EmbeddedIntervals
-from scada.intervals import IntervalBatch, IntervalBlock
+from scada.historian.whole import WholeBlocks
+from scada.intervals import IntervalBlock
 from scada.ports import ResultTable
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 from tests.influx import ROOT
@@ -37,10 +41,10 @@ NOW = 2_000_000_000 * NS
 MAY = 493_776                           # hour number of 2026-05-01T00:00Z
 
 
-def deliver(directory: Path, *blocks: IntervalBlock) -> int:
+def deliver(directory: Path, *blocks: IntervalBlock, keep: bool = False) -> int:
     """Commit blocks in order, merged when it returns; the conflicts there were."""
     reactor = PumpedReactor()
-    store = EmbeddedIntervals(directory, reactor, merge_delay=0.0)
+    store = EmbeddedIntervals(directory, reactor, merge_delay=0.0, keep_merged=keep)
     store.open()
     store.start()
     for one in blocks:
@@ -154,22 +158,113 @@ def test_a_register_that_was_reset_is_no_conflict_of_the_import(tmp_path: Path) 
     assert held(tmp_path / "two") == held(one)
 
 
-@pytest.mark.parametrize("stops_at", [1, 2, 3, 5])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(deliveries(), min_size=1, max_size=3), st.lists(deliveries(), max_size=2), st.integers(40, 2000))
+def test_blocks_that_nobody_holds_enter_as_if_they_were_delivered(
+    tmp_path: Path, blocks: list[IntervalBlock], before: list[IntervalBlock], rows: int
+) -> None:
+    """Into a store that has some of it, or of its day: the same contents, conflicts, and who brought what when."""
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    one = blocks[0]
+    other = block([[1, 2]], eui=[0xAB], first=one.first, link=5, interval_s=one.interval_s)
+    deliver(tmp_path / "one", *blocks, other)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parquet, "ROWS", rows)
+        export(tmp_path / "one", tmp_path / "export", ["intervals"])
+    for name in ("whole", "merged"):
+        deliver(tmp_path / name, *before)
+    found = import_export(tmp_path / "whole", tmp_path / "export", NOW)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(WholeBlocks, "held", lambda whole, interval_s, day, numbers: np.ones(len(numbers), np.bool_))
+        expected = import_export(tmp_path / "merged", tmp_path / "export", NOW)
+
+    assert held(tmp_path / "whole") == held(tmp_path / "merged")
+    assert brought(tmp_path / "whole") == brought(tmp_path / "merged")
+    assert found.conflicts == expected.conflicts
+
+
+def brought(directory: Path) -> dict[tuple[str, ...], list[object]]:
+    """Who brought each count and register, and each bit later than its count, by file and block."""
+    found: dict[tuple[str, ...], list[object]] = {}
+    for path in sorted(directory.glob("intervals-*.sqlite")):
+        with closing(sqlite3.connect(path)) as database:
+            for key in database.execute("SELECT interval_s, day, block FROM block ORDER BY 1, 2, 3").fetchall():
+                notes = load_arrivals(database, key)
+                names = [None, *map(tuple, notes.sources.tolist())]
+                tables = [[names[one] for one in table.ravel().tolist()] for table in (notes.pulses, notes.registers)]
+                found[path.name, *map(str, key)] = [*tables, load_joined(database, key)]
+    return found
+
+
+def test_what_enters_as_a_whole_is_known_from_then_on(history: Path, tmp_path: Path) -> None:
+    """Who asks as of an earlier instant does not see it; the journal holds the names alone."""
+    export(history, tmp_path / "export", ["intervals"])
+    import_export(tmp_path / "two", tmp_path / "export", NOW)
+    store = EmbeddedIntervals(tmp_path / "two", None)
+    store.open()
+    slots = store.slots(np.array([0x00124B0000000001], np.uint64), np.zeros(1, np.uint8))
+    instants = [NOW - NS, NOW]
+    counts = [store.as_of(one).read(slots, MAY - 24, 3).counts.tolist() for one in instants]
+    store.close()
+
+    assert counts == [[[-1, -1, -1]], [[0, 1, 2]]]
+    assert sum(path.stat().st_size for path in (tmp_path / "two" / "journal").glob("*.journal")) < 400
+
+
+def test_no_instant_is_restored_without_what_was_imported_before_it(history: Path, tmp_path: Path) -> None:
+    """The journal has not what entered as a whole, and so has a hole there; what came before can be had."""
+    source, backup = tmp_path / "two", tmp_path / "backup"
+    sent = [block([[one]], eui=[0xAA], first=MAY + 24 * one, record=one, received=NOW + one) for one in range(6)]
+    deliver(source, *sent[:1], keep=True)
+    back_up(source, backup)
+    deliver(source, *sent[1:3], keep=True)
+    export(history, tmp_path / "export", ["intervals"])
+    import_export(source, tmp_path / "export", NOW + 3)
+    deliver(source, *sent[4:], keep=True)
+    back_up(source, backup)
+    for at in (NOW + 3, NOW + 4):
+        with pytest.raises(StorageError, match=r"the journal between the backups .* is not whole"):
+            restore(backup, tmp_path / "later", at)
+    restore(backup, tmp_path / "earlier", NOW + 2)
+    restore(backup, tmp_path / "newest", NOW + 5)
+    eui = {key[2] for key in held(tmp_path / "earlier")}
+
+    assert eui == {0xAA}
+    assert sum(len(lines) for lines in held(tmp_path / "earlier").values()) == 3
+    assert held(tmp_path / "newest") == held(source)
+
+
+def test_a_month_that_the_disk_has_spoilt_is_put_aside(history: Path, tmp_path: Path) -> None:
+    """As when it is delivered: the import goes on in a fresh file."""
+    export(history, tmp_path / "export", ["intervals"])
+    two = tmp_path / "two"
+    two.mkdir()
+    (two / "intervals-2026-05.sqlite").write_bytes(b"no database" * 1000)
+    import_export(two, tmp_path / "export", NOW)
+
+    assert [path.name for path in two.glob("*.damaged")] == ["intervals-2026-05.sqlite.damaged"]
+    assert held(two) == held(history)
+
+
+@pytest.mark.parametrize("stops_at", [1, 2, 3, 5, 7])
 def test_an_import_that_was_broken_off_is_done_again(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops_at: int
 ) -> None:
     """Anywhere: what had come in is known, the rest follows, and nothing contradicts itself."""
     steps = []
 
-    def breaks(store: EmbeddedIntervals, batches: Sequence[IntervalBatch]) -> None:
-        steps.append(batches)
+    def breaks(*given: Any) -> Any:
+        steps.append(given)
         if len(steps) == stops_at:
             raise KeyboardInterrupt
-        enter_batches(store, batches)
+        return (enter_whole if isinstance(given[0], WholeBlocks) else enter_batches)(*given)
 
     monkeypatch.setattr(parquet, "ROWS", 50)
     export(history, tmp_path / "small", ["intervals"])
+    enter_whole = WholeBlocks.enter
     monkeypatch.setattr(import_intervals, "enter_batches", breaks)
+    monkeypatch.setattr(WholeBlocks, "enter", breaks)
     with pytest.raises(KeyboardInterrupt):
         import_export(tmp_path / "two", tmp_path / "small", NOW)
     monkeypatch.undo()

@@ -15,7 +15,8 @@ from scada.ports import Health
 from scada.settings import HistorianSettings, InfluxSettings
 from scada.tags import Batch, Device, Quality, TagDef
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
-from tests.influx import Influx, free_port
+from tests.influx import Influx
+from tests.ports import free_port
 
 NOW = FIRST_HOUR * 3600 * NS
 QUICK = BackOff(first=0.02, most=0.1, most_refused=0.1)

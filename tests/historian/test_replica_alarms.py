@@ -21,7 +21,8 @@ from scada.self_monitor import SelfMonitor
 from scada.settings import InfluxSettings
 from tests.historian.helpers import FIRST_HOUR, block
 from tests.historian.test_replica import Site
-from tests.influx import Influx, free_port
+from tests.influx import Influx
+from tests.ports import free_port
 
 NOW = FIRST_HOUR * 3600 * NS
 ALARMS = ("full_percent", "oldest_s", "dropped_in_hour", "dead_lines", "refused")

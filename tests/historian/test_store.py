@@ -454,7 +454,7 @@ def test_more_is_merged_together_where_each_record_writes_a_little_of_the_whole_
             yield Position(1, number), BatchRecord(day_of_links(80, number), np.arange(80) * apart)
 
     assert len(list(batches.mergeable(records(1)))) == 7        # 560 blocks as they came, in one block of the store
-    assert len(list(batches.mergeable(records(768)))) == 16     # eighty: 1,280
+    assert len(list(batches.mergeable(records(768)))) == 8      # eighty: 640
 
 
 def test_a_journal_of_a_later_version_is_refused_with_a_sentence_and_nothing_of_it_is_passed_over(tmp_path: Path) -> None:

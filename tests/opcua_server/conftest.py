@@ -1,7 +1,6 @@
 """A running server for the tests: the host process, its certificates, and clients that know how to log in."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 CLIENT_URI = "urn:tests:client"
@@ -80,12 +81,6 @@ class Identity:
 
     certificate: Path
     key: Path
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def make_identity(folder: Path, name: str, uri: str = CLIENT_URI, days: int = 30) -> Identity:

@@ -18,7 +18,7 @@ from scada.opcua_server.child import LinkProtocol
 from scada.opcua_server.service import OpcuaService
 from scada.settings import OpcuaSettings
 from tests.fakes import site_clock
-from tests.opcua_server.conftest import free_port
+from tests.ports import free_port
 
 
 class Pool:

@@ -94,9 +94,11 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
             await supplies.release(ANA, point, holding.id, note="looked")
 
     await until(lambda: dmesh.link_up(LINK_ID), "the link")
+    beat.stop()                                             # its module does nothing before the connection is lost
     first = await switch("P1", HoldReason.DEBT)
     await until(lambda: supplies.supply("P1").switch.state.value in ("accepted", "received"), "taken")  # type: ignore[union-attr]
     client._protocol._stream.abortConnection()              # the answer of the module comes over another session
+    beat.start(0.02)
     await until(over("P1"), "P1 off")
     off = supplies.supply("P1")
     await switch("P3", HoldReason.DEBT)

@@ -1,15 +1,14 @@
 """Supplies over real TCP: signed commands, real simulated modules, a link that breaks, a crew's own lock-out, a valve."""
 
 import json
-import socket
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from scada.supply.record import HELD_IN_MODULE
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,12 +16,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(120)
 def test_supplies_are_switched_over_tcp_by_modules_that_check_everything(tmp_path: Path) -> None:
     """Each module gets a key of its own first; what is executed is executed once; a valve waits for a hand."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.supply.field", str(port), str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
-        timeout=110, check=True,
+        [sys.executable, "-m", "tests.supply.field", str(free_port()), str(tmp_path)], cwd=ROOT, capture_output=True,
+        text=True, timeout=110, check=True,
     )
     found = json.loads(done.stdout)
 

@@ -35,7 +35,7 @@ from scada.settings import DmeshSettings, HistorianSettings  # noqa: E402
 from scada.simulate.app import Simulation  # noqa: E402
 from scada.simulate.options import Options  # noqa: E402
 from tests.drivers.dmesh.peers import RegistryBook  # noqa: E402
-from tests.system.harness import free_ports  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 SLOW_DISK_S = 0.02
 HISTORY_H = 40
@@ -88,7 +88,7 @@ class Hasty:
 
 async def play(folder: Path, hasty: bool) -> None:
     clock = SiteClock(TimeMap(time.time_ns(), time.time_ns(), 1.0))
-    bus, (port,) = TagBus(clock, reactor), free_ports(1)
+    bus, port = TagBus(clock, reactor), free_port()
     historian = Historian(HistorianSettings(), folder, clock, reactor, bus, fsync=slow_sync)
     keys = KeyStore.open(folder / "keys.store", folder / "master.key")
     store: Any = Hasty(historian.intervals) if hasty else historian.intervals

@@ -4,33 +4,24 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+import traceback
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import yaml
+from click.testing import CliRunner
 
+from scada.cli import main
 from scada.clock import TimeMap
+from tests.ports import free_ports
 
 START_LIMIT_S = 60.0
 PASSWORD = "a long enough password"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now."""
-    with ExitStack() as stack:
-        found = []
-        for _ in range(count):
-            listener = stack.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            found.append(listener.getsockname()[1])
-        return found
 
 
 def wait_for(condition: Any, what: str, limit: float = START_LIMIT_S, every: float = 0.1) -> Any:
@@ -41,6 +32,24 @@ def wait_for(condition: Any, what: str, limit: float = START_LIMIT_S, every: flo
             return value
         time.sleep(every)
     raise AssertionError(f"waited {limit:.0f} s in vain for {what}")
+
+
+def run_here(*words: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """A `scada` command in this process, told like one of its own; what it sets for its files ends with it."""
+    mask = os.umask(0o022)
+    try:
+        done = CliRunner().invoke(main, words, input=stdin)
+    finally:
+        os.umask(mask)
+    failed = "" if done.exception is None or isinstance(done.exception, SystemExit) else "".join(
+        traceback.format_exception(done.exception)
+    )
+    return subprocess.CompletedProcess(["scada", *words], done.exit_code, done.stdout, done.stderr + failed)
+
+
+def run_apart(*words: str) -> "subprocess.CompletedProcess[str]":
+    """A `scada` command as a process of its own, to its end."""
+    return subprocess.run([sys.executable, "-m", "scada", *words], capture_output=True, text=True, timeout=120, check=False)
 
 
 class Process:
@@ -125,10 +134,8 @@ class Site:
 
     # ---------------------------------------------------------------- processes
     def scada(self, *words: str, stdin: str | None = None, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run one command to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "scada", *words], capture_output=True, text=True, input=stdin, timeout=120, check=False
-        )
+        """Run one command to its end, in this process: starting one takes longer than what it does."""
+        done = run_here(*words, stdin=stdin)
         assert not check or done.returncode == 0, f"scada {' '.join(words)}: {done.stdout}{done.stderr}"
         return done
 

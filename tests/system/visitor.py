@@ -58,7 +58,7 @@ class Visitor:
         self.page.click(f".languages button[value={language}]")
 
     def shot(self, name: str, **options: Any) -> None:
-        self.page.screenshot(path=SHOTS / f"{name}.png", **options)
+        self.page.screenshot(path=SHOTS / f"{name}.jpg", quality=80, **options)
 
     def on_a_phone(self, yes: bool = True) -> None:
         self.page.set_viewport_size(PHONE if yes else DESK)

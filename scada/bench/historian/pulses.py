@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.historian.dense import SLOTS
-from scada.historian.whole import WholeDay
+from scada.historian.whole_rows import WholeDay
 
 FIRST_HOUR: Final = 490_896             # 2026-01-01T00:00Z
 FIRST_DAY: Final = FIRST_HOUR // 24

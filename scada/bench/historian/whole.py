@@ -23,8 +23,7 @@ from scada.metering.sums import Members, group_sums
 METERS: Final = 100_000
 DAYS: Final = 30
 CITY: Final = 10_000_000
-AT_ONCE: Final = 256                    # blocks of a day, at most,
-TOGETHER: Final = 8                     # and so many of these a transaction
+AT_ONCE: Final = 64                     # blocks of a day
 READS: Final = 5
 GROUPS: Final = 1000
 
@@ -70,12 +69,10 @@ def enter(folder: Path, meters: int, days: int, named: bool) -> dict[str, float]
         whole = history.whole()
         if named:
             whole.slots(np.full(meters, LINK), eui, np.zeros(meters, np.uint8))
-        parts = [
-            (day, numbers[start:start + AT_ONCE])
+        whole.enter((
+            pulses.day(day, numbers[start:start + AT_ONCE])
             for day in range(FIRST_DAY, FIRST_DAY + days) for start in range(0, len(numbers), AT_ONCE)
-        ]
-        for first in range(0, len(parts), TOGETHER):
-            whole.enter([pulses.day(*part) for part in parts[first:first + TOGETHER]], received=1)
+        ), received=1)
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -36,6 +36,7 @@ class ModuleClocks:
         self.heard = np.zeros(SIZE, dtype=np.int64)                     # s since 1970
         self._slopes = np.full((SLOPES, SIZE), np.nan, dtype=np.float32)     # ppm, newest last
         self.euis = np.zeros(SIZE, dtype=np.uint64)                     # whose index it is; 0: not told yet
+        self._drift: NDArray[np.float64] | None = None                  # looked at far more often than told
 
     def follow(self, euis: NDArray[np.uint64]) -> None:
         """The module list as it is now; what was known of an index's owner before is forgotten."""
@@ -43,7 +44,7 @@ class ModuleClocks:
             others = (self.euis != euis) & (self.euis != 0)
             self.offset[others], self.heard[others] = np.nan, 0
             self._slopes[:, others] = np.nan
-            self.euis = euis
+            self.euis, self._drift = euis, None
 
     def take(self, stats: Sequence[LinkStat]) -> None:
         """One page of LINK_STATS."""
@@ -56,16 +57,19 @@ class ModuleClocks:
         rows = index[enough]
         self._slopes[:-1, rows] = self._slopes[1:, rows]
         self._slopes[-1, rows] = PPM * (offset[enough] - self.offset[rows]) / apart[enough]
+        self._drift = None
         news = first | enough
         self.offset[index[news]], self.heard[index[news]] = offset[news], heard[news]
 
     @property
     def drift(self) -> NDArray[np.float64]:
-        """Rates; NaN for a module with fewer than two slopes. [ppm]"""
-        known = np.isfinite(self._slopes).sum(axis=0) >= 2
-        found = np.full(SIZE, np.nan)
-        found[known] = np.nanmedian(self._slopes[:, known], axis=0)
-        return found
+        """Rates, not to be written to; NaN for a module with fewer than two slopes. [ppm]"""
+        if self._drift is None:
+            known = np.isfinite(self._slopes).sum(axis=0) >= 2
+            self._drift = np.full(SIZE, np.nan)
+            self._drift[known] = np.nanmedian(self._slopes[:, known], axis=0)
+            self._drift.flags.writeable = False
+        return self._drift
 
     def beyond(self, tolerance: Tolerance) -> NDArray[np.bool_]:
         """Which are wrong: too far off, or running away too fast."""

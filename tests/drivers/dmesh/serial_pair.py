@@ -8,12 +8,10 @@ import asyncio
 import json
 import os
 import random
-import socket
 import sys
 import time
 import tty
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +39,13 @@ from scada.drivers.dmesh.simulator.state import ConcentratorState, Outputs, SimM
 from scada.drivers.dmesh.turns import Port  # noqa: E402
 from scada.settings import DmeshSettings  # noqa: E402
 from tests.drivers.dmesh.peers import LINK_ID, RegistryBook, Store  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 reactor: Any = installed
 LINKS = (LINK_ID, LINK_ID + 1)
 HOURS, MODULES = 30, 4
 LONGEST_S = 70.0
 NOW = time.time_ns()                    # the radio is ten times as fast as a real one
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 groups.COMMAND_T1_S = 1.0               # a test does not wait ten seconds for a frame that was lost

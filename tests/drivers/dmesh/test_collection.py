@@ -26,7 +26,7 @@ from scada.intervals import HOURLY, MISSING, IntervalBlock, IntervalSeries, Mark
 from scada.ports import RecallState
 from scada.settings import CollectionSettings, DmeshSettings
 from tests.drivers.dmesh.peers import HOUR, Bench, Peer, Store, Wire, bench, day, hello, run_now
-from tests.drivers.dmesh.test_sockets import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 DAY = HOUR // DAY_H

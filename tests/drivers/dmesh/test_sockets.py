@@ -17,6 +17,7 @@ import pytest
 
 from scada.drivers.dmesh.messages import ArchAck, Challenge, Close, GetModules, Message, ModuleList, Ready
 from tests.drivers.dmesh.peers import Peer, entries, hello, record
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 NOW_HOUR = int(time.time()) // 3600
@@ -37,12 +38,6 @@ class Server:
 
     def memory(self) -> int:
         return int(psutil.Process(self.process.pid).memory_info().rss)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def launch(port: int, folder: Path) -> "subprocess.Popen[str]":

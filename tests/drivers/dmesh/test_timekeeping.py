@@ -26,8 +26,8 @@ from scada.events import DeviceEvent, EventCode
 from scada.intervals import MISSING, IntervalStatus
 from tests.drivers.dmesh.peers import HOUR, Bench, Wire, bench, record
 from tests.drivers.dmesh.test_simulator_session import bench as sessions
-from tests.drivers.dmesh.test_sockets import free_port
 from tests.fakes import NOON
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 seconds = st.floats(-3 * HOUR_S, 3 * HOUR_S) | st.floats(-5e9, 5e9)
@@ -149,13 +149,20 @@ def test_another_owner_of_an_index_starts_without_a_past() -> None:
     """The list of modules says who it is."""
     found, euis = ModuleClocks(), np.arange(SIZE, dtype=np.uint64)
     found.follow(euis)
-    found.take(stats(0, {1: 5.0, 2: 5.0}))
+    drifts = []
+    for hour in range(4):
+        found.take(stats(hour, {1: 5.0, 2: 5.0}))
+        drifts.append(found.drift[2])                       # looked at between the news
     other = euis.copy()
     other[1] = 999
     found.follow(other)
 
     assert np.isnan(found.offset[1])
     assert found.offset[2] == 5.0
+    assert np.isnan(drifts[:2]).all()
+    assert drifts[2:] == [0.0, 0.0]
+    assert np.isnan(found.drift[1])
+    assert found.drift[2] == 0.0
 
 
 # ------------------------------------------------------------------------------------------- the simulated clock

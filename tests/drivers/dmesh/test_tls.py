@@ -20,8 +20,9 @@ from scada.drivers.dmesh.tls import Files, TlsProtocol, context, valid_until
 from scada.errors import ConfigError, StartError
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, Peer, bench, hello
 from tests.drivers.dmesh.test_groups import outcome
-from tests.drivers.dmesh.test_sockets import Dialled, Server, free_port
+from tests.drivers.dmesh.test_sockets import Dialled, Server
 from tests.fakes import NOON
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tests.ports import free_port
+
 REGISTERS: Final = 0x200
 LONGEST_REQUEST: Final = 260            # MODBUS_TCP_MAX_ADU_LENGTH
 
@@ -44,8 +46,7 @@ class Meter:
 
     def __init__(self, words: Mapping[int, Sequence[int]]) -> None:
         self._lib = library()
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._context = ctypes.c_void_p(self._lib.modbus_new_tcp(b"127.0.0.1", self.port))
         self._map = self._lib.modbus_mapping_new(0, 0, 0, REGISTERS)
         for address, some in words.items():

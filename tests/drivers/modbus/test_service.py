@@ -20,6 +20,7 @@ from scada.settings import ModbusDevice, ModbusSettings
 from scada.tags import Quality
 from tests.drivers.modbus.golden import rows
 from tests.drivers.modbus.helpers import LoopTimers, Recorder
+from tests.ports import free_port
 
 TEMPLATE = load_template("eastron_sdm630")
 GOLDEN = rows(TEMPLATE.name)                       # registers as literals: our own encoder would agree with our own decoder
@@ -55,8 +56,7 @@ class Meter:
         self.handler = Handler()
         for row in GOLDEN:
             self.handler.data_bank.set_input_registers(row.address, list(row.words))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._server: Any = None
         self.engine: Callable[[Any], None] | None = None    # answers instead of the handler
 

@@ -1,0 +1,78 @@
+"""What an allocation really gives, by power flow. Pure."""
+
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.balancing.network import Feeder, Network, feeder, losses, powers, solve
+from scada.balancing.phases.gram import shared_resistance
+from scada.balancing.phases.uneven import PHASES
+
+
+@attrs.frozen
+class Check:
+    """A feeder under one allocation, over the intervals that were given."""
+
+    loss: float                             # lines, all four conductors [Wh]
+    neutral: float                          # current at the transformer, mean of the intervals [A]
+    neutral_peak: float                     # its largest [A]
+    lowest: float                           # voltage of any connection in any interval [V]
+
+
+Checker = Callable[[NDArray[np.int64]], Check]
+
+
+def by_power_flow(
+    network: Network, active: NDArray[np.float64], consumers: NDArray[np.intp], hours: float
+) -> Checker:
+    """
+    Return a function that computes a feeder with its consumers on other phases.
+
+    Parameters
+    ----------
+    network : Network
+        Radial; p service points.
+    active : ndarray of float64, shape (h, p)
+        Mean active power of every service point in each interval. Intervals of a minute tell the loss, hourly means about
+        four fifths of it. [W]
+    consumers : ndarray of intp, shape (n,)
+        Service points of the one-phase consumers that an allocation is about.
+    hours : float
+        Length of an interval. [h]
+
+    Returns
+    -------
+    checker : callable
+        From an allocation, shape (n,), to its `Check`.
+    """
+    def check(phase: NDArray[np.int64]) -> Check:
+        model = feeder(network.on_phases(phases_of(network, consumers, phase)))
+        flow = solve(model, powers(model.network, active))
+        returned = np.abs(flow.current.sum(axis=1))
+        return Check(
+            loss=float(np.nansum(losses(model, flow).lines)) * hours, neutral=float(np.nanmean(returned)),
+            neutral_peak=float(np.nanmax(returned)), lowest=float(np.nanmin(np.abs(flow.voltage))),
+        )
+    return check
+
+
+def phases_of(network: Network, consumers: NDArray[np.intp], phase: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return the connected phases of all points, shape (p, 3), with `consumers` on `phase`."""
+    connected = network.point_phases.copy()
+    connected[consumers] = np.arange(PHASES) == phase[:, None]
+    return connected
+
+
+def path_resistance(model: Feeder, consumers: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    Return what `gram.by_loss` wants of a network: resistances of common paths, phase and neutral, each (n, n). [Ω]
+
+    `consumers` (n,) are service points with one phase.
+    """
+    connection = np.searchsorted(model.point, consumers)
+    path = model.behind[:, connection].T
+    ohm = np.zeros((len(model.behind), 2))
+    np.add.at(ohm, model.branch, np.column_stack([model.network.phase_ohm.real, model.network.neutral_ohm.real]))
+    return shared_resistance(path, ohm[:, 0]), shared_resistance(path, ohm[:, 1])

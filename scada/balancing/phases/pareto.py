@@ -1,0 +1,104 @@
+"""Recommended phases for several numbers of moves, and what each of them gives: the curve a person chooses from. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.balancing.live import maximum_deviation
+from scada.balancing.phases.checked import Check, Checker
+from scada.balancing.phases.gram import Table
+from scada.balancing.phases.polish import even_worst_hour
+from scada.balancing.phases.search import KICKS, search
+from scada.balancing.phases.uneven import allocated, unevenness
+
+CAPS: Final = (1, 2, 3, 5, 10)
+
+
+@attrs.frozen(eq=False)
+class Point:
+    """One allocation, and what it gives."""
+
+    moves: int
+    phase: NDArray[np.int64]                # (n,)
+    score: float                            # over that of today; 1 is no better [1]
+    unevenness: float                       # root mean square over the hours [W]
+    worst: float                            # largest unevenness of an hour [W]
+    deviation: float                        # mean over the hours of the largest deviation from the mean of the phases [1]
+    check: Check | None                     # by power flow; None if no network is known
+    worth: bool                             # no point with fewer moves is as good
+
+
+def pareto(
+    profiles: NDArray[np.float64], table: Table, start: NDArray[np.int64], caps: Sequence[int] = CAPS,
+    fixed: NDArray[np.float64] | None = None, movable: NDArray[np.bool_] | None = None, checker: Checker | None = None,
+    kicks: int = KICKS,
+) -> list[Point]:
+    """
+    Return today's point and, for each cap, the best that was found; fewest moves first.
+
+    Parameters
+    ----------
+    profiles : ndarray of float64, shape (n, t)
+        Mean active power of each one-phase consumer in each hour. Hours with a NaN are left out. [W]
+    table : Table
+        How allocations are scored: `by_neutral`, `by_loss`, or both `mixed`.
+    start : ndarray of int64, shape (n,)
+        Today's phases.
+    caps : sequence of int
+        Most moves; each search begins where the one before ended, so that more moves are never worse in score.
+    fixed : ndarray of float64, shape (t, 3), optional
+        What stays on each phase. [W]
+    movable : ndarray of bool, shape (n,), optional
+        Who may be moved.
+    checker : callable, optional
+        `checked.by_power_flow`. With it, the better of the allocation and the one polished for the worst hour is kept, by
+        the sum of loss and neutral current as shares of today's; without it the polished one is.
+    kicks : int
+        Of each search.
+
+    Returns
+    -------
+    points : list of Point
+        Caps that need no more moves than the one before are not repeated.
+    """
+    base = np.zeros((profiles.shape[1], 3)) if fixed is None else fixed
+    used = ~(np.isnan(profiles).any(axis=0) | np.isnan(base).any(axis=1))
+    profiles, base = profiles[:, used], base[used]
+    today = table.score(start)
+
+    def point(phase: NDArray[np.int64], before: Sequence[Point]) -> Point:
+        power = allocated(profiles, phase) + base
+        uneven, check = unevenness(power), checker(phase) if checker else None
+        score = table.score(phase) / today if today > 0 else 1.0
+        return Point(
+            moves=int(np.count_nonzero(phase != start)), phase=phase, score=score,
+            unevenness=float(np.sqrt(np.mean(uneven**2))), worst=float(uneven.max(initial=0.0)),
+            deviation=float(np.nanmean(maximum_deviation(power))), check=check,
+            worth=all(not _as_good(one, score, check) for one in before),
+        )
+
+    points, phase = [point(start.copy(), ())], start
+    for cap in sorted(caps):
+        phase = search(table, start, cap, movable, phase, kicks)
+        polished = even_worst_hour(profiles, table, start, phase, cap, base, movable)
+        found = point(polished, points)
+        if checker is not None and (polished != phase).any():
+            found = min(point(phase, points), found, key=lambda one: _badness(one, points[0]))
+        if found.moves > points[-1].moves:
+            points.append(found)
+    return points
+
+
+def _badness(point: Point, today: Point) -> float:
+    if point.check is None or today.check is None:
+        return point.score
+    return point.check.loss / max(today.check.loss, 1e-300) + point.check.neutral / max(today.check.neutral, 1e-300)
+
+
+def _as_good(other: Point, score: float, check: Check | None) -> bool:
+    if check is None or other.check is None:
+        return other.score <= score
+    return other.check.loss <= check.loss and other.check.neutral <= check.neutral
