@@ -1,5 +1,6 @@
 """Technical losses of a transformer's network from stored hours: one series an hour, and all of a period. Blocking."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from scada.balancing.network import DEFAULTS, Feeder, Network, Period, feeder, losses, over, powers, solve
 from scada.balancing.network.of_site import Known, networks
 from scada.clock import HOUR_S
-from scada.ports import LOSS_COLUMNS, Metering, ResultTable
-from scada.site import Directory
+from scada.ports import LOSS_COLUMNS, Metering, Registry, ResultTable
+from scada.site import Directory, Medium
 from scada.tags import BAD
 
 KIND: Final = "losses"
@@ -77,6 +78,25 @@ def technical(metering: Metering, directory: Directory, transformer: str, first:
     if network is None:
         return np.full(count, np.nan)
     return hourly(network, taken(metering, network, first, count))["technical"]
+
+
+def of_groups(registry: Registry, metering: Metering) -> Callable[[str, int, int], NDArray[np.float64]]:
+    """
+    Return what the balances ask: (group, first hour, hours) -> (hours,), what is deducted from its imbalance. [kWh]
+
+    Only a group that is fed through its transformer's meter deducts the losses of the transformer's network: behind it are
+    all lines. Of a house or a street no more than a part is lost, and which is not known: NaN.
+    """
+    def lost(name: str, first: int, count: int) -> NDArray[np.float64]:
+        directory = registry.directory
+        group = directory.balance_group.get(name)
+        transformer = directory.transformer.get(group.transformer) if group is not None else None
+        fed = group.feed_tag.partition("/")[0] if group is not None and group.medium is Medium.ELECTRICITY else ""
+        if transformer is None or not fed or fed != transformer.meter:
+            return np.full(count, np.nan)
+        return technical(metering, directory, transformer.name, first, count)
+
+    return lost
 
 
 def period(metering: Metering, network: Network, first: int, count: int) -> tuple[Period, Taken]:

@@ -11,7 +11,7 @@ from scada.balancing.network import feeder as model_of
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS
 from scada.metering.service import MeteringService
-from scada.site import Consumer, Feeder, Linecode, Section, Transformer
+from scada.site import BalanceGroup, Consumer, Feeder, Linecode, Medium, Section, Transformer
 from scada.tags import Quality
 from tests.balancing.world import MemoryResults
 from tests.fakes import InlinePool, LoopClock, site_clock
@@ -188,3 +188,20 @@ def test_a_balance_asks_for_the_losses_of_its_own_hours(world):
     assert found[1:] == pytest.approx([world.rows()[hour]["technical"] for hour in range(3)])
     assert np.isnan(technical.technical(world.metering, directory, "T02", HOUR, 3)).all()
     assert np.isnan(technical.technical(world.metering, directory, "", HOUR, 3)).all()
+
+
+def test_only_a_group_behind_its_transformers_meter_deducts_the_losses_of_all_lines(world):
+    """A house of the same transformer has some part of them, nobody knows which."""
+    world.deliver(0, 1, 2)
+    site = street()
+    metered = (attrs.evolve(site.transformers[0], meter="T01-meter"), site.transformers[1])
+    groups = (
+        BalanceGroup("whole", Medium.ELECTRICITY, "", "T01", "T01-meter/energy_import", members=("P0", "P1", "P2")),
+        BalanceGroup("house", Medium.ELECTRICITY, "", "T01", feed_point="P0", members=("P1",)),
+        BalanceGroup("other", Medium.ELECTRICITY, "", "", "T01-meter/energy_import", members=("P1",)),
+    )
+    world.registry.replace(attrs.evolve(site, transformers=metered, balance_groups=groups))
+    lost = technical.of_groups(world.registry, world.metering)
+
+    assert lost("whole", HOUR, 3) == pytest.approx([world.rows()[hour]["technical"] for hour in range(3)])
+    assert all(np.isnan(lost(name, HOUR, 3)).all() for name in ("house", "other", "nobody"))
