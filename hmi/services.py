@@ -29,6 +29,7 @@ from scada.ports import (
     Registry,
     Supplies,
     TagSource,
+    TechnicalLosses,
     TimeMonitor,
     Users,
     WalkbyImport,
@@ -60,6 +61,7 @@ class Services:
     audit: Audit
     metering: Metering
     balances: Balances
+    losses: TechnicalLosses
     live: LiveReader
     history: History
     alarms: AlarmBook

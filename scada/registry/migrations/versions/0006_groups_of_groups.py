@@ -70,12 +70,14 @@ def _filled(table: str, column: Column[Any]) -> None:
 def _rebuild() -> None:
     """SQLite changes no constraint of a table: each is made anew, under its name, so that what refers to it still does."""
     _anew(
-        "points", "id, name, medium, consumer, title", "NULL",
+        "points", "id, name, medium, consumer, title, node, power_factor", "NULL",
         Column("id", sa.Integer(), autoincrement=False, nullable=False),
         Column("name", String(64), nullable=False),
         Column("medium", String(16), nullable=False),
         Column("consumer", String(64), nullable=True),
         Column("title", String(200), nullable=False),
+        Column("node", String(200), nullable=False, server_default=""),
+        Column("power_factor", sa.Double(), nullable=False, server_default="1"),
         Column("sub_meter_of", String(64), nullable=True),
         _to(["consumer"], ["consumers.name"], "fk_points_consumer"),
         _to(["sub_meter_of"], ["points.name"], "fk_points_sub_meter_of"),
