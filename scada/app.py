@@ -14,10 +14,12 @@ from scada import descriptors
 from scada.addresses import authority
 from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
+from scada.balancing.nightly import NightlyService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.collector import Collector
+from scada.compute import ProcessPool
 from scada.dials.service import DialService
 from scada.dr_dispatch.desk import CommandDesk
 from scada.drivers.dmesh.event_cursors import FILE
@@ -128,6 +130,12 @@ class Server:
             OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
         )
         await run(ValidationService(registry, metering, balancing, alarms, clock, reactor, work))
+        cases = await run(
+            NightlyService(
+                registry, metering, balancing, historian.events, registry.audit, ProcessPool(), clock, reactor, work,
+                settings.site.timezone, historian.directory,
+            )
+        )
         dials = await run(
             DialService(
                 settings.dials, registry, historian.intervals, historian.intervals, alarms, bus.of("dials"), clock, reactor,
@@ -165,6 +173,7 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
+            cases=cases,
             live=historian.live, history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
