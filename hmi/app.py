@@ -29,6 +29,7 @@ from hmi.pages import (
     overview,
     reads,
     supplies,
+    suspects,
     swaps,
     tags,
     transformer,
@@ -59,7 +60,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages, alarms,
-        events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials,
+        events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials, suspects,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

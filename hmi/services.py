@@ -12,6 +12,7 @@ from scada.ports import (
     AlarmBook,
     Audit,
     Balances,
+    Cases,
     CollectionMonitor,
     Desk,
     Dials,
@@ -60,6 +61,7 @@ class Services:
     audit: Audit
     metering: Metering
     balances: Balances
+    cases: Cases
     live: LiveReader
     history: History
     alarms: AlarmBook

@@ -47,6 +47,7 @@ from scada.settings import Settings
 from scada.supply.service import SupplyService
 from scada.validation.service import ValidationService
 
+BEHIND: Final = 10                      # niceness of processes that nobody waits for
 SWITCH_INTERVAL_S: Final = 0.0002       # a worker thread gives the loop its turn back within a fifth of a millisecond
 log = Logger()
 
@@ -132,8 +133,8 @@ class Server:
         await run(ValidationService(registry, metering, balancing, alarms, clock, reactor, work))
         cases = await run(
             NightlyService(
-                registry, metering, balancing, historian.events, registry.audit, ProcessPool(), clock, reactor, work,
-                settings.site.timezone, historian.directory,
+                registry, metering, balancing, historian.events, registry.audit, ProcessPool(nice=BEHIND), clock,
+                reactor, work, settings.site.timezone, historian.directory,
             )
         )
         dials = await run(

@@ -50,10 +50,11 @@ class Suspicion:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Suspicion":
-        return cls(**{
+        values: dict[str, Any] = {
             name: tuple(_nan(one) for one in value) if isinstance(value, list) else _nan(value)
             for name, value in found.items()
-        })
+        }
+        return cls(**values)
 
 
 @attrs.frozen

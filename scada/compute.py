@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
-NICE: Final = 10                        # whoever answers people goes first
 MOST_PROCESSES: Final = 4
 
 
@@ -22,12 +21,14 @@ class InThisProcess:
 class ProcessPool:
     """Processes that are begun with the first job and end with the last; one job more than they are is held ready."""
 
-    def __init__(self, processes: int = 0) -> None:
+    def __init__(self, processes: int = 0, nice: int = 0) -> None:
+        """As many as there are processors, by default; `nice` of them lets whoever answers people go first."""
         self._processes = processes or max(1, min(len(os.sched_getaffinity(0)), MOST_PROCESSES))
+        self._nice = nice
 
     def each(self, function: Callable[[Job], Answer], jobs: Iterable[Job]) -> Iterator[Answer]:
         context = multiprocessing.get_context("spawn")      # no lock, no file and no thread of this process is inherited
-        with ProcessPoolExecutor(self._processes, mp_context=context, initializer=_begin) as pool:
+        with ProcessPoolExecutor(self._processes, mp_context=context, initializer=os.nice, initargs=(self._nice,)) as pool:
             running: set[Future[Answer]] = set()
             try:
                 for job in jobs:
@@ -41,8 +42,3 @@ class ProcessPool:
             finally:                                        # whoever asked has gone: what runs is waited for
                 for one in running:
                     one.cancel()
-
-
-def _begin() -> None:
-    """One thread a process: the pool is as wide as the machine."""
-    os.nice(NICE)
