@@ -489,8 +489,8 @@ SENTENCES: Final = (
     _l("no examination of balance groups yet"),
     _l("%(n)s suspects were left out last night: more than %(most)s"),
     _l("the examination of balance groups failed; it is tried again"),
-    _l("the case files are closed"),
-    _l("the case files %(path)s cannot be used: %(why)s"),
+    _l("the file of cases is closed"),
+    _l("the file of cases %(path)s cannot be used: %(why)s"),
     # the other parts
     _l("%(groups)s balance groups, %(transformers)s metered transformers"),
     _l("%(days)s days are being balanced anew"),

@@ -31,14 +31,14 @@ CREATE TABLE IF NOT EXISTS change (number INTEGER PRIMARY KEY, "case" INTEGER NO
 CREATE INDEX IF NOT EXISTS of_case ON change ("case");
 CREATE TABLE IF NOT EXISTS night (one INTEGER PRIMARY KEY CHECK (one = 1), day TEXT NOT NULL, states TEXT NOT NULL);
 """
-_COLUMNS: Final = 'number, state, opened, seen, suspicion'
+_COLUMNS: Final = ", ".join(("number", "state", "opened", "seen", "suspicion"))
 
 
 class Casebook:
     """Any thread may call. `audit` hears of a decision before it is made: `(actor, number, details)`."""
 
     def __init__(self, path: Path, audit: Callable[[Actor, int, Mapping[str, str]], None]) -> None:
-        self._file = SqliteFile(path, "cases", "the case files", SCHEMA, VERSION)
+        self._file = SqliteFile(path, "cases", "the file of cases", SCHEMA, VERSION)
         self._audit = audit
 
     def open(self) -> None:

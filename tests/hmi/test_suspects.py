@@ -104,7 +104,7 @@ def test_a_failed_examination_and_an_unreadable_file_are_said(person: Callable[.
 
     assert "проверка балансных групп не удалась" in warned
     assert gone.status_code == 503
-    assert "the case files are closed" in gone.text
+    assert "the file of cases is closed" in gone.text
 
 
 def test_a_line_breaks_where_nothing_is_known_and_an_empty_chart_has_an_axis() -> None:
