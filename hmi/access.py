@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from flask import Flask
 
+from scada.cases import MAY_DECIDE
 from scada.commands import Role
 from scada.rollout import MAY_ROLL_OUT
 
@@ -25,6 +26,7 @@ IMPORT: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 ROLL_OUT: Final = MAY_ROLL_OUT
 INSTALL: Final = frozenset({Role.INSTALLER, Role.ENGINEER, Role.ADMINISTRATOR})
 PHOTOS: Final = INSTALL | {Role.DISPATCHER}
+DECIDE: Final = MAY_DECIDE
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
 
 

@@ -99,6 +99,7 @@ def _menu(role: Role | None) -> tuple[Room, ...]:
             ("reads.page", _("Reads")),
             ("collection.page", _("Collection")),
             ("dials.page", _("Dials")),
+            ("suspects.page", _("Suspects")),
         )),
         Room(_("Radio"), (
             ("mesh.page", _("Network")),

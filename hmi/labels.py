@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from flask_babel import lazy_gettext as _l
 
+from scada.cases import CaseState
 from scada.commands import Action, CommandState, CommandStatus, EffectState, LoadClass, MemberState, Role
 from scada.dial import Cause, DialSource, Due, Verdict
 from scada.estimates import Method
@@ -299,3 +300,16 @@ def for_browser() -> dict[str, Any]:
             f"{action.name.lower()}:{state.value}": str(text) for action in HELD for state, text in HELD_STATE.items()
         },
     }
+
+CASE_STATE: Final[dict[CaseState, Any]] = {
+    CaseState.NEW: _l("new case"), CaseState.INSPECTION: _l("under inspection"), CaseState.CONFIRMED: _l("confirmed"),
+    CaseState.CLEARED: _l("cleared"),
+}
+CASE_SYMBOL: Final = {
+    CaseState.NEW: "○", CaseState.INSPECTION: "◔", CaseState.CONFIRMED: "✖", CaseState.CLEARED: "✓",
+}
+GROUP_STATE: Final[dict[str, Any]] = {
+    "balanced": _l("balanced"), "technical": _l("technical losses"), "explained": _l("members explain it"),
+    "unmetered": _l("unassigned: perhaps a connection without a meter"), "not_enough_data": _l("not enough data"),
+    "surplus": _l("members register more than was fed"),
+}

@@ -12,6 +12,7 @@ from scada.ports import (
     AlarmBook,
     Audit,
     Balances,
+    Cases,
     CollectionMonitor,
     Desk,
     Dials,
@@ -61,6 +62,7 @@ class Services:
     audit: Audit
     metering: Metering
     balances: Balances
+    cases: Cases
     losses: TechnicalLosses
     live: LiveReader
     history: History

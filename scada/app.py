@@ -15,10 +15,12 @@ from scada.addresses import authority
 from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
 from scada.balancing.loss_service import LossService
+from scada.balancing.nightly import NightlyService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.collector import Collector
+from scada.compute import ProcessPool
 from scada.dials.service import DialService
 from scada.dr_dispatch.desk import CommandDesk
 from scada.drivers.dmesh.event_cursors import FILE
@@ -46,6 +48,7 @@ from scada.settings import Settings
 from scada.supply.service import SupplyService
 from scada.validation.service import ValidationService
 
+BEHIND: Final = 10                      # niceness of processes that nobody waits for
 SWITCH_INTERVAL_S: Final = 0.0002       # a worker thread gives the loop its turn back within a fifth of a millisecond
 log = Logger()
 
@@ -137,6 +140,12 @@ class Server:
         await run(ValidationService(
             registry, metering, balancing, alarms, clock, reactor, work, settings.site.timezone
         ))
+        cases = await run(
+            NightlyService(
+                registry, metering, balancing, historian.events, registry.audit, ProcessPool(nice=BEHIND), clock,
+                reactor, work, settings.site.timezone, historian.directory,
+            )
+        )
         dials = await run(
             DialService(
                 settings.dials, registry, historian.intervals, historian.intervals, alarms, bus.of("dials"), clock, reactor,
@@ -174,7 +183,7 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            losses=losses, live=historian.live, history=Queries(historian.live, metering),
+            cases=cases, losses=losses, live=historian.live, history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,

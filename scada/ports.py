@@ -7,15 +7,16 @@ Two kinds of method, told apart by what they return:
   and must be called off the loop (from a WSGI thread, a worker thread or the command line).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
+from scada.cases import Case, CaseState, GroupState
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
@@ -53,6 +54,8 @@ from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyReques
 from scada.tags import Batch, Device, Snapshot, TagDef
 
 Unsubscribe = Callable[[], None]
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
 
 
 # --------------------------------------------------------------------------------------------- live values
@@ -1195,6 +1198,32 @@ class TechnicalLosses(Protocol):
 class Balances(Protocol):
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
         """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking."""
+
+
+class Compute(Protocol):
+    """Where arithmetic runs that would hold up everything else. Blocking; jobs and answers are sent by value."""
+
+    def each(self, function: Callable[[Job], Answer], jobs: Iterable[Job]) -> Iterator[Answer]:
+        """Answers as they come, in any order; jobs are taken as there is room for them."""
+
+
+class Cases(Protocol):
+    """Case files of suspects in balance groups. Blocking."""
+
+    def find(self, states: Sequence[CaseState], first: int = 0, size: int = 50) -> tuple[tuple[Case, ...], int]:
+        """Cases in those states, the strongest suspicion of the newest examination first, and how many there are."""
+
+    def one(self, number: int) -> Case | None:
+        """With its changes, oldest first."""
+
+    def counts(self) -> Mapping[CaseState, int]:
+        """How many there are of each state; all of them are keys."""
+
+    def night(self) -> tuple[str, tuple[GroupState, ...]]:
+        """Site day of the newest examination, "" before the first, and what it said of groups that are not in order."""
+
+    def decide(self, actor: Actor, number: int, was: CaseState | None, state: CaseState, note: str) -> Case:
+        """Change the state, durably and audited; `was` is what the person saw. Fails with `CommandRejected`."""
 
 
 # ------------------------------------------------------------------------------------------------- health

@@ -37,6 +37,7 @@ EDGES = {
     # what all packages share
     "scada/ports.py": "ports speak in Deferreds",
     "scada/bus.py": "a lock: worker threads publish too",
+    "scada/compute.py": "a pool of processes",
     "scada/collector.py": "the interpreter's collector, and its timer",
     "scada/clock.py": "reads the machine's clock, so that nobody else has to",
     "scada/debounce.py": "delayed calls and Deferreds",
@@ -51,8 +52,10 @@ EDGES = {
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
+    "scada/balancing/casebook.py": "SQLite",
     "scada/balancing/loss_service.py": "the service of losses: Deferreds and threads",
     "scada/balancing/memory.py": "SQLite",
+    "scada/balancing/nightly.py": "its own service: a ticker and a thread",
     "scada/balancing/ticker.py": "the transformers' second",
     # the desk
     "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",

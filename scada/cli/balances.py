@@ -7,8 +7,10 @@ import click
 
 OWN: Final = "show"
 COMMANDS: Final = {
+    "cases": "scada.cli.cases:cases",
     "losses": "scada.cli.losses:losses",
     OWN: "scada.cli.balance:balance",
+    "suspects": "scada.cli.suspects:suspects",
 }
 
 
@@ -34,7 +36,7 @@ class Balance(click.Group):
 @click.group(cls=Balance)
 def balance() -> None:
     """
-    Balances of groups, and technical losses of networks.
+    Balances of groups, technical losses of networks, and who may be behind the rest.
 
     `scada balance CONFIG GROUP` is `scada balance show CONFIG GROUP`.
     """

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail, succeed
 
 from hmi.services import Services
+from scada.balancing.casebook import Casebook
 from scada.bus import TagBus
+from scada.cases import Case, CaseState, GroupState, Suspicion
 from scada.clock import HOUR_S, NS, SiteClock
 from scada.commands import (
     Action,
@@ -1146,6 +1148,31 @@ class FakeOutages:
         return tuple(one for one in self.over if before is None or one.until < before)[:size]
 
 
+class Cases:
+    """The real case files, in a folder of their own: one of an electricity group that a magnet was reported of."""
+
+    def __init__(self, clock: SiteClock, audit: FakeAudit) -> None:
+        self._clock, self._folder = clock, tempfile.TemporaryDirectory()
+        self.book = Casebook(
+            Path(self._folder.name) / "cases.sqlite",
+            lambda actor, number, detail: audit.append_now(actor, "case.decide", str(number), **detail),
+        )
+        self.book.open()
+        shape = 3.0 + np.sin(np.arange(20) / 2)
+        gap = np.where(np.arange(20) == 4, np.nan, 4.0 + shape)
+        self.suspicion = Suspicion(
+            "BG-T01", "P-01-003", True, "magnet",
+            "it began when a magnet was reported; its profile explains 31 % of the imbalance since 2026-03-03; 118 ± 9 kWh",
+            "kWh", 118.0, 9.0, 0.31, 14.0, "2026-03-03", "2026-02-20", tuple(9 + shape), tuple(6 + shape / 2), tuple(gap),
+        )
+        self.book.enter([self.suspicion], "2026-03-12", clock.now())
+        self.book.end_night("2026-03-12", [GroupState("BG-house", "not_enough_data", float("nan"), "m³", 0)])
+        self.find, self.one, self.counts, self.night = self.book.find, self.book.one, self.book.counts, self.book.night
+
+    def decide(self, actor: Actor, number: int, was: CaseState | None, state: CaseState, note: str) -> Case:
+        return self.book.decide(actor, number, was, state, note, at=self._clock.now(), day="2026-03-13")
+
+
 class Events:
     """The real store of events, in a folder of its own."""
 
@@ -1180,6 +1207,7 @@ class World:
         self.network = FakeNetwork(clock, self.mesh)
         self.outages = FakeOutages(clock)
         self.firmware = FakeFirmware(clock, self.registry, self.audit)
+        self.cases = Cases(clock, self.audit)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -1209,6 +1237,7 @@ class World:
             audit=self.audit,
             metering=FakeMetering(clock),
             balances=FakeBalances(clock),
+            cases=self.cases,
             losses=self.losses,
             live=FakeLive(clock),
             history=Queries(FakeLive(clock), FakeMetering(clock)),

@@ -51,6 +51,8 @@ PAGES = {
     "supplies": "/supplies",
     "supply": "/supplies/P-01-004",
     "outages": "/outages",
+    "suspects": "/suspects",
+    "suspect": "/suspects/1",
     "collection": "/collection",
     "collection-modules": "/collection?concentrator=C01",
     "clocks": "/clocks",

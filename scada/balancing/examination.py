@@ -1,0 +1,212 @@
+"""What examinations of balance groups are made of: reads hours, feeds and events, a batch of groups at a time. Blocking.
+
+`inquiries` runs where the stores are, `examined` wherever there is a processor to spare.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.balancing.days import day_bounds
+from scada.balancing.suspects.columns import DAY_H, batches, stacked
+from scada.balancing.suspects.evidence import evidence
+from scada.balancing.suspects.examine import examine
+from scada.balancing.suspects.reasons import Reason, english, reasons
+from scada.balancing.suspects.states import State
+from scada.balancing.suspects.verdicts import Cause
+from scada.cases import GroupState, Suspicion
+from scada.clock import HOUR_S, NS
+from scada.event_devices import devices_of
+from scada.events import Stream
+from scada.ports import Consumption, EventHistory, EventsWanted, ResultTable
+from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
+from scada.tags import BAD
+
+DAYS: Final = 20                        # what the figures are of
+BUDGET: Final = 1_000_000               # member-hours of one batch, some 100 MB while it is examined
+EVENTS: Final = ("magnet", "cover_open")
+EVENTS_PAGE, MOST_EVENTS = 1_000, 50_000
+TOLD: Final = 200                       # members of one batch that somebody should read of, without the suspects
+_CHANNEL: Final = re.compile(r"\.ch\d+$")
+
+
+@attrs.frozen(eq=False)
+class Sources:
+    """Where an examination reads: all of it blocks."""
+
+    hourly: Callable[[Sequence[str], int, int], Consumption]            # points, first hour, hours
+    balances: Callable[[str, int, int, int], ResultTable]               # group, span [s], first, last [s]
+    events: EventHistory
+
+
+@attrs.frozen
+class Period:
+    """Whole days of 24 hours; where clocks change meanwhile, those before the change begin an hour beside midnight."""
+
+    first: int                          # [h since 1970]
+    days: int
+    first_day: date
+
+    @property
+    def hours(self) -> int:
+        return self.days * DAY_H
+
+    @property
+    def weekend(self) -> NDArray[np.int64]:
+        """1 for Saturdays and Sundays, (d,)."""
+        return np.array([(self.first_day.weekday() + n) % 7 >= 5 for n in range(self.days)], dtype=np.int64)
+
+
+@attrs.frozen(eq=False)
+class Inquiry:
+    """One batch of groups of one length: everything that `examined` needs, and nothing that cannot be sent."""
+
+    period: Period
+    groups: tuple[str, ...]
+    units: tuple[str, ...]
+    members: tuple[tuple[str, ...], ...]
+    feed: tuple[NDArray[np.float64], ...]               # (h,) each
+    taken: tuple[NDArray[np.float64], ...]              # (n_i, h) each; NaN where bad or missing
+    resolution: NDArray[np.float64]                     # (g, n)
+    magnets: NDArray[np.bool_]                          # (g, n, d)
+
+
+@attrs.frozen
+class Answer:
+    """What a batch came to: every group's state, and members that somebody should read of, suspects first."""
+
+    states: tuple[GroupState, ...]
+    suspicions: tuple[Suspicion, ...]
+
+
+def period_before(zone: ZoneInfo, hour: int, days: int = DAYS) -> Period:
+    """
+    Return the `days` days before the site day that `hour` is in.
+
+    Raises
+    ------
+    ValueError
+        If a midnight is not on a full UTC hour.
+    """
+    midnight = int(day_bounds(zone, hour, hour)[0])
+    first = midnight - days * DAY_H
+    # noon, so that an hour's change of clocks moves no date
+    return Period(first, days, datetime.fromtimestamp((first + DAY_H // 2) * HOUR_S, UTC).astimezone(zone).date())
+
+
+def inquiries(
+    sources: Sources, directory: Directory, groups: Sequence[BalanceGroup], period: Period, budget: int = BUDGET
+) -> Iterator[Inquiry]:
+    """Return batches as they are asked for: one is in memory at a time."""
+    with_members = [group for group in groups if group.members]
+    if not with_members:
+        return
+    noticed = _noticed(sources.events, period)
+    for rows in batches([len(group.members) for group in with_members], period.hours, budget):
+        yield _inquiry(sources, directory, [with_members[row] for row in rows.tolist()], period, noticed)
+
+
+def examined(inquiry: Inquiry) -> Answer:
+    """Pure: the arithmetic, and sentences of it."""
+    groups = stacked(inquiry.feed, inquiry.taken)
+    report = examine(groups, inquiry.resolution, inquiry.period.weekend, inquiry.magnets)
+    named = int(report.said.suspect.sum())
+    listed = reasons(groups, report.first, report.found, report.said, inquiry.resolution, named + TOLD)
+    states = tuple(
+        GroupState(
+            name, State(report.said.state[index]).name.lower(), float(report.said.unassigned[index]), inquiry.units[index],
+            int(report.first.hours[index]),
+        )
+        for index, name in enumerate(inquiry.groups)
+    )
+
+    def told(reason: Reason) -> Suspicion:
+        unit, suspect = inquiry.units[reason.group], bool(report.said.suspect[reason.group, reason.member])
+        drawn = evidence(groups, report.found, reason.group, reason.member) if suspect else None
+        since = date.fromordinal(inquiry.period.first_day.toordinal() + max(reason.since, 0)).isoformat()
+        return Suspicion(
+            inquiry.groups[reason.group], inquiry.members[reason.group][reason.member], suspect, reason.cause.name.lower(),
+            english(reason, inquiry.period.first_day, unit), unit, reason.energy, reason.half_width, reason.share,
+            reason.score, since if suspect else "", inquiry.period.first_day.isoformat(),
+            *(() if drawn is None else (
+                _rounded(drawn.daily_forecast), _rounded(drawn.daily_registered), _rounded(drawn.daily_imbalance),
+            )),
+        )
+
+    # a whole group without enough data says so by its state, not by each of its members
+    return Answer(states, tuple(told(one) for one in listed if one.cause is not Cause.FEW_HOURS))
+
+
+def ranked(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
+    """Suspects first, each part by score."""
+    return sorted(suspicions, key=lambda one: (not one.suspect, -one.score, one.group, one.member))
+
+
+def _inquiry(
+    sources: Sources, directory: Directory, groups: Sequence[BalanceGroup], period: Period,
+    noticed: Mapping[str, frozenset[int]],
+) -> Inquiry:
+    points = sorted({member for group in groups for member in group.members if member in directory.point})
+    found = sources.hourly(points, period.first, period.hours) if points else None
+    values = np.full((len(points) + 1, period.hours), np.nan)           # the last row: whom the registry does not know
+    if found is not None:
+        values[:-1] = np.where(found.quality < BAD, found.values, np.nan)
+    row = {point: index for index, point in enumerate(points)}
+    place = [np.array([row.get(member, len(points)) for member in group.members]) for group in groups]
+    widest = max(len(one) for one in place)
+    resolution = np.zeros((len(groups), widest))
+    magnets = np.zeros((len(groups), widest, period.days), dtype=np.bool_)
+    for g, group in enumerate(groups):
+        for n, member in enumerate(group.members):
+            resolution[g, n] = _count(directory, member)
+            for name in devices_of(directory, member) if noticed else ():
+                magnets[g, n, list(noticed.get(name, ()))] = True
+    return Inquiry(
+        period, tuple(group.name for group in groups), tuple(UNIT_OF_MEDIUM[group.medium] for group in groups),
+        tuple(tuple(group.members) for group in groups), tuple(_feed(sources, group.name, period) for group in groups),
+        tuple(values[one] for one in place), resolution, magnets,
+    )
+
+
+def _feed(sources: Sources, group: str, period: Period) -> NDArray[np.float64]:
+    """As the balance computed it, (h,); NaN where it did not."""
+    first = period.first * HOUR_S
+    table = sources.balances(group, HOUR_S, first, first + period.hours * HOUR_S)
+    feed = np.full(period.hours, np.nan)
+    if len(table.start) and "feed" in table.columns:
+        feed[table.start // HOUR_S - period.first] = table.columns["feed"]
+    return feed
+
+
+def _count(directory: Directory, point: str) -> float:
+    """The coarsest count of the meters a point ever had. [kWh or m3]"""
+    return max((1.0 / one.pulses_per_unit for one in directory.meters_of_point.get(point, ())), default=0.0)
+
+
+def _noticed(events: EventHistory, period: Period) -> Mapping[str, frozenset[int]]:
+    """Days on which a magnet or an open cover was reported, by device; of more than `MOST_EVENTS` the newest."""
+    first, last = (hour * HOUR_S * NS for hour in (period.first, period.first + period.hours))
+    found: dict[str, set[int]] = {}
+    before, left = None, MOST_EVENTS
+    while left > 0:
+        wanted = EventsWanted(first, last, kinds=EVENTS, streams=(Stream.DEVICE,), before=before, size=EVENTS_PAGE)
+        page = events.find(wanted)
+        for event in page.events:
+            moment = event.at if event.time_good else event.received
+            day = (moment - first) // (DAY_H * HOUR_S * NS)
+            if event.state == "raised" and 0 <= day < period.days:
+                found.setdefault(_CHANNEL.sub("", event.source), set()).add(int(day))
+        before, left = page.older, left - EVENTS_PAGE
+        if before is None:
+            break
+    return {device: frozenset(days) for device, days in found.items()}
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(value, 3) for value in values.tolist())
