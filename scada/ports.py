@@ -36,6 +36,7 @@ from scada.intervals import (
 )
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
+from scada.phase_study import PhaseStudy
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
 from scada.rollout import (
     CampaignRequest,
@@ -1117,6 +1118,18 @@ BALANCE_COLUMNS = (
 class Balances(Protocol):
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
         """`BALANCE_COLUMNS` of a balance group; span 3600 or 86400 (site days, named by start) [s]. Blocking."""
+
+
+class PhaseStudies(Protocol):
+    def study(self, group: str, first_hour: int, hours: int) -> PhaseStudy | None:
+        """What can be said of a group's phases; None while others are being worked out. Blocking, seconds at first.
+
+        Unknown groups raise `KeyError`; a period that is longer than `most_days` raises `ValueError`.
+        """
+
+    @property
+    def most_days(self) -> int:
+        """The longest period that may be asked for."""
 
 
 # ------------------------------------------------------------------------------------------------- health

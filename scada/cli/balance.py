@@ -15,7 +15,7 @@ from scada.clock import DAY_H, HOUR_S
 from scada.errors import ConfigError, Problem
 from scada.ports import BALANCE_COLUMNS, ResultTable
 from scada.settings import Settings, load
-from scada.site import UNIT_OF_MEDIUM, BalanceGroup
+from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
 
 HOURS_SHOWN, DAYS_SHOWN = DAY_H, 31 * DAY_H
 
@@ -37,7 +37,7 @@ def balance(
     zone = ZoneInfo(settings.site.timezone)
     now = make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now, DAYS_SHOWN if daily else HOURS_SHOWN)
-    unit = UNIT_OF_MEDIUM[_group(settings, group).medium]
+    unit = UNIT_OF_MEDIUM[find_group(settings, group)[1].medium]
     table = _rows(settings, group, DAY_H * HOUR_S if daily else HOUR_S, start, end)
     if as_csv:
         print_csv(table, unit)
@@ -85,18 +85,16 @@ def _number(value: float, digits: int = 2) -> str:
     return "" if np.isnan(value) else f"{value:,.{digits}f}"
 
 
-def _group(settings: Settings, name: str) -> BalanceGroup:
-    from scada.registry.database import open_registry, url_of
+def find_group(settings: Settings, name: str) -> tuple[Directory, BalanceGroup]:
+    """The registry, and a balance group in it."""
+    from scada.cli.read import open_directory
 
-    database = open_registry(url_of(settings.registry, settings.data_dir))
-    try:
-        groups = {group.name: group for group in database.load().balance_groups}
-    finally:
-        database.close()
+    directory = open_directory(settings)
+    groups = directory.balance_group
     if name not in groups:
         there = f"there are {', '.join(sorted(groups)[:5])}" if groups else "there are none, see docs/guide/site-file.md"
         raise ConfigError([Problem("argument", "GROUP", f"no balance group {name!r}; {there}")])
-    return groups[name]
+    return directory, groups[name]
 
 
 def _rows(settings: Settings, group: str, span_s: int, start: int, end: int) -> ResultTable:

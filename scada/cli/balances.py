@@ -8,7 +8,9 @@ import click
 OWN: Final = "show"
 COMMANDS: Final = {
     "losses": "scada.cli.losses:losses",
+    "phases": "scada.cli.phases:phases",
     OWN: "scada.cli.balance:balance",
+    "simultaneity": "scada.cli.simultaneity:simultaneity",
 }
 
 
@@ -34,7 +36,7 @@ class Balance(click.Group):
 @click.group(cls=Balance)
 def balance() -> None:
     """
-    Balances of groups, and technical losses of networks.
+    Balances of groups, technical losses of networks, and the phases of consumers.
 
     `scada balance CONFIG GROUP` is `scada balance show CONFIG GROUP`.
     """
