@@ -25,6 +25,7 @@ from scada.ports import (
     Metering,
     NetworkMonitor,
     Outages,
+    PhaseStudies,
     Reading,
     Registry,
     Supplies,
@@ -60,6 +61,7 @@ class Services:
     audit: Audit
     metering: Metering
     balances: Balances
+    phases: PhaseStudies
     live: LiveReader
     history: History
     alarms: AlarmBook

@@ -14,6 +14,7 @@ from scada import descriptors
 from scada.addresses import authority
 from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
+from scada.balancing.phases.service import PhaseStudyService
 from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import SiteClock
@@ -163,8 +164,12 @@ class Server:
         walkby = WalkbyService(
             historian.intervals, historian.intervals, registry, registry.audit, clock, dmesh.durable
         )
+        studies = PhaseStudyService(
+            registry, metering, Queries(historian.live, metering), balancing, clock, ZoneInfo(settings.site.timezone)
+        )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
+            phases=studies,
             live=historian.live, history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,

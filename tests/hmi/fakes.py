@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import attrs
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail, succeed
 
 from hmi.services import Services
+from scada.balancing.phases.service import PhaseStudyService
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS, SiteClock
 from scada.commands import (
@@ -1175,6 +1177,10 @@ class World:
             audit=self.audit,
             metering=FakeMetering(clock),
             balances=FakeBalances(clock),
+            phases=PhaseStudyService(
+                self.registry, FakeMetering(clock), Queries(FakeLive(clock), FakeMetering(clock)), FakeBalances(clock),
+                clock, ZoneInfo("Europe/Chisinau"),
+            ),
             live=FakeLive(clock),
             history=Queries(FakeLive(clock), FakeMetering(clock)),
             alarms=self.alarms,

@@ -35,6 +35,7 @@ EXPECTED = {
     "transformer.page": STAFF,
     "balance.index": STAFF,
     "balance.page": STAFF,
+    "phases.page": STAFF,
     "mesh.page": STAFF,
     "collection.page": STAFF,
     "collection.ask": READ_NOW,
