@@ -30,6 +30,7 @@ from scada.ports import (
     Registry,
     Supplies,
     TagSource,
+    TechnicalLosses,
     TimeMonitor,
     Users,
     WalkbyImport,
@@ -62,6 +63,7 @@ class Services:
     metering: Metering
     balances: Balances
     phases: PhaseStudies
+    losses: TechnicalLosses
     live: LiveReader
     history: History
     alarms: AlarmBook
