@@ -28,6 +28,7 @@ from hmi.pages import (
     modules,
     outages,
     overview,
+    phases,
     reads,
     supplies,
     suspects,
@@ -60,9 +61,8 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(login.make(services, sessions, gate))
     app.register_blueprint(account.make(services, sessions))
     for page in (
-        overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages, alarms,
-        events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials,
-        losses, suspects,
+        overview, transformer, balance, phases, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages,
+        alarms, events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials, losses, suspects,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

@@ -3,6 +3,7 @@
 A state is never shown by colour alone: where it has a symbol, the symbol stands beside the word.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flask_babel import lazy_gettext as _l
@@ -14,6 +15,7 @@ from scada.estimates import Method
 from scada.intervals import ChangeKind, IntervalStatus
 from scada.network import Basis, Trouble
 from scada.outage import Scope
+from scada.phase_study import Lack
 from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
 from scada.rollout import CampaignState, UpdateState
@@ -313,3 +315,23 @@ GROUP_STATE: Final[dict[str, Any]] = {
     "unmetered": _l("unassigned: perhaps a connection without a meter"), "not_enough_data": _l("not enough data"),
     "surplus": _l("members register more than was fed"),
 }
+
+
+PHASE_LACK: Final[dict[Lack, Any]] = {
+    Lack.NOT_ELECTRICITY: _l("The group is not of electricity: there are no phases."),
+    Lack.NO_CONSUMERS: _l("No member of the group has one phase."),
+    Lack.TOO_LARGE: _l("%(n)s members are too many for one study; at most %(least)s."),
+    Lack.FEW_HOURS: _l("Members are known in %(n)s hours of the period only; at least %(least)s are needed."),
+    Lack.NO_FEED: _l("No three-phase feed: the transformer has no meter in the registry. Moves go by the registry alone."),
+    Lack.FEW_FEED_HOURS: _l("The phases of the feed are known in %(n)s hours only; at least %(least)s are needed. "
+                            "Moves go by the registry alone."),
+    Lack.SILENT: _l("Left out, because too few of their hours have come: %(n)s members."),
+    Lack.UNKNOWN_PHASE: _l("Left out of the moves, because nobody knows where they hang: %(n)s members."),
+    Lack.THREE_PHASE: _l("Members of three phases, taken as even and never moved: %(n)s."),
+}
+
+
+def phase_lack(lack: Lack, figures: Sequence[int]) -> str:
+    """Why a part of a study is not there, with its figures."""
+    named = dict(zip(("n", "least"), figures, strict=False))
+    return str(PHASE_LACK[lack]) % named if named else str(PHASE_LACK[lack])

@@ -26,6 +26,7 @@ from scada.ports import (
     Metering,
     NetworkMonitor,
     Outages,
+    PhaseStudies,
     Reading,
     Registry,
     Supplies,
@@ -63,6 +64,7 @@ class Services:
     metering: Metering
     balances: Balances
     cases: Cases
+    phases: PhaseStudies
     losses: TechnicalLosses
     live: LiveReader
     history: History

@@ -16,7 +16,9 @@ from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
 from scada.balancing.loss_service import LossService
 from scada.balancing.nightly import NightlyService
+from scada.balancing.phases.service import PhaseStudyService
 from scada.balancing.service import BalancingService
+from scada.balancing.technical import of_groups
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.collector import Collector
@@ -112,7 +114,7 @@ class Server:
             BalancingService(
                 registry, bus, bus.of("balancing"), metering, historian.intervals, historian.intervals, historian.live,
                 historian.results, clock, reactor, work, settings.site.timezone,
-                historian.directory,
+                historian.directory, of_groups(registry, metering),
             )
         )
         losses = await run(
@@ -181,9 +183,12 @@ class Server:
         walkby = WalkbyService(
             historian.intervals, historian.intervals, registry, registry.audit, clock, dmesh.durable
         )
+        studies = PhaseStudyService(
+            registry, metering, Queries(historian.live, metering), balancing, clock, ZoneInfo(settings.site.timezone)
+        )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            cases=cases, losses=losses, live=historian.live, history=Queries(historian.live, metering),
+            cases=cases, phases=studies, losses=losses, live=historian.live, history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,

@@ -37,6 +37,7 @@ from scada.intervals import (
 )
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
+from scada.phase_study import PhaseStudy
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
 from scada.rollout import (
     CampaignRequest,
@@ -1224,6 +1225,18 @@ class Cases(Protocol):
 
     def decide(self, actor: Actor, number: int, was: CaseState | None, state: CaseState, note: str) -> Case:
         """Change the state, durably and audited; `was` is what the person saw. Fails with `CommandRejected`."""
+
+
+class PhaseStudies(Protocol):
+    def study(self, group: str, first_hour: int, hours: int) -> PhaseStudy | None:
+        """What can be said of a group's phases; None while others are being worked out. Blocking, seconds at first.
+
+        Unknown groups raise `KeyError`; a period that is longer than `most_days` raises `ValueError`.
+        """
+
+    @property
+    def most_days(self) -> int:
+        """The longest period that may be asked for."""
 
 
 # ------------------------------------------------------------------------------------------------- health

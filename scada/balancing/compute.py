@@ -26,6 +26,9 @@ DAY_S: Final = DAY_H * HOUR_S           # site days are stored under this span, 
 MOST_IN_VAIN: Final = 10_000
 
 
+TechnicalOf = Callable[[str, int, int], NDArray[np.float64]]     # (group, first hour, hours) -> (hours,) [kWh]
+
+
 def no_losses(group: str, first: int, count: int) -> NDArray[np.float64]:
     """Technical losses of a network that nobody computes: not known, hour by hour."""
     return np.full(count, np.nan)
@@ -40,7 +43,7 @@ class Stores:
     results: ResultStore
     devices: Callable[[], Mapping[str, Device]]
     zone: ZoneInfo
-    technical: Callable[[str, int, int], NDArray[np.float64]] = no_losses       # (group, first hour, hours) -> (hours,)
+    technical: TechnicalOf = no_losses
     in_vain: dict[str, set[int]] = attrs.field(factory=dict)   # edges their tag's history does not know, by tag
 
 

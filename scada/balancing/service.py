@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from scada.balancing import edges as register_edges
-from scada.balancing.compute import KIND, Outcome, Stores, compute
+from scada.balancing.compute import KIND, Outcome, Stores, TechnicalOf, compute, no_losses
 from scada.balancing.days import whole_hours
 from scada.balancing.due import Due, newest
 from scada.balancing.feeds import Feeds
@@ -80,10 +80,11 @@ class BalancingService:
         pool: ThreadPool,
         timezone: str,
         folder: Path,
+        technical: TechnicalOf = no_losses,
     ) -> None:
         self._registry, self._bus, self._sink, self._intervals, self._store = registry, bus, sink, intervals, store
         self._results, self._clock, self._reactor, self._pool = results, clock, reactor, pool
-        self._stores = Stores(metering, live, results, bus.devices, ZoneInfo(timezone))
+        self._stores = Stores(metering, live, results, bus.devices, ZoneInfo(timezone), technical)
         self._worker = Debounced(reactor, SETTLE_S, lambda: Deferred.fromCoroutine(self._follow()), self._failed)
         self._transformers = TransformerTicker(registry, bus, sink, reactor, self._failed)
         self._feeds = Feeds(self._make_due, self._worker.poke)

@@ -16,7 +16,7 @@ from scada.clock import DAY_H, HOUR_S
 from scada.errors import ConfigError, Problem
 from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.settings import Settings, load
-from scada.site import UNIT_OF_MEDIUM, BalanceGroup
+from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
 
 HOURS_SHOWN, DAYS_SHOWN, MONTHS_SHOWN = DAY_H, 31 * DAY_H, 366 * DAY_H
 
@@ -42,7 +42,7 @@ def balance(
     now = make_clock(config, settings).seconds()
     span, shown = (MONTH_S, MONTHS_SHOWN) if monthly else (DAY_H * HOUR_S, DAYS_SHOWN) if daily else (HOUR_S, HOURS_SHOWN)
     start, end = period(first, last, zone, now, shown)
-    unit = UNIT_OF_MEDIUM[_group(settings, group).medium]
+    unit = UNIT_OF_MEDIUM[find_group(settings, group)[1].medium]
     table = _rows(settings, group, span, start, end, zone)
     if as_csv:
         print_csv(table, unit)
@@ -97,18 +97,16 @@ def _number(value: float, digits: int = 2) -> str:
     return "" if np.isnan(value) else f"{value:,.{digits}f}"
 
 
-def _group(settings: Settings, name: str) -> BalanceGroup:
-    from scada.registry.database import open_registry, url_of
+def find_group(settings: Settings, name: str) -> tuple[Directory, BalanceGroup]:
+    """The registry, and a balance group in it."""
+    from scada.cli.read import open_directory
 
-    database = open_registry(url_of(settings.registry, settings.data_dir))
-    try:
-        groups = {group.name: group for group in database.load().balance_groups}
-    finally:
-        database.close()
+    directory = open_directory(settings)
+    groups = directory.balance_group
     if name not in groups:
         there = f"there are {', '.join(sorted(groups)[:5])}" if groups else "there are none, see docs/guide/site-file.md"
         raise ConfigError([Problem("argument", "GROUP", f"no balance group {name!r}; {there}")])
-    return groups[name]
+    return directory, groups[name]
 
 
 def _rows(settings: Settings, group: str, span_s: int, start: int, end: int, zone: ZoneInfo) -> ResultTable:

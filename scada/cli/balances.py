@@ -9,7 +9,9 @@ OWN: Final = "show"
 COMMANDS: Final = {
     "cases": "scada.cli.cases:cases",
     "losses": "scada.cli.losses:losses",
+    "phases": "scada.cli.phases:phases",
     OWN: "scada.cli.balance:balance",
+    "simultaneity": "scada.cli.simultaneity:simultaneity",
     "suspects": "scada.cli.suspects:suspects",
 }
 
@@ -36,7 +38,7 @@ class Balance(click.Group):
 @click.group(cls=Balance)
 def balance() -> None:
     """
-    Balances of groups, technical losses of networks, and who may be behind the rest.
+    Balances of groups, technical losses of networks, phases of consumers, and who may be behind the rest.
 
     `scada balance CONFIG GROUP` is `scada balance show CONFIG GROUP`.
     """

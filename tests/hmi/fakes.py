@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import attrs
 import numpy as np
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from hmi.services import Services
 from scada.balancing.casebook import Casebook
+from scada.balancing.phases.service import PhaseStudyService
 from scada.bus import TagBus
 from scada.cases import Case, CaseState, GroupState, Suspicion
 from scada.clock import HOUR_S, NS, SiteClock
@@ -1238,6 +1240,10 @@ class World:
             metering=FakeMetering(clock),
             balances=FakeBalances(clock),
             cases=self.cases,
+            phases=PhaseStudyService(
+                self.registry, FakeMetering(clock), Queries(FakeLive(clock), FakeMetering(clock)), FakeBalances(clock),
+                clock, ZoneInfo("Europe/Chisinau"),
+            ),
             losses=self.losses,
             live=FakeLive(clock),
             history=Queries(FakeLive(clock), FakeMetering(clock)),

@@ -37,6 +37,7 @@ EXPECTED = {
     "losses.page": STAFF,
     "balance.index": STAFF,
     "balance.page": STAFF,
+    "phases.page": STAFF,
     "mesh.page": STAFF,
     "collection.page": STAFF,
     "collection.ask": READ_NOW,

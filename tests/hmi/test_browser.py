@@ -35,6 +35,8 @@ PAGES = {
     "balance": "/balance/BG-T01",
     "balance-index": "/balance",
     "balance-month": "/balance/BG-T01?span=month",
+    "phases": "/balance/BG-T01/phases",
+    "phases-imbalance": "/balance/BG-T01/phases?of=imbalance&span=days",
     "network": "/network",
     "meters": "/meters",
     "meter": "/meters/P-01-003",

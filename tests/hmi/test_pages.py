@@ -11,11 +11,15 @@ import pytest
 from flask import Flask
 from twisted.internet.task import Clock
 
+from hmi import labels
 from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
+from scada.balancing.phases.service import PhaseStudyService
+from scada.clock import HOUR_S
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
 from scada.errors import Problem
+from scada.phase_study import ConsumerPhase, Lack, PhaseCurves, PhaseMove, PhasePoint, PhaseSplit, PhaseStudy
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
 from tests.hmi.conftest import Person
@@ -30,6 +34,9 @@ PAGES = [
     "/balance",
     "/balance/BG-T01",
     "/balance/BG-T01?span=month",
+    "/balance/BG-T01/phases",
+    "/balance/BG-T01/phases?of=imbalance&net=1&span=days",
+    "/balance/BG-house/phases",
     "/network",
     "/network?concentrator=C02",
     "/clocks",
@@ -687,6 +694,80 @@ def test_events_are_shown_of_a_device_and_of_a_group(person: Callable[..., Perso
     assert "Nothing found." in none
 
 
+def phase_study(**other: Any) -> PhaseStudy:
+    """A week of three homes: one elsewhere than written, one to be moved."""
+    start = (HOUR_S * (490_000 + np.arange(5))).astype(np.int64)
+    one, gap = np.array([1000.0, 2000.0, 3000.0, 2500.0, 1500.0]), np.array([1200.0, np.nan, 3500.0, 2700.0, 1900.0])
+    curves = PhaseCurves(start, 0.1 * one, 0.5 * one, 1.5 * one, 4 * one, gap, 0.87, 2.0, 0.31, 0.22)
+    homes = tuple(
+        ConsumerPhase(f"P-01-00{n}", f"Flat {n}", "L1", found, 0.8, found != "L1")
+        for n, found in ((1, "L1"), (2, "L3"), (3, "L1"))
+    )
+    points = (PhasePoint(0, 1.0, 3000.0, 5000.0, 0.6, True), PhasePoint(1, 0.42, 1900.0, 3000.0, 0.3, True))
+    values = {
+        "consumers": homes, "points": points,
+        "order": (PhaseMove(1, "P-01-002", "Flat 2", "L3", "L2", 0.42, True),),
+        "splits": (PhaseSplit("P-01-003", "Flat 3", "L1L2", 0.1, 900.0, False),),
+        "registered_position": 0.44, "uneven": {HOUR_S: curves}, "losses": {HOUR_S: curves}, "net": {HOUR_S: curves},
+        **other,
+    }
+    return PhaseStudy("BG-T01", 490_000, 168, 160, 150, 0.013, values.pop("lacks", {}), **values)
+
+
+def test_phases_say_who_hangs_elsewhere_whom_to_move_and_draw_a_gap_as_a_gap(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disagreement with its confidence, the curve, the sheet; the measured line is in two pieces."""
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(renamed=("L2", "L3", "L1")))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert re.search(r"P-01-002</a> Flat 2</td><td[^>]*>L1</td><td[^>]*><b>L3</b></td><td[^>]*>0.80", text)
+    assert re.search(r"<td>P-01-002 Flat 2</td><td[^>]*>L3</td><td[^>]*><b>L2</b></td><td[^>]*>42</td><td>.*measure", text)
+    assert re.search(r'class="cs-measured" d="M[^M]+M[^M]+"', text)
+    assert all(f'class="cs-{name}"' in text for name in ("min", "max", "band"))
+    assert "are L2, L3, L1 in the registry" in text
+    assert "0.31" in text
+    assert "another 10 % off. It is a small load" in text.replace("\n", " ")
+
+
+def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rescaled by the factor for the unevenness; the imbalance has another unit, and always is."""
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study())
+    client = person("viewer").client
+    true, scaled, imbalance = (
+        re.search(r'class="cs-max" d="([^"]+)"', client.get(f"/balance/BG-T01/phases?{query}").text)
+        for query in ("", "scaled=1", "of=imbalance"))
+
+    assert true
+    assert scaled
+    assert imbalance
+    assert true.group(1) != scaled.group(1)
+    assert scaled.group(1) == imbalance.group(1)
+
+
+@pytest.mark.parametrize("lack", Lack)
+def test_what_a_study_lacks_is_a_sentence(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, lack: Lack
+) -> None:
+    """With its figures, and none left as a placeholder."""
+    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48)}.get(lack, (7,))
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(lacks={lack: figures}))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    said = re.findall(r'<p class="note warn">([^<]+)</p>', text)
+    assert len(said) == 1
+    assert "%" not in said[0]
+    assert all(str(figure) in said[0] for figure in figures if "%" in str(labels.PHASE_LACK[lack]))
+
+
+def test_a_study_in_the_works_does_not_hold_a_second_page(person: Callable[..., Person], world: World) -> None:
+    """It says so, and offers to ask again."""
+    with world.services.phases._one:        # type: ignore[attr-defined]
+        text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert "Another study of phases is being worked out." in text
 def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: World) -> None:
     """Sections by what they lose, who makes it, who relieves it; the drawing has every section once."""
     text = person("engineer").client.get("/transformers/T01/losses").text

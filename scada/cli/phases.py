@@ -1,0 +1,139 @@
+"""`scada balance phases`: who hangs on which phase, who should, and how uneven the feed is; see docs/phases.md."""
+
+import csv
+import sys
+from pathlib import Path
+
+import attrs
+import click
+import numpy as np
+from rich.progress import TaskProgressColumn
+
+from scada.cli.output import one_of, print_json, print_table
+from scada.cli.periods import local, utc
+from scada.clock import DAY_H, HOUR_S
+from scada.phase_study import PhaseCurves, PhaseStudy
+
+SPANS = {HOUR_S: "hourly", DAY_H * HOUR_S: "daily"}
+TABLES = ("order", "consumers", "moves")
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path, exists=True))
+@click.argument("group")
+@click.option("--from", "first", help="Start, site time: 2026-11-22; without it the last 14 days.")
+@click.option("--to", "last", help="End, not included.")
+@click.option("--moves", type=click.IntRange(1, 100), help="Most moves of the work order; else what is worth it.")
+@click.option("--table", type=click.Choice(TABLES), default=TABLES[0], show_default=True, help="What --csv writes.")
+@click.option("--json", "as_json", is_flag=True, help="JSON with everything, curves included; times in UTC.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV of one table.")
+def phases(
+    config: Path, group: str, first: str | None, last: str | None, moves: int | None, table: str, as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Say on which phase the members of GROUP hang, and print whom to move, as a curve and as a work order."""
+    from scada.balancing.phases.study import STEPS, study
+    from scada.cli.history_folder import bar
+    from scada.cli.phases_inputs import asked, lacking
+
+    one_of(as_json, as_csv)
+    of = asked(config, group, first, last)
+    inputs, feeder, balance = of.found
+    with bar("computing", len(STEPS), TaskProgressColumn()) as advance:
+        found = study(group, of.first_hour, of.hours, inputs, feeder, *balance, moves, lambda step: advance(step, 1))
+    said = lacking(found.lacks)
+    if as_json:
+        print_json(_everything(found, said))
+        return
+    for line in said:
+        click.echo(line, err=True)
+    if as_csv:
+        csv.writer(sys.stdout).writerows(_csv(found, table))
+    else:
+        _print(found, local(of.first_hour * HOUR_S, of.zone), local((of.first_hour + of.hours) * HOUR_S, of.zone))
+
+
+def _print(found: PhaseStudy, start: str, end: str) -> None:
+    click.echo(f"{found.group}, {start} to {end}: {found.used} of {found.hours} hours used, "
+               f"{found.fed} of them with the feed's phases")
+    if not found.consumers:
+        return
+    click.echo(f"{found.filled:.1%} of the consumers' hours are missing and taken as usual")
+    _print_position(found)
+    if found.renamed:
+        click.echo(f"the meter's L1, L2, L3 are {', '.join(found.renamed)} in the registry; look at its wires first")
+    if found.fed:
+        rows = [(one.point, one.title, one.registered, one.found, f"{one.margin:.2f}") for one in found.disagreements]
+        columns = ("consumer", "title", "registry", "found", "margin")
+        print_table("elsewhere than the registry says", columns, rows, numbers=(4,))
+    print_table(
+        "what moves give", ("moves", "unevenness left", "W (rms)", "W, worst hour", "deviation", "worth it"),
+        [(str(one.moves), f"{one.left:.0%}", f"{one.unevenness:,.0f}", f"{one.worst:,.0f}", f"{one.deviation:.0%}",
+          "yes" if one.worth else "no better than fewer") for one in found.points], numbers=(0, 1, 2, 3, 4),
+    )
+    print_table(
+        f"work order {found.group}", ("step", "consumer", "title", "from", "to", "unevenness left", "note"),
+        [(str(one.number), one.point, one.title, one.of, one.to, f"{one.left:.0%}",
+          "measure first" if one.measure_first else "") for one in found.order], numbers=(0, 5),
+    )
+    for one in found.splits:
+        click.echo(f"after the moves, {one.point} on {one.phases} would take another {one.gain:.0%} off"
+                   + ("" if one.large else "; a small load, hardly worth a cable"))
+
+
+def _print_position(found: PhaseStudy) -> None:
+    """0 is the best split of every hour, 1 is all on one phase."""
+    usual = next((one.usual for one in (*found.uneven.values(), *found.losses.values())), np.nan)
+    for what, value in (("by the registry", found.registered_position),
+                        *(("as metered", one.position) for span, one in found.uneven.items() if span == HOUR_S)):
+        if np.isfinite(value):
+            click.echo(f"unevenness {what}: {value:.2f} between the best split (0) and all on one phase (1)")
+    like = found.losses[HOUR_S].similarity if HOUR_S in found.losses else usual
+    if np.isfinite(like):
+        click.echo(f"shape of the imbalance and of the least losses: {like:.2f} alike (no proof of a good spread)")
+
+
+def _csv(found: PhaseStudy, table: str) -> list[tuple[object, ...]]:
+    if table == "moves":
+        return [
+            ("moves", "left", "unevenness [W]", "worst [W]", "deviation", "worth"),
+            *((one.moves, one.left, one.unevenness, one.worst, one.deviation, int(one.worth)) for one in found.points),
+        ]
+    if table == "consumers":
+        return [
+            ("consumer", "title", "registered", "found", "margin", "disagrees"),
+            *((one.point, one.title, one.registered, one.found, "" if np.isnan(one.margin) else one.margin,
+               int(one.disagrees)) for one in found.consumers),
+        ]
+    return [
+        ("step", "consumer", "title", "from", "to", "left", "measure first"),
+        *((one.number, one.point, one.title, one.of, one.to, one.left, int(one.measure_first)) for one in found.order),
+    ]
+
+
+def _everything(found: PhaseStudy, said: list[str]) -> dict[str, object]:
+    tables = {
+        name: [_plain(attrs.asdict(one)) for one in getattr(found, name)]
+        for name in ("consumers", "points", "order", "splits")
+    }
+    return {
+        "group": found.group, "from": utc(found.first_hour * HOUR_S), "to": utc((found.first_hour + found.hours) * HOUR_S),
+        "hours": found.hours, "used": found.used, "fed": found.fed, "filled": found.filled, "lacks": said,
+        "renamed": found.renamed, **tables, **_plain({"registered_position": found.registered_position}),
+        **{name: {SPANS[span]: curves_said(one) for span, one in getattr(found, name).items()}
+           for name in ("uneven", "losses", "net")},
+    }
+
+
+def curves_said(one: PhaseCurves) -> dict[str, object]:
+    """Curves as JSON: columns, null where nothing is known."""
+    columns = ("minimum", "low", "high", "maximum", "measured")
+    return {
+        "start": [utc(start) for start in one.start.tolist()],
+        **{name: [None if np.isnan(value) else value for value in getattr(one, name).tolist()] for name in columns},
+        **_plain({name: getattr(one, name) for name in ("similarity", "factor", "position", "usual")}),
+    }
+
+
+def _plain(row: dict[str, object]) -> dict[str, object]:
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}

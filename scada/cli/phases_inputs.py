@@ -1,0 +1,88 @@
+"""What `scada balance phases` and `scada balance simultaneity` read: a group's period, with a bar for people."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import attrs
+from rich.progress import TaskProgressColumn
+
+from scada.balancing.phases.gather import Gathered, gathered
+from scada.cli.balance import find_group
+from scada.cli.history_folder import bar
+from scada.cli.periods import period
+from scada.cli.read import history_dir
+from scada.cli.run import make_clock
+from scada.clock import DAY_H, HOUR_S
+from scada.errors import ConfigError, Problem
+from scada.phase_study import Lack
+from scada.ports import Consumption, ResultTable
+from scada.settings import load
+
+USUAL_DAYS: Final = 14
+MOST_DAYS: Final = 92
+SAID: Final = {
+    Lack.NOT_ELECTRICITY: "the group is not of electricity: there are no phases",
+    Lack.NO_CONSUMERS: "no member of the group has one phase",
+    Lack.TOO_LARGE: "{} members are too many for one study; at most {}, as of one transformer",
+    Lack.FEW_HOURS: "members are known in {} hours of the period only; at least {} are needed, a week or two is better",
+    Lack.NO_FEED: "no three-phase feed: the group's transformer has no meter in the registry, so nobody's phase can be "
+                  "found; moves go by the registry alone",
+    Lack.FEW_FEED_HOURS: "powers of the feed's phases are kept for {} hours of the period; at least {} are needed to find "
+                         "phases, and moves go by the registry alone",
+    Lack.SILENT: "left out, because too few of their hours have come: {} members",
+    Lack.UNKNOWN_PHASE: "left out of the moves, because nobody knows where they hang: {} members",
+    Lack.THREE_PHASE: "members of three phases, taken as even and never moved: {}",
+}
+
+
+@attrs.frozen(eq=False)
+class Asked:
+    """A group's period, and what was found in the stores."""
+
+    group: str
+    first_hour: int
+    hours: int
+    zone: ZoneInfo
+    found: Gathered
+
+
+def asked(config: Path, group: str, first: str | None, last: str | None) -> Asked:
+    """Read what the command line asks for; a period beyond `MOST_DAYS` is refused."""
+    from scada.balancing.compute import KIND
+    from scada.historian.queries import tag_steps
+    from scada.historian.service import open_reader
+    from scada.metering.hourly import consumption
+
+    settings = load(config)
+    zone, now = ZoneInfo(settings.site.timezone), make_clock(config, settings).seconds()
+    start, end = period(first, last, zone, now, USUAL_DAYS * DAY_H)
+    hour, hours = start // HOUR_S, -(-end // HOUR_S) - start // HOUR_S
+    if hours > MOST_DAYS * DAY_H + 1:
+        said = f"a study is of at most {MOST_DAYS} days; found {hours // DAY_H}"
+        raise ConfigError([Problem("argument", "--from", said)])
+    directory, one = find_group(settings, group)
+    reader = open_reader(history_dir(settings))
+
+    def hourly(points: Sequence[str], first_hour: int, count: int) -> Consumption:
+        return consumption(directory, reader.intervals, points, first_hour, count, now // HOUR_S)
+
+    def balance(name: str, span: int, first_s: int, last_s: int) -> ResultTable:
+        return reader.results.get(KIND, name, span, first_s, last_s)
+
+    days = 3 * -(-hours // DAY_H)
+    try:
+        with bar("reading", days, TaskProgressColumn()) as advance:
+            found = gathered(
+                directory, one, hour, hours, zone, hourly, lambda tag, edges, how: tag_steps(reader.live, tag, edges, how),
+                balance, lambda tag: advance(tag, 1),
+            )
+    finally:
+        reader.close()
+    return Asked(group, hour, hours, zone, found)
+
+
+def lacking(lacks: Mapping[Lack, tuple[int, ...]]) -> list[str]:
+    """Each lack as a sentence."""
+    return [SAID[lack].format(*figures) for lack, figures in lacks.items()]

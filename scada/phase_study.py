@@ -1,0 +1,133 @@
+"""What is known of the phases of a balance group over a period, and what should be done about them. Values only."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Lack(StrEnum):
+    """Why a part of a study is not there; each with its figures in `PhaseStudy.lacks`."""
+
+    NOT_ELECTRICITY = "not_electricity"
+    NO_CONSUMERS = "no_consumers"           # no member with one phase
+    TOO_LARGE = "too_large"                 # members, most
+    FEW_HOURS = "few_hours"                 # hours in which members and, where there is one, the feed are known; least
+    NO_FEED = "no_feed"                     # no transformer's meter with powers by phase is named
+    FEW_FEED_HOURS = "few_feed_hours"       # of it hours that are known together with the members; least
+    SILENT = "silent"                       # consumers left out: heard of too seldom
+    UNKNOWN_PHASE = "unknown_phase"         # consumers left out of the moves: nobody knows where they hang
+    THREE_PHASE = "three_phase"             # consumers of three phases: taken as even, never moved
+
+
+@attrs.frozen
+class ConsumerPhase:
+    """One consumer of one phase, by the registry and by its profile."""
+
+    point: str
+    title: str
+    registered: str                         # "L1"; "" where the registry says nothing
+    found: str                              # "" where nothing can be said
+    margin: float                           # best vote less the second, about 0 to 1; NaN if unknown
+    disagrees: bool                         # clearly elsewhere than registered
+
+
+@attrs.frozen
+class PhasePoint:
+    """What so many moves give, over today."""
+
+    moves: int
+    left: float                             # of the sum of squared unevenness [1]
+    unevenness: float                       # root mean square [W]
+    worst: float                            # of the worst hour [W]
+    deviation: float                        # mean of the largest deviation from the mean of the phases [1]
+    worth: bool                             # no point with fewer moves is as good
+
+
+@attrs.frozen
+class PhaseMove:
+    """A line of the work order."""
+
+    number: int
+    point: str
+    title: str
+    of: str
+    to: str
+    left: float                             # of the sum of squared unevenness, after this move and those before it [1]
+    measure_first: bool
+
+
+@attrs.frozen
+class PhaseSplit:
+    """A consumer that would be better fed by several phases."""
+
+    point: str
+    title: str
+    phases: str                             # "L1L2"
+    gain: float                             # of what is left after the moves [1]
+    peak: float                             # [W]
+    large: bool
+
+
+@attrs.frozen(eq=False)
+class PhaseCurves:
+    """What the same consumers could make, in adjoining hours or days; k of them, NaN where it is not known."""
+
+    start: NDArray[np.int64]                # (k,) s since 1970
+    minimum: NDArray[np.float64]            # (k,) the best split of each
+    low: NDArray[np.float64]                # (k,) p5 of random allocations
+    high: NDArray[np.float64]               # (k,) p95
+    maximum: NDArray[np.float64]            # (k,) all on one phase
+    measured: NDArray[np.float64]           # (k,)
+    similarity: float                       # of the shapes of measured and minimum [1]
+    factor: float                           # that lays the curves over the measured one; NaN where there is none
+    position: float                         # 0 the best split, 1 all on one phase; NaN where the units differ
+    usual: float                            # position of consumers spread at random
+
+
+@attrs.frozen(eq=False)
+class PhaseStudy:
+    """Of one balance group, whole hours [first_hour, first_hour + hours)."""
+
+    group: str
+    first_hour: int                         # h since 1970
+    hours: int
+    used: int                               # hours in which enough of the members are known
+    fed: int                                # of them those in which the feed's phases are known too
+    filled: float                           # share of the consumers' hours that were missing and taken as usual [1]
+    lacks: Mapping[Lack, tuple[int, ...]]
+    consumers: tuple[ConsumerPhase, ...] = ()
+    renamed: tuple[str, ...] = ()           # of the meter's L1, L2, L3 in the registry, where they are exchanged
+    points: tuple[PhasePoint, ...] = ()     # today first
+    order: tuple[PhaseMove, ...] = ()
+    splits: tuple[PhaseSplit, ...] = ()
+    registered_position: float = np.nan     # of the phases as the registry has them, between the least and the largest
+    uneven: Mapping[int, PhaseCurves] = attrs.field(factory=dict)      # by span [s]; unevenness, W (days: Wh)
+    losses: Mapping[int, PhaseCurves] = attrs.field(factory=dict)      # by span [s]; shape of losses [W²], imbalance [kWh]
+    net: Mapping[int, PhaseCurves] = attrs.field(factory=dict)         # the same, normal technical losses deducted
+
+    @property
+    def disagreements(self) -> tuple[ConsumerPhase, ...]:
+        """Clearest first."""
+        return tuple(sorted((one for one in self.consumers if one.disagrees), key=lambda one: -one.margin))
+
+
+@attrs.frozen(eq=False)
+class Simultaneity:
+    """How much the members of a group peak together; g(n) for k sizes."""
+
+    group: str
+    first_hour: int
+    hours: int
+    used: int
+    filled: float
+    lacks: Mapping[Lack, tuple[int, ...]]
+    sizes: tuple[int, ...] = ()
+    mean: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()             # p5 of the draws
+    high: tuple[float, ...] = ()            # p95
+    fitted: tuple[float, ...] = ()
+    limit: float = np.nan                   # for very many consumers
+    misfit: float = np.nan

@@ -1,0 +1,147 @@
+"""`scada balance phases` and `simultaneity`: homes in the real stores are put on phases, and a crew gets its sheet."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from scada.cli import main
+from scada.clock import HOUR_S, NS
+from scada.historian.livefiles import LiveFiles
+from scada.historian.samples import Samples
+from scada.historian.store import EmbeddedIntervals
+from tests.balancing.phases.world import feeder, households
+from tests.historian.helpers import PumpedReactor, block
+
+START_S = 1_767_218_400                  # 2025-12-31T22:00Z: midnight in Chisinau
+N, DAYS = 18, 8
+PERIOD = ("--from", "2026-01-01", "--to", "2026-01-09")
+TRUE = np.array([0] * 9 + [1] * 6 + [2] * 3)
+WRONG = 7                                # hangs on L1; the registry says L3
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eighteen homes, the feed's powers every ten minutes; NOMETER has no three-phase feed, WATER no phases."""
+    folder = tmp_path_factory.mktemp("phases")
+    path = folder / "scada.yaml"
+    path.write_text("site: {name: North, timezone: Europe/Chisinau}\n", encoding="utf-8")
+    said = [f"L{phase + 1}" for phase in TRUE]
+    said[WRONG] = "L3"
+    members = ", ".join(f"P{n}" for n in range(N))
+    (folder / "site.yaml").write_text(
+        "transformers: [{name: T01, meter: M}, {name: T02}]\nconcentrators: [{name: C01, link_id: '00000001'}]\n"
+        "modules:\n" + "".join(
+            f"  - {{eui: '{n + 1:016x}', name: M{n}, concentrator: C01, index: {n + 1}}}\n" for n in range(N))
+        + "consumers:\n" + "".join(f"  - {{name: K{n}, title: 'Flat {n}', phases: {said[n]}}}\n" for n in range(N))
+        + "points:\n" + "".join(f"  - {{name: P{n}, medium: electricity, consumer: K{n}}}\n" for n in range(N))
+        + "  - {name: W, medium: water}\nmeters:\n" + "".join(
+            f"  - {{point: P{n}, serial: S{n}, eui: '{n + 1:016x}', channel: 0, pulses_per_unit: 1000, "
+            "valid_from: '2025-01-01T00:00Z'}\n" for n in range(N))
+        + f"balance_groups:\n  - {{name: BG, medium: electricity, transformer: T01, members: [{members}]}}\n"
+        f"  - {{name: NOMETER, medium: electricity, transformer: T02, members: [{members}]}}\n"
+        "  - {name: WATER, medium: water, members: [W]}\n",
+        encoding="utf-8",
+    )
+    imported = CliRunner().invoke(main, ["site", "import", str(path), str(folder / "site.yaml")])
+    assert imported.exit_code == 0, imported.output
+    profiles = np.round(households(N, DAYS))
+    reactor = PumpedReactor()
+    store = EmbeddedIntervals(folder / "data" / "history", reactor)
+    store.open()
+    store.start()
+    reactor.wait(store.commit(block(profiles, first=START_S // HOUR_S, eui=np.arange(1, N + 1))))
+    store.close()
+    power = np.repeat(feeder(profiles, TRUE), 6, axis=0)
+    at = START_S * NS + np.arange(len(power), dtype=np.int64) * 600 * NS
+    files = LiveFiles(folder / "data" / "history")
+    files.open()
+    files.append([(n, f"M/power_active_l{n}") for n in (1, 2, 3)], Samples(
+        np.tile(np.arange(1, 4, dtype=np.int32), len(at)), np.repeat(at, 3), power.ravel(), np.zeros(power.size, np.uint8),
+    ))
+    files.close()
+    return path
+
+
+def asked(config: Path, what: str, group: str, *options: str) -> Result:
+    return CliRunner(env={"COLUMNS": "160"}).invoke(main, ["balance", what, str(config), group, *PERIOD, *options])
+
+
+def test_every_home_is_found_and_the_one_the_registry_has_wrong_is_named(config: Path) -> None:
+    """From stored pulses and the feed's stored powers alone."""
+    said = json.loads(asked(config, "phases", "BG", "--json").stdout)
+
+    assert said["used"] == said["fed"] == 24 * DAYS
+    assert [one["found"] for one in said["consumers"]] == [f"L{phase + 1}" for phase in TRUE]
+    assert [one["point"] for one in said["consumers"] if one["disagrees"]] == [f"P{WRONG}"]
+    assert said["lacks"] == []
+
+
+def test_the_work_order_takes_homes_off_the_crowded_phase_and_keeps_to_the_cap(config: Path) -> None:
+    """Each step with the phase it is on in truth, the home the registry has wrong marked if it is among them."""
+    rows = list(csv.DictReader(io.StringIO(asked(config, "phases", "BG", "--moves", "3", "--csv").stdout)))
+    points = json.loads(asked(config, "phases", "BG", "--moves", "3", "--json").stdout)["points"]
+
+    assert 0 < len(rows) <= 3
+    assert all(row["from"] == f"L{TRUE[int(row['consumer'][1:])] + 1}" != row["to"] for row in rows)
+    assert rows[0]["from"] == "L1"
+    assert all((row["measure first"] == "1") == (row["consumer"] == f"P{WRONG}") for row in rows)
+    assert points[0]["moves"] == 0
+    assert points[-1]["left"] == pytest.approx(float(rows[-1]["left"]))
+    assert points[-1]["left"] < 0.7
+
+
+def test_people_read_positions_disagreements_and_a_sheet(config: Path) -> None:
+    """In that order."""
+    said = asked(config, "phases", "BG").stdout
+
+    places = [said.index(one) for one in ("unevenness as metered", "elsewhere than the registry says", "work order BG")]
+    assert places == sorted(places)
+    assert f"P{WRONG} " in said.partition("what moves give")[0]
+
+
+def test_what_cannot_be_said_is_a_sentence(config: Path) -> None:
+    """No three-phase feed: moves by the registry; water: nothing; two hours: too few."""
+    without, water = asked(config, "phases", "NOMETER"), asked(config, "phases", "WATER")
+    short = CliRunner().invoke(
+        main, ["balance", "phases", str(config), "BG", "--from", "2026-01-01T00:00", "--to", "2026-01-01T02:00"])
+    long = CliRunner().invoke(main, ["balance", "phases", str(config), "BG", "--from", "2025-01-01", "--to", "2026-01-01"])
+
+    assert "no three-phase feed" in without.stderr
+    assert "elsewhere than" not in without.stdout
+    assert "work order NOMETER" in without.stdout
+    assert "not of electricity" in water.stderr
+    assert "left out, because too few of their hours have come: 18 members" in short.stderr
+    assert "known in 0 hours" in short.stderr
+    assert "at most 92 days" in long.stderr
+    assert (without.exit_code, water.exit_code, short.exit_code, long.exit_code) == (0, 0, 0, 2)
+
+
+def test_simultaneity_falls_with_the_number_of_homes_and_curves_keep_their_order(config: Path) -> None:
+    """g(1) is 1; hourly and daily curves: minimum <= p5 <= p95 <= maximum, the metered one between."""
+    said = json.loads(asked(config, "simultaneity", "BG", "--json").stdout)
+    g = [one["g"] for one in said["g"]]
+
+    assert [one["n"] for one in said["g"]][0::len(g) - 1] == [1, N]
+    assert g[0] == pytest.approx(1.0)
+    assert g == sorted(g, reverse=True)
+    assert said["limit"] < g[-1]
+    assert said["misfit"] < 0.05
+    assert (len(said["uneven"]["hourly"]["start"]), len(said["uneven"]["daily"]["start"])) == (24 * DAYS, DAYS)
+    for curves in said["uneven"].values():
+        rows = np.array([curves[name] for name in ("minimum", "low", "high", "maximum")])
+        assert (np.diff(rows, axis=0) >= 0).all()
+        assert 0 < curves["position"] < 1
+
+
+def test_simultaneity_for_people_ends_with_its_fit_and_the_curves(config: Path) -> None:
+    """And the days with --daily."""
+    said = asked(config, "simultaneity", "BG", "--daily")
+
+    assert "BG: g(n), 192 hours" in said.stdout
+    assert "g∞ = " in said.stdout
+    assert "2026-01-08 00:00:00+02:00" in said.stdout
