@@ -15,6 +15,7 @@ from scada.addresses import authority
 from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
+from scada.balancing.watching import WatchService
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.collector import Collector
@@ -115,6 +116,9 @@ class Server:
             AlarmService(bus, dmesh, registry, registry.audit, bus.of("alarms"), clock, reactor, data, durable)
         )
         historian.follow(dmesh, alarms, priority_of)
+        await run(
+            WatchService(settings.transformers, registry, bus, alarms, bus.of("watching"), clock, reactor, data, work)
+        )
         desk = await run(
             CommandDesk(
                 settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),

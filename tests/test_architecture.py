@@ -51,8 +51,10 @@ EDGES = {
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
+    "scada/balancing/heat_file.py": "a file",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/ticker.py": "the transformers' second",
+    "scada/balancing/watching.py": "a service, named after what it does",
     # the desk
     "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",
     "scada/dr_dispatch/book.py": "the journal, from a thread",

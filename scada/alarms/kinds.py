@@ -41,6 +41,11 @@ PRIORITY: Final[dict[str, Priority]] = {
     "meter_stuck": Priority.MEDIUM,
     "meter_too_much": Priority.MEDIUM,
     "meter_too_little": Priority.MEDIUM,
+    "safety_broken_neutral": Priority.HIGH,
+    "safety_lost_phase": Priority.HIGH,
+    "safety_high_voltage": Priority.HIGH,
+    "safety_low_voltage": Priority.MEDIUM,
+    "safety_arcing": Priority.HIGH,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
@@ -49,6 +54,8 @@ CODE: Final[dict[str, int]] = {
     "outage_relay": 121, "outage_riser": 122, "outage_building": 123, "outage_concentrator": 124, "outage_backhaul": 125,
     "meter_stuck": 131, "meter_too_much": 132, "meter_too_little": 133,
     "dial_mismatch": 141, "bypass": 151,
+    "safety_broken_neutral": 161, "safety_lost_phase": 162, "safety_high_voltage": 163, "safety_low_voltage": 164,
+    "safety_arcing": 165,
     **{code.name.lower(): int(code) for code in EventCode},
 }
 

@@ -59,7 +59,7 @@ def minutes_left(
         oil = ends + oil_far * np.exp(-minute / oil_tau)
         return np.asarray((oil > most_top_oil) | (oil + rise_ends + rise_far * np.exp(-minute / fast_tau) > most_hot_spot))
 
-    # The hot spot is a sum of two exponentials, so it turns once at most: where it does, and before and behind it is monotone.
+    # The hot spot is a sum of two exponentials, so it turns once at most, and is monotone on either side.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         turn = np.log(-(oil_far / oil_tau) / (rise_far / fast_tau)) / (1.0 / oil_tau - 1.0 / fast_tau)
     turn = np.clip(np.nan_to_num(turn, nan=0.0, posinf=0.0, neginf=0.0), 0.0, HORIZON_MIN)

@@ -1,4 +1,4 @@
-"""The live heat is what `thermal` says of the same load, whatever the steps; gaps and restarts make it uncertain, not wrong."""
+"""The live heat is what `thermal` says of the same load, whatever the steps; gaps make it uncertain, not wrong."""
 
 import attrs
 import numpy as np
