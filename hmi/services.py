@@ -31,6 +31,7 @@ from scada.ports import (
     TagSource,
     TimeMonitor,
     Users,
+    Voltages,
     WalkbyImport,
 )
 from scada.settings import HmiSettings, SiteSettings, TimeSettings
@@ -61,6 +62,7 @@ class Services:
     metering: Metering
     balances: Balances
     live: LiveReader
+    voltages: Voltages
     history: History
     alarms: AlarmBook
     events: EventHistory

@@ -16,6 +16,7 @@ from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
 from scada.balancing.service import BalancingService
 from scada.balancing.watching import WatchService
+from scada.balancing.week import VoltageWeeks
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.collector import Collector
@@ -169,7 +170,7 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, history=Queries(historian.live, metering),
+            live=historian.live, voltages=VoltageWeeks(historian.live), history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,

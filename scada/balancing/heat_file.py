@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from scada.balancing.heat import FIELDS, Heat
+from scada.balancing.heat import FIELDS, Heat, unknown
 
 FILE: Final = "heat.json"
 
@@ -29,9 +29,8 @@ def load(path: Path) -> tuple[tuple[str, ...], Heat] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         names = tuple(str(name) for name in found["names"])
-        heat = Heat(**{
-            field: np.array(found[field], dtype=np.int64 if field == "at" else np.float64) for field in FIELDS
-        })
+        columns = {field: np.array(found[field], dtype=np.float64) for field in FIELDS[:-1]}
+        heat = attrs.evolve(unknown(0), **columns, at=np.array(found["at"], dtype=np.int64))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (names, heat) if all(getattr(heat, field).shape == (len(names),) for field in FIELDS) else None

@@ -8,6 +8,7 @@ import click
 OWN: Final = "show"
 COMMANDS: Final = {
     "losses": "scada.cli.losses:losses",
+    "voltage": "scada.cli.voltage:voltage",
     OWN: "scada.cli.balance:balance",
 }
 

@@ -1,4 +1,4 @@
-"""The watch on a real bus with the real book: heat as tags and over a restart, faults as alarms, voltages of ten minutes."""
+"""The watch on a real bus with the real book: heat as tags and kept, faults as alarms, voltages of ten minutes."""
 
 import attrs
 import numpy as np
@@ -135,7 +135,7 @@ def test_the_air_is_a_tag_and_else_the_setting(tmp_path):
 
 
 def test_a_broken_neutral_is_one_alarm_with_its_evidence_and_ends(world):
-    """At the riser, not at the transformer: which voltages, since when, in which area; it ends a minute after it is mended."""
+    """At the riser, not at the transformer: which voltages, since when, in which area; it ends when it is mended."""
     world.seconds(10)
     began = world.clock.now()
     world.seconds(60, riser=(320.0, 150.0, 262.0))
