@@ -32,6 +32,8 @@ AREAS: Final = {
         "losses": "scada.bench.balance.losses",
         "phases": "scada.bench.balance.phases",
         "advice": "scada.bench.balance.advice",
+        "suspects": "scada.bench.balance.suspects",
+        "city_suspects": "scada.bench.balance.city_suspects",
     },
 }
 MODULES: Final = {name: module for area in AREAS.values() for name, module in area.items()}
@@ -53,7 +55,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     (SQLite with a row a value, DuckDB, Parquet; the last two need duckdb and pyarrow). Area balance: losses (technical
     losses against OpenDSS and power-grid-model; needs dss-python; with the folder of a known feeder in SCADA_BENCH_DATA it
     says more), phases (identified on generated feeders), advice (240 consumers; what it saves by power flow, of the
-    known feeder too).
+    known feeder too), suspects (thieves found, honest people left alone, leaks) and city_suspects (a million meters), all
+    but losses on the households of tests/bench.
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)

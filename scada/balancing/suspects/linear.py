@@ -48,7 +48,7 @@ class Fit:
         own = np.einsum("gmh,gmh->gm", weighted, candidates)
         left = np.maximum(own - np.einsum("gmp,gmp->gm", cross @ self.cover, cross), 1e-9 * own + TINY)
         gain = np.einsum("gmh,gh->gm", weighted, self.residual)                # of the penalised fit: holds the cross term
-        return gain / left, np.sqrt(self.variance[:, None] / left)
+        return gain / left, np.sqrt(np.maximum(self.variance, TINY)[:, None] / left)
 
 
 def fit(

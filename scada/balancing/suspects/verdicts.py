@@ -1,4 +1,4 @@
-"""What is the matter with a group and with each of its members, in kinds and numbers, from ways 1 and 2."""
+"""What is the matter with each member of a group, in kinds and numbers, from ways 1 and 2."""
 
 from enum import IntEnum
 from typing import Final
@@ -15,12 +15,10 @@ from scada.balancing.suspects.joint import CONFIDENCE, Explained
 from scada.balancing.suspects.linear import TINY
 from scada.balancing.suspects.onset import onset
 from scada.balancing.suspects.signatures import Pattern
+from scada.balancing.suspects.states import state_of
 
 BACKWARDS: Final = 0.02                 # share of hours that count backwards
 STANDS: Final = 0.90                    # share of hours without a count, where there were counts before
-LEFT: Final = 0.015                     # of the feed, that nobody explains
-LEFT_OF_LOSS: Final = 0.5               # and over the square-law part, which does not hold all of the technical loss
-BALANCED: Final = 0.005
 
 
 class Cause(IntEnum):
@@ -35,16 +33,6 @@ class Cause(IntEnum):
     FEW_HOURS = 6           # not enough data: too few days or hours in which feed and all members are there
     COARSE_REGISTER = 7     # not enough data: one count of the register is as large as an hour
     LITTLE_PAST = 8         # not enough data: too few of its own days before or after
-
-
-class State(IntEnum):
-    """What is the matter with a group."""
-
-    BALANCED = 0
-    TECHNICAL = 1           # what is missing goes with the square of the load
-    EXPLAINED = 2           # members explain it
-    UNMETERED = 3           # no member explains it: unassigned, a connection without a meter
-    NOT_ENOUGH_DATA = 4
 
 
 @attrs.frozen(eq=False)
@@ -109,7 +97,7 @@ def verdicts(
     share = np.where(suspect, energy / np.where(np.abs(missing) > TINY, missing, np.nan), 0.0)
 
     cause = _cause(groups, windows, first, found, suspect, habits, coarse, signs.near(windows, since, magnets))
-    state, unassigned = _state(groups, windows, first, found, suspect, rate)
+    state, unassigned = state_of(groups, windows, first, found, suspect, rate)
     return Verdicts(cause, suspect, energy, half_width, share, since, state, unassigned)
 
 
@@ -129,22 +117,3 @@ def _cause(
         Cause.CLEAR,
     )
     return np.where(groups.real, cause, Cause.CLEAR)
-
-
-def _state(
-    groups: Groups, windows: Windows, first: Explained, found: Ranking,
-    suspect: NDArray[np.bool_], rate: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    used = groups.usable & windows.recent
-    days = np.maximum(used.sum(axis=1) / DAY_H, TINY)
-    fed = np.maximum(np.abs(groups.feed).sum(axis=1, where=used), TINY) / days
-    missing = groups.imbalance.sum(axis=1, where=used) / days
-    named = np.where(suspect, rate, 0.0).sum(axis=1)
-    unassigned = missing - first.loss * fed - named
-    much = np.maximum(LEFT, LEFT_OF_LOSS * first.loss) * fed
-    state = np.select(
-        [~first.enough, (found.tap > 0) | (unassigned > much), suspect.any(axis=1), missing > BALANCED * fed],
-        [State.NOT_ENOUGH_DATA, State.UNMETERED, State.EXPLAINED, State.TECHNICAL],
-        State.BALANCED,
-    )
-    return state, np.where(first.enough, unassigned, np.nan)
