@@ -51,7 +51,6 @@ EDGES = {
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
-    "scada/balancing/heat_file.py": "a file",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/ticker.py": "the transformers' second",
     "scada/balancing/watching.py": "a service, named after what it does",
