@@ -21,6 +21,7 @@ from hmi.pages import (
     groups,
     install,
     login,
+    losses,
     mesh,
     meter,
     meters,
@@ -60,6 +61,7 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     for page in (
         overview, transformer, balance, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages, alarms,
         events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials,
+        losses,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

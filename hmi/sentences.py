@@ -486,6 +486,9 @@ SENTENCES: Final = (
     # the other parts
     _l("%(groups)s balance groups, %(transformers)s metered transformers"),
     _l("%(days)s days are being balanced anew"),
+    _l("%(n)s networks whose losses are computed"),
+    _l("%(n)s networks whose losses are computed; %(wrong)s are wrong, see the losses of %(name)s"),
+    _l("losses cannot be computed or stored; they stay due and are tried again"),
     _l("the memory of balances is closed"),
     _l("the memory of balances %(path)s cannot be used: %(why)s"),
     _l("a balance cannot be computed or stored; it stays due and is tried again"),

@@ -29,6 +29,7 @@ from scada.ports import (
     Registry,
     Supplies,
     TagSource,
+    TechnicalLosses,
     TimeMonitor,
     Users,
     Voltages,
@@ -61,6 +62,7 @@ class Services:
     audit: Audit
     metering: Metering
     balances: Balances
+    losses: TechnicalLosses
     live: LiveReader
     voltages: Voltages
     history: History

@@ -42,6 +42,8 @@ TITLES: Final = (
     _l("Frequency"),
     _l("Fed in"),
     _l("Imbalance"),
+    _l("Technical loss of the newest complete hour"),
+    _l("Technical loss, share of what was taken"),
     _l("Voltage %(phase)s"),
     _l("Current %(phase)s"),
     _l("Active power %(phase)s"),

@@ -14,6 +14,7 @@ from scada import descriptors
 from scada.addresses import authority
 from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
+from scada.balancing.loss_service import LossService
 from scada.balancing.service import BalancingService
 from scada.balancing.watching import WatchService
 from scada.balancing.week import VoltageWeeks
@@ -113,6 +114,12 @@ class Server:
                 historian.directory,
             )
         )
+        losses = await run(
+            LossService(
+                registry, bus, bus.of("losses"), metering, historian.intervals, historian.intervals, historian.results,
+                clock, reactor, work,
+            )
+        )
         alarms = await run(
             AlarmService(bus, dmesh, registry, registry.audit, bus.of("alarms"), clock, reactor, data, durable)
         )
@@ -170,7 +177,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            live=historian.live, voltages=VoltageWeeks(historian.live), history=Queries(historian.live, metering),
+            losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
+            history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,

@@ -1152,6 +1152,77 @@ BALANCE_COLUMNS = (
 )
 
 
+LOSS_COLUMNS = (
+    "technical",                        # lines and transformer [kWh]
+    "phases",                           # of the lines
+    "neutral",
+    "transformer",                      # with no-load loss
+    "uncertainty",                      # one sigma of what means over an hour hide
+    "taken",                            # by the service points
+    "completeness",                     # share of service points that are known, 0-1; only complete hours have a loss
+    "version",                          # 1, 2, … : late data recalculates
+)
+
+
+@attrs.frozen
+class SectionLoss:
+    """What a piece of cable loses over a period."""
+
+    name: str
+    feeder: str
+    ends: tuple[str, str]               # the one that feeds comes first
+    length_m: float
+    lost: float                         # kWh
+    neutral: float                      # share of it [1]; NaN where nothing is lost
+    current: float                      # highest hourly mean in a phase [A]
+    lowest: float                       # lowest hourly mean voltage at its far end [V]
+
+
+@attrs.frozen
+class ConsumerLoss:
+    """What a service point makes of the loss; negative: it relieves the others."""
+
+    point: str
+    consumer: str
+    node: str
+    phases: str
+    lost: float                         # kWh
+    taken: float                        # kWh; NaN where it is not known in any hour
+    lowest: float                       # V
+
+
+@attrs.frozen
+class LossReport:
+    """The losses of a transformer's network over a period; energies [kWh]."""
+
+    root: str
+    hours: int
+    known: int                          # hours that are complete: those are in all the figures
+    collapsed: int                      # hours in which the network cannot carry what was taken
+    taken: float
+    phases: float
+    neutral: float
+    transformer: float
+    uncertainty: float
+    sections: tuple[SectionLoss, ...]   # nearer ones first
+    consumers: tuple[ConsumerLoss, ...]
+
+    @property
+    def lost(self) -> float:
+        return self.phases + self.neutral + self.transformer
+
+
+class TechnicalLosses(Protocol):
+    def table(self, transformer: str, first: int, last: int) -> ResultTable:
+        """`LOSS_COLUMNS` of hours with first <= start < last [s]. Blocking."""
+
+    def problems(self, transformer: str) -> tuple[Problem, ...] | None:
+        """Why there are no losses; () where there are, None where the transformer has no sections. Any thread."""
+
+    def report(self, transformer: str, first: int, hours: int) -> LossReport | None:
+        """Losses of `hours` hours from `first` [h since 1970]; None where there is no network. Blocking."""
+
+
 class Balances(Protocol):
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
         """`BALANCE_COLUMNS` of a balance group; span 3600 or 86400 (site days, named by start) [s]. Blocking."""

@@ -61,6 +61,11 @@ class Transformer:
     rated_kva: float = 400.0
     area: str = ""
     meter: str = ""                     # device of its three-phase meter on the bus, "" if none
+    uk_percent: float | None = None     # short-circuit voltage; None = unknown, and no losses are computed
+    load_loss_kw: float | None = None   # at rated power
+    no_load_loss_kw: float | None = None
+    vector_group: str = ""              # "Dyn5"; "" is taken for Dyn
+    root: str = ""                      # the node where it stands, "" = that of its name, or the only one that feeds
 
 
 @attrs.frozen
@@ -68,6 +73,33 @@ class Feeder:
     name: str
     transformer: str
     title: str = ""
+
+
+@attrs.frozen
+class Linecode:
+    """A kind of cable: what a kilometre of it has, of a phase and of the neutral."""
+
+    name: str
+    r_phase: float                      # [ohm/km]
+    x_phase: float
+    r_neutral: float
+    x_neutral: float
+
+
+@attrs.frozen
+class Section:
+    """A piece of cable between two nodes, with a linecode or impedances of its own."""
+
+    name: str
+    feeder: str
+    from_node: str                      # which of the two is nearer to the transformer does not matter
+    to_node: str
+    length_m: float
+    linecode: str = ""
+    r_phase: float | None = None        # [ohm/km]
+    x_phase: float | None = None
+    r_neutral: float | None = None
+    x_neutral: float | None = None
 
 
 @attrs.frozen
@@ -112,6 +144,8 @@ class Point:
     medium: Medium
     consumer: str = ""
     title: str = ""
+    node: str = ""                      # where it hangs in the network of its consumer's feeder, "" = it is in none
+    power_factor: float = 1.0           # lagging; leading where negative
 
 
 @attrs.frozen
@@ -195,6 +229,8 @@ class Site:
 
     transformers: tuple[Transformer, ...] = ()
     feeders: tuple[Feeder, ...] = ()
+    linecodes: tuple[Linecode, ...] = ()
+    sections: tuple[Section, ...] = ()
     concentrators: tuple[Concentrator, ...] = ()
     modules: tuple[Module, ...] = ()
     consumers: tuple[Consumer, ...] = ()
@@ -247,6 +283,14 @@ class Directory:
     @cached_property
     def transformer(self) -> dict[str, Transformer]:
         return {one.name: one for one in self.site.transformers}
+
+    @cached_property
+    def feeder(self) -> dict[str, Feeder]:
+        return {one.name: one for one in self.site.feeders}
+
+    @cached_property
+    def linecode(self) -> dict[str, Linecode]:
+        return {one.name: one for one in self.site.linecodes}
 
     @cached_property
     def consumer(self) -> dict[str, Consumer]:
@@ -304,6 +348,7 @@ class Directory:
 MADE_FROM = {
     "module_of_eui": ("modules",), "module_at": ("modules",), "module_of_name": ("modules",), "expected": ("modules",),
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
+    "feeder": ("feeders",), "linecode": ("linecodes",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
     "balance_group": ("balance_groups",), "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),

@@ -51,6 +51,7 @@ EDGES = {
     "scada/alarms/store.py": "SQLite",
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
+    "scada/balancing/loss_service.py": "the service of losses: Deferreds and threads",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/ticker.py": "the transformers' second",
     "scada/balancing/watching.py": "a service, named after what it does",

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from scada.cli.fit import misfits
+from scada.cli.fit import misfits, unfit_networks
 from scada.cli.run import make_clock
 from scada.errors import ConfigError, Problem, StartError
 from scada.settings import Examined, Settings, examine
@@ -104,13 +104,14 @@ def _site(found: Examined, settings: Settings, warnings: list[Problem]) -> Itera
             yield from error.problems
         else:
             sites.append(outcome.site)
-            warnings += outcome.warnings
+            warnings += [*outcome.warnings, *unfit_networks(outcome.site)]
             if not any(one.key.startswith("modbus") for one in found.problems):     # else half of them may be missing
                 warnings += misfits(found.path, settings, outcome.site)
     try:
         if settings.registry.url and not settings.registry.url.startswith("sqlite"):    # a file is made by opening it
             make_engine(settings.registry.url).dispose()
         sites.append(look(url_of(settings.registry, settings.data_dir)))
+        warnings += unfit_networks(sites[-1])
     except StartError as error:
         yield found.problem(error.reason, "registry", "url")
     for site in sites:

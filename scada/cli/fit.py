@@ -6,12 +6,22 @@ from pathlib import Path
 from scada.cli.units import modbus_units
 from scada.errors import Problem
 from scada.settings import Settings
-from scada.site import Site
+from scada.site import Directory, Site
 
 
 def misfits(config: Path, settings: Settings, site: Site) -> list[Problem]:
     """Warnings, because a device may be configured later: unknown meters of transformers, unknown tags of feeds."""
     return [Problem(str(config), "modbus.devices", said) for said in _sentences(settings, site)]
+
+
+def unfit_networks(site: Site) -> list[Problem]:
+    """Warnings: what is wrong with networks, whose losses are not computed then, and who is left out of one."""
+    if not site.sections:
+        return []
+    from scada.balancing.network import networks
+
+    known = networks(Directory(site))
+    return [*(one for problems in known.problems.values() for one in problems), *known.remarks]
 
 
 def _sentences(settings: Settings, site: Site) -> Iterator[str]:

@@ -19,7 +19,9 @@ MANY = 5                                    # intervals that are named
 
 
 @click.command()
-@click.option("--network", "folder", type=FOLDER, required=True, help="Folder with lines.csv, linecodes.csv and so on.")
+@click.argument("registry", metavar="[CONFIG", type=FILE, required=False)
+@click.argument("transformer", metavar="TRANSFORMER]", required=False)
+@click.option("--network", "folder", type=FOLDER, help="Folder with lines.csv, linecodes.csv and so on.")
 @click.option("--profiles", type=FILE, help="CSV with a column for every service point.")
 @click.option("--unit", type=click.Choice(["kW", "W", "kWh", "Wh"]), default="kW", show_default=True, help="In the CSV.")
 @click.option("--minutes", type=click.IntRange(1), default=60, show_default=True, help="From row to row of the CSV.")
@@ -34,20 +36,31 @@ MANY = 5                                    # intervals that are named
 @click.option("--json", "as_json", is_flag=True, help="JSON, energies in kWh.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, energies in kWh.")
 def losses(
-    folder: Path, profiles: Path | None, unit: str, minutes: int, config: Path | None, first: str | None,
-    last: str | None, fill_gaps: bool, minute_data: Path | None, no_form_factor: bool, meshed: bool, by: str, as_json: bool,
-    as_csv: bool,
+    registry: Path | None, transformer: str | None, folder: Path | None, profiles: Path | None, unit: str, minutes: int,
+    config: Path | None, first: str | None, last: str | None, fill_gaps: bool, minute_data: Path | None,
+    no_form_factor: bool, meshed: bool, by: str, as_json: bool, as_csv: bool,
 ) -> None:
-    """Technical losses of a low-voltage network over a period: what every section, conductor and consumer loses."""
+    """
+    Technical losses of a low-voltage network over a period: what every section, conductor and consumer loses.
+
+    The network is that of TRANSFORMER in the registry of CONFIG, with its stored hours, or that of a folder (--network).
+    """
     from scada.balancing.network import filled, over, read_network
     from scada.balancing.network.profiles import read_profiles
-    from scada.cli.losses_inputs import form_factor, history
+    from scada.cli.losses_inputs import form_factor, history, of_registry
     from scada.cli.losses_shown import as_text, said, table
 
     one_of(as_json, as_csv)
-    if (profiles is None) == (config is None):
+    if registry is not None:
+        if transformer is None or folder or config or profiles:
+            raise click.UsageError("expected CONFIG and TRANSFORMER, without --network, --config and --profiles")
+        network, config = of_registry(registry, transformer, meshed), registry
+    elif folder is None:
+        raise click.UsageError("expected CONFIG and TRANSFORMER, or --network")
+    elif (profiles is None) == (config is None):
         raise click.UsageError("expected --profiles or --config, one of them")
-    network = read_network(folder, meshed)
+    else:
+        network = read_network(folder, meshed)
     if profiles is not None:
         when, active = read_profiles(profiles, network, unit, minutes)
     else:

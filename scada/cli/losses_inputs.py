@@ -7,7 +7,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import DEFAULTS, FormFactor, Network, calibrate
+from scada.balancing.network import DEFAULTS, FormFactor, Network, calibrate, networks
 from scada.balancing.network.profiles import read_profiles
 from scada.cli.periods import period, utc
 from scada.cli.read import history_dir, open_directory
@@ -30,6 +30,23 @@ def form_factor(network: Network, minutes: int, minute_data: Path | None) -> For
         known = ", ".join(map(str, sorted(DEFAULTS)))
         click.echo(f"no form factor for means over {minutes} minutes, only over {known}: none is used", err=True)
     return DEFAULTS.get(minutes)
+
+
+def of_registry(config: Path, transformer: str, meshed: bool) -> Network:
+    """The network of a transformer as the registry has it; what is wrong with it, or only left out of it, is said."""
+    directory = open_directory(load(config))
+    if transformer not in directory.transformer:
+        some = ", ".join(sorted(directory.transformer)[:5]) or "none"
+        raise ConfigError([Problem("argument", "TRANSFORMER", f"no transformer {transformer!r}; there are {some}")])
+    known = networks(directory, meshed)
+    if transformer in known.problems:
+        raise ConfigError(list(known.problems[transformer]))
+    if transformer not in known.networks:
+        said = f"{transformer} has no sections in the registry; see docs/guide/site-file.md"
+        raise ConfigError([Problem("argument", "TRANSFORMER", said)])
+    for remark in known.remarks:
+        click.echo(f"warning: {remark}", err=True)
+    return known.networks[transformer]
 
 
 def history(

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from scada import settings as configuration
-from scada.cli.fit import misfits
+from scada.cli.fit import misfits, unfit_networks
 from scada.cli.output import tell
 from scada.cli.run import make_clock
 from scada.clock import SiteClock
@@ -75,7 +75,9 @@ def import_(config: Path, file: Path, replace: bool, dry_run: bool, as_json: boo
         outcome = database.try_out(draft, replace=replace) if dry_run else (
             database.put(draft, person(), str(file), replace=replace)
         )
-    warnings: list[Problem] = [*outcome.warnings, *misfits(config, loaded, outcome.site)]
+    warnings: list[Problem] = [
+        *outcome.warnings, *misfits(config, loaded, outcome.site), *unfit_networks(outcome.site)
+    ]
     _tell_outcome(outcome, warnings, dry_run=dry_run, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from scada.registry.names import clashes, one_of
 from scada.site import Directory, Medium, MeterPeriod, Site, SupplyKind
 
 PHASES: Final = ("", "L1", "L2", "L3", "L1L2", "L1L3", "L2L3", "L1L2L3")
+IMPEDANCES: Final = ("r_phase", "x_phase", "r_neutral", "x_neutral")
 MAX_HOUR: Final = 70_000_000            # the year 9955; ISO 8601 ends at 9999
 WEEK_S: Final = 7 * 24 * 3600
 
@@ -22,12 +23,29 @@ _positive: Final[Rule] = (lambda value: math.isfinite(value) and value > 0, "exp
 _hour: Final[Rule] = (lambda value: value is None or 0 <= value < MAX_HOUR, "expected an hour since 1970")
 
 
-def _between(low: int, high: int) -> Rule:
+def _between(low: float, high: float) -> Rule:
     return (lambda value: low <= value <= high), f"expected {low} to {high}"
+
+
+_from_zero: Final[Rule] = (lambda value: math.isfinite(value) and value >= 0, "expected a number from 0 up")
+_node: Final[Rule] = (lambda value: bool(value), "expected the name of a node")
+
+
+def _or_none(rule: Rule) -> Rule:
+    return (lambda value: value is None or rule[0](value)), rule[1]
 
 
 RULES: Final[dict[tuple[str, str], Rule]] = {
     ("transformers", "rated_kva"): _positive,
+    ("transformers", "uk_percent"): _or_none(_between(0.1, 100)),
+    ("transformers", "load_loss_kw"): _or_none(_from_zero),
+    ("transformers", "no_load_loss_kw"): _or_none(_from_zero),
+    **{("linecodes", name): (math.isfinite, "expected a number of ohm/km") for name in IMPEDANCES},
+    **{("sections", name): _or_none((math.isfinite, "expected a number of ohm/km")) for name in IMPEDANCES},
+    ("sections", "from_node"): _node,
+    ("sections", "to_node"): _node,
+    ("sections", "length_m"): _from_zero,
+    ("points", "power_factor"): ((lambda value: 0 < abs(value) <= 1), "expected above 0, up to 1; negative when leading"),
     ("concentrators", "link_id"): _between(0, 2**32 - 1),
     ("modules", "eui"): _between(0, 2**64 - 1),
     ("modules", "index"): _between(0, 240),
@@ -38,7 +56,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("meters", "pulses_per_unit"): _positive,
     ("meters", "valid_from"): _hour,
     ("meters", "valid_to"): _hour,
-    ("loads", "rated_w"): (lambda value: math.isfinite(value) and value >= 0, "expected a number from 0 up"),
+    ("loads", "rated_w"): _from_zero,
     ("load_groups", "number"): _between(1, 255),
     ("load_groups", "epoch"): _between(1, 2**32 - 1),
     ("load_groups", "max_off_s"): _between(1, WEEK_S),
@@ -51,6 +69,8 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
 # (kind, field) -> kind it refers to; "" refers to nothing.
 REFERENCES: Final = {
     ("feeders", "transformer"): "transformers",
+    ("sections", "feeder"): "feeders",
+    ("sections", "linecode"): "linecodes",
     ("concentrators", "transformer"): "transformers",
     ("modules", "concentrator"): "concentrators",
     ("consumers", "feeder"): "feeders",
@@ -68,7 +88,10 @@ REFERENCES: Final = {
     ("replacements", "eui"): "modules",
     ("replacements", "heir"): "modules",
 }
-REQUIRED: Final = {("feeders", "transformer"), ("modules", "concentrator"), ("meters", "point"), ("supplies", "point")}
+REQUIRED: Final = {
+    ("feeders", "transformer"), ("sections", "feeder"), ("modules", "concentrator"), ("meters", "point"),
+    ("supplies", "point"),
+}
 
 # What must differ within a kind besides its key.
 UNIQUE: Final = (("concentrators", "link_id"), ("modules", "name"), ("load_groups", "number"), ("supplies", "eui"))

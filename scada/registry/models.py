@@ -40,6 +40,11 @@ def _text() -> Mapped[str]:
     return mapped_column(String(TEXT_LENGTH))
 
 
+def _added(default: str) -> Mapped[str]:
+    """Text of a column that came later: rows that were there have the default."""
+    return mapped_column(String(TEXT_LENGTH), server_default=default)
+
+
 def _to(target: str) -> ForeignKey:
     return ForeignKey(target, deferrable=True, initially="DEFERRED")
 
@@ -61,6 +66,11 @@ class TransformerRow(Base):
     rated_kva: Mapped[float] = mapped_column(Double)
     area: Mapped[str] = _text()
     meter: Mapped[str] = _text()
+    uk_percent: Mapped[float | None] = mapped_column(Double)
+    load_loss_kw: Mapped[float | None] = mapped_column(Double)
+    no_load_loss_kw: Mapped[float | None] = mapped_column(Double)
+    vector_group: Mapped[str] = _added("")
+    root: Mapped[str] = _added("")
 
 
 class FeederRow(Base):
@@ -69,6 +79,32 @@ class FeederRow(Base):
     name: Mapped[str] = _name()
     transformer: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("transformers.name"), index=True)
     title: Mapped[str] = _text()
+
+
+class LinecodeRow(Base):
+    __tablename__ = "linecodes"
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    r_phase: Mapped[float] = mapped_column(Double)
+    x_phase: Mapped[float] = mapped_column(Double)
+    r_neutral: Mapped[float] = mapped_column(Double)
+    x_neutral: Mapped[float] = mapped_column(Double)
+
+
+class SectionRow(Base):
+    __tablename__ = "sections"
+    __table_args__ = (CheckConstraint("length_m >= 0", name="length"),)
+    id: Mapped[int] = _id()
+    name: Mapped[str] = _name()
+    feeder: Mapped[str] = mapped_column(String(NAME_LENGTH), _to("feeders.name"), index=True)
+    from_node: Mapped[str] = _text()
+    to_node: Mapped[str] = _text()
+    length_m: Mapped[float] = mapped_column(Double)
+    linecode: Mapped[str] = _refers("linecodes.name")
+    r_phase: Mapped[float | None] = mapped_column(Double)
+    x_phase: Mapped[float | None] = mapped_column(Double)
+    r_neutral: Mapped[float | None] = mapped_column(Double)
+    x_neutral: Mapped[float | None] = mapped_column(Double)
 
 
 class ConcentratorRow(Base):
@@ -123,6 +159,8 @@ class PointRow(Base):
     medium: Mapped[Medium] = mapped_column(named(Medium))
     consumer: Mapped[str] = _refers("consumers.name")
     title: Mapped[str] = _text()
+    node: Mapped[str] = _added("")
+    power_factor: Mapped[float] = mapped_column(Double, server_default="1")
 
 
 class MeterRow(Base):

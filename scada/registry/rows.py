@@ -14,7 +14,8 @@ FEW = 500                               # things whose rows are looked up one by
 TABLES: dict[str, Table] = {
     row.__tablename__: row.metadata.tables[row.__tablename__]
     for row in (
-        models.TransformerRow, models.FeederRow, models.ConcentratorRow, models.ModuleRow, models.ConsumerRow,
+        models.TransformerRow, models.FeederRow, models.LinecodeRow, models.SectionRow, models.ConcentratorRow,
+        models.ModuleRow, models.ConsumerRow,
         models.PointRow, models.MeterRow, models.LoadRow, models.LoadGroupRow, models.BalanceGroupRow,
         models.ReplacementRow,
         models.SupplyRow,

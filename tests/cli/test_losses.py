@@ -151,14 +151,31 @@ def test_energies_of_intervals_are_the_same_as_their_mean_power(folder: Path) ->
 
 
 def test_stored_hours_of_metering_points_give_the_same_losses(folder: Path) -> None:
-    """Pulses in the historian, points named as the service points; a point that is missing is named."""
+    """
+    Pulses in the historian, points named as the service points; a point that is missing is named. The same network in the
+    registry loses the same, and what is wrong with the one of another transformer is named.
+    """
     config = folder / "scada.yaml"
     config.write_text("site: {name: North, timezone: Europe/Chisinau}\n", encoding="utf-8")
     (folder / "site.yaml").write_text(
+        "transformers: [{name: T, rated_kva: 160, uk_percent: 4, load_loss_kw: 2.3, no_load_loss_kw: 0.3}, {name: T2}]\n"
+        "feeders: [{name: F1, transformer: T}, {name: F2, transformer: T2}]\n"
+        "linecodes:\n"
+        "  - {name: main, r_phase: 0.3, x_phase: 0.07, r_neutral: 0.3, x_neutral: 0.01}\n"
+        "  - {name: service, r_phase: 1.2, x_phase: 0.09, r_neutral: 1.2, x_neutral: 0.00333333333}\n"
+        "sections:\n"
+        "  - {name: S1, feeder: F1, from_node: T, to_node: A, length_m: 200, linecode: main}\n"
+        "  - {name: S2, feeder: F1, from_node: A, to_node: B, length_m: 150, linecode: main}\n"
+        "  - {name: S3, feeder: F1, from_node: A, to_node: C, length_m: 30, linecode: service}\n"
+        "  - {name: X, feeder: F2, from_node: A, to_node: B, length_m: 30, linecode: service}\n"
+        "consumers: [{name: K1, phases: L1, feeder: F1}, {name: K2, phases: L2, feeder: F1}, "
+        "{name: K3, phases: L1L2L3, feeder: F1}]\n"
         "concentrators: [{name: C01, link_id: '00000001'}]\n"
         "modules:\n" + "".join(
             f"  - {{eui: '000000000000000{n}', name: M{n}, concentrator: C01, index: {n}}}\n" for n in (1, 2, 3))
-        + "points:\n" + "".join(f"  - {{name: P{n}, medium: electricity}}\n" for n in (1, 2, 3))
+        + "points:\n" + "".join(
+            f"  - {{name: P{n}, medium: electricity, consumer: K{n}, node: {node}, power_factor: {factor}}}\n"
+            for n, node, factor in ((1, "B", 0.95), (2, "C", 1), (3, "B", 1)))
         + "meters:\n" + "".join(
             f"  - {{point: P{n}, serial: S{n}, eui: '000000000000000{n}', channel: 0, pulses_per_unit: 1000, "
             "valid_from: '2025-01-01T00:00Z'}\n" for n in (1, 2, 3)),
@@ -166,6 +183,7 @@ def test_stored_hours_of_metering_points_give_the_same_losses(folder: Path) -> N
     )
     imported = CliRunner().invoke(main, ["site", "import", str(config), str(folder / "site.yaml")])
     assert imported.exit_code == 0, imported.output
+    assert "no point has a node in the network of T2" in imported.output
     reactor = PumpedReactor()
     store = EmbeddedIntervals(folder / "data" / "history", reactor)
     store.open()
@@ -175,18 +193,28 @@ def test_stored_hours_of_metering_points_give_the_same_losses(folder: Path) -> N
     usual = json.loads(losses(folder, "--json").output)
     period = ("--config", str(config), "--from", "2026-01-01T00:00Z", "--to", "2026-01-01T03:00Z", "--json")
     stored = json.loads(losses(folder, *period, profiles=None).output)
+    registry, wrong, unknown = (
+        CliRunner().invoke(main, ["balance", "losses", str(config), name, *period[2:]]) for name in ("T", "T2", "T3")
+    )
     (folder / "loads.csv").write_text((folder / "loads.csv").read_text().replace("P3", "P9"), encoding="utf-8")
     missing = losses(folder, *period, profiles=None)
 
     assert stored["known"] == 3
     assert stored["lost_kwh"] == pytest.approx(usual["lost_kwh"])
     assert stored["consumers"] == usual["consumers"]
+    from_registry = json.loads(registry.stdout)
+    assert from_registry["lost_kwh"] == pytest.approx(usual["lost_kwh"])
+    assert [one["name"] for one in from_registry["sections"]] == ["S1", "S2", "S3"]
+    assert "no uk_percent" in wrong.stderr
+    assert "no transformer 'T3'; there are T, T2" in unknown.stderr
     assert "P9: no metering point of that name" in missing.stderr
 
 
 def test_one_source_of_power_has_to_be_named(folder: Path) -> None:
     """None, or two, is a mistake in the call."""
     assert "expected --profiles or --config, one of them" in losses(folder, profiles=None).output
+    alone = CliRunner().invoke(main, ["balance", "losses", "--json"])
+    assert "expected CONFIG and TRANSFORMER, or --network" in alone.output
 
 
 def test_a_balance_without_a_word_before_it_is_still_a_groups(tmp_path: Path) -> None:

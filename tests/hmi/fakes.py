@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -35,7 +36,7 @@ from scada.dials.images import kind_of
 from scada.dials.readings import Readings, grown
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
-from scada.errors import CommandRejected, TooManyTries
+from scada.errors import CommandRejected, Problem, TooManyTries
 from scada.estimates import Estimate, Method
 from scada.events import KeptEvent, Stream
 from scada.group_keys import GroupKeyShare, GroupKeyState
@@ -57,9 +58,11 @@ from scada.ports import (
     ClockView,
     CollectionSummary,
     CollectionView,
+    ConsumerLoss,
     Consumption,
     GroupSums,
     Health,
+    LossReport,
     ModuleClock,
     PhaseWeek,
     PointChange,
@@ -67,6 +70,7 @@ from scada.ports import (
     Profile,
     Recall,
     ResultTable,
+    SectionLoss,
     TagHistory,
     VoltageWeek,
     WalkbyExamination,
@@ -539,6 +543,32 @@ class FakeWalkby:
         self._audit.append_now(actor, "walkby.import", ", ".join(examined.report.files))
         self.stored.append(attrs.evolve(examined.report, stored=True))
         return succeed(self.stored[-1])
+
+
+class FakeLosses:
+    """T01 has a street of two branches, with one consumer that relieves it; T02 has no sections."""
+
+    def __init__(self) -> None:
+        self.wrong: tuple[Problem, ...] = ()
+        self.known = True
+
+    def problems(self, transformer: str) -> tuple[Problem, ...] | None:
+        return self.wrong if transformer == "T01" else None
+
+    def table(self, transformer: str, first: int, last: int) -> ResultTable:
+        return ResultTable(np.empty(0, np.int64), {})
+
+    def report(self, transformer: str, first: int, hours: int) -> LossReport:
+        ends = [("T01", "N1", 120.0, 1.8), ("N1", "N2", 40.0, 0.6), ("N1", "N3", 80.0, 0.1), ("N3", "N4", 10.0, 0.0)]
+        sections = tuple(
+            SectionLoss(f"S{n}", "F1", (near, far), metres, lost, 0.3 if lost else math.nan, 20.0 / n, 230.0 - n)
+            for n, (near, far, metres, lost) in enumerate(ends, 1)
+        )
+        consumers = (
+            ConsumerLoss("P-01-001", "ap. 1", "N2", "L1", 2.1, 40.0, 226.5),
+            ConsumerLoss("P-01-002", "ap. 2", "N4", "L2", -0.125, -3.0, 231.0),
+        )
+        return LossReport("T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers)
 
 
 class FakeBalances:
@@ -1182,6 +1212,7 @@ class World:
                 )
             )
         self.walkby = FakeWalkby(self.registry, self.audit)
+        self.losses = FakeLosses()
         self.services = Services(
             bus=self.bus,
             registry=self.registry,
@@ -1189,6 +1220,7 @@ class World:
             audit=self.audit,
             metering=FakeMetering(clock),
             balances=FakeBalances(clock),
+            losses=self.losses,
             live=FakeLive(clock),
             voltages=FakeVoltages(),
             history=Queries(FakeLive(clock), FakeMetering(clock)),

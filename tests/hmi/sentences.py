@@ -24,7 +24,7 @@ APART: Final = {
     "registry/names.py": "files checked before anything runs", "drivers/dmesh/messages/": "faults of frames, for the log",
     "drivers/modbus/template.py": "files checked before anything runs",
     "drivers/dmesh/keyring.py": "the terminal", "sqlite_file.py": "said of each file, by its name where it is made",
-    "firmware/trust.py": "the terminal",
+    "firmware/trust.py": "the terminal", "balancing/network/of_site.py": "what is wrong in the registry, for its engineer",
     "drivers/dmesh/event_cursors.py": "the terminal at the start, and the log",
     "drivers/dmesh/key_ledger.py": "the terminal at the start, and the log",
     "drivers/dmesh/lists.py": "the audit and the log", "drivers/dmesh/additions.py": "the audit and the log",

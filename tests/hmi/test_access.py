@@ -33,6 +33,7 @@ EXPECTED = {
     "account.language": PUBLIC,
     "overview.page": STAFF,
     "transformer.page": STAFF,
+    "losses.page": STAFF,
     "balance.index": STAFF,
     "balance.page": STAFF,
     "mesh.page": STAFF,

@@ -31,6 +31,7 @@ DESK, PHONE = {"width": 1920, "height": 1080}, {"width": 390, "height": 844}
 PAGES = {
     "overview": "/",
     "transformer": "/transformers/T01",
+    "losses": "/transformers/T01/losses",
     "balance": "/balance/BG-T01",
     "balance-index": "/balance",
     "balance-month": "/balance/BG-T01?span=month",

@@ -16,6 +16,7 @@ from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
 from scada.balancing.meters import thermal_device
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
+from scada.errors import Problem
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
 from scada.tags import Batch
@@ -25,6 +26,9 @@ from tests.hmi.fakes import MODULES, World
 PAGES = [
     "/",
     "/transformers/T01",
+    "/transformers/T01/losses",
+    "/transformers/T01/losses?span=month",
+    "/transformers/T02/losses",
     "/balance",
     "/balance/BG-T01",
     "/balance/BG-T01?span=month",
@@ -690,3 +694,24 @@ def test_events_are_shown_of_a_device_and_of_a_group(person: Callable[..., Perso
     assert ("93.2" in one, "C02-007" in one) == (True, False)
     assert ("C01-012.ch1" in group, "T01/loading" in group) == (True, False)
     assert "Nothing found." in none
+
+
+def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: World) -> None:
+    """Sections by what they lose, who makes it, who relieves it; the drawing has every section once."""
+    text = person("engineer").client.get("/transformers/T01/losses").text
+
+    assert re.findall(r"<tr><td>(S\d)</td>", text) == ["S1", "S2", "S3", "S4"]
+    assert text.count("<path class=\"loss") == 4
+    assert 'class="loss3"' in text
+    assert '<span class="flag">relieves</span> -0.125' in text.replace("−", "-")
+    assert "1 hours are left out" in text
+
+
+def test_a_network_that_is_missing_or_wrong_or_not_known_says_so(person: Callable[..., Person], world: World) -> None:
+    client = person("engineer").client
+    assert "no sections" in client.get("/transformers/T02/losses").text
+    assert client.get("/transformers/T99/losses").status_code == 404
+    world.losses.known = False
+    assert "no hour in this period" in client.get("/transformers/T01/losses").text
+    world.losses.wrong = (Problem("sections of T01", "S7", "closes a loop"),)
+    assert "sections of T01: S7: closes a loop" in client.get("/transformers/T01/losses").text

@@ -15,6 +15,7 @@ from scada.site import (
     Concentrator,
     Consumer,
     Feeder,
+    Linecode,
     Load,
     LoadGroup,
     Medium,
@@ -23,6 +24,7 @@ from scada.site import (
     ModuleState,
     Point,
     Replacement,
+    Section,
     Site,
     Supply,
     SupplyKind,
@@ -36,8 +38,13 @@ HIGH = 0xFEDC_BA98_7654_3210            # above 2**63: what a signed column woul
 def a_site() -> Site:
     """One of everything; three modules, two of them with a load."""
     return Site(
-        transformers=(Transformer("T01", "Station 1", 400.0, "north", "T01-meter"),),
+        transformers=(Transformer("T01", "Station 1", 400.0, "north", "T01-meter", 4.0, 4.6, 0.6, "Dyn5", "T01"),),
         feeders=(Feeder("F1", "T01"),),
+        linecodes=(Linecode("4x95", 0.32, 0.082, 0.32, 0.082),),
+        sections=(
+            Section("F1-1", "F1", "T01", "pole 1", 80.0, "4x95"),
+            Section("F1-2", "F1", "pole 1", "pole 2", 35.5, "", 0.64, 0.083, 0.64, 0.083),
+        ),
         concentrators=(
             Concentrator("C01", 0x4A1000C1, area="north", transformer="T01"),
             Concentrator("C02", 0x4A1000C2, area="south", adoption=Adoption.ENGINEER),
@@ -48,7 +55,10 @@ def a_site() -> Site:
             Module(3, "C02-001", "C02", 1),
         ),
         consumers=(Consumer("K1", "Flat 1", "L1", "F1"), Consumer("K2", phases="", protected=True, contract_kw=6.5)),
-        points=(Point("P1", Medium.ELECTRICITY, "K1"), Point("P2", Medium.ELECTRICITY, "K2"), Point("W1", Medium.WATER)),
+        points=(
+            Point("P1", Medium.ELECTRICITY, "K1", "", "pole 2", 0.95), Point("P2", Medium.ELECTRICITY, "K2"),
+            Point("W1", Medium.WATER),
+        ),
         meters=(
             MeterPeriod("A1", "P1", HIGH, 0, 1000.0, 480_000, 490_000),
             MeterPeriod("A2", "P1", HIGH, 0, 3200.0, 490_000),
@@ -95,7 +105,7 @@ def sites(draw: Any) -> Site:
         named = [thing.name for thing in things]
         return draw(st.sampled_from(named if required else ["", *named]))
 
-    pool = iter(draw(st.lists(names, min_size=24, max_size=24, unique=True)))
+    pool = iter(draw(st.lists(names, min_size=28, max_size=28, unique=True)))
     transformers = [
         Transformer(next(pool), draw(texts), draw(positive), draw(texts), draw(texts))
         for _ in range(draw(st.integers(0, 2)))
@@ -105,6 +115,16 @@ def sites(draw: Any) -> Site:
     concentrators = [
         Concentrator(next(pool), link, draw(texts), draw(texts), ref(transformers), draw(st.sampled_from(Adoption)))
         for link in links
+    ]
+    linecodes = [
+        Linecode(next(pool), *draw(st.tuples(*[st.floats(-9, 9)] * 4))) for _ in range(draw(st.integers(0, 2)))
+    ]
+    sections = [
+        Section(
+            next(pool), ref(feeders, required=True), draw(texts) or "a", draw(texts) or "b", draw(st.floats(0, 9999)),
+            ref(linecodes), *draw(st.tuples(*[st.none() | st.floats(-9, 9)] * 4)),
+        )
+        for _ in range(draw(st.integers(0, 2))) if feeders
     ]
     indices = draw(st.lists(st.integers(1, 240), min_size=4, max_size=4, unique=True))
     modules = [
@@ -122,7 +142,7 @@ def sites(draw: Any) -> Site:
         for _ in range(draw(st.integers(0, 3)))
     ]
     points = [
-        Point(next(pool), draw(st.sampled_from(Medium)), ref(consumers), draw(texts))
+        Point(next(pool), draw(st.sampled_from(Medium)), ref(consumers), draw(texts), draw(texts), draw(st.floats(0.1, 1)))
         for _ in range(draw(st.integers(0, 4)))
     ]
     meters = []
@@ -171,7 +191,7 @@ def sites(draw: Any) -> Site:
         for module, point in zip(draw(some(modules)), points, strict=False)
     ]
     kinds = (
-        transformers, feeders, concentrators, modules, consumers, points, meters, loads, load_groups, balance_groups,
-        replacements, supplies,
+        transformers, feeders, linecodes, sections, concentrators, modules, consumers, points, meters, loads, load_groups,
+        balance_groups, replacements, supplies,
     )
     return Site(*(tuple(kind) for kind in kinds))

@@ -146,8 +146,8 @@ gateways: []
         "site.yaml:28: balance_groups.0.members: no point P8; expected one that exists",
         "site.yaml:28: balance_groups.0.members: P1 stands twice; expected each member once",
         "site.yaml:28: balance_groups.0.feed_point: point W1 measures water; expected electricity",
-        "site.yaml:29: gateways: unknown; expected one of transformers, feeders, concentrators, modules, consumers, "
-        "points, meters, loads, load_groups, balance_groups, replacements, supplies",
+        "site.yaml:29: gateways: unknown; expected one of transformers, feeders, linecodes, sections, concentrators, "
+        "modules, consumers, points, meters, loads, load_groups, balance_groups, replacements, supplies",
     ]
 
 
@@ -183,8 +183,8 @@ def test_every_error_of_a_csv_folder_is_named_with_file_and_line(tmp_path: Path)
         "site/modules.csv:4: modules.4.index: expected a whole number, found 'one'",
         "site/modules.csv:5: modules.5: expected 5 cells as in the header, found 2",
         "site/modules.csv:5: modules.5.eui: expected 16 hexadecimal digits, found '3'",
-        "site/moduls.csv: expected the name of a kind: one of transformers, feeders, concentrators, modules, consumers, "
-        "points, meters, loads, load_groups, balance_groups, replacements, supplies",
+        "site/moduls.csv: expected the name of a kind: one of transformers, feeders, linecodes, sections, concentrators, "
+        "modules, consumers, points, meters, loads, load_groups, balance_groups, replacements, supplies",
     ]
 
 

@@ -2,6 +2,7 @@
 A low-voltage network, its power flow and its technical losses: pure functions on arrays. Explained in docs/losses.md.
 
     network = read_network(folder)                  # or network_of(Tables(...)); every mistake at once as ConfigError
+    network = networks(directory).networks["T01"]   # as the registry has it
     model = feeder(network)                         # once; network.on_phases(...) and once more for other phases
     flow = solve(model, powers(network, watts))     # all hours at once: currents (h, k) and voltages (h, k) of connections
     lost = losses(model, flow, DEFAULTS[60])        # per section, conductor, transformer; with what hourly means hide
@@ -19,6 +20,7 @@ from scada.balancing.network.folder import read_network
 from scada.balancing.network.form import DEFAULTS, FormFactor, calibrate
 from scada.balancing.network.meshed import Meshed, solve_meshed
 from scada.balancing.network.model import Network, Supply, connections, powers
+from scada.balancing.network.of_site import Known, networks
 from scada.balancing.network.period import Period, filled, over
 from scada.balancing.network.shares import contributions
 from scada.balancing.network.solver import Feeder, feeder
@@ -28,8 +30,8 @@ from scada.balancing.network.technical import Losses, losses
 from scada.balancing.network.voltages import hours_of, node_voltages
 
 __all__ = [
-    "DEFAULTS", "Feeder", "Flow", "FormFactor", "Linecodes", "Losses", "Meshed", "Network", "NoConvergence", "Period",
-    "Sections", "ServicePoints", "Supply", "Tables", "calibrate", "connections", "contributions", "feeder", "filled",
-    "hours_of", "losses", "network_of", "node_voltages", "over", "powers", "read_network", "solve", "solve_meshed",
-    "supply",
+    "DEFAULTS", "Feeder", "Flow", "FormFactor", "Known", "Linecodes", "Losses", "Meshed", "Network", "NoConvergence",
+    "Period", "Sections", "ServicePoints", "Supply", "Tables", "calibrate", "connections", "contributions", "feeder",
+    "filled", "hours_of", "losses", "network_of", "networks", "node_voltages", "over", "powers", "read_network", "solve",
+    "solve_meshed", "supply",
 ]

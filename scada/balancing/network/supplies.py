@@ -1,7 +1,7 @@
 """The transformer and the network behind it from nameplate figures, seen from the low-voltage side."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from scada.balancing.network.model import Supply
@@ -91,7 +91,7 @@ def read_supply(rows: Iterable[Mapping[str, str]], where: str, problems: list[Pr
     zero = None
     if said.keys() & {("transformer", "x0_percent"), ("transformer", "r0_percent")}:
         zero = complex(number("transformer", "r0_percent", r), number("transformer", "x0_percent"))
-    elif not _blocks(group.split()[:1]):
+    elif not blocks(group):
         problems.append(Problem(
             where, "transformer vector_group",
             f"{group!r} lets the zero sequence through: expected r0_percent and x0_percent, seen from low voltage",
@@ -105,6 +105,6 @@ def read_supply(rows: Iterable[Mapping[str, str]], where: str, problems: list[Pr
     return made, said.get(("source", "bus"), "")
 
 
-def _blocks(group: Sequence[str]) -> bool:
+def blocks(group: str) -> bool:
     """A delta keeps the zero sequence away from the network behind, and leaves it the short-circuit impedance."""
-    return not group or group[0].startswith("D")
+    return not group.strip() or group.strip().startswith("D")

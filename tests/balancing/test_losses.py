@@ -1,0 +1,207 @@
+"""Technical losses of the registry's networks: hour by hour as the meters tell, stored, shown, reported."""
+
+import attrs
+import numpy as np
+import pytest
+
+from scada.balancing import technical
+from scada.balancing.loss_service import LOOK_BACK_H, LossService
+from scada.balancing.network import DEFAULTS, losses, powers, solve
+from scada.balancing.network import feeder as model_of
+from scada.bus import TagBus
+from scada.clock import HOUR_S, NS
+from scada.metering.service import MeteringService
+from scada.site import BalanceGroup, Consumer, Feeder, Linecode, Medium, Section, Transformer
+from scada.tags import Quality
+from tests.balancing.world import MemoryResults
+from tests.fakes import InlinePool, LoopClock, site_clock
+from tests.metering.world import HOUR, FixedRegistry, MemoryIntervals, house
+
+PULSES = ((1500, 800, 2500), (700, 0, 4000), (3000, 1200, 900))     # Wh of P0, P1, P2
+
+
+def street(**changes):
+    """Three flats on one line, one on each phase, behind T01; T02 has a network that is wrong."""
+    site, node = house(3), ("pole 1", "pole 2", "pole 2")
+    return attrs.evolve(attrs.evolve(
+        site,
+        transformers=(
+            Transformer("T01", "Street", 100.0, "north", "", 4.0, 1.2, 0.2, "Dyn5"), Transformer("T02", uk_percent=4.0),
+        ),
+        feeders=(Feeder("F1", "T01"), Feeder("F2", "T02")),
+        linecodes=(Linecode("4x50", 0.64, 0.08, 0.64, 0.08),),
+        sections=(
+            Section("S2", "F1", "pole 2", "pole 1", 150.0, "4x50"), Section("S1", "F1", "T01", "pole 1", 200.0, "4x50"),
+            Section("X1", "F2", "a", "b", 10.0, "4x50"),
+        ),
+        consumers=tuple(Consumer(f"F{n}", f"Flat {n}", f"L{n + 1}", "F1") for n in range(3)),
+        points=tuple(attrs.evolve(one, node=node[n]) for n, one in enumerate(site.points)),
+    ), **changes)
+
+
+class Street:
+    """A server's part that computes losses; `restart` keeps what is on disk."""
+
+    def __init__(self, site=None) -> None:
+        self.registry, self.intervals, self.results = FixedRegistry(site or street()), MemoryIntervals(), MemoryResults()
+        self.reactor = LoopClock()
+        self.clock = site_clock(self.reactor, start=(HOUR + 3) * HOUR_S)
+        self.start()
+
+    def start(self) -> None:
+        pool = InlinePool()
+        self.bus = TagBus(self.clock, self.reactor)
+        self.metering = MeteringService(
+            self.registry, self.intervals, self.intervals, self.bus, self.clock, self.reactor, pool
+        )
+        self.service = LossService(
+            self.registry, self.bus, self.bus, self.metering, self.intervals, self.intervals, self.results, self.clock,
+            self.reactor, pool,
+        )
+        self.service.start()
+        self.settle()
+
+    def restart(self) -> None:
+        assert self.service.stop().called
+        self.start()
+
+    def settle(self) -> None:
+        for _ in range(8):
+            self.reactor.advance(0.5)
+
+    def deliver(self, *flats: int) -> None:
+        for flat in flats:
+            self.intervals.deliver(flat + 1, 0, HOUR, PULSES[flat])
+        self.settle()
+
+    def rows(self) -> dict[int, dict[str, float]]:
+        found = self.service.table("T01", 0, 2**40)
+        return {
+            start // HOUR_S - HOUR: {name: float(column[row]) for name, column in found.columns.items()}
+            for row, start in enumerate(found.start.tolist())
+        }
+
+
+@pytest.fixture
+def world():
+    return Street()
+
+
+def test_an_hour_has_a_loss_once_all_its_service_points_are_known(world):
+    """What is stored is what the functions on arrays say; before that the hour tells how complete it is."""
+    world.deliver(0, 1)
+    assert world.rows()[0]["completeness"] == pytest.approx(2 / 3)
+    assert np.isnan(world.rows()[0]["technical"])
+    world.deliver(2)
+    rows = world.rows()
+
+    network = technical.known(world.registry.directory).networks["T01"]
+    model = model_of(network)
+    lost = losses(model, solve(model, powers(network, np.array(PULSES, dtype=float).T)), DEFAULTS[60])
+    assert [rows[hour]["technical"] for hour in range(3)] == pytest.approx((lost.total / 1000).tolist())
+    assert [rows[hour]["neutral"] for hour in range(3)] == pytest.approx((lost.lines[:, 3] / 1000).tolist())
+    assert rows[0]["transformer"] > 0.2                                     # kWh: no-load loss alone
+    for row in rows.values():
+        assert row["phases"] + row["neutral"] + row["transformer"] == pytest.approx(row["technical"])
+    assert (rows[0]["taken"], rows[0]["version"]) == (5.2, 2.0)
+    assert set(rows) == {0, 1, 2}
+
+
+def test_the_newest_complete_hour_is_on_the_bus(world):
+    world.deliver(0, 1, 2)
+    lost, quality, at = world.bus.snapshot().get("T01-losses/technical_loss")
+
+    assert lost == pytest.approx(world.rows()[2]["technical"])
+    assert (quality, at) == (Quality.GOOD, (HOUR + 3) * HOUR_S * NS)
+    assert world.bus.snapshot().get("T01-losses/technical_loss_percent")[0] == pytest.approx(100 * lost / 7.4)
+
+
+def test_late_data_and_nothing_else_raises_the_version(world):
+    world.deliver(0, 1, 2)
+    world.intervals.deliver(2, 0, HOUR + 1, [500])
+    world.settle()
+
+    versions = [world.rows()[hour]["version"] for hour in range(3)]
+    assert versions[1] > versions[0] == versions[2]
+
+
+def test_a_network_that_changes_is_computed_anew(world):
+    world.deliver(0, 1, 2)
+    before = world.rows()
+    longer = tuple(attrs.evolve(one, length_m=one.length_m * 2) for one in street().sections)
+    world.registry.replace(street(sections=longer))
+    world.settle()
+
+    assert all(world.rows()[hour]["phases"] > 1.9 * before[hour]["phases"] for hour in range(3))
+
+
+def test_what_was_merged_while_nobody_listened_is_computed_after_the_start(world):
+    """Also of hours that a new network is not computed anew for."""
+    assert world.service.stop().called
+    early = HOUR - LOOK_BACK_H - 100
+    for flat in range(3):
+        world.intervals.deliver(flat + 1, 0, early, [1000])
+    world.start()
+
+    assert world.rows()[early - HOUR]["taken"] == pytest.approx(3.0)
+
+
+def test_a_wrong_network_is_named_and_the_others_are_computed(world):
+    world.deliver(0, 1, 2)
+    (health,) = world.service.health()
+
+    assert not health.ok
+    assert health.text == "1 networks whose losses are computed; 1 are wrong, see the losses of T02"
+    assert world.service.problems("T01") == ()
+    assert [str(one) for one in world.service.problems("T02")] == ["points: no point has a node in the network of T02"]
+    assert world.service.problems("T03") is None
+    assert world.service.report("T02", HOUR, 3) is None
+    assert len(world.rows()) == 3
+
+
+def test_the_report_adds_up_and_says_where_and_by_whom(world):
+    world.deliver(0, 1, 2)
+    found, rows = world.service.report("T01", HOUR - 1, 4), world.rows()
+
+    assert (found.hours, found.known, found.root) == (4, 3, "T01")
+    assert found.lost == pytest.approx(sum(row["technical"] for row in rows.values()))
+    assert [one.name for one in found.sections] == ["S1", "S2"]             # nearer ones first, whatever was entered
+    assert [one.ends for one in found.sections] == [("T01", "pole 1"), ("pole 1", "pole 2")]
+    assert sum(one.lost for one in found.sections) == pytest.approx(found.phases + found.neutral)
+    no_load = 0.2 * 3
+    assert sum(one.lost for one in found.consumers) == pytest.approx(found.lost - no_load)
+    assert found.sections[1].lowest < found.sections[0].lowest < 231
+    assert found.sections[1].current == pytest.approx(4000 / found.consumers[1].lowest)
+    assert [(one.point, one.consumer, one.node, one.phases) for one in found.consumers] == [
+        ("P0", "Flat 0", "pole 1", "L1"), ("P1", "Flat 1", "pole 2", "L2"), ("P2", "Flat 2", "pole 2", "L3"),
+    ]
+    assert [one.taken for one in found.consumers] == pytest.approx([4.8, 4.7, 5.1])
+
+
+def test_a_balance_asks_for_the_losses_of_its_own_hours(world):
+    """No matter whether they are stored yet; NaN where there is no network or not every meter."""
+    world.deliver(0, 1, 2)
+    directory = world.registry.directory
+    found = technical.technical(world.metering, directory, "T01", HOUR - 1, 4)
+
+    assert np.isnan(found[0])
+    assert found[1:] == pytest.approx([world.rows()[hour]["technical"] for hour in range(3)])
+    assert np.isnan(technical.technical(world.metering, directory, "T02", HOUR, 3)).all()
+    assert np.isnan(technical.technical(world.metering, directory, "", HOUR, 3)).all()
+
+
+def test_only_a_group_behind_its_transformers_meter_deducts_the_losses_of_all_lines(world):
+    """A house of the same transformer has some part of them, nobody knows which."""
+    world.deliver(0, 1, 2)
+    site = street()
+    metered = (attrs.evolve(site.transformers[0], meter="T01-meter"), site.transformers[1])
+    groups = (
+        BalanceGroup("whole", Medium.ELECTRICITY, "", "T01", "T01-meter/energy_import", members=("P0", "P1", "P2")),
+        BalanceGroup("house", Medium.ELECTRICITY, "", "T01", feed_point="P0", members=("P1",)),
+        BalanceGroup("other", Medium.ELECTRICITY, "", "", "T01-meter/energy_import", members=("P1",)),
+    )
+    world.registry.replace(attrs.evolve(site, transformers=metered, balance_groups=groups))
+    lost = technical.of_groups(world.registry, world.metering)
+
+    assert lost("whole", HOUR, 3) == pytest.approx([world.rows()[hour]["technical"] for hour in range(3)])
+    assert all(np.isnan(lost(name, HOUR, 3)).all() for name in ("house", "other", "nobody"))
