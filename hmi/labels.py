@@ -83,8 +83,12 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "meter_stuck": _l("no pulses any more"), "meter_too_much": _l("counts too much, by its balance"),
     "meter_too_little": _l("counts too little, by its balance"),
     "balance_over": _l("imbalance of the day over its limit"), "balance_incomplete": _l("balance of the day incomplete"),
+    "safety_broken_neutral": _l("neutral broken, or badly connected"), "safety_lost_phase": _l("a phase is lost"),
+    "safety_high_voltage": _l("voltage too high"), "safety_low_voltage": _l("voltage too low"),
+    "safety_arcing": _l("a contact arcs"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
+    "hot_spot": _l("hot spot of the winding"), "minutes_left": _l("time the load can be carried"),
     "loading": _l("loading"), "imbalance_i2_i1": _l("current imbalance"),
     "imbalance_percent": _l("imbalance of the balance"), "longest_turn": _l("time for which the server was busy"),
     "full_percent": _l("filling of the spool"), "oldest_s": _l("age of what waits in the spool"),

@@ -20,3 +20,11 @@ LOADING: Final = "loading"
 UNBALANCE: Final = "imbalance_i2_i1"                        # negative over positive sequence of the currents
 DEVIATION: Final = "imbalance_max_deviation"                # of a phase current from their mean
 NEUTRAL: Final = "current_neutral_calc"
+
+# Computed by the watch, on devices of its own behind the transformer's name.
+HOT_SPOT: Final = ".thermal/hot_spot"
+TOP_OIL: Final = ".thermal/top_oil"
+AGEING: Final = ".thermal/ageing_rate"
+MINUTES_LEFT: Final = ".thermal/minutes_left"
+LOADING_PHASE: Final = ".thermal/loading_phase"
+AMBIENT: Final = ".thermal/ambient"

@@ -129,6 +129,9 @@ SENTENCES: Final = (
     _l("no answer within %(time)s s"),
     _l("exception %(code)s at %(address)s"),
     _l("%(n)s registers at %(address)s where %(all)s were asked for"),
+    # the watch over transformers
+    _l("the last look at the transformers failed; see the log"),
+    _l("%(n)s transformers and %(m)s three-phase meters are watched"),
     # reading on demand
     _l("%(who)s is %(role)s; only dispatchers, engineers, installers and administrators may read"),
     _l("%(who)s may not read in area %(area)s"),

@@ -34,6 +34,7 @@ from scada.ports import (
     TechnicalLosses,
     TimeMonitor,
     Users,
+    Voltages,
     WalkbyImport,
 )
 from scada.settings import HmiSettings, SiteSettings, TimeSettings
@@ -67,6 +68,7 @@ class Services:
     phases: PhaseStudies
     losses: TechnicalLosses
     live: LiveReader
+    voltages: Voltages
     history: History
     alarms: AlarmBook
     events: EventHistory

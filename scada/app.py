@@ -19,6 +19,8 @@ from scada.balancing.nightly import NightlyService
 from scada.balancing.phases.service import PhaseStudyService
 from scada.balancing.service import BalancingService
 from scada.balancing.technical import of_groups
+from scada.balancing.watching import WatchService
+from scada.balancing.week import VoltageWeeks
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.collector import Collector
@@ -127,6 +129,9 @@ class Server:
             AlarmService(bus, dmesh, registry, registry.audit, bus.of("alarms"), clock, reactor, data, durable)
         )
         historian.follow(dmesh, alarms, priority_of)
+        await run(
+            WatchService(settings.transformers, registry, bus, alarms, bus.of("watching"), clock, reactor, data, work)
+        )
         desk = await run(
             CommandDesk(
                 settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
@@ -188,7 +193,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            cases=cases, phases=studies, losses=losses, live=historian.live, history=Queries(historian.live, metering),
+            cases=cases, phases=studies, losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
+            history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,

@@ -994,6 +994,44 @@ class Outages(Protocol):
         """Those that are over, newest end first, ended before `before` [ns]. Blocking."""
 
 
+# ------------------------------------------------------------------------------- voltage
+@attrs.frozen
+class PhaseWeek:
+    """A phase in a week of ten-minute means (EN 50160)."""
+
+    counted: int                        # means there are
+    beyond: int                         # of them more than 10 % from nominal: 5 % may be
+    far_beyond: int                     # of them above + 10 % or below - 15 %: none may be
+    share: float                        # within 10 % [1]; NaN where nothing was counted
+    worst: float                        # deviation that 95 % of them keep [1]
+    complies: bool                      # what was counted
+    lowest: float                       # [V]; NaN where there is none
+    highest: float
+
+
+@attrs.frozen
+class VoltageWeek:
+    """Three phases of a transformer in a week."""
+
+    transformer: str
+    first: int                          # [ns]
+    last: int                           # [ns], not included
+    due: int                            # means a week has
+    phases: tuple[PhaseWeek, ...]
+    whole: bool                         # nothing is missing: else this is a look, and no report
+
+    @property
+    def complies(self) -> bool:
+        return all(one.complies for one in self.phases)
+
+
+class Voltages(Protocol):
+    """How well voltages keep to what they should be."""
+
+    def week(self, transformer: str, last: int) -> VoltageWeek:
+        """The seven days before `last` [ns], which is rounded down to full ten minutes. Blocking."""
+
+
 # ------------------------------------------------------------------------------- metering and balancing
 @attrs.frozen(eq=False)
 class Consumption:

@@ -307,6 +307,15 @@ class FirmwareSettings(Section):
     links_under_way: int = Field(16, ge=1, description="Concentrators that are sent blocks at the same time, at most.")
 
 
+class TransformerSettings(Section):
+    ambient_celsius: float = Field(
+        20.0, ge=-60, le=60, description="Temperature around the transformers, for their heat; °C."
+    )
+    ambient_tag: str = Field(
+        "", description="Tag of a thermometer outdoors (`device/point`); while it is bad, `ambient_celsius` is taken."
+    )
+
+
 class Settings(Section):
     """The whole file."""
 
@@ -324,6 +333,7 @@ class Settings(Section):
     dispatch: DispatchSettings = DispatchSettings()
     firmware: FirmwareSettings = FirmwareSettings()
     supply: SupplySettings = SupplySettings()
+    transformers: TransformerSettings = TransformerSettings()
 
     def path(self, given: Path | None, default: str) -> Path:
         """A configured path, or the default one in the data directory."""

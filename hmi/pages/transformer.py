@@ -23,6 +23,7 @@ def make(services: Services) -> Blueprint:
             abort(404)
         cells = Cells(services.bus)
         meter = transformer.meter or transformer.name
+        devices = (name, f"{name}.thermal", meter)
         loading = cells(f"{name}/{points.LOADING}")
         return render_template(
             "transformer.html",
@@ -36,13 +37,16 @@ def make(services: Services) -> Blueprint:
             unbalance=cells(f"{name}/{points.UNBALANCE}"),
             deviation=cells(f"{name}/{points.DEVIATION}"),
             neutral=cells(f"{name}/{points.NEUTRAL}"),
+            heat=[cells(f"{name}{point}") for point in _HEAT],
+            week=services.voltages.week(name, services.clock.now()),
             neutral_measured=cells(f"{meter}/{points.NEUTRAL_MEASURED}"),
             trend=[f"{meter}/{point}" for point in points.POWER],
             groups=[one for one in directory.site.balance_groups if one.transformer == name],
-            alarms=[one for one in services.alarms.active() if one.source.partition("/")[0] in (name, meter)],
+            alarms=[one for one in services.alarms.active() if one.source.partition("/")[0] in devices],
         )
 
     return blueprint
 
 
 _ROWS = (points.VOLTAGE, points.CURRENT, points.POWER, points.REACTIVE, points.APPARENT, points.POWER_FACTOR)
+_HEAT = (points.HOT_SPOT, points.TOP_OIL, points.MINUTES_LEFT, points.AGEING, points.LOADING_PHASE, points.AMBIENT)

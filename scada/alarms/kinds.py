@@ -43,6 +43,11 @@ PRIORITY: Final[dict[str, Priority]] = {
     "meter_too_little": Priority.MEDIUM,
     "balance_over": Priority.MEDIUM,
     "balance_incomplete": Priority.LOW,
+    "safety_broken_neutral": Priority.HIGH,
+    "safety_lost_phase": Priority.HIGH,
+    "safety_high_voltage": Priority.HIGH,
+    "safety_low_voltage": Priority.MEDIUM,
+    "safety_arcing": Priority.HIGH,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
@@ -52,6 +57,8 @@ CODE: Final[dict[str, int]] = {
     "meter_stuck": 131, "meter_too_much": 132, "meter_too_little": 133,
     "balance_over": 161, "balance_incomplete": 162,
     "dial_mismatch": 141, "bypass": 151,
+    "safety_broken_neutral": 171, "safety_lost_phase": 172, "safety_high_voltage": 173, "safety_low_voltage": 174,
+    "safety_arcing": 175,
     **{code.name.lower(): int(code) for code in EventCode},
 }
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scada.balancing.thermal import Constants, oil_rise
 
 HORIZON_MIN: Final = 48 * 60            # how far ahead is looked
+HALVINGS: Final = 16                    # of it: to some seconds
 NORMAL_HOT_SPOT: Final = 120.0          # °C, normal cyclic loading
 NORMAL_TOP_OIL: Final = 105.0
 EMERGENCY_HOT_SPOT: Final = 140.0       # °C, emergency loading for days
@@ -51,10 +52,23 @@ def minutes_left(
     load, top_oil, hot_spot = np.broadcast_arrays(*given)
     ends = np.asarray(ambient, dtype=np.float64) + oil_rise(load, of)
     rise_ends = of.winding_rise * load**of.winding_exponent
-    minute = np.arange(HORIZON_MIN + 1, dtype=np.float64)
-    slow, fast = np.exp(-minute / (of.k11 * of.oil_min)), np.exp(-minute / (of.k22 * of.winding_min))
-    oil = ends[..., None] + (top_oil - ends)[..., None] * slow
-    spot = oil + rise_ends[..., None] + (hot_spot - top_oil - rise_ends)[..., None] * fast
-    over = (oil > most_top_oil) | (spot > most_hot_spot)
-    left = np.where(over.any(axis=-1), over.argmax(axis=-1).astype(np.float64), np.inf)
-    return np.asarray(np.where(np.isnan(spot[..., 0] + oil[..., 0]), np.nan, left))
+    oil_tau, fast_tau = of.k11 * of.oil_min, of.k22 * of.winding_min
+    oil_far, rise_far = top_oil - ends, hot_spot - top_oil - rise_ends
+
+    def over(minute: NDArray[np.float64]) -> NDArray[np.bool_]:
+        oil = ends + oil_far * np.exp(-minute / oil_tau)
+        return np.asarray((oil > most_top_oil) | (oil + rise_ends + rise_far * np.exp(-minute / fast_tau) > most_hot_spot))
+
+    # The hot spot is a sum of two exponentials, so it turns once at most, and is monotone on either side.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        turn = np.log(-(oil_far / oil_tau) / (rise_far / fast_tau)) / (1.0 / oil_tau - 1.0 / fast_tau)
+    turn = np.clip(np.nan_to_num(turn, nan=0.0, posinf=0.0, neginf=0.0), 0.0, HORIZON_MIN)
+    now, horizon = np.zeros(load.shape), np.full(load.shape, float(HORIZON_MIN))
+    early = over(turn)
+    low, high = np.where(early, now, turn), np.where(early, turn, horizon)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        there = over(middle)
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    left = np.where(over(now), 0.0, np.where(early | over(horizon), high, np.inf))
+    return np.asarray(np.where(np.isnan(ends + oil_far + rise_ends + rise_far), np.nan, left))

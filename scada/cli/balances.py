@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "cases": "scada.cli.cases:cases",
     "losses": "scada.cli.losses:losses",
     "phases": "scada.cli.phases:phases",
+    "voltage": "scada.cli.voltage:voltage",
     OWN: "scada.cli.balance:balance",
     "simultaneity": "scada.cli.simultaneity:simultaneity",
     "suspects": "scada.cli.suspects:suspects",

@@ -1,7 +1,9 @@
 """The unit of a stored tag: the history holds numbers, their meaning is where the tag is defined."""
 
 from collections.abc import Sequence
+from typing import Final
 
+from scada.balancing import heat, ten_minutes
 from scada.balancing.groups import device as balance_device
 from scada.balancing.transformers import OUTPUTS
 from scada.dr_dispatch.board import GROUP_TAGS
@@ -11,6 +13,8 @@ from scada.errors import ConfigError
 from scada.settings import Settings
 from scada.site import Directory
 from scada.tags import TagDef
+
+WATCHED: Final = {"thermal": heat.OUTPUTS, "voltage": ten_minutes.OUTPUTS}
 
 
 def unit_of(settings: Settings, directory: Directory, tag: str) -> str:
@@ -39,4 +43,5 @@ def _definitions(directory: Directory, device: str) -> Sequence[TagDef]:
     ):
         if device in there:
             return tags
-    return ()
+    transformer, _, part = device.rpartition(".")
+    return WATCHED.get(part, ()) if transformer in directory.transformer else ()

@@ -68,6 +68,7 @@ from scada.ports import (
     Health,
     LossReport,
     ModuleClock,
+    PhaseWeek,
     PointChange,
     Priority,
     Profile,
@@ -75,6 +76,7 @@ from scada.ports import (
     ResultTable,
     SectionLoss,
     TagHistory,
+    VoltageWeek,
     WalkbyExamination,
     WalkbyReport,
 )
@@ -607,6 +609,18 @@ class FakeBalances:
             )
         )
         return ResultTable(start, columns)
+
+
+class FakeVoltages:
+    def week(self, transformer: str, last: int) -> VoltageWeek:
+        """L1 keeps to everything, L2 was low for long, of L3 nothing is known."""
+        nan = float("nan")
+        phases = (
+            PhaseWeek(1008, 2, 0, 1 - 2 / 1008, 0.04, True, 221.3, 238.9),
+            PhaseWeek(1008, 90, 4, 1 - 90 / 1008, 0.13, False, 194.2, 231.0),
+            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan),
+        )
+        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False)
 
 
 class FakeLive:
@@ -1246,6 +1260,7 @@ class World:
             ),
             losses=self.losses,
             live=FakeLive(clock),
+            voltages=FakeVoltages(),
             history=Queries(FakeLive(clock), FakeMetering(clock)),
             alarms=self.alarms,
             events=Events(clock),

@@ -15,6 +15,7 @@ from hmi import labels
 from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
+from scada.balancing.meters import thermal_device
 from scada.balancing.phases.service import PhaseStudyService
 from scada.clock import HOUR_S
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
@@ -22,6 +23,7 @@ from scada.errors import Problem
 from scada.phase_study import ConsumerPhase, Lack, PhaseCurves, PhaseMove, PhasePoint, PhaseSplit, PhaseStudy
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
+from scada.tags import Batch
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import MODULES, World
 
@@ -139,6 +141,21 @@ def test_a_missing_value_is_a_dash_and_never_a_zero(person: Callable[..., Person
 
     assert 'v-num">–<' in text
     assert 'v-num">0' not in text
+
+
+def test_a_transformers_page_shows_its_heat_and_a_week_of_voltage(person: Callable[..., Person], world: World) -> None:
+    """Live cells of the hot spot; per phase what was kept, what was not, and a dash where nothing is known."""
+    device = thermal_device("T01", "north")
+    world.bus.add_device(device)
+    now = world.clock.now()
+    values = np.array([131.5, 96.0, 48.0, 17.0, 141.0, 20.0])
+    world.bus.publish(Batch(device.name, values, np.zeros(6, np.uint8), now, now))
+    text = person("viewer").client.get("/transformers/T01").text
+
+    assert re.search(r'data-tag="T01.thermal/hot_spot"[^§]{0,300}131', text)
+    assert 'data-tag="T01.thermal/minutes_left"' in text
+    assert re.search(r"EN 50160 kept</th><td[^>]*>yes</td><td[^>]*>no</td><td[^>]*>–</td>", text)
+    assert "Not a whole week of 1008 means" in text
 
 
 @pytest.mark.parametrize("path", ["/", "/dispatch", "/alarms", "/account", "/meters", "/login"])

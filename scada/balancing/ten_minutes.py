@@ -1,0 +1,57 @@
+"""The voltages of transformers in means of ten minutes as they pass: what the week's report is made of. Pure."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scada.balancing.phases.quality import LEAST_SAMPLES, TEN_MINUTES_NS
+from scada.tags import TagDef
+
+OUTPUTS: Final = tuple(
+    TagDef(f"voltage_10min_l{phase}", "V", f"Voltage L{phase}, mean of ten minutes (RMS)") for phase in (1, 2, 3)
+)
+MOST_STEP_NS: Final = 5 * 10**9         # a look stands for the time since the last one, but not for more than this
+
+
+class TenMinutes:
+    """Sums of n transformers since the last full ten minutes of UTC."""
+
+    def __init__(self, size: int) -> None:
+        self._squares = np.zeros((size, 3))                 # [V² ns]
+        self._known = np.zeros((size, 3))                   # [ns]
+        self._at = 0
+
+    def look(
+        self, voltage: NDArray[np.float64], good: NDArray[np.bool_], now: int
+    ) -> tuple[int, NDArray[np.float64]] | None:
+        """
+        Take what is seen at `now`; returns an interval when it is over.
+
+        Parameters
+        ----------
+        voltage : ndarray of float64, shape (n, 3)
+            Phase to neutral. [V]
+        good : ndarray of bool, shape (n, 3)
+            Which count.
+        now : int
+            [ns]
+
+        Returns
+        -------
+        interval : (int, ndarray of float64, shape (n, 3)), optional
+            Its end [ns], and root mean squares [V]; NaN where less than `LEAST_SAMPLES` of its time was seen. The interval
+            in which this object was made is whole only if it was made near its beginning.
+        """
+        before, self._at = self._at, now
+        over = None
+        if before and now // TEN_MINUTES_NS != before // TEN_MINUTES_NS:
+            enough = self._known >= LEAST_SAMPLES * TEN_MINUTES_NS
+            mean = np.sqrt(np.where(enough, self._squares / np.maximum(self._known, 1.0), np.nan))
+            over = (before // TEN_MINUTES_NS + 1) * TEN_MINUTES_NS, mean
+            self._squares[:], self._known[:] = 0.0, 0.0
+        step = float(np.clip(now - before, 0, MOST_STEP_NS)) if before else 0.0
+        counts = good & ~np.isnan(voltage)
+        self._squares += np.where(counts, np.nan_to_num(voltage) ** 2, 0.0) * step
+        self._known += counts * step
+        return over
