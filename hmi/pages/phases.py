@@ -52,7 +52,7 @@ def make(services: Services) -> Blueprint:
             unit="kWh" if choice["of"] == "imbalance" or span > HOUR_S else "kW",
             first=first_hour * HOUR_S * NS, end=(first_hour + hours) * HOUR_S * NS,
             before=str(last - timedelta(days=days)), after=str(last + timedelta(days=days)) if last < yesterday else "",
-            loss_percent=100 * group.normal_loss,
+            loss_percent=100 * group.normal_share,
         )
 
     return blueprint

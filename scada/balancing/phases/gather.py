@@ -67,7 +67,7 @@ def gathered(
     imbalance, normal = np.full(hours, np.nan), np.full(hours, np.nan)
     if len(table.start):
         at = table.start // HOUR_S - first_hour
-        imbalance[at], normal[at] = table.columns["imbalance"], group.normal_loss * table.columns["feed"]
+        imbalance[at], normal[at] = table.columns["imbalance"], group.normal_share * table.columns["feed"]
     return of, feeder if tags else None, (imbalance, normal)
 
 
