@@ -141,6 +141,8 @@ def without(spans: Sequence[Span], gone: Sequence[Span]) -> list[Span]:
     """The hours of some spans that are in none of others."""
     left = joined(spans)
     for begin, end in gone:
+        if begin >= end:
+            continue
         cut = [part for first, last in left for part in ((first, min(last, begin)), (max(first, end), last))]
         left = [(first, last) for first, last in cut if first < last]
     return left

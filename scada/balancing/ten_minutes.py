@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from scada.balancing.phases.quality import LEAST_SAMPLES, TEN_MINUTES_NS
 from scada.tags import TagDef
 
-OUTPUTS: Final = tuple(
-    TagDef(f"voltage_10min_l{phase}", "V", f"Voltage L{phase}, mean of ten minutes (RMS)") for phase in (1, 2, 3)
+OUTPUTS: Final = (
+    TagDef("voltage_10min_l1", "V", "Voltage L1, mean of ten minutes (RMS)"),
+    TagDef("voltage_10min_l2", "V", "Voltage L2, mean of ten minutes (RMS)"),
+    TagDef("voltage_10min_l3", "V", "Voltage L3, mean of ten minutes (RMS)"),
 )
 MOST_STEP_NS: Final = 5 * 10**9         # a look stands for the time since the last one, but not for more than this
 
@@ -18,6 +20,7 @@ class TenMinutes:
     """Sums of n transformers since the last full ten minutes of UTC."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._squares = np.zeros((size, 3))                 # [V² ns]
         self._known = np.zeros((size, 3))                   # [ns]
         self._at = 0

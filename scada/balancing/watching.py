@@ -130,6 +130,7 @@ class WatchService:
         if self._rated.names != before or not len(self._rated.areas):
             empty = heat.unknown(len(self._rated.names))
             self._heat = heat_file.arranged(self._rated.names, before, self._heat, empty)
+        if self._rated.names != before or self._means.size != len(before):     # after a start `before` is from the file
             self._means = ten_minutes.TenMinutes(len(self._rated.names))
         for name, area in zip(self._rated.names, self._rated.areas, strict=True):
             for one in (thermal_device(name, area), voltage_device(name, area)):

@@ -101,6 +101,16 @@ def test_heat_is_kept_over_a_restart(world):
     assert before < 60
 
 
+def test_ten_minutes_are_published_after_a_restart_too(world):
+    """The transformers of the kept heat are the same as before; their voltages begin anew."""
+    world.seconds(15)
+    world.restart(away=5)
+    world.seconds(1300)
+
+    assert world.get("T01.voltage/voltage_10min_l1") == (pytest.approx(230.0), Quality.GOOD)
+    assert world.watch._failures == 0
+
+
 def test_a_broken_file_costs_the_past_and_nothing_else(world):
     """Half a file: begun anew."""
     world.seconds(15)
