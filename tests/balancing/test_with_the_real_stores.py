@@ -132,7 +132,7 @@ def test_a_day_from_the_field_to_the_command_line_with_a_restart_in_it(site):
     assert all(row["imbalance"] == pytest.approx(1.0) and row["completeness"] == 1.0 for row in hours.values())
     assert (day["feed"], day["members"], day["completeness"]) == (pytest.approx(240.0), pytest.approx(216.0), 1.0)
     reactor.pump(lambda: server.bus.snapshot().get("C01-001.ch0/energy_hour")[0] == 5.0)
-    reactor.pump(lambda: server.bus.snapshot().get("BG-1/imbalance")[0] == pytest.approx(1.0))      # shown after it is stored
+    reactor.pump(lambda: server.bus.snapshot().get("BG-1/imbalance")[0] == pytest.approx(1.0))    # after it is stored
 
     asked = ["balance", str(config), "BG-1", "--from", "2026-01-02", "--to", "2026-01-03"]
     found = CliRunner().invoke(main, [*asked, "--json"])
