@@ -24,6 +24,7 @@ STOP_LIMIT_S: Final = 20.0             # longer than any part may take; then the
 @click.option("--watch-loop", is_flag=True, help="Name at the end what held the main loop for more than 20 ms.")
 def run(config: Path, log_file: Path | None, watch_loop: bool) -> None:
     """Start the server with the configuration file CONFIG; Ctrl-C stops it cleanly."""
+    signal.signal(signal.SIGINT, aborted)
     private_files()
     settings = load(config)
     clock = make_clock(config, settings)
@@ -46,6 +47,7 @@ def run(config: Path, log_file: Path | None, watch_loop: bool) -> None:
     reactor.addSystemEventTrigger("before", "shutdown", lambda: outcome.stop(server))
     if watch:
         watch.start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)   # which the reactor takes the place of
     reactor.run()                      # with its handler of SIGCHLD: the OPC UA process is reaped through it
     if watch:
         watch.stop()
@@ -57,6 +59,13 @@ def run(config: Path, log_file: Path | None, watch_loop: bool) -> None:
     sys.stderr.flush()
     # Not sys.exit(): a thread of a library that hangs in a socket must not keep the process alive after a clean stop.
     os._exit(1 if outcome.error is not None else 0)
+
+
+def aborted(number: int, frame: Any) -> None:
+    """End while nothing is open yet: a KeyboardInterrupt can be lost in a callback of the import system."""
+    sys.stderr.write("\nAborted!\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 class Outcome:
