@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scada.events import KeptEvent, Stream
-from scada.historian import events_left, sender
+from scada.historian import left, sender
 from scada.historian.event_feed import of_device
 from scada.historian.letters import Letters
 from scada.historian.lines import event_line, quoted
@@ -19,7 +19,7 @@ from tests.influx import Influx
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "IDLE_S", 0.05)
-    monkeypatch.setattr(events_left, "BODY_ROWS", 7)
+    monkeypatch.setattr(left, "BODY_ROWS", 7)
 
 
 def put(site: Site, *events: KeptEvent) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from scada.errors import StorageError
-from scada.historian import results_left, sender
+from scada.historian import left, sender
 from scada.historian.letters import Letters
 from scada.historian.results import RESULT_FILE, open_results
+from scada.historian.results_left import ResultsLeft
 from scada.ports import ResultTable
 from tests.historian.test_replica import Site
 from tests.influx import Influx
@@ -22,7 +23,7 @@ NAME = "T01, street A"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "IDLE_S", 0.05)
-    monkeypatch.setattr(results_left, "BODY_ROWS", 7)
+    monkeypatch.setattr(left, "BODY_ROWS", 7)
 
 
 def table(first: int, feed: list[float]) -> ResultTable:
@@ -108,17 +109,17 @@ def test_what_cannot_be_read_for_a_moment_is_asked_for_again(tmp_path: Path, mon
     """It is not taken for nothing: the sender hears of it, and there is something left."""
     monkeypatch.setattr("scada.historian.database.BUSY_SECONDS", 0.05)
     open_results(tmp_path / RESULT_FILE).close()
-    left = results_left.ResultsLeft(tmp_path)
-    left.open("")
+    behind = ResultsLeft(tmp_path)
+    behind.open("")
     with closing(sqlite3.connect(tmp_path / RESULT_FILE)) as other:
         other.execute("PRAGMA journal_mode=DELETE")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StorageError, match="locked"):
-            left.take()
-        still = left.left
-    nothing = left.take()
-    left.close()
+            behind.take()
+        still = behind.left
+    nothing = behind.take()
+    behind.close()
 
     assert still
     assert nothing is None
-    assert not left.left
+    assert not behind.left
