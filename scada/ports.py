@@ -243,14 +243,47 @@ class Estimates(Protocol):
         """All that were ever entered, in their order."""
 
 
+@attrs.frozen(eq=False)
+class ResultRows:
+    """Rows of several series, those of a series together and ascending."""
+
+    names: tuple[str, ...]
+    which: NDArray[np.int64]            # (n,) of whose series each row is: a place in `names`, ascending
+    table: ResultTable                  # (n,) the rows
+
+    @classmethod
+    def joined(cls, names: Sequence[str], tables: Sequence[ResultTable]) -> "ResultRows":
+        """A table of each series as one; what a table has no column for is NaN."""
+        sizes = [len(one.start) for one in tables]
+        columns = dict.fromkeys(name for one, size in zip(tables, sizes, strict=True) if size for name in one.columns)
+        joined = {
+            name: np.concatenate([one.columns.get(name, np.full(len(one.start), np.nan)) for one in tables])
+            for name in columns
+        }
+        start = np.concatenate([np.empty(0, np.int64), *(one.start for one in tables)])
+        return cls(tuple(names), np.repeat(np.arange(len(sizes)), sizes), ResultTable(start, joined))
+
+    def of(self, place: int) -> ResultTable:
+        """Those of one series."""
+        first, last = np.searchsorted(self.which, (place, place + 1)).tolist()
+        columns = {name: column[first:last] for name, column in self.table.columns.items()}
+        return ResultTable(self.table.start[first:last], columns)
+
+
 class ResultStore(Protocol):
     """Keeps what analytics computed (balances, group sums); versioned: a later put of the same row replaces it."""
 
     def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
         """Store rows of one series, durably."""
 
+    def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
+        """Store rows of several series, all or none of them, durably."""
+
     def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
         """Rows with first <= start < last [s]. Blocking."""
+
+    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+        """The same of several series, each named once. Blocking."""
 
 
 @attrs.frozen

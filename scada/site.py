@@ -393,6 +393,15 @@ class Directory:
         return {one.name: one for one in self.site.balance_groups}
 
     @cached_property
+    def groups_of_feed(self) -> dict[str, tuple[BalanceGroup, ...]]:
+        """Balance groups by the tag of the register that feeds them."""
+        found: dict[str, list[BalanceGroup]] = {}
+        for one in self.site.balance_groups:
+            if one.feed_tag:
+                found.setdefault(one.feed_tag, []).append(one)
+        return {tag: tuple(groups) for tag, groups in found.items()}
+
+    @cached_property
     def members_of_group(self) -> dict[str, tuple[BalanceMember, ...]]:
         """Who takes directly from each balance group, wherever that was written."""
         found = {one.name: [BalanceMember(one.name, member) for member in one.members] for one in self.site.balance_groups}
@@ -417,7 +426,8 @@ MADE_FROM = {
     "feeder": ("feeders",), "linecode": ("linecodes",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
-    "balance_group": ("balance_groups",), "members_of_group": ("balance_groups", "balance_members"),
+    "balance_group": ("balance_groups",), "groups_of_feed": ("balance_groups",),
+    "members_of_group": ("balance_groups", "balance_members"),
     "memberships": ("balance_groups", "balance_members"),
     "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),
 }

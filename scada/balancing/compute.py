@@ -1,4 +1,4 @@
-"""One group's hours and days, computed anew from what is stored. Blocking; runs in a worker thread."""
+"""Hours and days of groups, computed anew from what is stored, many groups at once. Blocking; runs in a worker thread."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -8,22 +8,22 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing import edges as register_edges
-from scada.balancing.counting import METER_ACCURACY, accuracy_of, active_in, own_consumption, registers_over
+from scada.balancing import register_feed
+from scada.balancing.counting import METER_ACCURACY, accuracy_of, own_consumption, registers_over, running
 from scada.balancing.days import day_bounds
-from scada.balancing.hourly import ESTIMATE_ERROR, Members, balance, members_over, together
-from scada.balancing.rates import rates_of
-from scada.balancing.register import Edges, Feed, Rates, broken, feed_between
+from scada.balancing.hourly import ESTIMATE_ERROR, FIELDS, Members, balance, members_over, together
+from scada.balancing.register import Feed
+from scada.balancing.register_feed import Found, Registers
+from scada.balancing.roster import Columns, Roster, accuracy_in, active_in, pulse, shared, signs
 from scada.balancing.versions import versioned
 from scada.clock import DAY_H, HOUR_S
-from scada.ports import LiveReader, Metering, ResultStore, ResultTable
-from scada.site import BalanceGroup, Directory, MemberRole
-from scada.site_groups import Part, sum_of
+from scada.ports import BALANCE_COLUMNS, LiveReader, Metering, ResultRows, ResultStore, ResultTable
+from scada.site import BalanceGroup, Directory
 from scada.tags import BAD, Device, Quality
 
 KIND: Final = "balance"
 DAY_S: Final = DAY_H * HOUR_S           # site days are stored under this span, whatever their length
-MOST_IN_VAIN: Final = 10_000
+SERIES: Final = 2**40                   # s, more than any start: keys of rows are series x this + start
 
 
 TechnicalOf = Callable[[str, int, int], NDArray[np.float64]]     # (group, first hour, hours) -> (hours,) [kWh]
@@ -34,7 +34,7 @@ def no_losses(group: str, first: int, count: int) -> NDArray[np.float64]:
     return np.full(count, np.nan)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Stores:
     """What a computation reads from: histories, the devices of the bus; and the site's zone."""
 
@@ -44,25 +44,36 @@ class Stores:
     devices: Callable[[], Mapping[str, Device]]
     zone: ZoneInfo
     technical: TechnicalOf = no_losses
-    in_vain: dict[str, set[int]] = attrs.field(factory=dict)   # edges their tag's history does not know, by tag
+    registers: Registers = attrs.field(init=False)
+    _roster: Roster | None = attrs.field(init=False, default=None)
+
+    @registers.default
+    def _same_places(self) -> Registers:
+        return Registers(self.live, self.results, self.devices)
+
+    def columns(self, directory: Directory, groups: Sequence[BalanceGroup]) -> list[Columns]:
+        """Who counts in them; what was worked out for one content of the registry is kept."""
+        if self._roster is None or not self._roster.fits(directory):
+            self._roster = Roster(directory)
+        return [self._roster.of(group) for group in groups]
 
 
 @attrs.frozen(eq=False)
 class Outcome:
-    """What a computation found: rows that are news, and the newest whole hour for the bus."""
+    """What a computation found of g groups: rows that are news, and each one's newest whole hour for the bus."""
 
-    group: str
-    rows: tuple[tuple[int, ResultTable], ...]              # (span, rows)
-    edges: tuple[tuple[str, ResultTable], ...]             # (tag, readings found in history)
-    whole: ResultTable                                     # at most one row: the newest hour with an imbalance
-    latest_completeness: float                             # of the newest closed hour; NaN if none
+    groups: tuple[str, ...]
+    rows: tuple[tuple[int, ResultRows], ...]               # (span, rows)
+    edges: tuple[Found, ...]
+    whole: ResultTable                                     # (g,) the newest hour with an imbalance; start -1: none
+    latest_completeness: NDArray[np.float64]               # (g,) of the newest closed hour; NaN if none
 
 
 def compute(
-    stores: Stores, directory: Directory, group: BalanceGroup, hours: NDArray[np.int64], hour_now: int
+    stores: Stores, directory: Directory, groups: Sequence[BalanceGroup], hours: NDArray[np.int64], hour_now: int
 ) -> Outcome:
     """
-    Compute a group's balance of all site days that hold `hours`.
+    Compute the balances of groups of all site days that hold `hours`.
 
     Parameters
     ----------
@@ -70,174 +81,186 @@ def compute(
         Where quantities, register readings and former results come from.
     directory : Directory
         The registry.
-    group : BalanceGroup
-        The group.
+    groups : sequence of BalanceGroup
+        The groups, each once.
     hours : ndarray of int64, shape (k,)
         Hours in which something changed, ascending. [h since 1970]
     hour_now : int
         The hour that is running: hours before it are closed. [h since 1970]
     """
-    rows: list[tuple[int, ResultTable]] = []
-    found: list[tuple[str, ResultTable]] = []
-    whole = ResultTable(np.empty(0, dtype=np.int64), {})
-    completeness = float("nan")
+    names = tuple(group.name for group in groups)
+    rows: list[tuple[int, ResultRows]] = []
+    found: list[Found] = []
+    whole = ResultTable(
+        np.full(len(groups), -1, dtype=np.int64), {name: np.full(len(groups), np.nan) for name in BALANCE_COLUMNS[:-1]}
+    )
+    completeness = np.full(len(groups), np.nan)
     runs = np.split(hours, np.flatnonzero(np.diff(hours) > DAY_H) + 1) if len(hours) else []
     for run in runs:
         bounds = day_bounds(stores.zone, int(run[0]), int(run[-1]))
         first, count = int(bounds[0]), int(bounds[-1] - bounds[0])
         closed = min(max(hour_now - first, 0), count)
-        hourly_bounds = np.arange(count + 1, dtype=np.int64)
-        cuts = (hourly_bounds, bounds - first)
-        members, edges = _members(stores, directory, group, first, bounds - first, hour_now)
-        feeds, error, looked_up = _feed(stores, directory, group, first, bounds - first, hour_now)
-        found.extend((*edges, *looked_up))
-        own = own_consumption(directory, sum_of(directory, group), first, count)
-        lost = stores.technical(group.name, first, count)
-        by_hour, by_day = (
-            balance(feed, taken, worst(error, cut), np.add.reduceat(lost, cut[:-1]), np.add.reduceat(own, cut[:-1]))
-            for feed, taken, cut in zip(feeds, members, cuts, strict=True)
-        )
+        by_hour, by_day, edges = _balances(stores, directory, groups, first, bounds - first, hour_now)
+        found += edges
 
-        columns = {name: column[:closed] for name, column in by_hour.items()}
+        columns = {name: column[:, :closed] for name, column in by_hour.items()}
         start = (first + np.arange(closed, dtype=np.int64)) * HOUR_S
-        rows.append((HOUR_S, _news(stores, group, HOUR_S, start, columns)))
+        rows.append((HOUR_S, _news(stores, names, HOUR_S, start, columns)))
         if closed:
-            completeness = float(columns["completeness"][-1])
-            if len(complete := np.flatnonzero(~np.isnan(columns["imbalance"]))):
-                last = complete[-1:]
-                whole = ResultTable(start[last], {name: column[last] for name, column in columns.items()})
+            completeness = columns["completeness"][:, -1]
+            complete = ~np.isnan(columns["imbalance"])
+            row = np.flatnonzero(complete.any(axis=1))
+            last = closed - 1 - np.argmax(complete[row, ::-1], axis=1)
+            whole.start[row] = start[last]
+            for name, column in columns.items():
+                whole.columns[name][row] = column[row, last]
 
         begun = bounds[:-1] < hour_now
-        daily = {name: column[begun] for name, column in by_day.items()}
-        rows.append((DAY_S, _news(stores, group, DAY_S, bounds[:-1][begun] * HOUR_S, daily)))
-    kept = tuple((span, table) for span, table in rows if len(table.start))
-    return Outcome(group.name, kept, tuple(found), whole, completeness)
+        daily = {name: column[:, begun] for name, column in by_day.items()}
+        rows.append((DAY_S, _news(stores, names, DAY_S, bounds[:-1][begun] * HOUR_S, daily)))
+    kept = tuple((span, table) for span, table in rows if len(table.which))
+    return Outcome(names, kept, tuple(found), whole, completeness)
+
+
+Balances = dict[str, NDArray[np.float64]]       # (g, k) of each column
+
+
+def _balances(
+    stores: Stores, directory: Directory, groups: Sequence[BalanceGroup], first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[Balances, Balances, list[Found]]:
+    """By hour and by day, and edges that had to be looked up."""
+    count = int(days[-1])
+    cuts = np.arange(count + 1, dtype=np.int64), days
+    of = stores.columns(directory, groups)
+    members, edges = _members(stores, directory, of, first, days, hour_now)
+    feeds, error, looked_up = _feeds(stores, directory, groups, first, days, hour_now)
+    own, lost = np.zeros((len(groups), count)), np.empty((len(groups), count))
+    for row, (group, columns) in enumerate(zip(groups, of, strict=True)):
+        lost[row] = stores.technical(group.name, first, count)
+        if columns.own:
+            own[row] = own_consumption(directory, columns.whole, first, count)
+    by_hour, by_day = (
+        balance(feed, taken, worst(error, cut), _summed(lost, cut), _summed(own, cut))
+        for feed, taken, cut in zip(feeds, members, cuts, strict=True)
+    )
+    return by_hour, by_day, [*edges, *looked_up]
 
 
 def _members(
-    stores: Stores, directory: Directory, group: BalanceGroup, first: int, days: NDArray[np.int64], hour_now: int
-) -> tuple[tuple[Members, Members], list[tuple[str, ResultTable]]]:
-    """Sums by hour and by day; a member the registry does not know is expected and never present."""
+    stores: Stores, directory: Directory, of: Sequence[Columns], first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[tuple[Members, Members], list[Found]]:
+    """Sums by hour and by day, (g, k); a member the registry does not know is expected and never present."""
     count = int(days[-1])
     cuts = np.arange(count + 1, dtype=np.int64), days
-    parts = [part for part in sum_of(directory, group).parts if part.counting]
-    points = [part for part in parts if part.point]
-    names = [part.point for part in points]
-    known = [index for index, name in enumerate(names) if name in directory.point]
-    values = np.full((len(names), count), np.nan)
-    quality = np.full((len(names), count), Quality.BAD_CONFIG, dtype=np.uint8)
-    if known:
-        taken = stores.metering.hourly([names[index] for index in known], first, count)
-        values[known], quality[known] = taken.values, taken.quality
-    resolution = np.array([_pulse(directory, name) for name in names])
-    accuracy = accuracy_of(directory, names, first, count)
-    active, sign, shared = active_in(points, first, count), _signs(points), _shared(points)
+    start = np.concatenate(([0], np.cumsum([len(one.points) for one in of]))).astype(np.int64)
+    names = [point for one in of for point in one.points]
+    known = np.concatenate([one.known for one in of])
+    if known.all() and names:
+        taken = stores.metering.hourly(names, first, count)
+        values, quality = taken.values, taken.quality
+    else:
+        values = np.full((len(names), count), np.nan)
+        quality = np.full((len(names), count), Quality.BAD_CONFIG, dtype=np.uint8)
+        if known.any():
+            some = stores.metering.hourly([names[row] for row in np.flatnonzero(known).tolist()], first, count)
+            values[known], quality[known] = some.values, some.quality
+    accuracy, active = accuracy_in(of, start, first, count), active_in(of, start, first, count)
+    resolution, sign = np.concatenate([one.resolution for one in of]), np.concatenate([one.sign for one in of])
+    common = np.concatenate([one.shared for one in of])
     by_hour, by_day = (
-        members_over(values, quality, cut, accuracy, resolution, active, sign, shared) for cut in cuts
+        members_over(values, quality, cut, accuracy, resolution, active, sign, common, start) for cut in cuts
     )
-    registers = [part for part in parts if not part.point]
-    if not registers:
-        return (by_hour, by_day), []
-    feeds = [_register(stores, directory, part.key[1], first, days, hour_now) for part in registers]
+    edges: list[Found] = []
+    for row, one in enumerate(of):
+        if one.registers:
+            more, looked_up = _registers(stores, directory, one, first, days, hour_now)
+            _enter(by_hour, row, together(by_hour.of(row), more[0]))
+            _enter(by_day, row, together(by_day.of(row), more[1]))
+            edges += looked_up
+    return (by_hour, by_day), edges
+
+
+def _enter(members: Members, row: int, one: Members) -> None:
+    """What is known better of one of several groups."""
+    for name in FIELDS:
+        getattr(members, name)[row] = getattr(one, name)
+
+
+def _registers(
+    stores: Stores, directory: Directory, of: Columns, first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[tuple[Members, Members], list[Found]]:
+    """What the child feeds that are registers add to a group, by hour and by day."""
+    count = int(days[-1])
+    cuts = np.arange(count + 1, dtype=np.int64), days
+    feeds = [
+        register_feed.register_feed(stores.registers, directory, part.key[1], first, days, hour_now)
+        for part in of.registers
+    ]
     hourly, daily = (
         Feed(np.stack([one.energy for one in those]), np.stack([one.doubt for one in those]))
         for those in ([one[0] for one in feeds], [one[1] for one in feeds])
     )
-    active = active_in(registers, first, count)
-    always = np.ones((len(registers), count), dtype=np.bool_) if active is None else active
-    sign, shared = _signs(registers), _shared(registers)
-    of_hour, of_day = (
-        registers_over(hourly, entire, always, sign, shared, cut) for entire, cut in zip((hourly, daily), cuts, strict=True)
+    spans = [(row, *span) for row, part in enumerate(of.registers) for span in part.counting]
+    active = running(spans, len(of.registers), first, count) > 0
+    sign, common = signs(of.registers), shared(of.registers)
+    by_hour, by_day = (
+        registers_over(hourly, entire, active, sign, common, cut) for entire, cut in zip((hourly, daily), cuts, strict=True)
     )
-    return (together(by_hour, of_hour), together(by_day, of_day)), [edge for one in feeds for edge in one[2]]
+    return (by_hour, by_day), [edge for one in feeds for edge in one[2]]
 
 
-def _signs(parts: Sequence[Part]) -> NDArray[np.int64]:
-    return np.array([part.sign for part in parts], dtype=np.int64)
-
-
-def _shared(parts: Sequence[Part]) -> NDArray[np.bool_]:
-    return np.array([part.role is MemberRole.COMMON for part in parts], dtype=np.bool_)
-
-
-def _feed(
-    stores: Stores, directory: Directory, group: BalanceGroup, first: int, days: NDArray[np.int64], hour_now: int
-) -> tuple[tuple[Feed, Feed], NDArray[np.float64], list[tuple[str, ResultTable]]]:
-    """The feed by hour and by day, the limit of error of its meter by hour, and edges that had to be looked up."""
+def _feeds(
+    stores: Stores, directory: Directory, groups: Sequence[BalanceGroup], first: int, days: NDArray[np.int64], hour_now: int
+) -> tuple[tuple[Feed, Feed], NDArray[np.float64], list[Found]]:
+    """The feeds by hour and by day, the limits of error of their meters by hour, and edges that had to be looked up."""
     count = int(days[-1])
-    error = np.full(count, METER_ACCURACY)
-    if group.feed_point and group.feed_point in directory.point:
-        taken = stores.metering.hourly([group.feed_point], first, count)
-        energy = np.where(taken.quality[0] < BAD, taken.values[0], np.nan)
-        guessed = taken.quality[0] == Quality.UNCERTAIN_ESTIMATED
-        pulse = _pulse(directory, group.feed_point)
-        doubt = pulse + np.where(guessed, ESTIMATE_ERROR * np.abs(energy), 0.0)
-        daily = np.add.reduceat(energy, days[:-1])         # an hour that is missing makes its day NaN
-        widened = pulse + np.add.reduceat(doubt - pulse, days[:-1])
-        error[:] = accuracy_of(directory, [group.feed_point], first, count)
-        return (Feed(energy, doubt), Feed(daily, widened)), error, []
-    by_hour, by_day, looked_up = _register(stores, directory, group.feed_tag, first, days, hour_now)
-    return (by_hour, by_day), error, looked_up
+    error = np.full((len(groups), count), METER_ACCURACY)
+    hourly, daily = (
+        Feed(np.full((len(groups), k), np.nan), np.full((len(groups), k), np.nan)) for k in (count, len(days) - 1)
+    )
+    edges: list[Found] = []
+    points = [row for row, group in enumerate(groups) if group.feed_point and group.feed_point in directory.point]
+    metered = set(points)
+    for row, group in enumerate(groups):
+        if row not in metered and group.feed_tag:
+            one, day, looked_up = register_feed.register_feed(
+                stores.registers, directory, group.feed_tag, first, days, hour_now
+            )
+            hourly.energy[row], hourly.doubt[row], daily.energy[row], daily.doubt[row] = (
+                one.energy, one.doubt, day.energy, day.doubt
+            )
+            edges += looked_up
+    if points:
+        names = [groups[row].feed_point for row in points]
+        taken = stores.metering.hourly(names, first, count)
+        energy = np.where(taken.quality < BAD, taken.values, np.nan)
+        guessed = taken.quality == Quality.UNCERTAIN_ESTIMATED
+        resolution = np.array([pulse(directory, name) for name in names])[:, None]
+        widened = np.where(guessed, ESTIMATE_ERROR * np.abs(energy), 0.0)
+        hourly.energy[points], hourly.doubt[points] = energy, resolution + widened
+        daily.energy[points] = _summed(energy, days)        # an hour that is missing makes its day NaN
+        daily.doubt[points] = resolution + _summed(widened, days)
+        error[points] = accuracy_of(directory, names, first, count)
+    return (hourly, daily), error, edges
+
+
+def _summed(hours: NDArray[np.float64], bounds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(g, k) sums over adjoining intervals."""
+    return np.asarray(np.add.reduceat(hours, bounds[:-1], axis=1))
 
 
 def worst(error: NDArray[np.float64], bounds: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(k,) the coarsest meter of each interval, where it was exchanged inside it."""
-    return np.asarray(np.maximum.reduceat(error, bounds[:-1]))
-
-
-def _register(
-    stores: Stores, directory: Directory, tag: str, first: int, days: NDArray[np.int64], hour_now: int
-) -> tuple[Feed, Feed, list[tuple[str, ResultTable]]]:
-    """What a register brought by hour and by day, and edges that had to be looked up."""
-    count = int(days[-1])
-    rates = rates_of(directory, stores.devices(), tag)
-    edges, looked_up = _edges(stores, tag, first, count + 1, hour_now, rates)
-    start, end = Edges(edges.reading[:-1], edges.doubt[:-1]), Edges(edges.reading[1:], edges.doubt[1:])
-    midnight = Edges(edges.reading[days], edges.doubt[days])
-    day_start = Edges(midnight.reading[:-1], midnight.doubt[:-1])
-    day_end = Edges(midnight.reading[1:], midnight.doubt[1:])
-    by_hour = feed_between(start, end, np.ones(count, dtype=np.int64), rates)
-    by_day = feed_between(day_start, day_end, np.diff(days), rates)
-    by_day.energy[broken(edges, days, rates)] = np.nan     # a day in which the register began anew has no feed
-    return by_hour, by_day, looked_up
-
-
-def _edges(
-    stores: Stores, tag: str, first: int, count: int, hour_now: int, rates: Rates
-) -> tuple[Edges, list[tuple[str, ResultTable]]]:
-    """The register at full hours: as stored, else as its history tells; all NaN for a group without a feed."""
-    if not tag:
-        return Edges(np.full(count, np.nan), np.full(count, np.nan)), []
-    stored = stores.results.get(register_edges.KIND, tag, HOUR_S, first * HOUR_S, (first + count) * HOUR_S)
-    edges = register_edges.filled(stored, first, count)
-    hours = first + np.flatnonzero(np.isnan(edges.reading))
-    hours = _not_in_vain(stores, tag, hours[hours < hour_now])
-    hours, found = register_edges.search(stores.live, tag, hours, rates)
-    stores.in_vain[tag].difference_update(hours.tolist())
-    if not len(hours):
-        return edges, []
-    edges.reading[hours - first], edges.doubt[hours - first] = found.reading, found.doubt
-    return edges, [(tag, register_edges.as_table(hours, found))]
-
-
-def _not_in_vain(stores: Stores, tag: str, hours: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Edges worth a search: history is looked through once for each; readings that come later tell of themselves."""
-    known = stores.in_vain.setdefault(tag, set())
-    if len(known) > MOST_IN_VAIN:
-        known.clear()
-    worth = [hour for hour in hours.tolist() if hour not in known]
-    known.update(worth)
-    return np.array(worth, dtype=np.int64)
+    """(g, k) the coarsest meter of each interval, where it was exchanged inside it."""
+    return np.asarray(np.maximum.reduceat(error, bounds[:-1], axis=1))
 
 
 def _news(
-    stores: Stores, group: BalanceGroup, span: int, start: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]
-) -> ResultTable:
+    stores: Stores, names: tuple[str, ...], span: int, start: NDArray[np.int64], columns: Balances
+) -> ResultRows:
+    """Rows of all groups that differ from what is stored."""
     first, last = (int(start[0]), int(start[-1]) + span) if len(start) else (0, 0)
-    return versioned(start, columns, stores.results.get(KIND, group.name, span, first, last))
-
-
-def _pulse(directory: Directory, point: str) -> float:
-    """The coarsest pulse of the meters a point ever had. [kWh or m³]"""
-    periods = directory.meters_of_point.get(point, ())
-    return max((1.0 / period.pulses_per_unit for period in periods), default=0.0)
+    stored = stores.results.get_many(KIND, names, span, first, last)
+    keys = (np.arange(len(names))[:, None] * SERIES + start).ravel()
+    before = ResultTable(stored.which * SERIES + stored.table.start, stored.table.columns)
+    table = versioned(keys, {name: column.ravel() for name, column in columns.items()}, before)
+    return ResultRows(names, table.start // SERIES, ResultTable(table.start % SERIES, table.columns))

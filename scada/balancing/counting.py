@@ -1,7 +1,7 @@
 """Who counts in a group in which hour, as arrays: memberships, classes of meters, what the metering itself takes. Pure."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,27 +9,20 @@ from numpy.typing import NDArray
 from scada.balancing.hourly import Members
 from scada.balancing.register import Feed
 from scada.site import Directory
-from scada.site_groups import ALWAYS, EVER, Part, Span, Sum, common
+from scada.site_groups import EVER, Span, Sum, common
 
 METER_ACCURACY: Final = 0.01            # class 1, of a meter of which nothing else is known
 W_PER_KW: Final = 1000.0
+Spans: TypeAlias = Sequence[tuple[int, int, int]] | NDArray[np.int64]
 
 
-def active_in(parts: Sequence[Part], first: int, count: int) -> NDArray[np.bool_] | None:
-    """(n, count) hours from `first` on in which each part counts; None where all of them always do."""
-    if all(part.counting == ALWAYS for part in parts):
-        return None
-    spans = [(row, *span) for row, part in enumerate(parts) for span in part.counting]
-    return running(spans, len(parts), first, count) > 0
-
-
-def running(spans: Sequence[tuple[int, int, int]], rows: int, first: int, count: int) -> NDArray[np.int64]:
+def running(spans: Spans, rows: int, first: int, count: int) -> NDArray[np.int64]:
     """
     Return how many spans run in each row and hour.
 
     Parameters
     ----------
-    spans : sequence of (row, first hour, hour behind the last)
+    spans : sequence of (row, first hour, hour behind the last), or an array of them, (s, 3)
         [h since 1970]
     rows, first, count : int
         Shape of what is returned, and its first hour. [1], [h since 1970], [h]
@@ -48,20 +41,29 @@ def running(spans: Sequence[tuple[int, int, int]], rows: int, first: int, count:
 
 def accuracy_of(directory: Directory, points: Sequence[str], first: int, count: int) -> float | NDArray[np.float64]:
     """(n, count) relative limits of error by the class of the meter that hung there; one number if all are of class 1."""
-    periods = [
+    found = classes(directory, points)
+    return METER_ACCURACY if found is None else limits(found, len(points), first, count)
+
+
+def classes(directory: Directory, points: Sequence[str]) -> NDArray[np.float64] | None:
+    """(c, 4) row, first hour, hour behind the last and limit of error of each meter; None if all are of class 1."""
+    found = [
         (row, one.valid_from, EVER if one.valid_to is None else one.valid_to, one.accuracy_class / 100.0)
         for row, point in enumerate(points) for one in directory.meters_of_point.get(point, ())
     ]
-    if all(one[3] == METER_ACCURACY for one in periods):
-        return METER_ACCURACY
+    return None if all(one[3] == METER_ACCURACY for one in found) else np.array(found, dtype=np.float64)
+
+
+def limits(meters: NDArray[np.float64], rows: int, first: int, count: int) -> NDArray[np.float64]:
+    """(rows, count) limits of error by hour of what `classes` found; that of class 1 where no meter hung."""
     # Of each row's periods, which do not overlap, hours hold the number; 0 where no meter hung.
-    row, begin, end = np.array([one[:3] for one in periods], dtype=np.int64).T
-    edges = np.zeros((len(points), count + 1), dtype=np.int64)
-    number = 1 + np.arange(len(periods), dtype=np.int64)
+    row, begin, end = meters[:, :3].astype(np.int64).T
+    edges = np.zeros((rows, count + 1), dtype=np.int64)
+    number = 1 + np.arange(len(meters), dtype=np.int64)
     np.add.at(edges, (row, np.clip(begin - first, 0, count)), number)
     np.add.at(edges, (row, np.clip(end - first, 0, count)), -number)
-    classes = np.array([METER_ACCURACY, *(one[3] for one in periods)])
-    return np.asarray(classes[np.cumsum(edges, axis=1)[:, :count]])
+    known = np.concatenate(([METER_ACCURACY], meters[:, 3]))
+    return np.asarray(known[np.cumsum(edges, axis=1)[:, :count]])
 
 
 def own_consumption(directory: Directory, whole: Sum, first: int, count: int) -> NDArray[np.float64]:

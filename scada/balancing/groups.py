@@ -1,6 +1,7 @@
 """Which balance groups a commit or a change of the registry touches, and the tags a group shows."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 import attrs
@@ -28,10 +29,24 @@ class Membership:
     eui: NDArray[np.uint64]                 # (m,)
     channel: NDArray[np.uint8]              # (m,)
     group: NDArray[np.intp]                 # (m,) index into `groups`
+    places: "Places"
 
-    def touched(self, slots: NDArray[np.int64], mark: Mark) -> NDArray[np.intp]:
-        """The groups whose members or feed a commit brought; `slots` are those of the m meters."""
-        return distinct(self.group[np.isin(slots, mark.slots) & (slots >= 0)])
+    @cached_property
+    def size(self) -> dict[str, int]:
+        """How many points count in each group, by name."""
+        return {group.name: len(one.points) for group, one in zip(self.groups, self.sums, strict=True)}
+
+    def touched(self, intervals: IntervalReader, marks: Sequence[Mark]) -> list[NDArray[np.intp]]:
+        """Of each commit the groups whose members or feed it brought."""
+        slots, group = self.places.of(intervals, self.eui, self.channel, self.group)
+        found = []
+        for mark in marks:
+            brought = distinct(mark.slots)
+            first, last = np.searchsorted(slots, brought), np.searchsorted(slots, brought, side="right")
+            sizes = last - first
+            rows = np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
+            found.append(distinct(group[rows]))
+        return found
 
     def changed_since(self, before: "Membership") -> tuple[BalanceGroup, ...]:
         """Groups that are new, or whose members, feed or meters are others than before."""
@@ -39,6 +54,30 @@ class Membership:
         return tuple(
             one[0] for one in zip(self.groups, self.sums, self.meters, strict=True) if old.get(one[0].name) != one
         )
+
+
+class Places:
+    """Where meters stand in the store: slots are permanent, so those that were found are not looked for again."""
+
+    def __init__(self) -> None:
+        self._slots = np.full(0, -1, dtype=np.int64)
+        self._sorted = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.intp)
+
+    def of(
+        self, intervals: IntervalReader, eui: NDArray[np.uint64], channel: NDArray[np.uint8], group: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """Slots of the meters that have one, ascending, and the group of each."""
+        if len(self._slots) != len(eui):
+            self._slots = np.full(len(eui), -1, dtype=np.int64)
+        unseen = np.flatnonzero(self._slots < 0)
+        if len(unseen):
+            slots = intervals.slots(eui[unseen], channel[unseen])
+            if (slots >= 0).any():
+                self._slots[unseen] = slots
+                order = np.argsort(self._slots, kind="stable")
+                order = order[np.searchsorted(self._slots[order], 0):]
+                self._sorted = self._slots[order], group[order]
+        return self._sorted
 
 
 def membership(directory: Directory) -> Membership:
@@ -59,6 +98,7 @@ def membership(directory: Directory) -> Membership:
         np.array([row[0] for row in flat], dtype=np.uint64),
         np.array([row[1] for row in flat], dtype=np.uint8),
         np.array([row[2] for row in flat], dtype=np.intp),
+        Places(),
     )
 
 
@@ -66,13 +106,20 @@ def due_by(
     intervals: IntervalReader, membership: Membership, news: Iterable[News]
 ) -> dict[str, list[NDArray[np.int64]]]:
     """Return the hours of each group that news touches. [h since 1970]"""
-    slots = intervals.slots(membership.eui, membership.channel)
-    found: dict[str, list[NDArray[np.int64]]] = {}
-    for one in news:
-        for mark in one.marks:
-            for index in membership.touched(slots, mark).tolist():
-                found.setdefault(membership.groups[index].name, []).append(hours_of(mark))
-    return {name: [single_hours(parts)] for name, parts in found.items()}
+    marks = [mark for one in news for mark in one.marks]
+    found: dict[int, list[int]] = {}                        # by group, which of the marks
+    for number, groups in enumerate(membership.touched(intervals, marks)):
+        for index in groups.tolist():
+            found.setdefault(index, []).append(number)
+    hours = [hours_of(mark) for mark in marks]
+    lists: dict[tuple[bytes, ...], NDArray[np.int64]] = {}  # groups that are touched in the same hours share one list
+    due: dict[str, list[NDArray[np.int64]]] = {}
+    for index in sorted(found):
+        key = tuple(dict.fromkeys(hours[number].tobytes() for number in found[index]))
+        if key not in lists:
+            lists[key] = single_hours([hours[number] for number in found[index]])
+        due[membership.groups[index].name] = [lists[key]]
+    return due
 
 
 def hours_of(mark: Mark) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ ESTIMATE_ERROR: Final = 0.5             # of an estimated hour: nothing says how
 class Members:
     """What the members of a group took during intervals, as far as it was delivered."""
 
+    # Of several groups each is (g, k).
     energy: NDArray[np.float64]             # (k,) sum of what is present; NaN where nothing is
     doubt: NDArray[np.float64]              # (k,) half-width
     present: NDArray[np.int64]              # (k,) member-hours that are present
@@ -26,6 +27,10 @@ class Members:
     estimated: NDArray[np.int64]            # (k,) of the present ones, those that are estimates
     common: NDArray[np.float64]             # (k,) of the energy, what the common needs took
     generation: NDArray[np.float64]         # (k,) what was generated locally, positive; the energy has it as negative
+
+    def of(self, group: int) -> "Members":
+        """Of one of several groups, (k,)."""
+        return Members(*(getattr(self, name)[group] for name in FIELDS))
 
 
 def members_over(
@@ -37,6 +42,7 @@ def members_over(
     active: NDArray[np.bool_] | None = None,
     sign: NDArray[np.int64] | None = None,
     common: NDArray[np.bool_] | None = None,
+    start: NDArray[np.int64] | None = None,
 ) -> Members:
     """
     Return the sum over members of what is present and not bad, over adjoining intervals of whole hours.
@@ -60,6 +66,9 @@ def members_over(
         -1 for local generation.
     common : ndarray of bool, shape (n,), optional
         Members that are common needs.
+    start : ndarray of int64, shape (g + 1,), optional
+        Rows where the members of each of g groups begin, and where the last ones end: everything is returned as (g, k).
+        One group of all rows if left out, and (k,).
 
     Notes
     -----
@@ -67,6 +76,7 @@ def members_over(
     ours, no figure of a standard; the errors of one member's estimates are taken as one and the same.
     """
     width = int(bounds[-1])
+    groups = np.array([0, len(values)]) if start is None else start
     usable = ((quality < BAD) & ~np.isnan(values))[:, :width]
     wanted = np.ones(usable.shape, dtype=np.bool_) if active is None else active[:, :width]
     usable = usable & wanted
@@ -78,17 +88,28 @@ def members_over(
     one_class = not isinstance(accuracy, np.ndarray) and not guessed.any()
     off = accuracy * each if one_class else _over(np.where(guessed, ESTIMATE_ERROR, limit) * taken, bounds)
     squares = off**2 + np.where(present > 0, resolution[:, None] ** 2, 0.0)
-    total = present.sum(axis=0)
-    signs = np.ones(len(values)) if sign is None else sign.astype(np.float64)
-    return Members(
-        energy=np.where(total > 0, signs @ each, np.nan),
-        doubt=np.sqrt(squares.sum(axis=0)),
+    total = _together(present, groups)
+    none = np.zeros(total.shape)
+    positive = sign is None or bool((sign > 0).all())
+    signed = each if positive or sign is None else sign[:, None] * each
+    if active is None:
+        expected = np.diff(groups)[:, None] * np.diff(bounds)
+    else:
+        expected = _together(_over(wanted.astype(np.int64), bounds), groups)
+    energy = _together(signed, groups)
+    found = Members(
+        energy=np.where(total > 0, energy, np.nan),
+        doubt=np.sqrt(_together(squares, groups)),
         present=total,
-        expected=_over(wanted.astype(np.int64), bounds).sum(axis=0),
-        estimated=_over(guessed.astype(np.int64), bounds).sum(axis=0),
-        common=np.zeros(len(total)) if common is None else (signs * common) @ each,
-        generation=(signs < 0).astype(np.float64) @ each,
+        expected=expected,
+        estimated=_together(_over(guessed.astype(np.int64), bounds), groups) if guessed.any() else none.astype(np.int64),
+        common=none if common is None or not common.any() else _together(np.where(common[:, None], signed, 0.0), groups),
+        generation=none if positive or sign is None else _together(np.where(sign[:, None] < 0, each, 0.0), groups),
     )
+    return found if start is not None else found.of(0)
+
+
+FIELDS: Final = tuple(field.name for field in attrs.fields(Members))
 
 
 def together(one: Members, other: Members) -> Members:
@@ -105,8 +126,19 @@ def together(one: Members, other: Members) -> Members:
     )
 
 
+def _together(rows: NDArray[Any], start: NDArray[np.int64]) -> NDArray[Any]:
+    """Sums over the rows of each group, (g, k); 0 for a group without rows, which `reduceat` alone would not give."""
+    found = np.zeros((len(start) - 1, rows.shape[1]), rows.dtype)
+    some = np.flatnonzero(np.diff(start))
+    if len(some):
+        found[some] = np.add.reduceat(rows, start[some], axis=0)
+    return found
+
+
 def _over(columns: NDArray[Any], bounds: NDArray[np.int64]) -> NDArray[Any]:
     """Sums over adjoining intervals, (n, k); also of no rows."""
+    if len(bounds) == columns.shape[1] + 1:
+        return columns                                      # each hour is an interval
     return np.asarray(np.add.reduceat(columns, bounds[:-1], axis=1))
 
 
@@ -123,7 +155,7 @@ def balance(
     Parameters
     ----------
     feed : Feed
-        k intervals.
+        k intervals; or (g, k) of g groups, as all that follows.
     members : Members
         The same intervals.
     feed_accuracy : float or ndarray of float64, shape (k,)
@@ -148,8 +180,8 @@ def balance(
     known = ~np.isnan(imbalance)
     some_feed = known & (np.abs(feed.energy) > 0)
     magnitude = np.where(some_feed, np.abs(feed.energy), 1.0)
-    lost = np.full(len(feed.energy), np.nan) if technical is None else technical
-    used = np.zeros(len(feed.energy)) if own is None else own
+    lost = np.full(feed.energy.shape, np.nan) if technical is None else technical
+    used = np.zeros(feed.energy.shape) if own is None else own
     doubt = np.sqrt(feed.doubt**2 + (feed_accuracy * feed.energy) ** 2 + members.doubt**2)
     return {
         "feed": feed.energy,

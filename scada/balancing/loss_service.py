@@ -238,7 +238,6 @@ class LossService:
         for name, parts in found.items():
             for hours in parts:
                 self._due.add(name, hours)
-        self._due.gather()
 
     async def _compute(self, name: str, hours: NDArray[np.int64]) -> None:
         network = self._networks.known.networks.get(name)

@@ -7,13 +7,15 @@ It lies beside the results of which it speaks and is in no backup: a history tha
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from scada.balancing.basis import Basis, touched
+from scada.balancing.due import MOST_CELLS, MOST_TOGETHER, newest
 from scada.site import Directory
 from scada.site_groups import Span, joined, without
 from scada.sqlite_file import SqliteFile
@@ -87,16 +89,32 @@ class Memory:
         self._bases, self.touched = bases, {name: spans for name, spans in waiting.items() if spans}
         self.changes += 1
 
-    def computed(self, name: str, span: Span) -> None:
-        """The results of these hours of a group are durable. Raises `StorageError`."""
-        left = without(self.touched.get(name, ()), [span])
+    def next(self, members: Callable[[str], int]) -> tuple[tuple[str, ...], Span]:
+        """The newest piece of what is touched of a group, and the groups behind it of which it is the newest as well."""
+        first, spans = next(iter(self.touched.items()))
+        span, names = newest(spans), [first]
+        hours = span[1] - span[0]
+        cells = members(first) * hours
+        for name, others in islice(self.touched.items(), 1, MOST_TOGETHER):
+            cells += members(name) * hours
+            if newest(others) != span or cells > MOST_CELLS:
+                break
+            names.append(name)
+        return tuple(names), span
+
+    def computed(self, names: Sequence[str], span: Span) -> None:
+        """The results of these hours of groups are durable. Raises `StorageError`."""
+        left = {name: without(self.touched.get(name, ()), [span]) for name in names}
         with self._file.transaction() as database:
-            database.execute("DELETE FROM touched WHERE name = ?", (name,))
-            database.executemany("INSERT INTO touched VALUES (?, ?, ?)", [(name, *one) for one in left])
-        if left:
-            self.touched[name] = left
-        else:
-            self.touched.pop(name, None)
+            database.executemany("DELETE FROM touched WHERE name = ?", [(name,) for name in names])
+            database.executemany("INSERT INTO touched VALUES (?, ?, ?)", [
+                (name, *one) for name, spans in left.items() for one in spans
+            ])
+        for name, spans in left.items():
+            if spans:
+                self.touched[name] = spans
+            else:
+                self.touched.pop(name, None)
 
     def reached(self, hour: int) -> None:
         """What feeds brought before this hour is computed, and durable. Raises `StorageError`."""

@@ -18,7 +18,7 @@ def rates_of(directory: Directory, devices: Mapping[str, Device], tag: str) -> R
     A 160 kVA transformer passes at most 320 kWh in an hour, so a step of 3,000 is an exchanged meter. A tag that is
     declared a counter never falls by itself; one that is not (a net register) may fall as fast as it may rise.
     """
-    groups = [group for group in directory.site.balance_groups if group.feed_tag == tag]
+    groups = directory.groups_of_feed.get(tag, ())
     transformers = [directory.transformer.get(group.transformer) for group in groups]
     forth = WITHOUT_A_TRANSFORMER
     if groups and all(group.medium is Medium.ELECTRICITY for group in groups) and all(transformers):

@@ -6,6 +6,7 @@ followed, is in a file of our own. News of now comes first, then what lies behin
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,15 +21,16 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from scada.balancing import edges as register_edges
-from scada.balancing.compute import KIND, Outcome, Stores, TechnicalOf, compute, no_losses
+from scada.balancing.compute import KIND, Stores, TechnicalOf, compute, no_losses
 from scada.balancing.days import whole_hours
-from scada.balancing.due import Due, newest
+from scada.balancing.due import Due
 from scada.balancing.feeds import Feeds
 from scada.balancing.groups import device, due_by, membership
+from scada.balancing.keeping import Keeping
 from scada.balancing.memory import FILE, Memory
 from scada.balancing.months import months_between
 from scada.balancing.ticker import TransformerTicker
-from scada.clock import DAY_H, HOUR_S, NS, SiteClock
+from scada.clock import DAY_H, HOUR_S, SiteClock
 from scada.debounce import Debounced
 from scada.errors import StartError, StorageError
 from scada.intervals import News
@@ -49,7 +51,7 @@ from scada.ports import (
     Unsubscribe,
 )
 from scada.site import Directory, Site
-from scada.tags import Batch, Device, Quality
+from scada.tags import Device
 
 SETTLE_S: Final = 0.5                   # commits and edges come in bursts; one computation for all of them
 NAME: Final = "balancing"               # of who follows the interval store
@@ -57,7 +59,6 @@ MARGIN_H: Final = DAY_H                 # by which readings of feeds may lag beh
 MOST_NEWS: Final = 10_000               # that may wait unsorted
 MOST_CHANGES: Final = 100               # of the registry, that may wait while the disk refuses them
 T = TypeVar("T")
-SHOWN: Final = ("feed", "members", "imbalance", "imbalance_percent", "uncertainty")
 
 
 class BalancingService:
@@ -89,6 +90,7 @@ class BalancingService:
         self._transformers = TransformerTicker(registry, bus, sink, reactor, self._failed)
         self._feeds = Feeds(self._make_due, self._worker.poke)
         self._memory = Memory(folder / FILE)
+        self._keeping = Keeping(results, sink, bus.devices, clock, reactor)
         self._following: Following | None = None
         self._unsubscribe: list[Unsubscribe] = []
         self._stopping = False
@@ -101,10 +103,8 @@ class BalancingService:
         self._sorted: News | None = None                    # the last of those in `_due`
         self._changes: list[Directory] = []                 # of the registry, not in the memory yet
         self._anew = False                                  # they were too many
-        self._shown: dict[str, tuple[float, ...]] = {}
         self._failing = False
         self._failures = 0
-        self._rows = 0
 
     def start(self) -> "Deferred[None]":
         try:
@@ -124,8 +124,9 @@ class BalancingService:
         ]
         self._registry_changed(self._registry.directory)
         now = self._clock.hour()
+        lately = np.arange((self._memory.hour or now) - MARGIN_H, now, dtype=np.int64)
         for group in self._membership.groups:               # what feeds brought before a crash
-            self._make_due(group.name, np.arange((self._memory.hour or now) - MARGIN_H, now, dtype=np.int64))
+            self._make_due(group.name, lately)
         self._transformers.start()
 
     def stop(self) -> "Deferred[None]":
@@ -137,6 +138,8 @@ class BalancingService:
             self._unsubscribe.pop()()
         self._transformers.stop()
         await self._worker.stop()
+        with suppress(StorageError):                        # then it is computed anew after the next start
+            await self._keeping.done()
         await self._blocking(self._memory.close)
 
     # ------------------------------------------------------------------ Balances, HealthSource
@@ -154,7 +157,7 @@ class BalancingService:
         if self._failing:
             text = "a balance cannot be computed or stored; it stays due and is tried again"
         figures = {
-            "groups": groups, "transformers": transformers, "rows": self._rows, "failures": self._failures,
+            "groups": groups, "transformers": transformers, "rows": self._keeping.rows, "failures": self._failures,
             "days_left": left,
         }
         yield Health("balancing", not self._failing, text, figures)
@@ -203,6 +206,7 @@ class BalancingService:
         """Compute what is due, until nothing is; what fails stays due."""
         while not self._stopping and await self._step():
             pass
+        await self._keeping.done()
         self._failing = False
 
     async def _step(self) -> bool:
@@ -214,7 +218,9 @@ class BalancingService:
         await self._sort()
         if self._due:
             await self._compute_of(self._due)
-        elif await self._settled(now):
+            return True
+        await self._keeping.done()
+        if self._due or await self._settled(now):           # feeds may have told of more meanwhile
             pass
         elif self._memory.touched:
             await self._compute_touched()
@@ -236,20 +242,24 @@ class BalancingService:
         return True
 
     async def _compute_of(self, due: Due) -> None:
-        name, hours = due.take()
-        try:
-            await self._compute(name, hours)
-        except BaseException:
-            due.add(name, hours)
-            raise
+        names, hours = due.take_many(self._members_in)
+
+        def again() -> None:
+            for name in names:
+                due.add(name, hours)
+
+        await self._compute(names, hours, again)
 
     async def _compute_touched(self) -> None:
         """Hours that a change of the registry touched; unless it changed again meanwhile, they are done."""
-        changes, (name, spans) = self._memory.changes, next(iter(self._memory.touched.items()))
-        span = newest(spans)
-        await self._compute(name, np.arange(*span, dtype=np.int64))
+        changes, (names, span) = self._memory.changes, self._memory.next(self._members_in)
+        await self._compute(names, np.arange(*span, dtype=np.int64), lambda: None)
+        await self._keeping.done()
         if changes == self._memory.changes:
-            await self._blocking(self._memory.computed, name, span)
+            await self._blocking(self._memory.computed, names, span)
+
+    def _members_in(self, group: str) -> int:
+        return self._membership.size.get(group, 0)
 
     async def _look_behind(self) -> bool:
         """The next piece of what was merged before the start, once the one before it is done; False = there is none."""
@@ -265,15 +275,21 @@ class BalancingService:
         self._piece, self._unsorted = self._unsorted, None
         return True
 
-    async def _compute(self, name: str, hours: NDArray[np.int64]) -> None:
-        directory = self._registry.directory
-        group = directory.balance_group.get(name)
-        if group is None:
-            return
-        outcome = await self._blocking(compute, self._stores, directory, group, hours, self._clock.hour())
-        await self._adopt()                     # it may be of a registry that changed under it: that is durable first
-        await self._keep(outcome)
-        self._show(outcome)
+    async def _compute(self, names: tuple[str, ...], hours: NDArray[np.int64], again: Callable[[], None]) -> None:
+        """Compute groups and let the results be stored; what fails is made due `again`."""
+        try:
+            if self._keeping.holds(names):                  # versions count on what is stored
+                await self._keeping.done()
+            directory = self._registry.directory
+            groups = [group for name in names if (group := directory.balance_group.get(name)) is not None]
+            if not groups:
+                return
+            outcome = await self._blocking(compute, self._stores, directory, groups, hours, self._clock.hour())
+            await self._adopt()                 # it may be of a registry that changed under it: that is durable first
+        except BaseException:
+            again()
+            raise
+        await self._keeping.begin(outcome, again)
 
     async def _adopt(self) -> None:
         """Let the memory know what changed in the registry."""
@@ -316,29 +332,6 @@ class BalancingService:
         for name, parts in found.items():
             for hours in parts:
                 due.add(name, hours)
-        due.gather()
-
-    async def _keep(self, outcome: Outcome) -> None:
-        for tag, table in outcome.edges:
-            await self._put_edges(tag, table)
-        for span, table in outcome.rows:
-            await self._results.put(KIND, outcome.group, span, table)
-            self._rows += len(table.start)
-
-    def _show(self, outcome: Outcome) -> None:
-        """Publish the newest whole hour, unless a newer one is shown already or nothing changed."""
-        if not len(outcome.whole.start) or outcome.group not in self._bus.devices():
-            return
-        start = int(outcome.whole.start[0])
-        values = [*(float(outcome.whole.columns[name][0]) for name in SHOWN), 100.0 * outcome.latest_completeness]
-        fresh = (float(start), *values)
-        last = self._shown.get(outcome.group, (float("-inf"),))
-        if start < last[0] or np.array_equal(fresh, last, equal_nan=True):
-            return
-        self._shown[outcome.group] = fresh
-        array = np.array(values)
-        quality = np.where(np.isnan(array), Quality.BAD_OUT_OF_RANGE, Quality.GOOD).astype(np.uint8)
-        self._sink.publish(Batch(outcome.group, array, quality, (start + HOUR_S) * NS, self._clock.now()))
 
     def _failed(self, failure: Failure) -> None:
         was_failing, self._failing = self._failing, True

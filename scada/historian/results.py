@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from scada.errors import StorageError
 from scada.historian.database import ReadPool, open_writer, transaction
 from scada.historian.refusals import storage_error
 from scada.historian.worker import Worker
-from scada.ports import ResultTable
+from scada.ports import ResultRows, ResultTable
 
 RESULT_FILE: Final = "results.sqlite"
 WAITING_MOST: Final = 10_000
@@ -46,9 +46,8 @@ _NUMBER: Final = (
 @attrs.frozen(eq=False)
 class _Put:
     kind: str
-    name: str
     span_s: int
-    table: ResultTable
+    rows: ResultRows
     done: "Deferred[None]"
 
 
@@ -59,17 +58,24 @@ class ResultHistory:
         self.path, self._pool = directory / RESULT_FILE, pool
 
     def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
+        return self.put_many(kind, span_s, rows_of(name, table))
+
+    def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
         return fail(StorageError("this is a reader; results are written by the server"))
 
     def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+        return self.get_many(kind, [name], span_s, first, last).table
+
+    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
         with self._pool.reading(self.path) as database:
             if database is None:
-                return ResultTable(np.empty(0, np.int64), {})
+                return ResultRows(tuple(names), np.empty(0, np.int64), ResultTable(np.empty(0, np.int64), {}))
             rows = database.execute(
-                "SELECT start, shape, row FROM result JOIN series ON number = series WHERE kind=? AND name=? AND span=? "
-                "AND start >= ? AND start < ? ORDER BY start", (kind, name, span_s, first, last),
+                "SELECT start, shape, row, asked.key FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result "
+                "WHERE kind=? AND name=asked.value AND span=? AND series=number AND start >= ? AND start < ? "
+                "ORDER BY asked.key, start", (json.dumps(names), kind, span_s, first, last),
             ).fetchall()
-            shapes = shapes_of(database)
+            shapes = shapes_of(database) if rows else {}
         start = np.array([row[0] for row in rows], dtype=np.int64)
         used = np.array([row[1] for row in rows], dtype=np.int64)
         columns: dict[str, NDArray[np.float64]] = {}
@@ -78,7 +84,7 @@ class ResultHistory:
             block = np.frombuffer(b"".join(rows[line][2] for line in lines), dtype="<f8").reshape(len(lines), -1)
             for place, column in enumerate(shapes[shape]):
                 columns.setdefault(column, np.full(len(rows), np.nan))[lines] = block[:, place]
-        return ResultTable(start, columns)
+        return ResultRows(tuple(names), np.array([row[3] for row in rows], dtype=np.int64), ResultTable(start, columns))
 
 
 class ResultWriter(ResultHistory):
@@ -105,12 +111,12 @@ class ResultWriter(ResultHistory):
             self._database.close()
             self._database = None
 
-    def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
+    def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
         if not self._worker.running:
             return fail(StorageError("the historian is not running"))
         if len(self._waiting) >= WAITING_MOST:
             return fail(StorageError("results come faster than they can be stored"))
-        waiting = _Put(kind, name, span_s, table, Deferred())
+        waiting = _Put(kind, span_s, rows, Deferred())
         self._waiting.append(waiting)
         if len(self._waiting) == 1:                 # one job takes all that gathers until it runs
             self._worker.call(self._store).addCallbacks(self._stored, self._failed)
@@ -141,7 +147,7 @@ class ResultWriter(ResultHistory):
         try:
             with transaction(self._database) as database:
                 for put in taken:
-                    store_rows(database, put.kind, put.name, put.span_s, put.table)
+                    store_many(database, put.kind, put.span_s, put.rows)
         except Exception as error:                  # whoever waits must hear of it, whatever it is
             raise _NotStored(taken, error) from error
         return taken
@@ -198,17 +204,35 @@ def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:
     return {number: json.loads(text) for number, text in database.execute("SELECT number, columns FROM shape")}
 
 
+def rows_of(name: str, table: ResultTable) -> ResultRows:
+    """Rows of one series."""
+    return ResultRows((name,), np.zeros(len(table.start), np.int64), table)
+
+
 def store_rows(database: sqlite3.Connection, kind: str, name: str, span_s: int, table: ResultTable) -> None:
     """Put rows of one series, inside a transaction."""
-    key = (kind, name, span_s)
-    database.execute("INSERT OR IGNORE INTO series(kind, name, span) VALUES (?,?,?)", key)
-    (series,) = database.execute("SELECT number FROM series WHERE kind=? AND name=? AND span=?", key).fetchone()
-    columns = json.dumps(list(table.columns))
+    store_many(database, kind, span_s, rows_of(name, table))
+
+
+def store_many(database: sqlite3.Connection, kind: str, span_s: int, rows: ResultRows) -> None:
+    """Put rows of several series, inside a transaction.
+
+    One statement for all rows: the interpreter is left alone meanwhile, where a step for each would wait for it each time.
+    """
+    names = json.dumps(rows.names)
+    key = names, kind, span_s
+    database.execute("INSERT OR IGNORE INTO series(name, kind, span) SELECT value, ?2, ?3 FROM json_each(?1)", key)
+    numbers = np.array(database.execute(
+        "SELECT number FROM json_each(?) AS asked CROSS JOIN series WHERE kind=? AND name=asked.value AND span=? "
+        "ORDER BY asked.key", key,
+    ).fetchall(), dtype=np.int64).reshape(-1)
+    columns = json.dumps(list(rows.table.columns))
     database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
     (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
-    rows = _rows(table.columns, len(table.start))
-    database.executemany(
-        "INSERT INTO result VALUES (?, ?, 1, ?, ?) ON CONFLICT(series, start) DO UPDATE SET version = version + 1, "
-        "shape = excluded.shape, row = excluded.row",
-        [(series, start, shape, row.tobytes()) for start, row in zip(table.start.tolist(), rows, strict=True)],
+    keys = np.column_stack((numbers[rows.which], rows.table.start)).tolist()
+    database.execute(
+        "INSERT INTO result SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1, ?2, "
+        "substr(?3, 1 + key * ?4, ?4) FROM json_each(?1) WHERE true ON CONFLICT(series, start) DO UPDATE SET "
+        "version = version + 1, shape = excluded.shape, row = excluded.row",
+        (json.dumps(keys), shape, _rows(rows.table.columns, len(keys)).tobytes(), 8 * len(rows.table.columns)),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from scada.intervals import HOURLY
+from scada.metering.periods import Periods
 from scada.metering.quantities import installed, quantities
 from scada.ports import Consumption, IntervalHistory, IntervalReader, Profile
 from scada.site import UNIT_OF_MEDIUM, Directory
@@ -38,6 +39,17 @@ def consumption(
     series = intervals.read(slots, first_hour, hours)
     values, quality = quantities(meters, series.counts, series.status, slots >= 0, first_hour, hour_now)
     return Consumption(tuple(points), first_hour, values, quality, units)
+
+
+def consumption_of_many(
+    columns: Periods, intervals: IntervalReader, points: Sequence[str], first_hour: int, hours: int, hour_now: int
+) -> Consumption:
+    """As `consumption`, without a loop over points: `columns` are those of the directory."""
+    places = columns.places(points)
+    meters, slots = columns.installed(places, first_hour, hours, intervals)
+    series = intervals.read(slots, first_hour, hours)
+    values, quality = quantities(meters, series.counts, series.status, slots >= 0, first_hour, hour_now)
+    return Consumption(tuple(points), first_hour, values, quality, tuple(columns.units[places].tolist()))
 
 
 def profile(

@@ -106,10 +106,15 @@ def interval_quality(
     quality : ndarray of uint8, shape (n, h)
         `Quality`.
     """
-    quality = np.where(status & DOUBTFUL, Quality.UNCERTAIN_LAST_KNOWN, Quality.GOOD)
-    quality = np.where(status & DEAD_LINE, Quality.BAD_SENSOR, quality)
-    missing = np.where(seen[:, None] & over[None, :], Quality.BAD_STALE, Quality.BAD_WAITING)
-    return np.where(counts == MISSING, missing, quality).astype(np.uint8)
+    quality = np.full(counts.shape, Quality.GOOD, dtype=np.uint8)
+    if status.any():
+        quality[(status & DOUBTFUL) != 0] = Quality.UNCERTAIN_LAST_KNOWN
+        quality[(status & DEAD_LINE) != 0] = Quality.BAD_SENSOR
+    absent = counts == MISSING
+    if absent.any():
+        missing = np.where(seen[:, None] & over[None, :], Quality.BAD_STALE, Quality.BAD_WAITING).astype(np.uint8)
+        quality[absent] = missing[absent]
+    return quality
 
 
 def quantities(
@@ -147,18 +152,28 @@ def quantities(
     """
     size, hours = meters.size, counts.shape[1]
     hour = (first + np.arange(hours, dtype=np.int64)) * interval_s // HOURLY
+    believed = interval_quality(counts, status, seen, hour < hour_now)
+    measured = counts / meters.per_unit[:, None]
+    measured[counts == MISSING] = np.nan
+    if hours and len(meters.row) == size and _throughout(meters, int(hour[0]), int(hour[-1])):
+        return measured, believed                           # as nearly always: one meter at each point, all the time
     valid = (hour >= meters.begin[:, None]) & (hour < meters.end[:, None])
     in_charge = np.zeros((size, hours), dtype=np.int64)
     np.add.at(in_charge, meters.row, valid)
 
-    measured = np.where(counts == MISSING, np.nan, counts / meters.per_unit[:, None])
-    believed = interval_quality(counts, status, seen, hour < hour_now)
     values = np.full((size, hours), np.nan)
     quality = np.full((size, hours), Quality.BAD_CONFIG, dtype=np.uint8)
     period, column = np.nonzero(valid & (in_charge[meters.row] == 1))
     values[meters.row[period], column] = measured[period, column]
     quality[meters.row[period], column] = believed[period, column]
     return values, quality
+
+
+def _throughout(meters: Installed, first: int, last: int) -> bool:
+    """Whether each point's only meter, in the order of the points, was there from the first hour to the last."""
+    return bool(
+        (meters.row == np.arange(meters.size)).all() and (meters.begin <= first).all() and (meters.end > last).all()
+    )
 
 
 def reading(register: NDArray[np.int64], per_unit: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,9 +18,10 @@ from scada.debounce import Debounced
 from scada.estimates import Estimate
 from scada.intervals import Mark
 from scada.metering.channels import Channels, channels
-from scada.metering.hourly import consumption, profile
+from scada.metering.hourly import consumption, consumption_of_many, profile
 from scada.metering.known import as_known, hour_known, point_changes, registers
 from scada.metering.latest import Rows, latest
+from scada.metering.periods import Periods, periods
 from scada.metering.sums import group_sums, members_of
 from scada.metering.validated import laid_over
 from scada.ports import (
@@ -41,6 +42,7 @@ from scada.tags import Batch
 
 SETTLE_S: Final = 0.25                  # a concentrator's blocks come in bursts; one computation for all of them
 PER_TURN: Final = 200                   # devices published in one turn of the loop: well under its 20 ms
+MANY: Final = 1000                      # points, from which on columns of the whole registry are worth being made
 MOST_MARKS: Final = 10_000              # beyond it everything is looked at again instead
 NOTHING_FOUND: Final = -1
 NOT_LOOKED: Final = -2
@@ -74,6 +76,7 @@ class MeteringService:
         self._adopted: Directory | None = None
         self._shown = np.empty(0, dtype=np.int64)          # (n,) hour each channel's tags show, or one of the two above
         self._members = Directory(Site()), members_of(Directory(Site()))       # of one content of the registry
+        self._periods: tuple[Directory, Periods] | None = None
         self._failing = False
         self._failures = 0
         self._published = 0
@@ -104,10 +107,21 @@ class MeteringService:
     ) -> Consumption:
         intervals = as_known(self._intervals, as_of)
         now = hour_known(self._clock.hour(), as_of)
-        raw = consumption(self._registry.directory, intervals, points, first_hour, hours, now)
+        if len(points) < MANY or as_of is not None:
+            raw = consumption(self._registry.directory, intervals, points, first_hour, hours, now)
+        else:
+            raw = consumption_of_many(self._all_periods(), intervals, points, first_hour, hours, now)
         if not validated or self._estimates is None:
             return raw
         return laid_over(raw, self._estimates.standing(points, first_hour, hours, as_of))
+
+    def _all_periods(self) -> Periods:
+        """Of the registry as it is; in whatever thread asks first."""
+        directory, known = self._registry.directory, self._periods
+        old, new = known[0].site if known is not None else Site(), directory.site
+        if known is None or old.points is not new.points or old.meters is not new.meters:
+            known = self._periods = directory, periods(directory)
+        return known[1]
 
     def estimates(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
         self._registry.directory.point[point]

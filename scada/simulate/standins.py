@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from scada.historian.store import EmbeddedIntervals
-from scada.ports import ResultTable, TagHistory
+from scada.ports import ResultRows, ResultTable, TagHistory
 from scada.series import Instant
 from scada.site import Directory, JoinedModule, Module, ModuleState, Site
 from scada.tags import Quality
@@ -132,6 +132,14 @@ class ResultsBook:
         for place, start in enumerate(table.start.tolist()):
             rows[start] = {column: float(values[place]) for column, values in table.columns.items()}
         return succeed(None)
+
+    def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
+        for place, name in enumerate(rows.names):
+            self.put(kind, name, span_s, rows.of(place))
+        return succeed(None)
+
+    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+        return ResultRows.joined(names, [self.get(kind, name, span_s, first, last) for name in names])
 
     def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
         rows = self._rows.get((kind, name, span_s), {})

@@ -236,10 +236,10 @@ def test_a_technical_loss_is_deducted_where_somebody_computes_it():
 
     stores = attrs.evolve(world.service._stores, technical=losses)
     assert isinstance(stores, Stores)
-    outcome = compute(stores, directory, directory.balance_group["G"], np.array([HOUR]), HOUR + 1)
-    hours, = (table for span, table in outcome.rows if span == HOUR_S)
+    outcome = compute(stores, directory, [directory.balance_group["G"]], np.array([HOUR]), HOUR + 1)
+    hours, = (rows.table for span, rows in outcome.rows if span == HOUR_S)
     assert (hours.columns["technical"].tolist(), hours.columns["unexplained"].tolist()) == ([2.5], [7.5])
-    assert all(np.isnan(table.columns["technical"]).all() for span, table in outcome.rows if span == DAY_H * HOUR_S)
+    assert all(np.isnan(rows.table.columns["technical"]).all() for span, rows in outcome.rows if span == DAY_H * HOUR_S)
 
 
 def test_a_plain_group_is_the_sum_of_its_points():
