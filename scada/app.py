@@ -130,7 +130,9 @@ class Server:
         )
         historian.follow(dmesh, alarms, priority_of)
         await run(
-            WatchService(settings.transformers, registry, bus, alarms, bus.of("watching"), clock, reactor, data, work)
+            WatchService(
+                settings.transformers, registry, bus, alarms, bus.of("watching"), clock, reactor, data, work, historian.live
+            )
         )
         desk = await run(
             CommandDesk(

@@ -1,6 +1,7 @@
 """The heat of transformers over a restart: a small file, written anew each minute. Blocking.
 
-A lost or broken file costs precision for some hours and nothing else, so it is neither flushed to the disk nor kept twice.
+A lost or broken file costs a walk through the history of the loads and nothing else (`heat_history`), so it is neither
+flushed to the disk nor kept twice.
 """
 
 import json
@@ -10,6 +11,7 @@ from typing import Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from scada.balancing.heat import FIELDS, Heat, unknown
 
@@ -34,6 +36,19 @@ def load(path: Path) -> tuple[tuple[str, ...], Heat] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (names, heat) if all(getattr(heat, field).shape == (len(names),) for field in FIELDS) else None
+
+
+def rows_of(heat: Heat, rows: NDArray[np.intp]) -> Heat:
+    """Some of the transformers."""
+    return Heat(*(getattr(heat, field)[rows] for field in FIELDS))
+
+
+def entered(heat: Heat, row: int, one: Heat) -> Heat:
+    """All transformers, with another state of one of them."""
+    fields = {field: getattr(heat, field).copy() for field in FIELDS}
+    for field, column in fields.items():
+        column[row] = getattr(one, field)[0]
+    return Heat(**fields)
 
 
 def arranged(names: Sequence[str], known: Sequence[str], heat: Heat, empty: Heat) -> Heat:

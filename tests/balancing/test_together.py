@@ -17,7 +17,7 @@ FLATS = 12
 
 
 def city():
-    """Groups of every make: fed by a point, a register or nothing; members that come, go, generate; unknown ones; a parent."""
+    """Groups fed by a point, a register or nothing; members that come, go, generate; unknown ones; a parent."""
     base = house(FLATS)
     swapped = MeterPeriod("S0b", "P0", 50, 0, 500.0, HOUR + 2)
     meters = (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scada.alarms.service import AlarmService
-from scada.balancing.watching import WatchService
+from scada.balancing.watching import PER_TURN, WatchService
 from scada.bus import TagBus
 from scada.clock import NS
 from scada.ports import Priority
@@ -33,7 +33,7 @@ class World:
 
     def build(self):
         bus, registry, pool = TagBus(self.clock, self.reactor), FixedRegistry(SITE), InlinePool()
-        self.bus = bus
+        self.bus, self.registry = bus, registry
         for device in (METER, RISER, OUTDOORS):
             bus.add_device(device)
         self.batches = []
@@ -192,3 +192,32 @@ def test_voltages_of_ten_minutes_are_kept_once_and_only_whole(world):
     assert means[0].values == pytest.approx([np.sqrt((220**2 + 240**2) / 2), 230.0, 230.0], abs=0.4)
     world.seconds(600, quality=Quality.BAD_SENSOR)
     assert world.get("T01.voltage/voltage_10min_l1")[1] == Quality.BAD_STALE
+
+
+def test_many_transformers_are_published_in_several_turns(tmp_path):
+    """At the end of ten minutes those of all of them; what waits is of the same instant, and nobody is left out."""
+    world = World(tmp_path)
+    names = [f"X{n:03d}" for n in range(110)]
+    world.registry.replace(Site(transformers=tuple(Transformer(name, "", 100.0, "", f"{name}-meter") for name in names)))
+    for name in names:
+        world.bus.add_device(attrs.evolve(METER, name=f"{name}-meter"))
+    turns = []
+    world.bus.subscribe(lambda batches: turns.append([one for one in batches if one.device.endswith(".voltage")]), name="t")
+    world.seconds(605 - int(world.clock.now() // NS % 600))
+    told = [one for turn in turns for one in turn]
+
+    assert sorted(one.device for one in told) == [f"{name}.voltage" for name in names]
+    assert len({(one.at, one.received) for one in told}) == 1
+    assert max(map(len, turns)) <= PER_TURN
+
+
+def test_a_sign_that_had_only_begun_starts_over_after_a_restart(world):
+    """Nothing was read meanwhile: 5 s of a lost phase are 5 s that were seen."""
+    world.seconds(20)
+    world.seconds(4, riser=(3.0, 231.0, 229.0))
+    world.restart(away=60)
+    world.seconds(4, riser=(3.0, 231.0, 229.0))
+    assert world.alarms.held("safety_") == ()
+    world.seconds(4, riser=(3.0, 231.0, 229.0))
+
+    assert world.alarms.held("safety_") == (("riser-7", "safety_lost_phase"),)
