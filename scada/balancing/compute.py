@@ -1,7 +1,8 @@
 """Hours and days of groups, computed anew from what is stored, many groups at once. Blocking; runs in a worker thread."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -122,7 +123,8 @@ def compute(
     return Outcome(names, kept, tuple(found), whole, completeness)
 
 
-Balances = dict[str, NDArray[np.float64]]       # (g, k) of each column
+Balances: TypeAlias = dict[str, NDArray[np.float64]]        # (g, k) of each column
+FeedOf: TypeAlias = Callable[[str], tuple[Feed, Feed, list[Found]]]     # of a register: by hour, by day, edges looked up
 
 
 def _balances(
@@ -132,8 +134,14 @@ def _balances(
     count = int(days[-1])
     cuts = np.arange(count + 1, dtype=np.int64), days
     of = stores.columns(directory, groups)
-    members, edges = _members(stores, directory, of, first, days, hour_now)
-    feeds, error, looked_up = _feeds(stores, directory, groups, first, days, hour_now)
+    tags = dict.fromkeys(group.feed_tag for group in groups if group.feed_tag)
+    tags.update(dict.fromkeys(part.key[1] for one in of for part in one.registers))
+    stored = register_feed.stored_edges(stores.registers, tuple(tags), first, count + 1)
+    feed_of = partial(
+        register_feed.register_feed, stores.registers, directory, first=first, days=days, hour_now=hour_now, stored=stored
+    )
+    members, edges = _members(stores, of, first, days, feed_of)
+    feeds, error, looked_up = _feeds(stores, directory, groups, first, days, feed_of)
     own, lost = np.zeros((len(groups), count)), np.empty((len(groups), count))
     for row, (group, columns) in enumerate(zip(groups, of, strict=True)):
         lost[row] = stores.technical(group.name, first, count)
@@ -147,7 +155,7 @@ def _balances(
 
 
 def _members(
-    stores: Stores, directory: Directory, of: Sequence[Columns], first: int, days: NDArray[np.int64], hour_now: int
+    stores: Stores, of: Sequence[Columns], first: int, days: NDArray[np.int64], feed_of: FeedOf
 ) -> tuple[tuple[Members, Members], list[Found]]:
     """Sums by hour and by day, (g, k); a member the registry does not know is expected and never present."""
     count = int(days[-1])
@@ -173,7 +181,7 @@ def _members(
     edges: list[Found] = []
     for row, one in enumerate(of):
         if one.registers:
-            more, looked_up = _registers(stores, directory, one, first, days, hour_now)
+            more, looked_up = _registers(one, first, days, feed_of)
             _enter(by_hour, row, together(by_hour.of(row), more[0]))
             _enter(by_day, row, together(by_day.of(row), more[1]))
             edges += looked_up
@@ -187,15 +195,12 @@ def _enter(members: Members, row: int, one: Members) -> None:
 
 
 def _registers(
-    stores: Stores, directory: Directory, of: Columns, first: int, days: NDArray[np.int64], hour_now: int
+    of: Columns, first: int, days: NDArray[np.int64], feed_of: FeedOf
 ) -> tuple[tuple[Members, Members], list[Found]]:
     """What the child feeds that are registers add to a group, by hour and by day."""
     count = int(days[-1])
     cuts = np.arange(count + 1, dtype=np.int64), days
-    feeds = [
-        register_feed.register_feed(stores.registers, directory, part.key[1], first, days, hour_now)
-        for part in of.registers
-    ]
+    feeds = [feed_of(part.key[1]) for part in of.registers]
     hourly, daily = (
         Feed(np.stack([one.energy for one in those]), np.stack([one.doubt for one in those]))
         for those in ([one[0] for one in feeds], [one[1] for one in feeds])
@@ -210,7 +215,8 @@ def _registers(
 
 
 def _feeds(
-    stores: Stores, directory: Directory, groups: Sequence[BalanceGroup], first: int, days: NDArray[np.int64], hour_now: int
+    stores: Stores, directory: Directory, groups: Sequence[BalanceGroup], first: int, days: NDArray[np.int64],
+    feed_of: FeedOf,
 ) -> tuple[tuple[Feed, Feed], NDArray[np.float64], list[Found]]:
     """The feeds by hour and by day, the limits of error of their meters by hour, and edges that had to be looked up."""
     count = int(days[-1])
@@ -223,9 +229,7 @@ def _feeds(
     metered = set(points)
     for row, group in enumerate(groups):
         if row not in metered and group.feed_tag:
-            one, day, looked_up = register_feed.register_feed(
-                stores.registers, directory, group.feed_tag, first, days, hour_now
-            )
+            one, day, looked_up = feed_of(group.feed_tag)
             hourly.energy[row], hourly.doubt[row], daily.energy[row], daily.doubt[row] = (
                 one.energy, one.doubt, day.energy, day.doubt
             )

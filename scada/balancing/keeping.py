@@ -67,7 +67,7 @@ class Keeping:
         try:
             await gatherResults(waiting, consumeErrors=True)
         except FirstError as error:
-            raise error.subFailure.value from None
+            error.subFailure.raiseException()
         self.rows += sum(len(rows.which) for _, rows in outcome.rows)
         await self._show(outcome)
 

@@ -16,6 +16,7 @@ VOLTAGE: Final = ("voltage_l1_n", "voltage_l2_n", "voltage_l3_n")
 CURRENT: Final = ("current_l1", "current_l2", "current_l3")
 INPUTS: Final = (*VOLTAGE, *CURRENT)
 STALE_NS: Final = 60 * 10**9            # after which figures that are no longer computed are stale
+THERMAL: Final = tuple(attrs.evolve(tag, stale_after=STALE_NS) for tag in heat.OUTPUTS)
 
 
 @attrs.frozen(eq=False)
@@ -63,8 +64,7 @@ def meters(devices: Mapping[str, Device], index: Mapping[TagId, int], areas: Map
 
 def thermal_device(name: str, area: str) -> Device:
     """Of a transformer, beside its other figures."""
-    tags = tuple(attrs.evolve(tag, stale_after=STALE_NS) for tag in heat.OUTPUTS)
-    return Device(f"{name}.thermal", tags, ("Transformer", name), f"{name}: heat", area)
+    return Device(f"{name}.thermal", THERMAL, ("Transformer", name), f"{name}: heat", area)
 
 
 def voltage_device(name: str, area: str) -> Device:

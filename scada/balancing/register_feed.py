@@ -1,6 +1,6 @@
 """What a register brought by hour and by day: from its readings at full hours as stored, else its history. Blocking."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -29,13 +29,21 @@ class Registers:
     in_vain: dict[str, set[int]] = attrs.field(factory=dict)   # edges their tag's history does not know, by tag
 
 
+def stored_edges(stores: Registers, tags: Sequence[str], first: int, count: int) -> dict[str, ResultTable]:
+    """Of each tag what is stored of `count` full hours from `first` on."""
+    begin = first * HOUR_S
+    found = stores.results.get_many(register_edges.KIND, tags, HOUR_S, begin, begin + count * HOUR_S)
+    return {tag: found.of(place) for place, tag in enumerate(tags)}
+
+
 def register_feed(
-    stores: Registers, directory: Directory, tag: str, first: int, days: NDArray[np.int64], hour_now: int
+    stores: Registers, directory: Directory, tag: str, first: int, days: NDArray[np.int64], hour_now: int,
+    stored: Mapping[str, ResultTable],
 ) -> tuple[Feed, Feed, list[Found]]:
     """What a register brought by hour and by day, and edges that had to be looked up."""
     count = int(days[-1])
     rates = rates_of(directory, stores.devices(), tag)
-    edges, looked_up = _edges(stores, tag, first, count + 1, hour_now, rates)
+    edges, looked_up = _edges(stores, tag, first, count + 1, hour_now, rates, stored)
     start, end = Edges(edges.reading[:-1], edges.doubt[:-1]), Edges(edges.reading[1:], edges.doubt[1:])
     midnight = Edges(edges.reading[days], edges.doubt[days])
     day_start = Edges(midnight.reading[:-1], midnight.doubt[:-1])
@@ -47,13 +55,12 @@ def register_feed(
 
 
 def _edges(
-    stores: Registers, tag: str, first: int, count: int, hour_now: int, rates: Rates
+    stores: Registers, tag: str, first: int, count: int, hour_now: int, rates: Rates, stored: Mapping[str, ResultTable]
 ) -> tuple[Edges, list[Found]]:
     """The register at full hours: as stored, else as its history tells; all NaN for a group without a feed."""
     if not tag:
         return Edges(np.full(count, np.nan), np.full(count, np.nan)), []
-    stored = stores.results.get(register_edges.KIND, tag, HOUR_S, first * HOUR_S, (first + count) * HOUR_S)
-    edges = register_edges.filled(stored, first, count)
+    edges = register_edges.filled(stored[tag], first, count)
     hours = first + np.flatnonzero(np.isnan(edges.reading))
     hours = _not_in_vain(stores, tag, hours[hours < hour_now])
     hours, found = register_edges.search(stores.live, tag, hours, rates)

@@ -25,7 +25,8 @@ class Columns:
     shared: NDArray[np.bool_]               # (n,) common needs
     resolution: NDArray[np.float64]         # (n,) coarsest pulse of the meters a point ever had [kWh or m³]
     spans: NDArray[np.int64] | None         # (s, 3) row, first hour, hour behind the last; None: all always count
-    classes: NDArray[np.float64] | None     # (c, 4) row, first hour, hour behind the last, limit of error; None: class 1
+    accuracy: NDArray[np.float64]           # (n,) relative limit of error, of the first meter of each point
+    classes: NDArray[np.float64] | None     # (c, 4) row, first hour, hour behind the last, limit of error; None: as it was
     registers: tuple[Part, ...]             # child feeds that are registers
     own: bool                               # metering equipment takes something
 
@@ -63,10 +64,22 @@ def columns(directory: Directory, group: BalanceGroup) -> Columns:
         signs(points), shared(points),
         np.array([pulse(directory, name) for name in names], dtype=np.float64),
         None if always else spans.reshape(-1, 3),
-        classes(directory, names),
+        *_accuracy(classes(directory, names), len(names)),
         tuple(part for part in parts if not part.point),
         any(one.metering_w or one.metering_w_each for one, _ in whole.own),
     )
+
+
+def _accuracy(
+    found: NDArray[np.float64] | None, points: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Of each point, and all of it where meters of different classes hung at one point in turn."""
+    each = np.full(points, METER_ACCURACY)
+    if found is None:
+        return each, None
+    row = found[::-1, 0].astype(np.intp)
+    each[row] = found[::-1, 3]                              # the first one of a point is written last
+    return each, found if (each[found[:, 0].astype(np.intp)] != found[:, 3]).any() else None
 
 
 def active_in(groups: Sequence[Columns], start: NDArray[np.int64], first: int, count: int) -> NDArray[np.bool_] | None:
@@ -82,10 +95,11 @@ def active_in(groups: Sequence[Columns], start: NDArray[np.int64], first: int, c
 
 
 def accuracy_in(groups: Sequence[Columns], start: NDArray[np.int64], first: int, count: int) -> float | NDArray[np.float64]:
-    """(n, count) relative limits of error likewise; one number if all meters are of class 1."""
+    """(n, count) or (n, 1) relative limits of error likewise; one number if all meters are of class 1."""
+    steady = np.concatenate([one.accuracy for one in groups])
     if all(one.classes is None for one in groups):
-        return METER_ACCURACY
-    limit = np.full((int(start[-1]), count), METER_ACCURACY)
+        return METER_ACCURACY if (steady == METER_ACCURACY).all() else steady[:, None]
+    limit = np.repeat(steady[:, None], count, axis=1)
     for one, begin in zip(groups, start.tolist(), strict=False):
         if one.classes is not None:
             rows = len(one.points)

@@ -76,8 +76,8 @@ class TransformerWatch:
             return []
         values, qualities = heat.shown(heat_file.rows_of(self.heat, rows), ambient, worst[rows])
         return [
-            Batch(f"{self.rated.names[row]}.thermal", *one, snapshot.taken, snapshot.taken)
-            for row, *one in zip(rows.tolist(), values, qualities, strict=True)
+            Batch(f"{self.rated.names[row]}.thermal", value, quality, snapshot.taken, snapshot.taken)
+            for row, value, quality in zip(rows.tolist(), values, qualities, strict=True)
         ]
 
     def voltages_of(self, snapshot: Snapshot) -> list[Batch]:
@@ -89,6 +89,6 @@ class TransformerWatch:
         end, means = over
         qualities = np.where(np.isnan(means), Quality.BAD_STALE, Quality.GOOD).astype(np.uint8)
         return [
-            Batch(f"{name}.voltage", *one, end, snapshot.taken)
-            for name, *one in zip(self.rated.names, means, qualities, strict=True)
+            Batch(f"{name}.voltage", mean, quality, end, snapshot.taken)
+            for name, mean, quality in zip(self.rated.names, means, qualities, strict=True)
         ]
