@@ -116,7 +116,7 @@ class Server:
             BalancingService(
                 registry, bus, bus.of("balancing"), metering, historian.intervals, historian.intervals, historian.live,
                 historian.results, clock, reactor, work, settings.site.timezone,
-                historian.directory, of_groups(registry, metering),
+                historian.directory, of_groups(registry, metering), historian.estimates,
             )
         )
         losses = await run(

@@ -231,6 +231,12 @@ class ResultTable:
     columns: Mapping[str, NDArray[np.float64]]
 
 
+def measured(table: ResultTable, name: str) -> NDArray[np.float64]:
+    """A column of balances where nothing is estimated, NaN elsewhere: what nobody measured accuses nobody."""
+    column = table.columns[name]
+    return np.where(table.columns["estimated"] > 0, np.nan, column) if "estimated" in table.columns else column
+
+
 class Estimates(Protocol):
     """Validated hours, beside the delivered ones. Blocking."""
 
@@ -241,6 +247,13 @@ class Estimates(Protocol):
 
     def history(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
         """All that were ever entered, in their order."""
+
+    def after(self, number: int, most: int) -> tuple[int, tuple[tuple[str, int], ...]]:
+        """
+        News for who has heard of all up to `number`: the number up to which he has now, and (point, hour) of each.
+
+        At most `most`; whoever enters something adds, also to take back. A number that was never given begins at the first.
+        """
 
 
 class ResultStore(Protocol):
@@ -1152,8 +1165,8 @@ BALANCE_COLUMNS = (
     "imbalance",                        # feed - members; only complete intervals are a balance
     "imbalance_percent",                # of the feed
     "uncertainty",                      # half-width, same unit as feed
-    "completeness",                     # share of member-hours present, 0-1
-    "estimated",                        # share of member-hours whose quality is estimated, 0-1
+    "completeness",                     # share of member-hours that were measured, 0-1
+    "estimated",                        # share of member-hours, or of the feed's if that is more, that are estimates, 0-1
     "common",                           # of `members`: common needs of the house
     "generation",                       # local generation, positive; `members` has it as negative
     "technical",                        # technical loss of the network; NaN where none is computed

@@ -53,6 +53,7 @@ EDGES = {
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
     "scada/balancing/casebook.py": "SQLite",
+    "scada/balancing/estimated.py": "a ticker that looks for new estimates",
     "scada/balancing/loss_service.py": "the service of losses: Deferreds and threads",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/nightly.py": "its own service: a ticker and a thread",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scada.balancing import edges as register_edges
 from scada.balancing.counting import METER_ACCURACY, accuracy_of, active_in, own_consumption, registers_over
 from scada.balancing.days import day_bounds
-from scada.balancing.hourly import ESTIMATE_ERROR, Members, balance, members_over, together
+from scada.balancing.hourly import ESTIMATE_ERROR, Members, balance, is_estimated, members_over, together
 from scada.balancing.rates import rates_of
 from scada.balancing.register import Edges, Feed, Rates, broken, feed_between
 from scada.balancing.versions import versioned
@@ -54,7 +54,7 @@ class Outcome:
     group: str
     rows: tuple[tuple[int, ResultTable], ...]              # (span, rows)
     edges: tuple[tuple[str, ResultTable], ...]             # (tag, readings found in history)
-    whole: ResultTable                                     # at most one row: the newest hour with an imbalance
+    whole: ResultTable                                     # at most one row: the newest hour that is measured whole
     latest_completeness: float                             # of the newest closed hour; NaN if none
 
 
@@ -103,7 +103,7 @@ def compute(
         rows.append((HOUR_S, _news(stores, group, HOUR_S, start, columns)))
         if closed:
             completeness = float(columns["completeness"][-1])
-            if len(complete := np.flatnonzero(~np.isnan(columns["imbalance"]))):
+            if len(complete := np.flatnonzero(~np.isnan(columns["imbalance"]) & (columns["estimated"] == 0))):
                 last = complete[-1:]
                 whole = ResultTable(start[last], {name: column[last] for name, column in columns.items()})
 
@@ -127,7 +127,7 @@ def _members(
     values = np.full((len(names), count), np.nan)
     quality = np.full((len(names), count), Quality.BAD_CONFIG, dtype=np.uint8)
     if known:
-        taken = stores.metering.hourly([names[index] for index in known], first, count)
+        taken = stores.metering.hourly([names[index] for index in known], first, count, validated=True)
         values[known], quality[known] = taken.values, taken.quality
     resolution = np.array([_pulse(directory, name) for name in names])
     accuracy = accuracy_of(directory, names, first, count)
@@ -167,15 +167,16 @@ def _feed(
     count = int(days[-1])
     error = np.full(count, METER_ACCURACY)
     if group.feed_point and group.feed_point in directory.point:
-        taken = stores.metering.hourly([group.feed_point], first, count)
+        taken = stores.metering.hourly([group.feed_point], first, count, validated=True)
         energy = np.where(taken.quality[0] < BAD, taken.values[0], np.nan)
-        guessed = taken.quality[0] == Quality.UNCERTAIN_ESTIMATED
+        guessed = is_estimated(taken.quality[0])
         pulse = _pulse(directory, group.feed_point)
         doubt = pulse + np.where(guessed, ESTIMATE_ERROR * np.abs(energy), 0.0)
         daily = np.add.reduceat(energy, days[:-1])         # an hour that is missing makes its day NaN
         widened = pulse + np.add.reduceat(doubt - pulse, days[:-1])
         error[:] = accuracy_of(directory, [group.feed_point], first, count)
-        return (Feed(energy, doubt), Feed(daily, widened)), error, []
+        share = np.add.reduceat(guessed.astype(np.float64), days[:-1]) / np.diff(days)
+        return (Feed(energy, doubt, guessed.astype(np.float64)), Feed(daily, widened, share)), error, []
     by_hour, by_day, looked_up = _register(stores, directory, group.feed_tag, first, days, hour_now)
     return (by_hour, by_day), error, looked_up
 

@@ -24,7 +24,7 @@ from scada.cases import GroupState, Suspicion
 from scada.clock import HOUR_S, NS
 from scada.event_devices import devices_of
 from scada.events import Stream
-from scada.ports import Consumption, EventHistory, EventsWanted, ResultTable
+from scada.ports import Consumption, EventHistory, EventsWanted, ResultTable, measured
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
 from scada.tags import BAD
 
@@ -175,12 +175,12 @@ def _inquiry(
 
 
 def _feed(sources: Sources, group: str, period: Period) -> NDArray[np.float64]:
-    """As the balance computed it, (h,); NaN where it did not."""
+    """As the balance computed it, (h,); NaN where it did not, or by estimates."""
     first = period.first * HOUR_S
     table = sources.balances(group, HOUR_S, first, first + period.hours * HOUR_S)
     feed = np.full(period.hours, np.nan)
     if len(table.start) and "feed" in table.columns:
-        feed[table.start // HOUR_S - period.first] = table.columns["feed"]
+        feed[table.start // HOUR_S - period.first] = measured(table, "feed")
     return feed
 
 

@@ -3,6 +3,8 @@
 A change of the registry is written with the hours that it touches, before anything is computed by it; the hours go when
 their results are durable. So a change that nobody has followed is followed after any crash, however far back it reaches.
 
+Validated hours are numbered where they are entered; here is the number up to which the balances have them.
+
 It lies beside the results of which it speaks and is in no backup: a history that was restored is balanced anew.
 """
 
@@ -25,6 +27,7 @@ CREATE TABLE IF NOT EXISTS followed (one INTEGER PRIMARY KEY CHECK (one = 1), ho
 CREATE TABLE IF NOT EXISTS basis (name TEXT PRIMARY KEY, basis TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS touched (name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     PRIMARY KEY (name, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heard (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 """
 
 
@@ -38,6 +41,7 @@ class Memory:
         self.touched: dict[str, list[Span]] = {}            # by group; hours a change of the registry has touched
         self.changes = 0                                    # of `touched`, by the registry
         self.hour: int | None = None                        # what feeds brought before it is computed
+        self.estimates = 0                                  # number of the last validated hour that is in the balances
 
     def open(self) -> None:
         self._file.open()
@@ -49,6 +53,8 @@ class Memory:
                 self.touched.setdefault(name, []).append((first, last))
             row = database.execute("SELECT hour FROM followed").fetchone()
             self.hour = row[0] if row else None
+            row = database.execute("SELECT number FROM heard").fetchone()
+            self.estimates = row[0] if row else 0
 
     def close(self) -> None:
         self._file.close()
@@ -103,6 +109,12 @@ class Memory:
         with self._file.transaction() as database:
             database.execute("INSERT OR REPLACE INTO followed VALUES (1, ?)", (hour,))
         self.hour = hour
+
+    def heard(self, number: int) -> None:
+        """The balances that validated hours up to this number touch are durable. Raises `StorageError`."""
+        with self._file.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO heard VALUES (1, ?)", (number,))
+        self.estimates = number
 
     def _same(self, directory: Directory) -> bool:
         old = self._adopted.site if self._adopted is not None else None

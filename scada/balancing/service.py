@@ -1,8 +1,9 @@
 """The service around the balances: what news makes due is computed in a worker thread, stored, then shown.
 
 Nothing that is due is forgotten, whatever becomes of the process. What the interval store merges is followed under a name,
-and acknowledged when its results are durable; what a change of the registry touches, and up to which hour the feeds are
-followed, is in a file of our own. News of now comes first, then what lies behind, a month of a group at a time.
+and acknowledged when its results are durable, and so are validated hours; what a change of the registry touches, and up to
+which hour the feeds are followed, is in a file of our own. News of now comes first, then what lies behind, a month of a
+group at a time.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from scada.balancing import edges as register_edges
 from scada.balancing.compute import KIND, Outcome, Stores, TechnicalOf, compute, no_losses
 from scada.balancing.days import whole_hours
 from scada.balancing.due import Due, newest
+from scada.balancing.estimated import EstimateNews
 from scada.balancing.feeds import Feeds
 from scada.balancing.groups import device, due_by, membership
 from scada.balancing.memory import FILE, Memory
@@ -35,6 +37,7 @@ from scada.intervals import News
 from scada.ports import (
     BALANCE_COLUMNS,
     MONTH_S,
+    Estimates,
     Following,
     Health,
     IntervalReader,
@@ -81,6 +84,7 @@ class BalancingService:
         timezone: str,
         folder: Path,
         technical: TechnicalOf = no_losses,
+        estimates: Estimates | None = None,
     ) -> None:
         self._registry, self._bus, self._sink, self._intervals, self._store = registry, bus, sink, intervals, store
         self._results, self._clock, self._reactor, self._pool = results, clock, reactor, pool
@@ -89,6 +93,7 @@ class BalancingService:
         self._transformers = TransformerTicker(registry, bus, sink, reactor, self._failed)
         self._feeds = Feeds(self._make_due, self._worker.poke)
         self._memory = Memory(folder / FILE)
+        self._estimates = EstimateNews(estimates, self._blocking, reactor, self._worker.poke, self._failed)
         self._following: Following | None = None
         self._unsubscribe: list[Unsubscribe] = []
         self._stopping = False
@@ -127,6 +132,7 @@ class BalancingService:
         for group in self._membership.groups:               # what feeds brought before a crash
             self._make_due(group.name, np.arange((self._memory.hour or now) - MARGIN_H, now, dtype=np.int64))
         self._transformers.start()
+        self._estimates.start(self._memory.estimates)
 
     def stop(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._stop())
@@ -136,6 +142,7 @@ class BalancingService:
         while self._unsubscribe:
             self._unsubscribe.pop()()
         self._transformers.stop()
+        await self._estimates.stop()
         await self._worker.stop()
         await self._blocking(self._memory.close)
 
@@ -212,6 +219,8 @@ class BalancingService:
         await self._feeds.keep_edges(self._put_edges)
         await self._adopt()
         await self._sort()
+        if self._estimates.waiting and not self._due:
+            self._enter(self._due, await self._estimates.next(self._membership))
         if self._due:
             await self._compute_of(self._due)
         elif await self._settled(now):
@@ -230,6 +239,8 @@ class BalancingService:
         if self._sorted is not None:
             self._following.dealt(self._sorted)
             self._sorted = None
+        if not self._estimates.waiting and self._memory.estimates != self._estimates.read:
+            await self._blocking(self._memory.heard, self._estimates.read)
         if self._memory.hour == now:
             return False
         await self._blocking(self._memory.reached, now)

@@ -28,11 +28,11 @@ class Taken:
     known: NDArray[np.float64]          # (h,) share of service points [1]
 
 
-def taken(metering: Metering, network: Network, first: int, count: int) -> Taken:
-    """Return what was taken in `count` hours from `first` [h since 1970]."""
+def taken(metering: Metering, network: Network, first: int, count: int, *, validated: bool = False) -> Taken:
+    """Return what was taken in `count` hours from `first` [h since 1970]; `validated`: with estimates."""
     if not network.points:
         return Taken(np.zeros((count, 0)), np.ones(count))
-    found = metering.hourly(list(network.points), first, count)
+    found = metering.hourly(list(network.points), first, count, validated=validated)
     # What a dead line counted is evidence, not consumption.
     watts = np.where(found.quality < BAD, found.values, np.nan).T * 1000
     return Taken(watts, np.isfinite(watts).mean(axis=1))
@@ -72,12 +72,13 @@ def technical(metering: Metering, directory: Directory, transformer: str, first:
     Return the technical loss of `count` hours from `first`, (count,): what a balance deducts. [kWh]
 
     NaN where it is not known: no network, a wrong one, or an hour that is not complete. Computed from the same hours as the
-    balance itself, not read from what was stored, so that neither waits for the other.
+    balance itself, estimates of what is missing among them, not read from what was stored, so that neither waits for the
+    other.
     """
     network = known(directory).networks.get(transformer)
     if network is None:
         return np.full(count, np.nan)
-    return hourly(network, taken(metering, network, first, count))["technical"]
+    return hourly(network, taken(metering, network, first, count, validated=True))["technical"]
 
 
 def of_groups(registry: Registry, metering: Metering) -> Callable[[str, int, int], NDArray[np.float64]]:

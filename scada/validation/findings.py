@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from scada.clock import HOUR_S, NS
-from scada.ports import Balances, Metering
+from scada.ports import Balances, Metering, measured
 from scada.site import BalanceGroup, Directory, Medium, MeterPeriod
 from scada.site_groups import sum_of
 from scada.tags import BAD
@@ -119,11 +119,11 @@ def _quantities(metering: Metering, points: Sequence[str], first: int, hours: in
 
 
 def _column(balances: Balances, group: str, name: str, first: int, hours: int) -> Floats:
-    """One column of the hourly balance over a range without gaps; NaN where no balance is kept."""
+    """One column of the hourly balance over a range without gaps; NaN where none is kept or it is estimated."""
     table = balances.table(group, HOUR_S, first * HOUR_S, (first + hours) * HOUR_S)
     column = np.full(hours, np.nan)
     if len(table.start):
-        column[table.start // HOUR_S - first] = table.columns[name]
+        column[table.start // HOUR_S - first] = measured(table, name)
     return column
 
 
