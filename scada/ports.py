@@ -1078,13 +1078,13 @@ class GroupSums:
     first_hour: int
     sums: NDArray[np.float64]           # (g, h), in each group's unit; NaN where no member is present
     present: NDArray[np.int64]          # (g, h) members that are in the sum
-    expected: NDArray[np.int64]         # (g,) members
+    expected: NDArray[np.int64]         # (g, h) members there should be
 
     @property
     def completeness(self) -> NDArray[np.float64]:
         """(g, h) share of the members that are in the sum, 0-1; NaN for a group without members."""
         with np.errstate(invalid="ignore"):
-            share: NDArray[np.float64] = self.present / self.expected[:, None]
+            share: NDArray[np.float64] = self.present / self.expected
         return share
 
 

@@ -506,7 +506,7 @@ class FakeMetering:
         shape = len(groups), hours
         return GroupSums(
             tuple(groups), ("kWh",) * len(groups), first_hour, np.full(shape, 2.5), np.full(shape, 3),
-            np.full(len(groups), 4),
+            np.full(shape, 4),
         )
 
     def changes(self, point: str, first_hour: int, hours: int) -> tuple[PointChange, ...]:
