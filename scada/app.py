@@ -122,7 +122,7 @@ class Server:
         losses = await run(
             LossService(
                 registry, bus, bus.of("losses"), metering, historian.intervals, historian.intervals, historian.results,
-                clock, reactor, work,
+                clock, reactor, work, historian.directory, balancing.recompute,
             )
         )
         alarms = await run(

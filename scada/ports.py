@@ -1243,6 +1243,13 @@ class TechnicalLosses(Protocol):
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         """Why there are no losses; () where there are, None where the transformer has no sections. Any thread."""
 
+    def recompute(self, transformers: Sequence[str], first: int, last: int) -> "Deferred[tuple[str, ...]]":
+        """
+        Make hours first <= hour < last [h since 1970] due again, however old, with the balances that deduct their losses.
+
+        Fires when that is durable, with those groups; fails with `StorageError`.
+        """
+
     def report(self, transformer: str, first: int, hours: int) -> LossReport | None:
         """Losses of `hours` hours from `first` [h since 1970]; None where there is no network. Blocking."""
 

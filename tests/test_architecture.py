@@ -58,6 +58,7 @@ EDGES = {
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/nightly.py": "its own service: a ticker and a thread",
     "scada/balancing/ticker.py": "the transformers' second",
+    "scada/balancing/wishes.py": "SQLite",
     "scada/balancing/watching.py": "a service, named after what it does",
     # the desk
     "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",

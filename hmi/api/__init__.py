@@ -11,6 +11,7 @@ from hmi.api import (
     events,
     firmware,
     install,
+    losses,
     modules,
     points,
     reads,
@@ -43,4 +44,5 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     firmware.add(blueprint, services)
     install.add(blueprint, services)
     dials.add(blueprint, services)
+    losses.add(blueprint, services)
     return blueprint

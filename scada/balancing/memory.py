@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from scada.balancing.basis import Basis, touched
+from scada.balancing.technical import digest_of
 from scada.site import Directory
 from scada.site_groups import Span, joined, without
 from scada.sqlite_file import SqliteFile
@@ -68,7 +69,7 @@ class Memory:
                 continue
             there = directory.balance_group
             for name, group in there.items():
-                before, after = bases.get(name), Basis.of(directory, group)
+                before, after = bases.get(name), Basis.of(directory, group, digest_of(directory, group))
                 if before != after:
                     bases[name] = after
                     waiting[name] = joined([*waiting.get(name, ()), *touched(before, after, since, now)])
@@ -91,6 +92,16 @@ class Memory:
                     (name, *span) for span in waiting.get(name, ())
                 ])
         self._bases, self.touched = bases, {name: spans for name, spans in waiting.items() if spans}
+        self.changes += 1
+
+    def touch(self, names: Sequence[str], span: Span) -> None:
+        """Somebody wishes these hours of groups computed anew. Raises `StorageError`."""
+        waiting = {name: joined([*self.touched.get(name, ()), span]) for name in names}
+        with self._file.transaction() as database:
+            for name, spans in waiting.items():
+                database.execute("DELETE FROM touched WHERE name = ?", (name,))
+                database.executemany("INSERT INTO touched VALUES (?, ?, ?)", [(name, *one) for one in spans])
+        self.touched = {**self.touched, **waiting}
         self.changes += 1
 
     def computed(self, name: str, span: Span) -> None:
@@ -120,5 +131,8 @@ class Memory:
         old = self._adopted.site if self._adopted is not None else None
         new = directory.site
         return old is not None and all(
-            getattr(old, kind) is getattr(new, kind) for kind in ("balance_groups", "balance_members", "points", "meters")
+            getattr(old, kind) is getattr(new, kind) for kind in (
+                "balance_groups", "balance_members", "points", "meters",
+                "transformers", "feeders", "linecodes", "sections", "consumers",        # networks
+            )
         )

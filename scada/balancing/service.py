@@ -6,7 +6,7 @@ which hour the feeds are followed, is in a file of our own. News of now comes fi
 group at a time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -52,6 +52,7 @@ from scada.ports import (
     Unsubscribe,
 )
 from scada.site import Directory, Site
+from scada.site_groups import Span
 from scada.tags import Batch, Device, Quality
 
 SETTLE_S: Final = 0.5                   # commits and edges come in bursts; one computation for all of them
@@ -106,6 +107,7 @@ class BalancingService:
         self._sorted: News | None = None                    # the last of those in `_due`
         self._changes: list[Directory] = []                 # of the registry, not in the memory yet
         self._anew = False                                  # they were too many
+        self._wished: list[tuple[tuple[str, ...], Span, Deferred[None]]] = []      # hours that somebody wants anew
         self._shown: dict[str, tuple[float, ...]] = {}
         self._failing = False
         self._failures = 0
@@ -144,6 +146,8 @@ class BalancingService:
         self._transformers.stop()
         await self._estimates.stop()
         await self._worker.stop()
+        while self._wished:
+            self._wished.pop()[2].errback(StorageError("the server stops"))
         await self._blocking(self._memory.close)
 
     # ------------------------------------------------------------------ Balances, HealthSource
@@ -152,6 +156,13 @@ class BalancingService:
             return months_between(partial(self.table, group), self._stores.zone, first, last)
         found = self._results.get(KIND, group, span_s, first, last)
         return found if len(found.start) else ResultTable(found.start, {name: np.empty(0) for name in BALANCE_COLUMNS})
+
+    def recompute(self, groups: Sequence[str], first: int, last: int) -> "Deferred[None]":
+        """Make hours of groups due again [h since 1970]; fires when that is durable, fails with `StorageError`."""
+        wished: Deferred[None] = Deferred()
+        self._wished.append((tuple(groups), (first, last), wished))
+        self._worker.poke()
+        return wished
 
     def health(self) -> Iterable[Health]:
         groups, transformers = len(self._membership.groups), self._transformers.transformers
@@ -218,6 +229,7 @@ class BalancingService:
         await self._feeds.join_history(self._newest_before)
         await self._feeds.keep_edges(self._put_edges)
         await self._adopt()
+        await self._take_wishes()
         await self._sort()
         if self._estimates.waiting and not self._due:
             self._enter(self._due, await self._estimates.next(self._membership))
@@ -296,6 +308,16 @@ class BalancingService:
             except BaseException:
                 self._changes, self._anew = changes + self._changes, anew or self._anew
                 raise
+
+    async def _take_wishes(self) -> None:
+        while self._wished:
+            groups, span, wished = self._wished.pop(0)
+            try:
+                await self._blocking(self._memory.touch, groups, span)
+            except StorageError:
+                wished.errback(Failure())
+            else:
+                wished.callback(None)
 
     def _adopt_now(self, changes: list[Directory], anew: bool) -> None:
         self._memory.adopt(changes, self._store.since(), self._clock.hour(), anew=anew)

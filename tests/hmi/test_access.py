@@ -115,6 +115,7 @@ EXPECTED = {
     "api.sums": STAFF,
     "api.samples": STAFF,
     "api.balance": STAFF,
+    "api.recompute": IMPORT,
     "walkby.page": IMPORT,
     "walkby.upload": IMPORT,
     "api.walkby": IMPORT,
