@@ -169,7 +169,7 @@ def _inquiry(
     row = {key: index for index, key in enumerate(keys)}
 
     def registered(part: Part) -> NDArray[np.float64]:
-        return values[row.get(part.key, len(keys))]
+        return np.asarray(values[row.get(part.key, len(keys))])
 
     place = [np.array([row.get(part.key, len(keys)) for part in one.examined]) for one in its]
     widest = max(len(one) for one in place)
