@@ -220,6 +220,10 @@ MEMBER_ROLE: Final[dict[MemberRole, Any]] = {
     MemberRole.CONSUMPTION: _l("consumption"), MemberRole.COMMON: _l("common needs"),
     MemberRole.GENERATION: _l("local generation"),
 }
+BALANCE_STATE: Final[dict[str, Any]] = {
+    "over": _l("over the limit"), "whole": _l("within the limit"), "estimated": _l("estimated"),
+    "incomplete": _l("incomplete"), "none": _l("no balance"),
+}
 MEDIUM_BY_NAME: Final = {medium.value: text for medium, text in MEDIUM.items()}
 MODULE_STATE: Final[dict[ModuleState, Any]] = {
     ModuleState.PLANNED: _l("planned"), ModuleState.COMMISSIONING: _l("being put into service"),

@@ -1269,13 +1269,22 @@ class Compute(Protocol):
 class Cases(Protocol):
     """Case files of suspects in balance groups. Blocking."""
 
-    def find(self, states: Sequence[CaseState], first: int = 0, size: int = 50) -> tuple[tuple[Case, ...], int]:
-        """Cases in those states, the strongest suspicion of the newest examination first, and how many there are."""
+    def find(
+        self, states: Sequence[CaseState], first: int = 0, size: int = 50, *, groups: Sequence[str] | None = None,
+        members: Sequence[str] | None = None,
+    ) -> tuple[tuple[Case, ...], int]:
+        """
+        Cases in those states, the strongest suspicion of the newest examination first, and how many there are.
+
+        Where `groups` or `members` are given, only of those.
+        """
 
     def one(self, number: int) -> Case | None:
         """With its changes, oldest first."""
 
-    def counts(self) -> Mapping[CaseState, int]:
+    def counts(
+        self, *, groups: Sequence[str] | None = None, members: Sequence[str] | None = None
+    ) -> Mapping[CaseState, int]:
         """How many there are of each state; all of them are keys."""
 
     def night(self) -> tuple[str, tuple[GroupState, ...]]:

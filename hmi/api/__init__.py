@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from hmi.api import (
     alarms,
+    cases,
     collection,
     data,
     dials,
@@ -45,4 +46,5 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     install.add(blueprint, services)
     dials.add(blueprint, services)
     losses.add(blueprint, services)
+    cases.add(blueprint, services)
     return blueprint

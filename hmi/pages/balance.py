@@ -11,8 +11,11 @@ from hmi.balance_sheet import sheet
 from hmi.balances import WHOLE, newest, with_provisional
 from hmi.charts import bars
 from hmi.group_tree import as_tree, children, trail
+from hmi.labels import BALANCE_STATE
+from hmi.paging import Page
 from hmi.services import Services
 from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
+from hmi.whereabouts import whereabouts
 from scada.clock import DAY_H, HOUR_S, NS
 from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, MemberRole
@@ -20,6 +23,8 @@ from scada.site import UNIT_OF_MEDIUM, BalanceGroup, MemberRole
 DAY_S: Final = DAY_H * HOUR_S
 ONE_DAY: Final = timedelta(days=1)
 CHILDREN_SHOWN: Final = 50
+SIZE: Final = 100                       # groups on a page of the index
+MOST_LOOKED: Final = 2000               # whose newest hour is read to choose by it
 
 
 def make(services: Services) -> Blueprint:
@@ -29,11 +34,26 @@ def make(services: Services) -> Blueprint:
     @blueprint.get("/balance")
     @allow(STAFF)
     def index() -> Any:
-        rows = []
-        for group, depth in as_tree(services.registry.directory, services.clock.hour()):
-            start, last = newest(services, group.name)
-            rows.append((group, depth, UNIT_OF_MEDIUM[group.medium], start * NS, last))
-        return render_template("balance_index.html", rows=rows, whole=WHOLE)
+        directory = services.registry.directory
+        place = whereabouts(directory, *(request.args.get(one, "").strip()[:100] for one in ("transformer", "feeder")))
+        state = request.args.get("state", "")
+        state = state if state in BALANCE_STATE else ""
+        groups = [
+            one for one in as_tree(directory, services.clock.hour()) if place.groups is None or one[0].name in place.groups
+        ]
+        if state:                               # what state a group is in is known when its newest hour is read
+            looked = [(group, depth, *_newest(services, group)) for group, depth in groups[:MOST_LOOKED]]
+            page = Page.of([row for row in looked if _state(row[0], row[4]) == state], request.args.get("page", "1"), SIZE)
+            rows = page.rows
+        else:
+            page = Page.of(groups, request.args.get("page", "1"), SIZE)
+            rows = [(group, depth, *_newest(services, group)) for group, depth in page.rows]
+        return render_template(
+            "balance_index.html", rows=rows, whole=WHOLE, page=page, place=place, state=state, states=BALANCE_STATE,
+            left_out=max(len(groups) - MOST_LOOKED, 0) if state else 0,
+            transformers=[one.name for one in directory.site.transformers],
+            feeders=[one.name for one in directory.site.feeders],
+        )
 
     @blueprint.get("/balance/<name>")
     @allow(STAFF)
@@ -88,6 +108,17 @@ def make(services: Services) -> Blueprint:
         )
 
     return blueprint
+
+
+def _state(group: BalanceGroup, last: dict[str, float]) -> str:
+    """Of a group's newest hour."""
+    if not last or last["feed"] != last["feed"]:
+        return "none"
+    if last["by_estimates"]:
+        return "estimated"
+    if not last["whole"]:
+        return "incomplete"
+    return "over" if abs(last["imbalance_percent"]) > group.limit_percent else "whole"
 
 
 def _newest(services: Services, group: BalanceGroup) -> tuple[str, int, dict[str, float]]:
