@@ -505,6 +505,8 @@ SENTENCES: Final = (
     _l("%(n)s networks whose losses are computed; %(wrong)s are wrong, see the losses of %(name)s"),
     _l("losses cannot be computed or stored; they stay due and are tried again"),
     _l("the memory of balances is closed"),
+    _l("the file of losses to be computed anew is closed"),
+    _l("the file of losses to be computed anew %(path)s cannot be used: %(why)s"),
     _l("the memory of balances %(path)s cannot be used: %(why)s"),
     _l("a balance cannot be computed or stored; it stays due and is tried again"),
     _l("%(n)s channels"),

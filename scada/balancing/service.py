@@ -147,7 +147,7 @@ class BalancingService:
         await self._estimates.stop()
         await self._worker.stop()
         while self._wished:
-            self._wished.pop()[2].errback(StorageError("the server stops"))
+            self._wished.pop()[2].errback(StorageError("the server is stopping"))
         await self._blocking(self._memory.close)
 
     # ------------------------------------------------------------------ Balances, HealthSource
