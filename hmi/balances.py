@@ -26,14 +26,18 @@ def with_provisional(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]
     """
     Fill in feed - members where the balance itself is withheld because members are missing.
 
-    It is no balance: whoever shows it looks at `completeness` and hatches it or sets it in brackets.
+    It is no balance: whoever shows it looks at `whole` (all of it is measured) and `by_estimates` (it is known by estimates
+    of what is missing), and hatches all else or sets it in brackets.
     """
     withheld = np.isnan(columns["imbalance"])
     difference = columns["feed"] - columns["members"]
     with np.errstate(divide="ignore", invalid="ignore"):
         percent = np.where(columns["feed"] != 0, 100.0 * difference / np.abs(columns["feed"]), np.nan)
+    guessed = np.nan_to_num(columns["estimated"]) > 0 if "estimated" in columns else np.zeros(len(withheld), np.bool_)
     return {
         **columns,
+        "whole": (columns["completeness"] >= WHOLE) & ~guessed,
+        "by_estimates": guessed & ~withheld,
         "imbalance": np.where(withheld, difference, columns["imbalance"]),
         "imbalance_percent": np.where(withheld, percent, columns["imbalance_percent"]),
     }

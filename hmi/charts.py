@@ -27,6 +27,7 @@ class Bar:
     high: float = math.nan
     future: bool = False
     unfed: bool = False                 # the members are there, the feed is not
+    estimated: bool = False             # known by estimates: drawn hatched as well
 
     @property
     def middle(self) -> float:
@@ -66,6 +67,7 @@ def bars(
     uncertainty: NDArray[np.float64] | None = None,
     over: NDArray[np.bool_] | None = None,
     unfed: NDArray[np.bool_] | None = None,
+    estimated: NDArray[np.bool_] | None = None,
 ) -> BarChart:
     """
     Lay out one bar per interval.
@@ -84,7 +86,10 @@ def bars(
         Whether the interval is past: one that is still to come is neither drawn nor missing.
     unfed : ndarray of bool, shape (n,), optional
         Where there is no value because the feed is missing, though the members are there.
+    estimated : ndarray of bool, shape (n,), optional
+        Where the value is known by estimates: hatched, but not counted as incomplete.
     """
+    guessed = np.zeros(len(values), dtype=bool) if estimated is None else estimated
     known = np.isfinite(values)
     past = np.ones(len(values), dtype=bool) if over is None else over
     feedless = ~known & past & (np.zeros(len(values), dtype=bool) if unfed is None else unfed)
@@ -110,14 +115,17 @@ def bars(
             continue
         near, far = sorted((y(value), y(0.0)))
         whisker = (y(value - spread[n]), y(value + spread[n])) if spread[n] else (math.nan, math.nan)
-        found.append(Bar(x, near, wide, max(round(far - near, 1), 1.0), value, bool(whole[n]), labels[n], *whisker))
+        high_enough = max(round(far - near, 1), 1.0)
+        found.append(Bar(
+            x, near, wide, high_enough, value, bool(whole[n]), labels[n], *whisker, estimated=bool(guessed[n])
+        ))
     good = values[known & whole]
     return BarChart(
         bars=tuple(found),
         ticks=tuple(Tick(y(low + n * step), low + n * step) for n in range(round((high - low) / step) + 1)),
         zero=y(0.0), digits=max(0, -math.floor(math.log10(step))), every=max(1, math.ceil(len(values) / 16)),
         lowest=float(good.min()) if len(good) else math.nan, highest=float(good.max()) if len(good) else math.nan,
-        incomplete=int((known & ~whole).sum()), missing=int((~known & past & ~feedless).sum()),
+        incomplete=int((known & ~whole & ~guessed).sum()), missing=int((~known & past & ~feedless).sum()),
         unfed=int(feedless.sum()),
     )
 

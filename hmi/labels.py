@@ -19,7 +19,7 @@ from scada.phase_study import Lack
 from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
 from scada.rollout import CampaignState, UpdateState
-from scada.site import Medium, ModuleState, SupplyKind
+from scada.site import GroupKind, Medium, MemberRole, ModuleState, SupplyKind
 from scada.supplies import Effect, HoldReason, SupplyState, SwitchAction, SwitchState
 from scada.tags import Quality
 
@@ -210,6 +210,19 @@ ROLE: Final[dict[Role, Any]] = {
 }
 MEDIUM: Final[dict[Medium, Any]] = {
     Medium.ELECTRICITY: _l("electricity"), Medium.WATER: _l("water"), Medium.GAS: _l("gas"), Medium.HEAT: _l("heat"),
+}
+GROUP_KIND: Final[dict[GroupKind, Any]] = {
+    GroupKind.FREE: _l("group"), GroupKind.RISER: _l("riser"), GroupKind.ENTRY: _l("entry"), GroupKind.HOUSE: _l("house"),
+    GroupKind.STREET: _l("street"), GroupKind.DISTRICT: _l("district"), GroupKind.CITY: _l("city"),
+    GroupKind.REGION: _l("region"), GroupKind.COUNTRY: _l("country"),
+}
+MEMBER_ROLE: Final[dict[MemberRole, Any]] = {
+    MemberRole.CONSUMPTION: _l("consumption"), MemberRole.COMMON: _l("common needs"),
+    MemberRole.GENERATION: _l("local generation"),
+}
+BALANCE_STATE: Final[dict[str, Any]] = {
+    "over": _l("over the limit"), "whole": _l("within the limit"), "estimated": _l("estimated"),
+    "incomplete": _l("incomplete"), "none": _l("no balance"),
 }
 MEDIUM_BY_NAME: Final = {medium.value: text for medium, text in MEDIUM.items()}
 MODULE_STATE: Final[dict[ModuleState, Any]] = {

@@ -116,13 +116,13 @@ class Server:
             BalancingService(
                 registry, bus, bus.of("balancing"), metering, historian.intervals, historian.intervals, historian.live,
                 historian.results, clock, reactor, work, settings.site.timezone,
-                historian.directory, of_groups(registry, metering),
+                historian.directory, of_groups(registry, metering), historian.estimates,
             )
         )
         losses = await run(
             LossService(
                 registry, bus, bus.of("losses"), metering, historian.intervals, historian.intervals, historian.results,
-                clock, reactor, work,
+                clock, reactor, work, historian.directory, balancing.recompute,
             )
         )
         alarms = await run(

@@ -231,6 +231,12 @@ class ResultTable:
     columns: Mapping[str, NDArray[np.float64]]
 
 
+def measured(table: ResultTable, name: str) -> NDArray[np.float64]:
+    """A column of balances where nothing is estimated, NaN elsewhere: what nobody measured accuses nobody."""
+    column = table.columns[name]
+    return np.where(table.columns["estimated"] > 0, np.nan, column) if "estimated" in table.columns else column
+
+
 class Estimates(Protocol):
     """Validated hours, beside the delivered ones. Blocking."""
 
@@ -241,6 +247,13 @@ class Estimates(Protocol):
 
     def history(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
         """All that were ever entered, in their order."""
+
+    def after(self, number: int, most: int) -> tuple[int, tuple[tuple[str, int], ...]]:
+        """
+        News for who has heard of all up to `number`: the number up to which he has now, and (point, hour) of each.
+
+        At most `most`; whoever enters something adds, also to take back. A number that was never given begins at the first.
+        """
 
 
 @attrs.frozen(eq=False)
@@ -1098,13 +1111,13 @@ class GroupSums:
     first_hour: int
     sums: NDArray[np.float64]           # (g, h), in each group's unit; NaN where no member is present
     present: NDArray[np.int64]          # (g, h) members that are in the sum
-    expected: NDArray[np.int64]         # (g,) members
+    expected: NDArray[np.int64]         # (g, h) members there should be
 
     @property
     def completeness(self) -> NDArray[np.float64]:
         """(g, h) share of the members that are in the sum, 0-1; NaN for a group without members."""
         with np.errstate(invalid="ignore"):
-            share: NDArray[np.float64] = self.present / self.expected[:, None]
+            share: NDArray[np.float64] = self.present / self.expected
         return share
 
 
@@ -1185,8 +1198,8 @@ BALANCE_COLUMNS = (
     "imbalance",                        # feed - members; only complete intervals are a balance
     "imbalance_percent",                # of the feed
     "uncertainty",                      # half-width, same unit as feed
-    "completeness",                     # share of member-hours present, 0-1
-    "estimated",                        # share of member-hours whose quality is estimated, 0-1
+    "completeness",                     # share of member-hours that were measured, 0-1
+    "estimated",                        # share of member-hours, or of the feed's if that is more, that are estimates, 0-1
     "common",                           # of `members`: common needs of the house
     "generation",                       # local generation, positive; `members` has it as negative
     "technical",                        # technical loss of the network; NaN where none is computed
@@ -1263,6 +1276,13 @@ class TechnicalLosses(Protocol):
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         """Why there are no losses; () where there are, None where the transformer has no sections. Any thread."""
 
+    def recompute(self, transformers: Sequence[str], first: int, last: int) -> "Deferred[tuple[str, ...]]":
+        """
+        Make hours first <= hour < last [h since 1970] due again, however old, with the balances that deduct their losses.
+
+        Fires when that is durable, with those groups; fails with `StorageError`.
+        """
+
     def report(self, transformer: str, first: int, hours: int) -> LossReport | None:
         """Losses of `hours` hours from `first` [h since 1970]; None where there is no network. Blocking."""
 
@@ -1282,13 +1302,22 @@ class Compute(Protocol):
 class Cases(Protocol):
     """Case files of suspects in balance groups. Blocking."""
 
-    def find(self, states: Sequence[CaseState], first: int = 0, size: int = 50) -> tuple[tuple[Case, ...], int]:
-        """Cases in those states, the strongest suspicion of the newest examination first, and how many there are."""
+    def find(
+        self, states: Sequence[CaseState], first: int = 0, size: int = 50, *, groups: Sequence[str] | None = None,
+        members: Sequence[str] | None = None,
+    ) -> tuple[tuple[Case, ...], int]:
+        """
+        Cases in those states, the strongest suspicion of the newest examination first, and how many there are.
+
+        Where `groups` or `members` are given, only of those.
+        """
 
     def one(self, number: int) -> Case | None:
         """With its changes, oldest first."""
 
-    def counts(self) -> Mapping[CaseState, int]:
+    def counts(
+        self, *, groups: Sequence[str] | None = None, members: Sequence[str] | None = None
+    ) -> Mapping[CaseState, int]:
         """How many there are of each state; all of them are keys."""
 
     def night(self) -> tuple[str, tuple[GroupState, ...]]:

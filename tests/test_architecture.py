@@ -53,11 +53,13 @@ EDGES = {
     "scada/alarms/writer.py": "the store, from a thread",
     # balancing
     "scada/balancing/casebook.py": "SQLite",
+    "scada/balancing/estimated.py": "a ticker that looks for new estimates",
     "scada/balancing/keeping.py": "stores and publishes for the service: Deferreds",
     "scada/balancing/loss_service.py": "the service of losses: Deferreds and threads",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/nightly.py": "its own service: a ticker and a thread",
     "scada/balancing/ticker.py": "the transformers' second",
+    "scada/balancing/wishes.py": "SQLite",
     "scada/balancing/watching.py": "a service, named after what it does",
     # the desk
     "scada/dr_dispatch/desk.py": "the service of this package, named after what it is",

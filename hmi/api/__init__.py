@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from hmi.api import (
     alarms,
+    cases,
     collection,
     data,
     dials,
@@ -11,6 +12,7 @@ from hmi.api import (
     events,
     firmware,
     install,
+    losses,
     modules,
     points,
     reads,
@@ -43,4 +45,6 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     firmware.add(blueprint, services)
     install.add(blueprint, services)
     dials.add(blueprint, services)
+    losses.add(blueprint, services)
+    cases.add(blueprint, services)
     return blueprint

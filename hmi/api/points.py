@@ -87,7 +87,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
         return jsonify({
             "first_hour": first, "hours": hours, "page": page.number, "pages": page.pages, "total": page.total,
             "groups": [
-                {"group": name, "unit": found.units[row], "members": int(found.expected[row]),
+                {"group": name, "unit": found.units[row], "members": int(found.expected[row].max(initial=0)),
                  "sums": jsonable(found.sums[row]), "completeness": jsonable(np.round(found.completeness[row], 6))}
                 for row, name in enumerate(found.groups)
             ],

@@ -7,16 +7,24 @@ import numpy as np
 from flask import Blueprint, abort, render_template, request
 
 from hmi.access import STAFF, allow
+from hmi.balance_sheet import sheet
 from hmi.balances import WHOLE, newest, with_provisional
 from hmi.charts import bars
+from hmi.group_tree import as_tree, children, trail
+from hmi.labels import BALANCE_STATE
+from hmi.paging import Page
 from hmi.services import Services
 from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
+from hmi.whereabouts import whereabouts
 from scada.clock import DAY_H, HOUR_S, NS
 from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
-from scada.site import UNIT_OF_MEDIUM
+from scada.site import UNIT_OF_MEDIUM, BalanceGroup, MemberRole
 
 DAY_S: Final = DAY_H * HOUR_S
 ONE_DAY: Final = timedelta(days=1)
+CHILDREN_SHOWN: Final = 50
+SIZE: Final = 100                       # groups on a page of the index
+MOST_LOOKED: Final = 2000               # whose newest hour is read to choose by it
 
 
 def make(services: Services) -> Blueprint:
@@ -26,11 +34,26 @@ def make(services: Services) -> Blueprint:
     @blueprint.get("/balance")
     @allow(STAFF)
     def index() -> Any:
-        rows = []
-        for group in services.registry.directory.site.balance_groups:
-            start, last = newest(services, group.name)
-            rows.append((group, UNIT_OF_MEDIUM[group.medium], start * NS, last))
-        return render_template("balance_index.html", rows=rows, whole=WHOLE)
+        directory = services.registry.directory
+        place = whereabouts(directory, *(request.args.get(one, "").strip()[:100] for one in ("transformer", "feeder")))
+        state = request.args.get("state", "")
+        state = state if state in BALANCE_STATE else ""
+        groups = [
+            one for one in as_tree(directory, services.clock.hour()) if place.groups is None or one[0].name in place.groups
+        ]
+        if state:                               # what state a group is in is known when its newest hour is read
+            looked = [(group, depth, *_newest(services, group)) for group, depth in groups[:MOST_LOOKED]]
+            page = Page.of([row for row in looked if _state(row[0], row[4]) == state], request.args.get("page", "1"), SIZE)
+            rows = page.rows
+        else:
+            page = Page.of(groups, request.args.get("page", "1"), SIZE)
+            rows = [(group, depth, *_newest(services, group)) for group, depth in page.rows]
+        return render_template(
+            "balance_index.html", rows=rows, whole=WHOLE, page=page, place=place, state=state, states=BALANCE_STATE,
+            left_out=max(len(groups) - MOST_LOOKED, 0) if state else 0,
+            transformers=[one.name for one in directory.site.transformers],
+            feeders=[one.name for one in directory.site.feeders],
+        )
 
     @blueprint.get("/balance/<name>")
     @allow(STAFF)
@@ -56,23 +79,51 @@ def make(services: Services) -> Blueprint:
             shown, before, after = str(day), str(day - ONE_DAY), str(day + ONE_DAY)
         span = MONTH_S if by_year else DAY_S if by_month else HOUR_S
         table = services.balances.table(name, span, int(edges[0]) * HOUR_S, int(edges[-1]) * HOUR_S)
-        columns = with_provisional(_spread(table, edges[:-1] * HOUR_S))
-        past = edges[:-1] < services.clock.hour()
+        found = _spread(table, edges[:-1] * HOUR_S)
+        columns = with_provisional(found)
+        directory, now = services.registry.directory, services.clock.hour()
+        past = edges[:-1] < now
+        above, beside = trail(directory, name, min(int(edges[-1]) - 1, now))
+        inside = children(directory, name, min(int(edges[-1]) - 1, now))
         unfed = np.isfinite(columns["version"]) & np.isnan(columns["feed"])
         numbered = by_month or by_year
         labels = [f"{n + 1}" if numbered else time.clock(int(hour)) for n, hour in enumerate(edges[:-1])]
-        members = len(services.registry.directory.members_of_group.get(name, ()))
+        members = directory.members_of_group.get(name, ())
         return render_template(
-            "balance.html", group=group, members=members, unit=UNIT_OF_MEDIUM[group.medium], by_month=by_month,
-            by_year=by_year,
+            "balance.html", group=group, members=len(members), unit=UNIT_OF_MEDIUM[group.medium], by_month=by_month,
+            by_year=by_year, above=above, beside=beside, all_inside=len(inside),
+            inside=[(member, child, *_newest(services, child)) for member, child in inside[:CHILDREN_SHOWN]],
+            special=[one for one in members if one.role is not MemberRole.CONSUMPTION], known=directory.point,
+            sheet=sheet(found, np.isfinite(found["imbalance"]), past, group.normal_share),
             shown=shown, before=before, after=after, past=past.tolist(), whole=WHOLE,
-            columns={name: column.tolist() for name, column in columns.items()},
+            columns={
+                **{name: column.tolist() for name, column in columns.items()},
+                "deducted": (np.nan_to_num(found["technical"]) + np.nan_to_num(found["own"])).tolist(),
+            },
             starts=(edges[:-1] * HOUR_S * NS).tolist(),
-            chart=bars(columns["imbalance"], columns["completeness"] >= WHOLE, labels, columns["uncertainty"], past, unfed),
+            chart=bars(
+                columns["imbalance"], columns["whole"], labels, columns["uncertainty"], past, unfed, columns["by_estimates"]
+            ),
             over=int(past.sum()), goes_on=bool(past.all()),
         )
 
     return blueprint
+
+
+def _state(group: BalanceGroup, last: dict[str, float]) -> str:
+    """Of a group's newest hour."""
+    if not last or last["feed"] != last["feed"]:
+        return "none"
+    if last["by_estimates"]:
+        return "estimated"
+    if not last["whole"]:
+        return "incomplete"
+    return "over" if abs(last["imbalance_percent"]) > group.limit_percent else "whole"
+
+
+def _newest(services: Services, group: BalanceGroup) -> tuple[str, int, dict[str, float]]:
+    start, last = newest(services, group.name)
+    return UNIT_OF_MEDIUM[group.medium], start * NS, last
 
 
 def _spread(table: ResultTable, starts: "np.ndarray[Any, np.dtype[np.int64]]") -> "dict[str, np.ndarray[Any, Any]]":

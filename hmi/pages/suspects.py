@@ -12,6 +12,7 @@ from hmi.notices import notice
 from hmi.paging import Page
 from hmi.reasons import in_words
 from hmi.services import Services
+from hmi.whereabouts import whereabouts
 from scada.cases import LONGEST_NOTE, OPEN, CaseState
 from scada.errors import CommandRejected
 
@@ -26,16 +27,22 @@ def make(services: Services) -> Blueprint:
     @blueprint.get("/suspects")
     @allow(STAFF)
     def page() -> Any:
-        counts = services.cases.counts()
+        place = whereabouts(services.registry.directory, *(
+            request.args.get(name, "").strip()[:100] for name in ("transformer", "feeder")
+        ))
+        counts = services.cases.counts(**place.sought())
         which = request.args.get("which", "")
         which = which if which in CHOICES else "open"
         numbers = {name: sum(counts[state] for state in states) for name, states in CHOICES.items()}
         shown = Page.of(range(numbers[which]), request.args.get("page", "1"), SIZE)
-        cases, total = services.cases.find(CHOICES[which], (shown.number - 1) * SIZE, SIZE)
-        day, groups = services.cases.night()
+        cases, total = services.cases.find(CHOICES[which], (shown.number - 1) * SIZE, SIZE, **place.sought())
+        day, every = services.cases.night()
+        groups = [one for one in every if place.groups is None or one.group in place.groups]
         return render_template(
             "suspects.html", page=Page(cases, shown.number, shown.pages, total), which=which, numbers=numbers, day=day,
-            groups=groups[:GROUPS_SHOWN], all_groups=len(groups),
+            groups=groups[:GROUPS_SHOWN], all_groups=len(groups), place=place,
+            transformers=[one.name for one in services.registry.directory.site.transformers],
+            feeders=[one.name for one in services.registry.directory.site.feeders],
             health=[part for part in services.health() if part.part == "suspects"],
         )
 

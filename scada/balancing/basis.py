@@ -11,6 +11,7 @@ from scada.site import BalanceGroup, Directory
 from scada.site_groups import EVER, Span, joined, sum_of
 
 LOOK_BACK_H: Final = 7 * DAY_H          # at least, of a group that is new: its feed may be older than its members' hours
+LOSSES_BACK_H: Final = 31 * DAY_H       # of a network that is new or has changed; further back somebody has to ask
 Period: TypeAlias = tuple[int, int, float, int, int]        # EUI, channel, pulses per unit, and its span
 
 
@@ -26,9 +27,10 @@ class Basis:
     parts: tuple[tuple[str, str, int, str, tuple[Span, ...]], ...] = ()     # what counts otherwise, sorted
     own: tuple[tuple[float, float, tuple[Span, ...]], ...] = ()             # own consumption [W], [W a meter]
     classes: tuple[tuple[str, int, float], ...] = ()        # point, first hour, of meters that are not of class 1
+    network: str = ""                   # digest of the network whose losses are deducted; "" = none is
 
     @classmethod
-    def of(cls, directory: Directory, group: BalanceGroup) -> "Basis":
+    def of(cls, directory: Directory, group: BalanceGroup, network: str = "") -> "Basis":
         whole = sum_of(directory, group)
         points = sorted({*whole.points, *filter(None, [group.feed_point])} & directory.point.keys())
         meters = tuple(
@@ -52,6 +54,7 @@ class Basis:
                 (point, one.valid_from, one.accuracy_class)
                 for point in points for one in directory.meters_of_point.get(point, ()) if one.accuracy_class != 1.0
             ),
+            network,
         )
 
     @classmethod
@@ -77,7 +80,7 @@ def touched(before: Basis | None, after: Basis, since: int | None, now: int) -> 
     if before is None or _of_every_hour(before) != _of_every_hour(after):
         first = min([one[3] for periods in (*old.values(), *new.values()) for one in periods], default=begin)
         return _within([(min(first, now - LOOK_BACK_H), now)], begin, now)
-    found: list[Span] = []
+    found: list[Span] = [(now - LOSSES_BACK_H, now)] if before.network != after.network else []
     for point in old.keys() | new.keys():
         if old.get(point) != new.get(point):
             found += _differing(old.get(point, ()), new.get(point, ()))

@@ -48,13 +48,17 @@ class Casebook:
         self._file.close()
 
     # ------------------------------------------------------------------ ports.Cases
-    def find(self, states: Sequence[CaseState], first: int = 0, size: int = 50) -> tuple[tuple[Case, ...], int]:
-        among = ", ".join("?" * len(states))
+    def find(
+        self, states: Sequence[CaseState], first: int = 0, size: int = 50, *, groups: Sequence[str] | None = None,
+        members: Sequence[str] | None = None,
+    ) -> tuple[tuple[Case, ...], int]:
+        where, given = _chosen(groups, members)
+        where = f"state IN ({', '.join('?' * len(states))}){where}"
         with self._file.read() as database:
-            total = database.execute(f'SELECT count(*) FROM "case" WHERE state IN ({among})', states).fetchone()[0]
+            total = database.execute(f'SELECT count(*) FROM "case" WHERE {where}', (*states, *given)).fetchone()[0]
             rows = database.execute(
-                f'SELECT {_COLUMNS} FROM "case" WHERE state IN ({among}) ORDER BY seen DESC, score DESC, number '
-                "LIMIT ? OFFSET ?", (*states, size, first),
+                f'SELECT {_COLUMNS} FROM "case" WHERE {where} ORDER BY seen DESC, score DESC, number LIMIT ? OFFSET ?',
+                (*states, *given, size, first),
             ).fetchall()
         return tuple(_case(row) for row in rows), int(total)
 
@@ -62,9 +66,12 @@ class Casebook:
         with self._file.read() as database:
             return _one(database, number)
 
-    def counts(self) -> Mapping[CaseState, int]:
+    def counts(
+        self, *, groups: Sequence[str] | None = None, members: Sequence[str] | None = None
+    ) -> Mapping[CaseState, int]:
+        where, given = _chosen(groups, members)
         with self._file.read() as database:
-            found = dict(database.execute('SELECT state, count(*) FROM "case" GROUP BY state'))
+            found = dict(database.execute(f'SELECT state, count(*) FROM "case" WHERE true{where} GROUP BY state', given))
         return {state: int(found.get(state.value, 0)) for state in CaseState}
 
     def night(self) -> tuple[str, tuple[GroupState, ...]]:
@@ -137,6 +144,13 @@ class Casebook:
         ).fetchone():
             raise CommandRejected([f"there is a newer open case of {found.suspicion.member}"])
         return found
+
+
+def _chosen(groups: Sequence[str] | None, members: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """Conditions, and what they are given: lists as JSON, for there may be more names than a statement has places."""
+    named = {'"group"': groups, "member": members}
+    chosen = {column: json.dumps(list(names)) for column, names in named.items() if names is not None}
+    return "".join(f" AND {column} IN (SELECT value FROM json_each(?))" for column in chosen), tuple(chosen.values())
 
 
 def _decided_since(database: sqlite3.Connection, one: Suspicion) -> bool:

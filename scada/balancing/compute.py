@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scada.balancing import register_feed
 from scada.balancing.counting import METER_ACCURACY, accuracy_of, own_consumption, registers_over, running
 from scada.balancing.days import day_bounds
-from scada.balancing.hourly import ESTIMATE_ERROR, FIELDS, Members, balance, members_over, together
+from scada.balancing.hourly import ESTIMATE_ERROR, FIELDS, Members, balance, is_estimated, members_over, together
 from scada.balancing.register import Feed
 from scada.balancing.register_feed import Found, Registers
 from scada.balancing.roster import Columns, Roster, accuracy_in, active_in, pulse, shared, signs
@@ -66,7 +66,7 @@ class Outcome:
     groups: tuple[str, ...]
     rows: tuple[tuple[int, ResultRows], ...]               # (span, rows)
     edges: tuple[Found, ...]
-    whole: ResultTable                                     # (g,) the newest hour with an imbalance; start -1: none
+    whole: ResultTable                                     # (g,) the newest hour that is measured whole; start -1: none
     latest_completeness: NDArray[np.float64]               # (g,) of the newest closed hour; NaN if none
 
 
@@ -109,7 +109,7 @@ def compute(
         rows.append((HOUR_S, _news(stores, names, HOUR_S, start, columns)))
         if closed:
             completeness = columns["completeness"][:, -1]
-            complete = ~np.isnan(columns["imbalance"])
+            complete = ~np.isnan(columns["imbalance"]) & (columns["estimated"] == 0)
             row = np.flatnonzero(complete.any(axis=1))
             last = closed - 1 - np.argmax(complete[row, ::-1], axis=1)
             whole.start[row] = start[last]
@@ -164,13 +164,14 @@ def _members(
     names = [point for one in of for point in one.points]
     known = np.concatenate([one.known for one in of])
     if known.all() and names:
-        taken = stores.metering.hourly(names, first, count)
+        taken = stores.metering.hourly(names, first, count, validated=True)
         values, quality = taken.values, taken.quality
     else:
         values = np.full((len(names), count), np.nan)
         quality = np.full((len(names), count), Quality.BAD_CONFIG, dtype=np.uint8)
         if known.any():
-            some = stores.metering.hourly([names[row] for row in np.flatnonzero(known).tolist()], first, count)
+            asked = [names[row] for row in np.flatnonzero(known).tolist()]
+            some = stores.metering.hourly(asked, first, count, validated=True)
             values[known], quality[known] = some.values, some.quality
     accuracy, active = accuracy_in(of, start, first, count), active_in(of, start, first, count)
     resolution, sign = np.concatenate([one.resolution for one in of]), np.concatenate([one.sign for one in of])
@@ -221,9 +222,8 @@ def _feeds(
     """The feeds by hour and by day, the limits of error of their meters by hour, and edges that had to be looked up."""
     count = int(days[-1])
     error = np.full((len(groups), count), METER_ACCURACY)
-    hourly, daily = (
-        Feed(np.full((len(groups), k), np.nan), np.full((len(groups), k), np.nan)) for k in (count, len(days) - 1)
-    )
+    shares = [np.zeros((len(groups), k)) for k in (count, len(days) - 1)]       # that are estimates
+    hourly, daily = (Feed(np.full(share.shape, np.nan), np.full(share.shape, np.nan), share) for share in shares)
     edges: list[Found] = []
     points = [row for row, group in enumerate(groups) if group.feed_point and group.feed_point in directory.point]
     metered = set(points)
@@ -236,14 +236,16 @@ def _feeds(
             edges += looked_up
     if points:
         names = [groups[row].feed_point for row in points]
-        taken = stores.metering.hourly(names, first, count)
+        taken = stores.metering.hourly(names, first, count, validated=True)
         energy = np.where(taken.quality < BAD, taken.values, np.nan)
-        guessed = taken.quality == Quality.UNCERTAIN_ESTIMATED
+        guessed = is_estimated(taken.quality)
         resolution = np.array([pulse(directory, name) for name in names])[:, None]
         widened = np.where(guessed, ESTIMATE_ERROR * np.abs(energy), 0.0)
         hourly.energy[points], hourly.doubt[points] = energy, resolution + widened
         daily.energy[points] = _summed(energy, days)        # an hour that is missing makes its day NaN
         daily.doubt[points] = resolution + _summed(widened, days)
+        shares[0][points] = guessed
+        shares[1][points] = _summed(guessed.astype(np.float64), days) / np.diff(days)
         error[points] = accuracy_of(directory, names, first, count)
     return (hourly, daily), error, edges
 

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.counted import Counted, counted, net_feed
 from scada.balancing.days import day_bounds
 from scada.balancing.suspects.columns import DAY_H, batches, stacked
 from scada.balancing.suspects.evidence import evidence
@@ -24,8 +25,9 @@ from scada.cases import GroupState, Suspicion
 from scada.clock import HOUR_S, NS
 from scada.event_devices import devices_of
 from scada.events import Stream
-from scada.ports import Consumption, EventHistory, EventsWanted, ResultTable
+from scada.ports import Consumption, EventHistory, EventsWanted, ResultTable, measured
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
+from scada.site_groups import Part, sum_of
 from scada.tags import BAD
 
 DAYS: Final = 20                        # what the figures are of
@@ -71,7 +73,7 @@ class Inquiry:
     groups: tuple[str, ...]
     units: tuple[str, ...]
     members: tuple[tuple[str, ...], ...]
-    feed: tuple[NDArray[np.float64], ...]               # (h,) each
+    feed: tuple[NDArray[np.float64], ...]               # (h,) each; what the members that are examined are fed with
     taken: tuple[NDArray[np.float64], ...]              # (n_i, h) each; NaN where bad or missing
     resolution: NDArray[np.float64]                     # (g, n)
     magnets: NDArray[np.bool_]                          # (g, n, d)
@@ -104,11 +106,12 @@ def inquiries(
     sources: Sources, directory: Directory, groups: Sequence[BalanceGroup], period: Period, budget: int = BUDGET
 ) -> Iterator[Inquiry]:
     """Return batches as they are asked for: one is in memory at a time."""
-    with_members = [group for group in groups if group.members]
+    parts = [(group, counted(sum_of(directory, group), period.first, period.hours)) for group in groups]
+    with_members = [(group, its) for group, its in parts if its.examined]
     if not with_members:
         return
     noticed = _noticed(sources.events, period)
-    for rows in batches([len(group.members) for group in with_members], period.hours, budget):
+    for rows in batches([len(its.examined) for _, its in with_members], period.hours, budget):
         yield _inquiry(sources, directory, [with_members[row] for row in rows.tolist()], period, noticed)
 
 
@@ -149,38 +152,51 @@ def ranked(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
 
 
 def _inquiry(
-    sources: Sources, directory: Directory, groups: Sequence[BalanceGroup], period: Period,
+    sources: Sources, directory: Directory, some: Sequence[tuple[BalanceGroup, Counted]], period: Period,
     noticed: Mapping[str, frozenset[int]],
 ) -> Inquiry:
-    points = sorted({member for group in groups for member in group.members if member in directory.point})
+    groups, its = [group for group, _ in some], [one for _, one in some]
+    parts = {part.key: part for one in its for part in one.parts}
+    points = sorted({part.point for part in parts.values() if part.point in directory.point})
     found = sources.hourly(points, period.first, period.hours) if points else None
-    values = np.full((len(points) + 1, period.hours), np.nan)           # the last row: whom the registry does not know
+    registers = [part for part in parts.values() if not part.point]      # of child groups: as their balances have them
+    keys = [*((point, "") for point in points), *(part.key for part in registers)]
+    values = np.full((len(keys) + 1, period.hours), np.nan)             # the last row: whom the registry does not know
     if found is not None:
-        values[:-1] = np.where(found.quality < BAD, found.values, np.nan)
-    row = {point: index for index, point in enumerate(points)}
-    place = [np.array([row.get(member, len(points)) for member in group.members]) for group in groups]
+        values[:len(points)] = np.where(found.quality < BAD, found.values, np.nan)
+    for index, part in enumerate(registers, len(points)):
+        values[index] = _feed(sources, part.group, period)
+    row = {key: index for index, key in enumerate(keys)}
+
+    def registered(part: Part) -> NDArray[np.float64]:
+        return np.asarray(values[row.get(part.key, len(keys))])
+
+    place = [np.array([row.get(part.key, len(keys)) for part in one.examined]) for one in its]
     widest = max(len(one) for one in place)
     resolution = np.zeros((len(groups), widest))
     magnets = np.zeros((len(groups), widest, period.days), dtype=np.bool_)
-    for g, group in enumerate(groups):
-        for n, member in enumerate(group.members):
-            resolution[g, n] = _count(directory, member)
-            for name in devices_of(directory, member) if noticed else ():
+    for g, one in enumerate(its):
+        for n, part in enumerate(one.examined):
+            resolution[g, n] = _count(directory, part.point)
+            for name in devices_of(directory, part.point) if noticed and part.point else ():
                 magnets[g, n, list(noticed.get(name, ()))] = True
     return Inquiry(
         period, tuple(group.name for group in groups), tuple(UNIT_OF_MEDIUM[group.medium] for group in groups),
-        tuple(tuple(group.members) for group in groups), tuple(_feed(sources, group.name, period) for group in groups),
+        tuple(one.names for one in its),
+        tuple(
+            net_feed(_feed(sources, group.name, period), one.settled, registered, period.first) for group, one in some
+        ),
         tuple(values[one] for one in place), resolution, magnets,
     )
 
 
 def _feed(sources: Sources, group: str, period: Period) -> NDArray[np.float64]:
-    """As the balance computed it, (h,); NaN where it did not."""
+    """As the balance computed it, (h,); NaN where it did not, or by estimates."""
     first = period.first * HOUR_S
     table = sources.balances(group, HOUR_S, first, first + period.hours * HOUR_S)
     feed = np.full(period.hours, np.nan)
     if len(table.start) and "feed" in table.columns:
-        feed[table.start // HOUR_S - period.first] = table.columns["feed"]
+        feed[table.start // HOUR_S - period.first] = measured(table, "feed")
     return feed
 
 

@@ -22,7 +22,7 @@ class Members:
     # Of several groups each is (g, k).
     energy: NDArray[np.float64]             # (k,) sum of what is present; NaN where nothing is
     doubt: NDArray[np.float64]              # (k,) half-width
-    present: NDArray[np.int64]              # (k,) member-hours that are present
+    present: NDArray[np.int64]              # (k,) member-hours that are present, measured or estimated
     expected: NDArray[np.int64]             # (k,) member-hours there should be
     estimated: NDArray[np.int64]            # (k,) of the present ones, those that are estimates
     common: NDArray[np.float64]             # (k,) of the energy, what the common needs took
@@ -31,6 +31,11 @@ class Members:
     def of(self, group: int) -> "Members":
         """Of one of several groups, (k,)."""
         return Members(*(getattr(self, name)[group] for name in FIELDS))
+
+
+def is_estimated(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """What nobody measured: worked out, or a person's figure."""
+    return np.asarray((quality == Quality.UNCERTAIN_ESTIMATED) | (quality == Quality.SUBSTITUTED))
 
 
 def members_over(
@@ -81,7 +86,7 @@ def members_over(
     wanted = np.ones(usable.shape, dtype=np.bool_) if active is None else active[:, :width]
     usable = usable & wanted
     taken = np.where(usable, values[:, :width], 0.0)
-    guessed = usable & (quality[:, :width] == Quality.UNCERTAIN_ESTIMATED)
+    guessed = usable & is_estimated(quality[:, :width])
     limit = accuracy[:, :width] if isinstance(accuracy, np.ndarray) else accuracy
     each = _over(taken, bounds)                                             # (n, k): per meter, before squaring
     present = _over(usable.astype(np.int64), bounds)
@@ -173,8 +178,12 @@ def balance(
         the feed's magnitude, so that it has the imbalance's sign. `uncertainty` is a half-width, its
         independent parts added as squares: register at the edges, class of the feed, members. `unexplained` is
         imbalance - technical - own, known where the imbalance is; where no technical loss is computed it is still in it.
+        `completeness` is what was measured: an estimate makes a balance possible, not complete. `estimated` is the share of
+        the members' hours, or of the feed's where that is more.
     """
-    completeness = np.where(members.expected > 0, members.present / np.maximum(members.expected, 1), 0.0)
+    some = np.maximum(members.expected, 1)
+    completeness = np.where(members.expected > 0, (members.present - members.estimated) / some, 0.0)
+    guessed = np.where(members.expected > 0, members.estimated / some, 0.0)
     everything = (members.expected == members.present) & (members.expected > 0)
     imbalance = np.where(everything, feed.energy - members.energy, np.nan)
     known = ~np.isnan(imbalance)
@@ -190,7 +199,7 @@ def balance(
         "imbalance_percent": np.where(some_feed, 100.0 * imbalance / magnitude, np.nan),
         "uncertainty": np.where(known, doubt, np.nan),
         "completeness": completeness,
-        "estimated": np.where(members.expected > 0, members.estimated / np.maximum(members.expected, 1), 0.0),
+        "estimated": guessed if feed.estimated is None else np.maximum(guessed, feed.estimated),
         "common": np.where(np.isnan(members.energy), np.nan, members.common),
         "generation": np.where(np.isnan(members.energy), np.nan, members.generation),
         "technical": lost,

@@ -1,26 +1,30 @@
 """Technical losses of every transformer that has a network: hour by hour as the meters tell, stored, shown as tags.
 
 Hours become due by news of the interval store, followed under a name of our own, and acknowledged when their results are
-durable. A network that changes is computed anew for `LOOK_BACK_H`; what was computed for older hours stays.
+durable. A network that changes is computed anew for `LOOK_BACK_H`; what was computed for older hours stays, until somebody
+wishes it computed anew: that is kept on disk, and the balances that deduct it are told.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from scada.balancing import loss_report, technical
+from scada.balancing.basis import LOSSES_BACK_H as LOOK_BACK_H
 from scada.balancing.due import Due
 from scada.balancing.groups import STALE_AFTER, hours_of
 from scada.balancing.network import Network
 from scada.balancing.network.of_site import Known
+from scada.balancing.wishes import FILE, Wishes
 from scada.clock import DAY_H, HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
 from scada.errors import Problem, StorageError
@@ -41,11 +45,11 @@ from scada.ports import (
     Unsubscribe,
 )
 from scada.site import Directory, Site
+from scada.site_groups import Span, joined, without
 from scada.tags import Batch, Device, Quality, TagDef
 
 SETTLE_S: Final = 1.0
 NAME: Final = "losses"                  # of who follows the interval store
-LOOK_BACK_H: Final = 31 * DAY_H         # of a network that is new or has changed
 MOST_NEWS: Final = 10_000               # that may wait; beyond it the look-back is computed anew
 SUFFIX: Final = "-losses"               # of a transformer's device
 TAGS: Final = (
@@ -53,6 +57,7 @@ TAGS: Final = (
     TagDef("technical_loss_percent", "%", "Technical loss, share of what was taken", digits=2, stale_after=STALE_AFTER),
 )
 T = TypeVar("T")
+Anew: TypeAlias = Callable[[Sequence[str], int, int], "Deferred[None]"]     # groups, first hour, the one behind the last
 
 
 @attrs.frozen(eq=False)
@@ -97,11 +102,14 @@ class LossService:
 
     def __init__(
         self, registry: Registry, bus: TagSource, sink: TagSink, metering: Metering, intervals: IntervalReader,
-        store: IntervalStore, results: ResultStore, clock: SiteClock, reactor: Any, pool: ThreadPool,
+        store: IntervalStore, results: ResultStore, clock: SiteClock, reactor: Any, pool: ThreadPool, folder: Path,
+        balances: Anew | None = None,
     ) -> None:
         self._registry, self._bus, self._sink, self._metering = registry, bus, sink, metering
         self._intervals, self._store, self._results, self._clock = intervals, store, results, clock
-        self._reactor, self._pool = reactor, pool
+        self._reactor, self._pool, self._balances = reactor, pool, balances
+        self._wishes = Wishes(folder / FILE)
+        self._wished: dict[str, list[Span]] = {}
         self._worker = Debounced(reactor, SETTLE_S, lambda: Deferred.fromCoroutine(self._follow()), self._failed)
         self._following: Following | None = None
         self._unsubscribe: list[Unsubscribe] = []
@@ -116,10 +124,16 @@ class LossService:
         self._failures = self._rows = 0
 
     def start(self) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        self._wished = await self._blocking(self._wishes.open)
+        for name, spans in self._wished.items():
+            for span in spans:
+                self._due.add(name, np.arange(*span, dtype=np.int64))
         self._following = self._store.follow(NAME, self._committed)
         self._unsubscribe = [self._following.stop, self._registry.subscribe(self._registry_changed)]
         self._worker.poke()
-        return succeed(None)
 
     def stop(self) -> "Deferred[None]":
         self._stopping = True
@@ -129,6 +143,7 @@ class LossService:
 
     async def _stop(self) -> None:
         await self._worker.stop()
+        await self._blocking(self._wishes.close)
 
     # ------------------------------------------------------------------ TechnicalLosses, HealthSource
     def table(self, transformer: str, first: int, last: int) -> ResultTable:
@@ -138,6 +153,23 @@ class LossService:
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         known = self._networks.known
         return () if transformer in known.networks else known.problems.get(transformer)
+
+    def recompute(self, transformers: Sequence[str], first: int, last: int) -> "Deferred[tuple[str, ...]]":
+        return Deferred.fromCoroutine(self._recompute(tuple(transformers), (first, last)))
+
+    async def _recompute(self, names: tuple[str, ...], span: Span) -> tuple[str, ...]:
+        directory = self._registry.directory
+        groups = tuple(
+            one.name for one in directory.site.balance_groups if technical.deducted_from(directory, one) in names
+        )
+        await self._blocking(self._wishes.add, names, span)
+        for name in names:
+            self._wished[name] = joined([*self._wished.get(name, ()), span])
+            self._due.add(name, np.arange(*span, dtype=np.int64))
+        self._worker.poke()
+        if groups and self._balances is not None:
+            await self._balances(groups, *span)
+        return groups
 
     def report(self, transformer: str, first: int, hours: int) -> LossReport | None:
         networks = self._networks
@@ -192,6 +224,7 @@ class LossService:
             name, hours = self._due.take()
             try:
                 await self._compute(name, hours[hours < self._clock.hour()])
+                await self._done(name, hours)
             except BaseException:
                 self._due.add(name, hours)
                 raise
@@ -250,6 +283,15 @@ class LossService:
                 self._rows += len(fresh.start)
             if whole is not None:
                 self._show(name, *whole)
+
+    async def _done(self, name: str, hours: NDArray[np.int64]) -> None:
+        """Hours that were wished are computed: other hours of the same days may be among them."""
+        for first, last in self._wished.get(name, ()):
+            its = hours[(hours >= first) & (hours < last)]
+            if len(its) and len(its) == its[-1] - its[0] + 1:
+                span = int(its[0]), int(its[-1]) + 1
+                await self._blocking(self._wishes.done, name, span)
+                self._wished[name] = without(self._wished[name], [span])
 
     def _computed(
         self, name: str, network: Network, hours: NDArray[np.int64]

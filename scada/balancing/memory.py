@@ -3,6 +3,8 @@
 A change of the registry is written with the hours that it touches, before anything is computed by it; the hours go when
 their results are durable. So a change that nobody has followed is followed after any crash, however far back it reaches.
 
+Validated hours are numbered where they are entered; here is the number up to which the balances have them.
+
 It lies beside the results of which it speaks and is in no backup: a history that was restored is balanced anew.
 """
 
@@ -16,6 +18,7 @@ import attrs
 
 from scada.balancing.basis import Basis, touched
 from scada.balancing.due import MOST_CELLS, MOST_TOGETHER, newest
+from scada.balancing.technical import digest_of
 from scada.site import Directory
 from scada.site_groups import Span, joined, without
 from scada.sqlite_file import SqliteFile
@@ -27,6 +30,7 @@ CREATE TABLE IF NOT EXISTS followed (one INTEGER PRIMARY KEY CHECK (one = 1), ho
 CREATE TABLE IF NOT EXISTS basis (name TEXT PRIMARY KEY, basis TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS touched (name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     PRIMARY KEY (name, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heard (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 """
 
 
@@ -40,6 +44,7 @@ class Memory:
         self.touched: dict[str, list[Span]] = {}            # by group; hours a change of the registry has touched
         self.changes = 0                                    # of `touched`, by the registry
         self.hour: int | None = None                        # what feeds brought before it is computed
+        self.estimates = 0                                  # number of the last validated hour that is in the balances
 
     def open(self) -> None:
         self._file.open()
@@ -51,6 +56,8 @@ class Memory:
                 self.touched.setdefault(name, []).append((first, last))
             row = database.execute("SELECT hour FROM followed").fetchone()
             self.hour = row[0] if row else None
+            row = database.execute("SELECT number FROM heard").fetchone()
+            self.estimates = row[0] if row else 0
 
     def close(self) -> None:
         self._file.close()
@@ -64,7 +71,7 @@ class Memory:
                 continue
             there = directory.balance_group
             for name, group in there.items():
-                before, after = bases.get(name), Basis.of(directory, group)
+                before, after = bases.get(name), Basis.of(directory, group, digest_of(directory, group))
                 if before != after:
                     bases[name] = after
                     waiting[name] = joined([*waiting.get(name, ()), *touched(before, after, since, now)])
@@ -87,6 +94,16 @@ class Memory:
                     (name, *span) for span in waiting.get(name, ())
                 ])
         self._bases, self.touched = bases, {name: spans for name, spans in waiting.items() if spans}
+        self.changes += 1
+
+    def touch(self, names: Sequence[str], span: Span) -> None:
+        """Somebody wishes these hours of groups computed anew. Raises `StorageError`."""
+        waiting = {name: joined([*self.touched.get(name, ()), span]) for name in names}
+        with self._file.transaction() as database:
+            for name, spans in waiting.items():
+                database.execute("DELETE FROM touched WHERE name = ?", (name,))
+                database.executemany("INSERT INTO touched VALUES (?, ?, ?)", [(name, *one) for one in spans])
+        self.touched = {**self.touched, **waiting}
         self.changes += 1
 
     def next(self, members: Callable[[str], int]) -> tuple[tuple[str, ...], Span]:
@@ -122,9 +139,18 @@ class Memory:
             database.execute("INSERT OR REPLACE INTO followed VALUES (1, ?)", (hour,))
         self.hour = hour
 
+    def heard(self, number: int) -> None:
+        """The balances that validated hours up to this number touch are durable. Raises `StorageError`."""
+        with self._file.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO heard VALUES (1, ?)", (number,))
+        self.estimates = number
+
     def _same(self, directory: Directory) -> bool:
         old = self._adopted.site if self._adopted is not None else None
         new = directory.site
         return old is not None and all(
-            getattr(old, kind) is getattr(new, kind) for kind in ("balance_groups", "balance_members", "points", "meters")
+            getattr(old, kind) is getattr(new, kind) for kind in (
+                "balance_groups", "balance_members", "points", "meters",
+                "transformers", "feeders", "linecodes", "sections", "consumers",        # networks
+            )
         )

@@ -90,14 +90,19 @@ class NightlyService:
         })
 
     # ------------------------------------------------------------------ ports.Cases
-    def find(self, states: Sequence[CaseState], first: int = 0, size: int = 50) -> tuple[tuple[Case, ...], int]:
-        return self._book.find(states, first, size)
+    def find(
+        self, states: Sequence[CaseState], first: int = 0, size: int = 50, *, groups: Sequence[str] | None = None,
+        members: Sequence[str] | None = None,
+    ) -> tuple[tuple[Case, ...], int]:
+        return self._book.find(states, first, size, groups=groups, members=members)
 
     def one(self, number: int) -> Case | None:
         return self._book.one(number)
 
-    def counts(self) -> Mapping[CaseState, int]:
-        return self._book.counts()
+    def counts(
+        self, *, groups: Sequence[str] | None = None, members: Sequence[str] | None = None
+    ) -> Mapping[CaseState, int]:
+        return self._book.counts(groups=groups, members=members)
 
     def night(self) -> tuple[str, tuple[GroupState, ...]]:
         return self._book.night()

@@ -1,11 +1,12 @@
 """The service around the balances: what news makes due is computed in a worker thread, stored, then shown.
 
 Nothing that is due is forgotten, whatever becomes of the process. What the interval store merges is followed under a name,
-and acknowledged when its results are durable; what a change of the registry touches, and up to which hour the feeds are
-followed, is in a file of our own. News of now comes first, then what lies behind, a month of a group at a time.
+and acknowledged when its results are durable, and so are validated hours; what a change of the registry touches, and up to
+which hour the feeds are followed, is in a file of our own. News of now comes first, then what lies behind, a month of a
+group at a time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from scada.balancing import edges as register_edges
 from scada.balancing.compute import KIND, Stores, TechnicalOf, compute, no_losses
 from scada.balancing.days import whole_hours
 from scada.balancing.due import Due
+from scada.balancing.estimated import EstimateNews
 from scada.balancing.feeds import Feeds
 from scada.balancing.groups import device, due_by, membership
 from scada.balancing.keeping import Keeping
@@ -37,6 +39,7 @@ from scada.intervals import News
 from scada.ports import (
     BALANCE_COLUMNS,
     MONTH_S,
+    Estimates,
     Following,
     Health,
     IntervalReader,
@@ -51,6 +54,7 @@ from scada.ports import (
     Unsubscribe,
 )
 from scada.site import Directory, Site
+from scada.site_groups import Span
 from scada.tags import Device
 
 SETTLE_S: Final = 0.5                   # commits and edges come in bursts; one computation for all of them
@@ -82,6 +86,7 @@ class BalancingService:
         timezone: str,
         folder: Path,
         technical: TechnicalOf = no_losses,
+        estimates: Estimates | None = None,
     ) -> None:
         self._registry, self._bus, self._sink, self._intervals, self._store = registry, bus, sink, intervals, store
         self._results, self._clock, self._reactor, self._pool = results, clock, reactor, pool
@@ -91,6 +96,7 @@ class BalancingService:
         self._feeds = Feeds(self._make_due, self._worker.poke)
         self._memory = Memory(folder / FILE)
         self._keeping = Keeping(results, sink, bus.devices, clock, reactor)
+        self._estimates = EstimateNews(estimates, self._blocking, reactor, self._worker.poke, self._failed)
         self._following: Following | None = None
         self._unsubscribe: list[Unsubscribe] = []
         self._stopping = False
@@ -103,6 +109,7 @@ class BalancingService:
         self._sorted: News | None = None                    # the last of those in `_due`
         self._changes: list[Directory] = []                 # of the registry, not in the memory yet
         self._anew = False                                  # they were too many
+        self._wished: list[tuple[tuple[str, ...], Span, Deferred[None]]] = []      # hours that somebody wants anew
         self._failing = False
         self._failures = 0
 
@@ -128,6 +135,7 @@ class BalancingService:
         for group in self._membership.groups:               # what feeds brought before a crash
             self._make_due(group.name, lately)
         self._transformers.start()
+        self._estimates.start(self._memory.estimates)
 
     def stop(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._stop())
@@ -137,9 +145,12 @@ class BalancingService:
         while self._unsubscribe:
             self._unsubscribe.pop()()
         self._transformers.stop()
+        await self._estimates.stop()
         await self._worker.stop()
         with suppress(StorageError):                        # then it is computed anew after the next start
             await self._keeping.done()
+        while self._wished:
+            self._wished.pop()[2].errback(StorageError("the server is stopping"))
         await self._blocking(self._memory.close)
 
     # ------------------------------------------------------------------ Balances, HealthSource
@@ -148,6 +159,13 @@ class BalancingService:
             return months_between(partial(self.table, group), self._stores.zone, first, last)
         found = self._results.get(KIND, group, span_s, first, last)
         return found if len(found.start) else ResultTable(found.start, {name: np.empty(0) for name in BALANCE_COLUMNS})
+
+    def recompute(self, groups: Sequence[str], first: int, last: int) -> "Deferred[None]":
+        """Make hours of groups due again [h since 1970]; fires when that is durable, fails with `StorageError`."""
+        wished: Deferred[None] = Deferred()
+        self._wished.append((tuple(groups), (first, last), wished))
+        self._worker.poke()
+        return wished
 
     def health(self) -> Iterable[Health]:
         groups, transformers = len(self._membership.groups), self._transformers.transformers
@@ -215,7 +233,10 @@ class BalancingService:
         await self._feeds.join_history(self._newest_before)
         await self._feeds.keep_edges(self._put_edges)
         await self._adopt()
+        await self._take_wishes()
         await self._sort()
+        if self._estimates.waiting and not self._due:
+            self._enter(self._due, await self._estimates.next(self._membership))
         if self._due:
             await self._compute_of(self._due)
             return True
@@ -236,6 +257,8 @@ class BalancingService:
         if self._sorted is not None:
             self._following.dealt(self._sorted)
             self._sorted = None
+        if not self._estimates.waiting and self._memory.estimates != self._estimates.read:
+            await self._blocking(self._memory.heard, self._estimates.read)
         if self._memory.hour == now:
             return False
         await self._blocking(self._memory.reached, now)
@@ -301,6 +324,16 @@ class BalancingService:
             except BaseException:
                 self._changes, self._anew = changes + self._changes, anew or self._anew
                 raise
+
+    async def _take_wishes(self) -> None:
+        while self._wished:
+            groups, span, wished = self._wished.pop(0)
+            try:
+                await self._blocking(self._memory.touch, groups, span)
+            except StorageError:
+                wished.errback(Failure())
+            else:
+                wished.callback(None)
 
     def _adopt_now(self, changes: list[Directory], anew: bool) -> None:
         self._memory.adopt(changes, self._store.since(), self._clock.hour(), anew=anew)

@@ -1,5 +1,6 @@
 """Technical losses of a transformer's network from stored hours: one series an hour, and all of a period. Blocking."""
 
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -12,7 +13,7 @@ from scada.balancing.network import DEFAULTS, Feeder, Network, Period, feeder, l
 from scada.balancing.network.of_site import Known, networks
 from scada.clock import HOUR_S
 from scada.ports import LOSS_COLUMNS, Metering, Registry, ResultTable
-from scada.site import Directory, Medium
+from scada.site import BalanceGroup, Directory, Medium
 from scada.tags import BAD
 
 KIND: Final = "losses"
@@ -28,11 +29,11 @@ class Taken:
     known: NDArray[np.float64]          # (h,) share of service points [1]
 
 
-def taken(metering: Metering, network: Network, first: int, count: int) -> Taken:
-    """Return what was taken in `count` hours from `first` [h since 1970]."""
+def taken(metering: Metering, network: Network, first: int, count: int, *, validated: bool = False) -> Taken:
+    """Return what was taken in `count` hours from `first` [h since 1970]; `validated`: with estimates."""
     if not network.points:
         return Taken(np.zeros((count, 0)), np.ones(count))
-    found = metering.hourly(list(network.points), first, count)
+    found = metering.hourly(list(network.points), first, count, validated=validated)
     # What a dead line counted is evidence, not consumption.
     watts = np.where(found.quality < BAD, found.values, np.nan).T * 1000
     return Taken(watts, np.isfinite(watts).mean(axis=1))
@@ -72,12 +73,13 @@ def technical(metering: Metering, directory: Directory, transformer: str, first:
     Return the technical loss of `count` hours from `first`, (count,): what a balance deducts. [kWh]
 
     NaN where it is not known: no network, a wrong one, or an hour that is not complete. Computed from the same hours as the
-    balance itself, not read from what was stored, so that neither waits for the other.
+    balance itself, estimates of what is missing among them, not read from what was stored, so that neither waits for the
+    other.
     """
     network = known(directory).networks.get(transformer)
     if network is None:
         return np.full(count, np.nan)
-    return hourly(network, taken(metering, network, first, count))["technical"]
+    return hourly(network, taken(metering, network, first, count, validated=True))["technical"]
 
 
 def of_groups(registry: Registry, metering: Metering) -> Callable[[str, int, int], NDArray[np.float64]]:
@@ -90,13 +92,34 @@ def of_groups(registry: Registry, metering: Metering) -> Callable[[str, int, int
     def lost(name: str, first: int, count: int) -> NDArray[np.float64]:
         directory = registry.directory
         group = directory.balance_group.get(name)
-        transformer = directory.transformer.get(group.transformer) if group is not None else None
-        fed = group.feed_tag.partition("/")[0] if group is not None and group.medium is Medium.ELECTRICITY else ""
-        if transformer is None or not fed or fed != transformer.meter:
-            return np.full(count, np.nan)
-        return technical(metering, directory, transformer.name, first, count)
+        transformer = deducted_from(directory, group) if group is not None else ""
+        return technical(metering, directory, transformer, first, count) if transformer else np.full(count, np.nan)
 
     return lost
+
+
+def deducted_from(directory: Directory, group: BalanceGroup) -> str:
+    """The transformer whose network's losses a group's balance deducts; "" if it deducts none."""
+    transformer = directory.transformer.get(group.transformer)
+    fed = group.feed_tag.partition("/")[0] if group.medium is Medium.ELECTRICITY else ""
+    return transformer.name if transformer is not None and fed and fed == transformer.meter else ""
+
+
+def digest_of(directory: Directory, group: BalanceGroup) -> str:
+    """What stands for the network whose losses a group deducts: the same where it has the same losses; "" without one."""
+    transformer = deducted_from(directory, group)
+    network = known(directory).networks.get(transformer) if transformer else None
+    return "" if network is None else _digest(network)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _digest(network: Network) -> str:
+    found = hashlib.sha256()
+    for name in attrs.fields_dict(Network):
+        value = getattr(network, name)
+        found.update(f"{name}:".encode())
+        found.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    return found.hexdigest()[:16]
 
 
 def period(metering: Metering, network: Network, first: int, count: int) -> tuple[Period, Taken]:

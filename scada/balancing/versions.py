@@ -39,7 +39,7 @@ def versioned(
     new = np.column_stack([columns[name] for name in names])
     version = np.nan_to_num(old[:, -1], nan=0.0)
     same = np.isclose(new, old[:, :-1], rtol=1e-12, atol=0.0, equal_nan=True).all(axis=1) & (version > 0)
-    empty = (version == 0) & np.isnan(columns["feed"]) & (columns["completeness"] == 0)
+    empty = (version == 0) & np.isnan(columns["feed"]) & (columns["completeness"] + columns["estimated"] == 0)
     keep = ~same & ~empty
     kept = {name: columns[name][keep] for name in names}
     return ResultTable(start[keep], {**kept, "version": version[keep] + 1})

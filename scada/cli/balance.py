@@ -51,7 +51,7 @@ def balance(
 
 
 def print_balance(table: ResultTable, group: str, unit: str, timezone: ZoneInfo, as_json: bool) -> None:
-    """A balance for people (site time; an incomplete interval has no imbalance) or for programs (UTC, null)."""
+    """A balance for people (site time; no imbalance where readings are missing, marked where estimated) or JSON."""
     if as_json:
         rows = [
             {"start": utc(start), **{name: None if np.isnan(value) else value for name, value in row.items()}}
@@ -61,7 +61,8 @@ def print_balance(table: ResultTable, group: str, unit: str, timezone: ZoneInfo,
         return
     shown = [
         (
-            local(start, timezone), _number(row["feed"]), _number(row["members"]), _number(row["imbalance"]),
+            local(start, timezone), _number(row["feed"]), _number(row["members"]),
+            _number(row["imbalance"]) + (" estimated" if row["estimated"] > 0 and np.isfinite(row["imbalance"]) else ""),
             _number(row["imbalance_percent"], 1), _number(row["uncertainty"]), _number(row["technical"]),
             _number(row["own"]), _number(row["unexplained"]), f"{100 * row['completeness']:.1f}",
             f"{100 * row['estimated']:.1f}",

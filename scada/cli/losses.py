@@ -33,18 +33,29 @@ MANY = 5                                    # intervals that are named
 @click.option("--no-form-factor", is_flag=True, help="Do not add what means over an interval hide.")
 @click.option("--meshed", is_flag=True, help="With loops: by power-grid-model, without form factor and shares.")
 @click.option("--by", type=click.Choice(BY), default=BY[0], show_default=True, help="What a row of --csv is.")
+@click.option("--recompute", "anew", nargs=2, metavar="FROM TO", help="Let the server compute stored losses anew.")
+@click.option("--user", "-u", envvar="SCADA_USER", help="With --recompute: your user name.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, energies in kWh.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, energies in kWh.")
 def losses(
     registry: Path | None, transformer: str | None, folder: Path | None, profiles: Path | None, unit: str, minutes: int,
     config: Path | None, first: str | None, last: str | None, fill_gaps: bool, minute_data: Path | None,
-    no_form_factor: bool, meshed: bool, by: str, as_json: bool, as_csv: bool,
+    no_form_factor: bool, meshed: bool, by: str, anew: tuple[str, str] | None, user: str | None, as_json: bool,
+    as_csv: bool,
 ) -> None:
     """
     Technical losses of a low-voltage network over a period: what every section, conductor and consumer loses.
 
     The network is that of TRANSFORMER in the registry of CONFIG, with its stored hours, or that of a folder (--network).
+    With --recompute the running server computes the stored losses of TRANSFORMER, or of all, in that time anew.
     """
+    if anew is not None:
+        from scada.cli.losses_anew import recompute
+
+        if registry is None or user is None or any((folder, profiles, config, first, last, as_json, as_csv)):
+            raise click.UsageError("--recompute goes with CONFIG, TRANSFORMER and --user, and nothing else")
+        recompute(registry, transformer, *anew, user)
+        return
     from scada.balancing.network import filled, over, read_network
     from scada.balancing.network.profiles import read_profiles
     from scada.cli.losses_inputs import form_factor, history, of_registry

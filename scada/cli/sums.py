@@ -76,8 +76,8 @@ def sums(
 def _rows(found: GroupSums) -> Iterator[tuple[str, int, float, str, int, int, float | None]]:
     share = found.completeness
     for group, (name, unit) in enumerate(zip(found.groups, found.units, strict=True)):
-        expected = int(found.expected[group])
         for hour in range(found.sums.shape[1]):
+            expected = int(found.expected[group, hour])
             yield (
                 name, (found.first_hour + hour) * HOUR_S, float(found.sums[group, hour]), unit,
                 int(found.present[group, hour]), expected, float(share[group, hour]) if expected else None,

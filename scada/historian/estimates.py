@@ -36,6 +36,17 @@ class EstimateHistory:
     def history(self, point: str, first_hour: int, hours: int) -> tuple[Estimate, ...]:
         return tuple(self._rows([point], first_hour, hours, None))
 
+    def after(self, number: int, most: int) -> tuple[int, tuple[tuple[str, int], ...]]:
+        with self._pool.reading(self.path) as database:
+            if database is None:
+                return 0, ()
+            (last,) = database.execute("SELECT coalesce(max(number), 0) FROM estimate").fetchone()
+            rows = database.execute(
+                "SELECT number, point, hour FROM estimate WHERE number > ? ORDER BY number LIMIT ?",
+                (number if number <= last else 0, most),
+            ).fetchall()
+        return rows[-1][0] if rows else last, tuple((point, hour) for _, point, hour in rows)
+
     def _rows(
         self, points: Sequence[str], first_hour: int, hours: int, as_of: int | None
     ) -> Iterator[Estimate]:

@@ -1,4 +1,8 @@
-"""Sums over the members of balance groups, hour by hour: one read of all channels, no loop over meters. Pure."""
+"""Sums over the members of balance groups, hour by hour: one read of all channels, no loop over meters. Pure.
+
+Generation counts negatively, and a child group by the pulses of what feeds it. One that is fed by a register on the bus is
+expected and never present: its energy is in balances alone, so such a sum is never called whole.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +15,7 @@ from scada.intervals import MISSING
 from scada.metering.quantities import DEAD_LINE
 from scada.ports import GroupSums, IntervalReader
 from scada.site import UNIT_OF_MEDIUM, Directory
-from scada.site_groups import metered, sum_of
+from scada.site_groups import ALWAYS, metered, sum_of
 
 MOST_CELLS: Final = 4_000_000           # channel-hours that are read at once: 40 MB
 
@@ -22,7 +26,7 @@ class Members:
 
     groups: tuple[str, ...]
     units: tuple[str, ...]
-    expected: NDArray[np.int64]             # (g,) members, also those without a meter
+    expected: NDArray[np.int64]             # (g,) members that always count, also those without a meter
     start: NDArray[np.int64]                # (g + 1,) where each group's rows begin
     eui: NDArray[np.uint64]                 # (s,)
     channel: NDArray[np.uint8]              # (s,)
@@ -30,6 +34,16 @@ class Members:
     begin: NDArray[np.int64]                # (s,) first hour
     end: NDArray[np.int64]                  # (s,) hour after the last
     slots: NDArray[np.int64] | None = None  # (s,) where they are known already; one that is -1 may come yet
+    passing: NDArray[np.int64] = attrs.field(factory=lambda: np.empty((0, 3), np.int64))
+    # (p, 3) members that do not always count: group, first hour and the one behind the last
+
+    def expected_in(self, first_hour: int, hours: int) -> NDArray[np.int64]:
+        """(g, hours) members there should be."""
+        edges = np.zeros((len(self.groups), hours + 1), dtype=np.int64)
+        edges[:, 0] = self.expected
+        for column, step in ((1, 1), (2, -1)):
+            np.add.at(edges, (self.passing[:, 0], np.clip(self.passing[:, column] - first_hour, 0, hours)), step)
+        return np.asarray(np.cumsum(edges, axis=1)[:, :hours])
 
     def of(self, groups: Sequence[str]) -> "Members":
         """Those of some groups, in the order asked."""
@@ -44,6 +58,10 @@ class Members:
             tuple(groups), tuple(self.units[one] for one in which.tolist()), self.expected[which], start, self.eui[rows],
             self.channel[rows], self.per_unit[rows], self.begin[rows], self.end[rows],
             None if self.slots is None else self.slots[rows],
+            np.concatenate([np.empty((0, 3), np.int64), *(
+                np.column_stack((np.full(len(some), number), some[:, 1:]))
+                for number, one in enumerate(which.tolist()) if len(some := self.passing[self.passing[:, 0] == one])
+            )]),
         )
 
     def found(self, intervals: IntervalReader) -> "Members":
@@ -61,13 +79,17 @@ def members_of(directory: Directory) -> Members:
     flat = [row for its in rows for row in its]
     return Members(
         tuple(group.name for group in groups), tuple(UNIT_OF_MEDIUM[group.medium] for group in groups),
-        np.array([len(one.points) for one in sums], dtype=np.int64),
+        np.array([sum(part.counting == ALWAYS for part in one.parts) for one in sums], dtype=np.int64),
         np.concatenate(([0], np.cumsum([len(its) for its in rows], dtype=np.int64))).astype(np.int64),
         np.array([one.eui for one, *_ in flat], dtype=np.uint64),
         np.array([one.channel for one, *_ in flat], dtype=np.uint8),
         np.array([sign * one.pulses_per_unit for one, _, _, sign in flat], dtype=np.float64),
         np.array([first for _, first, _, _ in flat], dtype=np.int64),
         np.array([last for _, _, last, _ in flat], dtype=np.int64),
+        passing=np.array([
+            (number, *span) for number, one in enumerate(sums) for part in one.parts if part.counting != ALWAYS
+            for span in part.counting
+        ], dtype=np.int64).reshape(-1, 3),
     )
 
 
@@ -92,7 +114,7 @@ def group_sums(members: Members, intervals: IntervalReader, first_hour: int, hou
     for begin in range(0, hours, step):
         part = slice(begin, min(begin + step, hours))
         sums[:, part], present[:, part] = _part(members, intervals, slots, first_hour + begin, part.stop - begin)
-    return GroupSums(members.groups, members.units, first_hour, sums, present, members.expected)
+    return GroupSums(members.groups, members.units, first_hour, sums, present, members.expected_in(first_hour, hours))
 
 
 def _part(

@@ -28,14 +28,22 @@ def laid_over(raw: Consumption, estimates: Sequence[Estimate]) -> Consumption:
         As delivered.
     estimates : sequence of Estimate
         Those that stand, of any points and hours.
+
+    Notes
+    -----
+    A person's figure stands over what was delivered, too. What was worked out stands for an hour that is missing or not to
+    be used, and gives way when that is delivered after all.
     """
     row = {point: number for number, point in enumerate(raw.points)}
     values, quality = raw.values.copy(), raw.quality.copy()
+    usable = np.isfinite(raw.values) & (raw.quality < BAD)
     for one in estimates:
         column = one.hour - raw.first_hour
         if one.point in row and 0 <= column < values.shape[1]:
-            values[row[one.point], column] = one.value
             by_hand = one.method is Method.VALUE
+            if usable[row[one.point], column] and not by_hand:
+                continue
+            values[row[one.point], column] = one.value
             quality[row[one.point], column] = Quality.SUBSTITUTED if by_hand else Quality.UNCERTAIN_ESTIMATED
     return attrs.evolve(raw, values=values, quality=quality)
 

@@ -68,7 +68,11 @@ def _group(
         share = 100.0 * row.get("completeness", 0.0)
         fed = row.get("feed", float("nan"))
         known = f"{share:.1f} % of the readings" + ("" if fed == fed else ", without the feed")
-        yield DayFinding(group.name, INCOMPLETE, area, over, f"the balance of {day} is incomplete and not judged: {known}")
+        said = f"the balance of {day} is incomplete and not judged: {known}"
+        if (guessed := 100.0 * row.get("estimated", 0.0)) > 0 and row["imbalance"] == row["imbalance"]:
+            measured = f"{share:.1f} % of readings are measured"
+            said = f"the balance of {day} is estimated and not judged: {measured}, {guessed:.1f} % estimated"
+        yield DayFinding(group.name, INCOMPLETE, area, over, said)
     elif abs(row["imbalance_percent"]) > group.limit_percent:
         yield DayFinding(
             group.name, OVER, area, over,
@@ -78,7 +82,8 @@ def _group(
 
 
 def _whole(row: dict[str, float]) -> bool:
-    return bool(row) and row["imbalance"] == row["imbalance"]
+    """Measured, all of it: an estimate is not judged."""
+    return bool(row) and row["imbalance"] == row["imbalance"] and not row.get("estimated", 0.0) > 0
 
 
 def _row(balances: Balances, zone: ZoneInfo, group: str, day: date) -> dict[str, float]:

@@ -7,9 +7,9 @@ import attrs
 import numpy as np
 
 from scada.clock import HOUR_S, NS
-from scada.ports import Balances, Metering
-from scada.site import BalanceGroup, Directory, Medium, MeterPeriod
-from scada.site_groups import sum_of
+from scada.ports import Balances, Metering, measured
+from scada.site import BalanceGroup, Directory, Medium, MemberRole, MeterPeriod
+from scada.site_groups import common, sum_of
 from scada.tags import BAD
 from scada.validation.followers import Floats, Follower, followers
 from scada.validation.zeros import pauses, stuck
@@ -65,7 +65,11 @@ def _standing(directory: Directory, metering: Metering, points: Sequence[str], h
     begin = np.array([0 if meter is None else meter.valid_from for meter in meters], dtype=np.int64)
     hourly[first + np.arange(PAST_H) < begin[:, None]] = np.nan         # the past of another meter is none
     media = [directory.point[point].medium for point in points]
-    least = np.array([LEAST_PAUSE_H.get(medium, LEAST_OTHER_H) for medium in media], dtype=np.int64)
+    roofs = {one.member for one in directory.site.balance_members if one.role is MemberRole.GENERATION}     # rest at night
+    least = np.array([
+        LEAST_OTHER_H if point in roofs else LEAST_PAUSE_H.get(medium, LEAST_OTHER_H)
+        for point, medium in zip(points, media, strict=True)
+    ], dtype=np.int64)
     found = pauses(hourly)
     for row in np.flatnonzero(stuck(found, least)).tolist():
         hours, longest, meter = int(found.present[row]), int(found.longest[row]), meters[row]
@@ -80,16 +84,20 @@ def _following(
     directory: Directory, metering: Metering, balances: Balances, group: BalanceGroup, hour_now: int
 ) -> Iterator[Finding]:
     whole = sum_of(directory, group)
-    if not all(part.plain for part in whole.parts):     # a member that comes and goes, or a feed, is no reading to follow
-        return
-    members = [one for one in whole.points if one in directory.point]
     span = max(WINDOWS_H)
     first = hour_now - span
+    if any(part.point and part.point not in directory.point for part in whole.parts):
+        return
+    # What generates, comes or goes, and registers on the bus are in the imbalance, but no readings to follow.
+    members = [
+        part.point for part in whole.parts
+        if part.point and part.sign > 0 and common(part.counting, [(first, hour_now)]) == [(first, hour_now)]
+    ]
     imbalance, feed, doubt = (
         _column(balances, group.name, name, first, span) for name in ("imbalance", "feed", "uncertainty")
     )
     known = np.isfinite(doubt)
-    if len(members) < len(whole.points) or not known.any():
+    if not members or not known.any():
         return
     taken = _quantities(metering, members, first, span)
     rested = pauses(taken)                              # while it stands still a meter shows nothing of what it lacks
@@ -119,11 +127,11 @@ def _quantities(metering: Metering, points: Sequence[str], first: int, hours: in
 
 
 def _column(balances: Balances, group: str, name: str, first: int, hours: int) -> Floats:
-    """One column of the hourly balance over a range without gaps; NaN where no balance is kept."""
+    """One column of the hourly balance over a range without gaps; NaN where none is kept or it is estimated."""
     table = balances.table(group, HOUR_S, first * HOUR_S, (first + hours) * HOUR_S)
     column = np.full(hours, np.nan)
     if len(table.start):
-        column[table.start // HOUR_S - first] = table.columns[name]
+        column[table.start // HOUR_S - first] = measured(table, name)
     return column
 
 

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from scada.balancing.compute import DAY_S
 from scada.clock import HOUR_S
+from scada.ports import BALANCE_COLUMNS, ResultTable
 from scada.site import Medium, MeterPeriod
 from scada.sqlite_file import SqliteFile
 from tests.balancing.test_service import hour_passes
@@ -303,3 +304,24 @@ def test_in_any_order_every_hour_is_balanced_by_what_is_held_and_known_at_the_en
     run_state_machine_as_test(
         AnyOrder, settings=settings(max_examples=80, stateful_step_count=30, deadline=None, derandomize=True)
     )
+
+
+def test_hours_that_somebody_wishes_anew_are_due_until_they_are_computed(world):
+    """Whoever dies between; the wish is answered when it is durable."""
+    hour = HOUR - 895
+    world.results.put("balance", "BG-1", HOUR_S, ResultTable(
+        np.array([hour * HOUR_S]), {name: np.array([1.0]) for name in BALANCE_COLUMNS}
+    ))
+    accepted = []
+    world.service.recompute(["BG-1"], hour - 1, hour + 1).addCallback(accepted.append)
+    world.results.broken = True
+    world.settle()
+    assert accepted == [None]
+    die(world)
+    world.results.broken = False
+    world.start()
+    world.settle(10)
+
+    assert world.table()[hour]["feed"] == 3.0
+    assert world.table()[hour]["version"] == 2.0
+    assert world.service._memory.touched == {}

@@ -1,17 +1,22 @@
 """Technical losses of the registry's networks: hour by hour as the meters tell, stored, shown, reported."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import attrs
 import numpy as np
 import pytest
+from twisted.internet.defer import succeed
 
 from scada.balancing import technical
 from scada.balancing.loss_service import LOOK_BACK_H, LossService
+from scada.balancing.memory import Memory
 from scada.balancing.network import DEFAULTS, losses, powers, solve
 from scada.balancing.network import feeder as model_of
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS
 from scada.metering.service import MeteringService
-from scada.site import BalanceGroup, Consumer, Feeder, Linecode, Medium, Section, Transformer
+from scada.site import BalanceGroup, Consumer, Directory, Feeder, Linecode, Medium, Section, Transformer
 from scada.tags import Quality
 from tests.balancing.world import MemoryResults
 from tests.fakes import InlinePool, LoopClock, site_clock
@@ -44,7 +49,8 @@ class Street:
 
     def __init__(self, site=None) -> None:
         self.registry, self.intervals, self.results = FixedRegistry(site or street()), MemoryIntervals(), MemoryResults()
-        self.reactor = LoopClock()
+        self.reactor, self.folder = LoopClock(), TemporaryDirectory()
+        self.told: list[tuple[tuple[str, ...], int, int]] = []             # balances that are due again
         self.clock = site_clock(self.reactor, start=(HOUR + 3) * HOUR_S)
         self.start()
 
@@ -56,10 +62,14 @@ class Street:
         )
         self.service = LossService(
             self.registry, self.bus, self.bus, self.metering, self.intervals, self.intervals, self.results, self.clock,
-            self.reactor, pool,
+            self.reactor, pool, Path(self.folder.name), self.balances,
         )
         self.service.start()
         self.settle()
+
+    def balances(self, groups, first, last):
+        self.told.append((groups, first, last))
+        return succeed(None)
 
     def restart(self) -> None:
         assert self.service.stop().called
@@ -205,3 +215,71 @@ def test_only_a_group_behind_its_transformers_meter_deducts_the_losses_of_all_li
 
     assert lost("whole", HOUR, 3) == pytest.approx([world.rows()[hour]["technical"] for hour in range(3)])
     assert all(np.isnan(lost(name, HOUR, 3)).all() for name in ("house", "other", "nobody"))
+
+
+def test_hours_of_long_ago_are_computed_anew_when_somebody_wishes_it(world):
+    """A changed network leaves them as they are; a wish outlives a restart, and the balances that deduct it are told."""
+    site = street()
+    metered = (attrs.evolve(site.transformers[0], meter="T01-meter"), site.transformers[1])
+    groups = (
+        BalanceGroup("whole", Medium.ELECTRICITY, "", "T01", "T01-meter/energy_import", members=("P0", "P1", "P2")),
+        BalanceGroup("house", Medium.ELECTRICITY, "", "T01", feed_point="P0", members=("P1",)),
+    )
+    site = attrs.evolve(site, transformers=metered, balance_groups=groups)
+    world.registry.replace(site)
+    early = HOUR - LOOK_BACK_H - 150
+    for flat in range(3):
+        world.intervals.deliver(flat + 1, 0, early, [1000 * (flat + 1)])
+    world.settle()
+    before = world.rows()[early - HOUR]
+    world.registry.replace(attrs.evolve(site, sections=tuple(
+        attrs.evolve(one, length_m=one.length_m * 2) for one in site.sections
+    )))
+    world.settle()
+    assert world.rows()[early - HOUR] == before
+
+    accepted = []
+    world.service.recompute(["T01"], early - 24, early + 850).addCallback(accepted.append)
+    assert accepted == [("whole",)]
+    assert world.told == [(("whole",), early - 24, early + 850)]
+    world.restart()                                         # before anything was computed
+    after = world.rows()[early - HOUR]
+    assert after["phases"] > 1.9 * before["phases"]
+    assert after["version"] == before["version"] + 1
+
+    world.restart()
+    (health,) = world.service.health()
+    assert health.figures["days_left"] == 0.0
+    assert world.service._wished == {}
+
+
+def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_path):
+    """For the days whose losses are computed anew, and no others; noted, so that a crash does not lose it."""
+    site = street()
+    site = attrs.evolve(
+        site, transformers=(attrs.evolve(site.transformers[0], meter="T01-meter"), site.transformers[1]),
+        balance_groups=(
+            BalanceGroup("whole", Medium.ELECTRICITY, "", "T01", "T01-meter/energy_import", members=("P0", "P1", "P2")),
+            BalanceGroup("house", Medium.ELECTRICITY, "", "T01", feed_point="P0", members=("P1",)),
+        ),
+    )
+    longer = attrs.evolve(site, sections=tuple(attrs.evolve(one, length_m=one.length_m * 2) for one in site.sections))
+    renamed = attrs.evolve(longer, transformers=(attrs.evolve(longer.transformers[0], title="x"), longer.transformers[1]))
+    memory = Memory(tmp_path / "balancing.sqlite")
+    memory.open()
+    memory.adopt([Directory(site)], HOUR - 5000, HOUR)
+    for name in ("whole", "house"):
+        memory.computed(name, (0, HOUR))
+    assert memory.touched == {}
+
+    memory.adopt([Directory(longer), Directory(renamed)], HOUR - 5000, HOUR)
+    memory.close()
+    again = Memory(tmp_path / "balancing.sqlite")
+    again.open()
+
+    assert again.touched == {"whole": [(HOUR - LOOK_BACK_H, HOUR)]}
+    again.adopt([Directory(renamed)], HOUR - 5000, HOUR)
+    again.computed("whole", (0, HOUR))
+    again.adopt([Directory(renamed)], HOUR - 5000, HOUR + 1)
+    assert again.touched == {}
+    again.close()

@@ -1,5 +1,6 @@
 """The examination of every night over real stores: case files opened once, kept through restarts, decided by people."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import attrs
 import pytest
 from twisted.python.threadpool import ThreadPool
 
+from scada.balancing.casebook import FILE as CASES
 from scada.balancing.casebook import Casebook
 from scada.balancing.nightly import EVERY_S, RETRY_S, NightlyService
 from scada.bus import TagBus
@@ -16,7 +18,11 @@ from scada.clock import HOUR_S, NS, SiteClock, TimeMap
 from scada.commands import Actor, Role
 from scada.compute import InThisProcess
 from scada.errors import CommandRejected
+from scada.historian.backup import back_up
+from scada.historian.restoring import restore
 from scada.historian.service import Historian
+from scada.historian.store import EmbeddedIntervals
+from scada.historian.verification import verify
 from scada.metering.service import MeteringService
 from scada.registry.service import RegistryService
 from scada.settings import load
@@ -191,6 +197,47 @@ def suspicion(since: str, score: float = 10.0) -> Suspicion:
     return Suspicion(
         "BG-1", "P1", True, "faulty_meter", "slow", "kWh", 10.0, 1.0, 0.3, score, since, "2026-01-01", (1.0, float("nan")),
     )
+
+
+def test_a_backup_beside_the_server_has_the_cases_as_they_were_at_one_instant(tmp_path: Path) -> None:
+    """Every decision that was made before it began, whole, with its history; and a restore brings them back."""
+    history, reactor = tmp_path / "history", PumpedReactor()
+    store = EmbeddedIntervals(history, reactor)
+    store.open()
+    store.start()
+    book = Casebook(history / CASES, lambda *_: None)
+    book.open()
+    book.enter([attrs.evolve(suspicion("2026-01-01"), member=f"P{n}") for n in range(200)], "2026-01-20", 1)
+    before, going = threading.Event(), True
+
+    def decide() -> None:
+        for number in range(1, 201):
+            book.decide(ENGINEER, number, None, CaseState.CONFIRMED, "x" * 400, at=number, day="2026-01-21")
+            if number == 20:
+                before.set()
+            if not going:
+                return
+
+    thread = threading.Thread(target=decide)
+    thread.start()
+    before.wait(30)
+    back_up(history, tmp_path / "copy")
+    going = False
+    thread.join()
+    book.close()
+    store.close()
+    assert verify(tmp_path / "history").findings == []
+    restore(tmp_path / "copy", tmp_path / "again")
+    book = Casebook(tmp_path / "again" / CASES, lambda *_: None)
+    book.open()
+    found, total = book.find(tuple(CaseState), 0, 500)
+    decided = [book.one(one.number) for one in found if one.state is CaseState.CONFIRMED]
+    book.close()
+
+    assert total == 200
+    assert len(decided) >= 20
+    assert sorted(one.number for one in decided if one) == list(range(1, len(decided) + 1))
+    assert all(one is not None and len(one.changes) == 2 and one.changes[1].note for one in decided)
 
 
 def test_after_a_decision_only_what_began_later_opens_another_case(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 from twisted.python.threadpool import ThreadPool
 
+from scada.balancing import estimated
 from scada.balancing.compute import DAY_S
 from scada.balancing.edges import newest_before
 from scada.balancing.service import BalancingService
@@ -16,6 +17,7 @@ from scada.bus import TagBus
 from scada.cli import main
 from scada.clock import HOUR_S, NS, SiteClock, TimeMap
 from scada.historian.service import Historian
+from scada.intervals import MISSING
 from scada.metering.service import MeteringService
 from scada.registry.service import RegistryService
 from scada.settings import load
@@ -58,10 +60,14 @@ class Server:
         reactor.wait(self.registry.start())
         reactor.wait(self.historian.start())
         intervals = self.historian.intervals
-        self.metering = MeteringService(self.registry, intervals, intervals, self.bus, clock, reactor, self.pool)
+        self.metering = MeteringService(
+            self.registry, intervals, intervals, self.bus, clock, reactor, self.pool,
+            self.historian.estimates,
+        )
         self.balancing = BalancingService(
             self.registry, self.bus, self.bus, self.metering, intervals, intervals, self.historian.live,
             self.historian.results, clock, reactor, self.pool, settings.site.timezone, self.historian.directory,
+            estimates=self.historian.estimates,
         )
         reactor.wait(self.metering.start())
         reactor.wait(self.balancing.start())
@@ -168,6 +174,31 @@ def test_the_register_at_an_hour_is_found_in_history_that_is_already_rolled(site
 
     assert [at // NS - (MIDNIGHT + hour) * HOUR_S for hour, (at, _) in enumerate(found)] == [-3, -3, -3]
     assert [reading for _, reading in found] == pytest.approx([1000.0 - 3 / 360, 1010.0 - 3 / 360, 1020.0 - 3 / 360])
+
+
+def test_the_running_server_hears_of_what_the_command_line_enters(site, monkeypatch):
+    """Another process writes the estimate; nobody tells the server, which shows the hour as estimated."""
+    config, reactor, clock = site
+    monkeypatch.setattr(estimated, "EVERY_S", 0.05)
+    clock.map = TimeMap(round(reactor.seconds() * NS), (MIDNIGHT - 1) * HOUR_S * NS)
+    server = Server(config, reactor, clock)
+    for hour in range(2):
+        for second in (-1, 1):
+            server.until(MIDNIGHT + hour, second)
+            server.read(1000.0 + 10 * hour)
+        reactor.advance(0)
+    server.deliver(MIDNIGHT, [5000], [MISSING])
+    reactor.pump(lambda: server.rows().get(MIDNIGHT, {}).get("completeness") == 0.5)
+    entered = CliRunner().invoke(main, [
+        "historian", "estimate", str(config), "P2", "--from", "2026-01-02T00:00", "--to", "2026-01-02T01:00",
+        "--method", "value", "--value", "4",
+    ])
+    assert entered.exit_code == 0, entered.output
+    reactor.pump(lambda: server.rows()[MIDNIGHT]["estimated"] == 0.5)
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["balance", str(config), "BG-1", "--from", "2026-01-02"])
+    server.stop()
+
+    assert "1.00 estimated" in shown.output
 
 
 def test_a_group_that_does_not_exist_is_answered_with_a_sentence(site):

@@ -1,5 +1,6 @@
 """Results and live history in memory, and a house with a transformer meter in front of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,9 @@ from scada.balancing.service import BalancingService
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS
 from scada.errors import StorageError
+from scada.estimates import Estimate, Method
+from scada.historian.database import ReadPool
+from scada.historian.estimates import EstimateHistory, add_estimates
 from scada.metering.service import MeteringService
 from scada.ports import ResultRows, ResultTable, TagHistory
 from scada.site import BalanceGroup, Medium, Transformer
@@ -95,7 +99,8 @@ class World:
         self.reactor = LoopClock()
         self.clock = site_clock(self.reactor, start=start)
         self.intervals, self.results, self.live = MemoryIntervals(), MemoryResults(), MemoryLive()
-        self._data = TemporaryDirectory()
+        self._data, self._entered = TemporaryDirectory(), TemporaryDirectory()
+        self.estimates = EstimateHistory(Path(self._entered.name), ReadPool())
         self._build()
 
     def _build(self) -> None:
@@ -103,11 +108,12 @@ class World:
         self.registry = FixedRegistry(self.site)
         pool = InlinePool()
         self.metering = MeteringService(
-            self.registry, self.intervals, self.intervals, self.bus, self.clock, self.reactor, pool
+            self.registry, self.intervals, self.intervals, self.bus, self.clock, self.reactor, pool,
+            self.estimates,
         )
         self.service = BalancingService(
             self.registry, self.bus, self.bus, self.metering, self.intervals, self.intervals, self.live, self.results,
-            self.clock, self.reactor, pool, self.timezone, Path(self._data.name),
+            self.clock, self.reactor, pool, self.timezone, Path(self._data.name), estimates=self.estimates,
         )
         self.batches: list[Batch] = []
         self.bus.subscribe(self.batches.extend, name="test")
@@ -125,6 +131,12 @@ class World:
         self.stop()
         self._build()
         return self.start()
+
+    def estimate(self, point: str, hours: Iterable[int], value: float, method: Method = Method.TYPICAL) -> None:
+        """As another process enters it: nobody is told."""
+        add_estimates(Path(self._entered.name), [
+            Estimate(point, hour, value, method, "anna", self.clock.now()) for hour in hours
+        ])
 
     def settle(self, seconds: float = 2.0) -> None:
         for _ in range(round(seconds / 0.25)):

@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import threading
+from http.server import HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from scada.balancing.network import DEFAULTS, Network, over, read_network
-from scada.cli import main
+from scada.cli import losses_anew, main
 from scada.historian.store import EmbeddedIntervals
+from tests.cli.test_collection import Remembering
 from tests.historian.helpers import PumpedReactor, block
 
 START_H = 490_896                        # 2026-01-01T00:00Z
@@ -233,3 +237,60 @@ def test_help_lists_what_there_is() -> None:
 
     assert "losses" in said
     assert "show" in said
+
+
+class Turning(Remembering):
+    """Answers each path with the next of its answers, the last one for ever."""
+
+    def do_GET(self) -> None:
+        super().do_GET()
+        if len(waiting := self.answers[self.path]) > 1:
+            waiting.pop(0)
+
+
+def healthz(losses: float, balancing: float, ok: bool = True) -> dict[str, Any]:
+    return {"parts": [
+        {"part": "losses", "ok": ok, "text": "losses cannot be stored", "figures": {"days_left": losses, "failures": 1.0}},
+        {"part": "balancing", "ok": True, "text": "", "figures": {"days_left": balancing}},
+    ]}
+
+
+def test_the_terminal_waits_until_no_day_is_left_of_losses_and_of_balances(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server computes; what is the matter meanwhile is said."""
+    answers = type("Answers", (Turning,), {"asked": [], "answers": {
+        "/api/v1/session": [{"token": "t"}],
+        "/api/v1/losses/recompute": [{"transformers": ["T01"], "groups": ["BG-1", "BG-2"]}],
+        "/healthz": [healthz(40, 31), healthz(9, 31), healthz(9, 31, ok=False), healthz(0, 2), healthz(0, 0)],
+    }})
+    server = HTTPServer(("127.0.0.1", 0), answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = tmp_path / "scada.yaml"
+    config.write_text(f"site: {{name: N, timezone: UTC}}\nhmi: {{port: {server.server_port}}}\n", encoding="utf-8")
+    monkeypatch.setattr(losses_anew, "EVERY_S", 0.01)
+    words = ["balance", "losses", str(config), "T01", "--recompute", "2026-01-01", "2026-03-01", "-u", "eva"]
+    done = CliRunner(env={"SCADA_PASSWORD": "x"}).invoke(main, words)
+    server.shutdown()
+
+    assert done.exit_code == 0, done.output
+    assert answers.asked[1] == ("/api/v1/losses/recompute", {
+        "first_hour": START_H, "last_hour": START_H + 59 * 24, "transformers": ["T01"],
+    })
+    assert done.stderr.splitlines() == [
+        "71 days left", "40 days left", "losses cannot be stored", "2 days left", "0 days left",
+    ]
+    assert done.stdout == "computed anew: losses of T01; balances of BG-1, BG-2\n"
+
+
+def test_a_recomputation_needs_a_registry_a_person_and_an_order_of_time(folder: Path) -> None:
+    config = folder / "scada.yaml"
+    config.write_text("site: {name: N, timezone: UTC}\n", encoding="utf-8")
+    anew = ["--recompute", "2026-01-01", "2026-03-01"]
+    for words, said in (
+        ([str(config), *anew], "--recompute goes with"),
+        (["--network", str(folder), *anew, "-u", "e"], "--recompute goes with"),
+        ([str(config), "--recompute", "2026-03-01", "2026-01-01", "-u", "e"], "a start before the end"),
+    ):
+        done = CliRunner(env={"SCADA_USER": ""}).invoke(main, ["balance", "losses", *words])
+        assert (done.exit_code, said in done.output) == (2, True), done.output

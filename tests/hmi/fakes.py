@@ -506,7 +506,7 @@ class FakeMetering:
         shape = len(groups), hours
         return GroupSums(
             tuple(groups), ("kWh",) * len(groups), first_hour, np.full(shape, 2.5), np.full(shape, 3),
-            np.full(len(groups), 4),
+            np.full(shape, 4),
         )
 
     def changes(self, point: str, first_hour: int, hours: int) -> tuple[PointChange, ...]:
@@ -561,6 +561,10 @@ class FakeLosses:
 
     def table(self, transformer: str, first: int, last: int) -> ResultTable:
         return ResultTable(np.empty(0, np.int64), {})
+
+    def recompute(self, transformers: Sequence[str], first: int, last: int) -> "Deferred[tuple[str, ...]]":
+        self.wished = (tuple(transformers), first, last)
+        return succeed(("BG-T01",))
 
     def report(self, transformer: str, first: int, hours: int) -> LossReport:
         ends = [("T01", "N1", 120.0, 1.8), ("N1", "N2", 40.0, 0.6), ("N1", "N3", 80.0, 0.1), ("N3", "N4", 10.0, 0.0)]

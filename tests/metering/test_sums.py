@@ -1,5 +1,8 @@
 """Sums over balance groups: the same as adding up member by member, hour by hour."""
 
+from functools import partial
+
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from scada.intervals import MISSING
 from scada.metering import sums
 from scada.metering.hourly import consumption
 from scada.metering.sums import group_sums, members_of
-from scada.site import BalanceGroup, Directory, Medium, MeterPeriod, Site
+from scada.site import BalanceGroup, BalanceMember, Directory, Medium, MemberRole, MeterPeriod, Site
 from scada.tags import BAD
 from tests.metering.world import HOUR, MemoryIntervals, house
 
@@ -61,7 +64,7 @@ def test_a_sum_is_what_adding_up_the_members_gives(world: tuple[Directory, Memor
         total = np.where(usable, taken.values, 0).sum(axis=0)
         assert found.present[row].tolist() == present.tolist()
         assert found.sums[row] == pytest.approx(np.where(present > 0, total, np.nan), nan_ok=True)
-        assert found.expected[row] == len(group.members)
+        assert found.expected[row].tolist() == [len(group.members)] * HOURS
         if group.members:
             assert found.completeness[row] == pytest.approx(present / len(group.members))
 
@@ -107,3 +110,26 @@ def test_a_meter_that_comes_later_is_found_then() -> None:
     assert after.slots is not None
     assert after.slots.tolist() == [0, 1]
     assert after.found(store) is after
+
+
+def test_generation_is_negative_a_child_counts_by_its_feed_and_who_left_is_not_expected() -> None:
+    """A child that is fed by a register on the bus is expected and never there: such a sum is not called whole."""
+    site = house(5)
+    group = partial(BalanceGroup, medium=Medium.ELECTRICITY)
+    directory = Directory(attrs.evolve(
+        site, balance_groups=(
+            group("TOP", members=("P0", "HOUSE")), group("HOUSE", feed_point="P3", members=("P1",)),
+            group("ALL", members=("P0", "T")), group("T", feed_tag="T01/energy", members=("P1",)),
+        ),
+        balance_members=(
+            BalanceMember("TOP", "P2", HOUR + 1, HOUR + 2), BalanceMember("TOP", "P4", role=MemberRole.GENERATION),
+        ),
+    ))
+    store = MemoryIntervals()
+    for eui in range(1, 6):
+        store.deliver(eui, 0, HOUR, [1000 * eui] * 3)
+    found = group_sums(members_of(directory).of(("ALL", "TOP")), store, HOUR, 3)
+
+    assert found.sums[1] == pytest.approx([1 + 4 - 5, 1 + 4 - 5 + 3, 1 + 4 - 5])
+    assert found.expected[1].tolist() == found.present[1].tolist() == [3, 4, 3]
+    assert found.completeness[0].tolist() == [0.5] * 3

@@ -9,7 +9,19 @@ import pytest
 
 from scada.clock import HOUR_S
 from scada.ports import Consumption, ResultTable
-from scada.site import BalanceGroup, Concentrator, Directory, Medium, MeterPeriod, Module, ModuleState, Point, Site
+from scada.site import (
+    BalanceGroup,
+    BalanceMember,
+    Concentrator,
+    Directory,
+    Medium,
+    MemberRole,
+    MeterPeriod,
+    Module,
+    ModuleState,
+    Point,
+    Site,
+)
 from scada.tags import Quality
 from scada.validation.findings import findings
 from scada.validation.service import ValidationService
@@ -140,3 +152,20 @@ def test_an_alarm_is_held_while_it_is_so_and_let_go_when_it_is_not(world: World)
     assert first["C01-008.ch0", "meter_stuck"][0] == "north"
     assert (kept, failing.ok) == (first, False)
     assert (alarms.now, well.ok, well.figures["meters"]) == ({}, True, 0)
+
+
+def test_a_group_with_generation_and_a_child_tells_of_its_other_meters_and_of_the_childs(world: World) -> None:
+    """P1 generates, P2 leaves in between, P3 feeds a house: of these only the feed is followed, and P5 as ever."""
+    members = tuple(f"P{n}" for n in range(4, N + 1))
+    house = BalanceGroup("HOUSE", Medium.ELECTRICITY, feed_point="P3")
+    group = attrs.evolve(site().balance_groups[0], members=(*members, "HOUSE"))
+    directory = Directory(attrs.evolve(site(), balance_groups=(group, house), balance_members=(
+        BalanceMember("BG", "P1", role=MemberRole.GENERATION), BalanceMember("BG", "P2", 0, HOUR - 20),
+    )))
+    def named(*wrong: int) -> list[str]:
+        world.factor[:] = 1.0
+        world.factor[list(wrong), 900:] = 0.5
+        return sorted({one.source for one in findings(directory, world, world, HOUR)})    # type: ignore[arg-type]
+
+    assert named(2, 4) == ["C01-003.ch0", "C01-005.ch0"]
+    assert named(0) == named(1) == []

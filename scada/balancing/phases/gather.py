@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scada.balancing.phases.inputs import Inputs, feed_tags, inputs
 from scada.clock import DAY_H, HOUR_S, NS
-from scada.ports import Consumption, ResultTable
+from scada.ports import Consumption, ResultTable, measured
 from scada.series import Buckets, How
 from scada.site import BalanceGroup, Directory, Medium
 from scada.tags import BAD
@@ -67,7 +67,7 @@ def gathered(
     imbalance, normal = np.full(hours, np.nan), np.full(hours, np.nan)
     if len(table.start):
         at = table.start // HOUR_S - first_hour
-        imbalance[at], normal[at] = table.columns["imbalance"], group.normal_share * table.columns["feed"]
+        imbalance[at], normal[at] = measured(table, "imbalance"), group.normal_share * table.columns["feed"]
     return of, feeder if tags else None, (imbalance, normal)
 
 

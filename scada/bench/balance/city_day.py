@@ -205,12 +205,13 @@ class Server:
 
     def __init__(self, reactor: Any, selector: MeasuredSelector, folder: Path, groups: int) -> None:
         self._reactor, self._selector, self._folder, self._groups = reactor, selector, folder, groups
-        self.city, self.registry = City.make(groups), FixedRegistry(site_of(groups))
+        self.city = City.make(groups)
+        self.registry: Any = FixedRegistry(site_of(groups))
         self.clock = SiteClock(TimeMap(0, FIRST * HOUR_S * NS), real=lambda: 0)
         self.bus = TagBus(self.clock, reactor)
         self.historian = Historian(HistorianSettings(), folder, self.clock, reactor, self.bus)
         self.pool = ThreadPool(1, 4, "bench")
-        self.told = Told()
+        self.told: Any = Told()
         self.news = 0
 
     async def run(self) -> dict[str, float]:

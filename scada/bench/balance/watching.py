@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from twisted.internet.defer import Deferred
@@ -64,12 +64,13 @@ def main(folder: Path, transformers: int, seconds: int) -> None:
     clock = SiteClock(TimeMap(time.time_ns(), (BOUNDARY_S - BEFORE_S) * NS))
     bus, pool = TagBus(clock, reactor), ThreadPool(1, 4, "bench")
     names = [f"T{number:04d}-meter" for number in range(transformers)]
-    registry = _Registry(Site(transformers=tuple(
+    registry: Any = _Registry(Site(transformers=tuple(
         Transformer(name.removesuffix("-meter"), "", 400.0, "", name) for name in names
     )))
     historian = Historian(HistorianSettings(), folder, clock, reactor, bus)
+    field, audit = cast(Any, _Field()), cast(Any, _Audit())
     alarms = AlarmService(
-        bus, _Field(), registry, _Audit(), bus.of("alarms"), clock, reactor, folder, pool
+        bus, field, registry, audit, bus.of("alarms"), clock, reactor, folder, pool
     )
     watch = WatchService(
         TransformerSettings(), registry, bus, alarms, bus.of("watching"), clock, reactor, folder, pool
