@@ -34,17 +34,24 @@ def laid_over(raw: Consumption, estimates: Sequence[Estimate]) -> Consumption:
     A person's figure stands over what was delivered, too. What was worked out stands for an hour that is missing or not to
     be used, and gives way when that is delivered after all.
     """
-    row = {point: number for number, point in enumerate(raw.points)}
+    if not estimates:
+        return raw
+    wanted = {one.point for one in estimates}
+    rows: dict[str, list[int]] = {}                         # who asks for many groups asks for a point of several of them
+    for number, point in enumerate(raw.points):
+        if point in wanted:
+            rows.setdefault(point, []).append(number)
     values, quality = raw.values.copy(), raw.quality.copy()
     usable = np.isfinite(raw.values) & (raw.quality < BAD)
     for one in estimates:
         column = one.hour - raw.first_hour
-        if one.point in row and 0 <= column < values.shape[1]:
-            by_hand = one.method is Method.VALUE
-            if usable[row[one.point], column] and not by_hand:
-                continue
-            values[row[one.point], column] = one.value
-            quality[row[one.point], column] = Quality.SUBSTITUTED if by_hand else Quality.UNCERTAIN_ESTIMATED
+        if not 0 <= column < values.shape[1]:
+            continue
+        by_hand = one.method is Method.VALUE
+        for row in rows.get(one.point, ()):
+            if by_hand or not usable[row, column]:
+                values[row, column] = one.value
+                quality[row, column] = Quality.SUBSTITUTED if by_hand else Quality.UNCERTAIN_ESTIMATED
     return attrs.evolve(raw, values=values, quality=quality)
 
 

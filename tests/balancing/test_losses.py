@@ -269,7 +269,7 @@ def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_pat
     memory.open()
     memory.adopt([Directory(site)], HOUR - 5000, HOUR)
     for name in ("whole", "house"):
-        memory.computed(name, (0, HOUR))
+        memory.computed([name], (0, HOUR))
     assert memory.touched == {}
 
     memory.adopt([Directory(longer), Directory(renamed)], HOUR - 5000, HOUR)
@@ -279,7 +279,7 @@ def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_pat
 
     assert again.touched == {"whole": [(HOUR - LOOK_BACK_H, HOUR)]}
     again.adopt([Directory(renamed)], HOUR - 5000, HOUR)
-    again.computed("whole", (0, HOUR))
+    again.computed(["whole"], (0, HOUR))
     again.adopt([Directory(renamed)], HOUR - 5000, HOUR + 1)
     assert again.touched == {}
     again.close()
