@@ -1,7 +1,7 @@
 """The heat of a transformer from the history of its load, after a start without a file or with an old one. Pure.
 
-The paper forgets slowly: three time constants of the oil, some ten hours, are in its temperature. Who begins from nothing
-takes the first load for one that has always been there, and says so for half a day.
+The paper forgets slowly: three time constants of the oil, some nine hours, are in its temperature. Who begins from nothing
+takes the first load for one that has always been there, and says so until then.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from scada.balancing.heat import Heat, stepped
 from scada.ports import TagHistory
 from scada.tags import BAD
 
-REACH_NS: Final = 12 * 3600 * 10**9     # e^-(720 min / 210 min): 3 % of the oil's temperature is older than that
+REACH_NS: Final = 12 * 3600 * 10**9     # e^-(720 min / 180 min): 2 % of the oil's temperature is older than that
 STEP_NS: Final = 60 * 10**9
 HOLDS_NS: Final = 600 * 10**9           # a value that is left out of history has stood still for no longer
 
@@ -73,7 +73,7 @@ def replayed(
 
     Notes
     -----
-    Steps of a minute with the mean load of the most loaded phase; a second's peak says nothing to seven minutes of winding.
+    Steps of a minute with the mean load of the most loaded phase; a second's peak means little to a winding of four minutes.
     """
     edges = np.append(np.arange(first, now, STEP_NS, dtype=np.int64), now)
     amperes = np.stack([means(one, edges) for one in phases])
