@@ -73,7 +73,7 @@ def replayed(
 
     Notes
     -----
-    Steps of a minute with the mean load of the most loaded phase; a second's peak means little to a winding of four minutes.
+    Steps of a minute with the mean load of the most loaded phase; a second means little to a winding of four minutes.
     """
     edges = np.append(np.arange(first, now, STEP_NS, dtype=np.int64), now)
     amperes = np.stack([means(one, edges) for one in phases])

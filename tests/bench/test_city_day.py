@@ -1,4 +1,4 @@
-"""The bench of a city's day compares what was stored with what was written, so a small city shows that it runs and is right."""
+"""The bench of a city's day compares what is stored with what was written: a small city shows that it runs and is right."""
 
 from scada.bench.balance.city_day import measure
 
