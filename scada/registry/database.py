@@ -32,6 +32,7 @@ from scada.site import (
     Directory,
     JoinedModule,
     MeterPeriod,
+    MeterTerms,
     Module,
     ModuleState,
     Site,
@@ -249,6 +250,24 @@ class RegistryDatabase:
         return self.change(lambda site: self._wished(site, actor, swap), lambda: self.audit.note(
             actor, "module.swap", f"{swap.old_eui:016X}", new=f"{swap.new_eui:016X}", hour=swap.hour,
             meters=[attrs.asdict(one) for one in swap.meters],
+        ))
+
+    def set_terms(self, actor: Actor, terms: MeterTerms) -> Site:
+        """What meters of a medium cost and how they fail; raises `CommandRejected` with every reason."""
+        if actor.role is not Role.ADMINISTRATOR:
+            raise CommandRejected([f"{actor.name} is {actor.role.value}; only administrators may change what meters cost"])
+
+        def make(site: Site) -> Site:
+            others = tuple(one for one in site.meter_terms if one.medium is not terms.medium)
+            new = attrs.evolve(site, meter_terms=tuple(sorted((*others, terms), key=lambda one: one.medium)))
+            wrong = [one for one in check(attrs.evolve(Site(), meter_terms=(terms,))) if not one.warning]
+            if wrong:
+                raise CommandRejected([f"{one.field}: {one.expected}" for one in wrong])
+            return new
+
+        return self.change(make, lambda: self.audit.note(
+            actor, "meter_terms.set", terms.medium.value,
+            **{name: value for name, value in attrs.asdict(terms).items() if name != "medium"},
         ))
 
     def preview(self, actor: Actor, wish: Swap | Step) -> SiteChange:
