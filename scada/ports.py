@@ -40,7 +40,7 @@ from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.phase_study import PhaseStudy
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
-from scada.replacement import ReplacementList
+from scada.replacement import Replaceable, ReplacementList
 from scada.rollout import (
     CampaignRequest,
     CampaignStatus,
@@ -1299,6 +1299,9 @@ class Replacements(Protocol):
 
     def page(self, media: Sequence[Medium], first: int = 0, size: int = 50) -> ReplacementList:
         """Meters by what replacing them now gains, the largest first, by what they cost now. Blocking, a moment."""
+
+    def of_point(self, point: str) -> Replaceable | None:
+        """The meter of a metering point; None where it is not reckoned. Blocking, a moment."""
 
     def example(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Ages [a] and rates [1/a] of the failure curve that stands where nobody has entered one. Memory."""

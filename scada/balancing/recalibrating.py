@@ -20,6 +20,7 @@ from scada.site import UNIT_OF_MEDIUM, Directory, Medium, MeterTerms, verified_o
 
 Registers = Callable[[Sequence[str], int], NDArray[np.float64]]     # points, hour [h] -> [unit]. Blocking
 SPANS: Final = (365, 182, 91, 30, 7)    # days back; the longest of which both ends are known counts
+LAGS: Final = (0, 1, 3, 7)              # days before the end that are tried for a register that is known
 YEAR_D: Final = 365.25
 AT_ONCE: Final = 5_000                  # points that are read together
 NAMED: Final = 5                        # of those that are left out
@@ -93,15 +94,21 @@ def gathered(
         if stopping():
             return None
         part = np.arange(start, min(start + AT_ONCE, len(names)))
-        now = registers(names[start:start + AT_ONCE], hour)
-        open_ = part[np.isfinite(now)]
-        for days in spans:
-            row = open_[since[open_] <= hour - days * DAY_H]
-            if len(row):
-                passed = now[row - start] - registers([names[index] for index in row.tolist()], hour - days * DAY_H)
-                good = np.isfinite(passed) & (passed >= 0)
-                yearly[row[good]], over[row[good]] = passed[good] * YEAR_D / days, days
-                open_ = np.setdiff1d(open_, row[good], assume_unique=True)
+        for lag in LAGS:                                    # the newest hours of some have not come yet
+            end = hour - lag * DAY_H
+            open_ = part[over[part] == 0]
+            if not len(open_):
+                break
+            now = registers([names[row] for row in open_.tolist()], end)
+            rows, now = open_[np.isfinite(now)], now[np.isfinite(now)]
+            for days in spans:
+                old = since[rows] <= end - days * DAY_H
+                if old.any():
+                    passed = np.full(len(rows), np.nan)
+                    passed[old] = now[old] - registers([names[row] for row in rows[old].tolist()], end - days * DAY_H)
+                    good = np.isfinite(passed) & (passed >= 0)
+                    yearly[rows[good]], over[rows[good]] = passed[good] * YEAR_D / days, days
+                    rows, now = rows[~good], now[~good]
         progress(len(part))
     # a meter is as old as its verification says, else as its period here
     today = date.fromisoformat(day).toordinal()
@@ -148,6 +155,11 @@ class Reckoned:
     def page(self, first: int, size: int) -> ReplacementList:
         rows = tuple(_rows(self.base, self.parts, self.order[first:first + size]))
         return ReplacementList(self.base.day, len(self.order), self.worth, self.gain, rows, self.left)
+
+    def one(self, row: int) -> Replaceable | None:
+        """A meter by its row in `base`; None where it is not reckoned."""
+        rows, _found = self.parts.get(int(self.base.medium[row]), (np.zeros(0, dtype=np.intp), None))
+        return next(_rows(self.base, self.parts, np.array([row])), None) if row in rows else None
 
 
 def reckoned(base: Base, terms: Mapping[Medium, MeterTerms], media: Sequence[Medium] = MEDIA) -> Reckoned:

@@ -15,7 +15,7 @@ from scada.balancing.recalibrating import MEDIA, Base, Reckoned, example_curve, 
 from scada.cases import CaseState
 from scada.clock import SiteClock
 from scada.ports import Cases, Health, Metering, Registry
-from scada.replacement import ReplacementList
+from scada.replacement import Replaceable, ReplacementList
 from scada.site import Medium, MeterTerms
 
 AFTER_H: Final = 4                      # behind midnight: after balance groups and leaks
@@ -61,6 +61,13 @@ class RecalibrationService:
         if base is None:
             return ReplacementList("", 0, 0, 0.0, (), ())
         return self._reckoned(base, self._registry.directory.terms_of_medium, tuple(media)).page(first, size)
+
+    def of_point(self, point: str) -> Replaceable | None:
+        base = self._base
+        if base is None or point not in self._registry.directory.point or point not in base.points:
+            return None
+        found = self._reckoned(base, self._registry.directory.terms_of_medium, ())
+        return found.one(base.points.index(point))
 
     def example(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return example_curve()
