@@ -204,7 +204,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            cases=cases, leaks=leaks, replacements=replacements, phases=studies, losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
+            cases=cases, leaks=leaks, replacements=replacements, phases=studies,
+            losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
             history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,

@@ -434,7 +434,7 @@ class Directory:
 
 
 def verified_on(text: str) -> str | None:
-    """The day of a `MeterPeriod.verified`, the middle of a year where only that was written; "" for none, None if neither."""
+    """The day of a `MeterPeriod.verified`, the middle of a year where only that stands; "" for none, None if neither."""
     if not text:
         return ""
     day = f"{text}-07-01" if re.fullmatch(r"[0-9]{4}", text) else text

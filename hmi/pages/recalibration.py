@@ -1,6 +1,7 @@
 """Recalibration: which meters are worth replacing, by money; and what meters cost and how they fail."""
 
 import math
+from itertools import pairwise
 from typing import Any, Final
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
@@ -67,8 +68,9 @@ def make(services: Services) -> Blueprint:
                 f"{one.suspect:.3f}" if math.isfinite(one.suspect) else "",
             ])
         return sheet(f"recalibration-{found.day}", (
-            "point", "serial", "medium", "consumer", "building", "gain_a_year", "loss_a_year", "bearable_a_year", "currency",
-            "age_years", "age_from", "replace_at_years", "quantity_a_year", "unit", "from_days", "not_registered",
+            "point", "serial", "medium", "consumer", "building", "gain_a_year", "loss_a_year", "bearable_a_year",
+            "currency", "age_years", "age_from", "replace_at_years", "quantity_a_year", "unit", "from_days",
+            "not_registered",
         ), rows)
 
     @blueprint.get("/recalibration/<name>")
@@ -105,8 +107,9 @@ def make(services: Services) -> Blueprint:
         points = list(zip(ages, (100 * rate for rate in rates), strict=True))
         years = list(range(YEARS + 1))
         return render_template(
-            "costs.html", medium=one, terms=terms, example=not (terms and terms.ages), fields=fields, lines=lines_of(fields),
-            points=points, chart=lines([[_at(points, year) for year in years]], [str(year) for year in years]),
+            "costs.html", medium=one, terms=terms, example=not (terms and terms.ages), fields=fields,
+            lines=lines_of(fields), points=points, chart=lines([[_at(points, year) for year in years]],
+            [str(year) for year in years]),
             unit=UNIT_OF_MEDIUM[one], currency=services.site.currency, mistakes=mistakes,
         )
 
@@ -120,7 +123,7 @@ def _medium(name: str) -> Medium:
 
 def _at(points: list[tuple[float, float]], age: float) -> float:
     """Straight between points, constant after the last."""
-    for (a, low), (b, high) in zip(points, points[1:], strict=False):
+    for (a, low), (b, high) in pairwise(points):
         if age <= b:
             return low + (high - low) * (age - a) / (b - a)
     return points[-1][1]

@@ -49,7 +49,7 @@ def examined_points(directory: Directory) -> tuple[Mapping[Medium, list[str]], M
     """
     Return whose flow should stop at night, by medium, and how many meters feed others and are left out.
 
-    What feeds a group, or has sub-meters behind it, serves many homes: its flow does not stop, and is their balance's matter.
+    What feeds a group, or has sub-meters behind it, serves many homes: it does not stop, and is their balance's matter.
     """
     site = directory.site
     feeds = {group.feed_point for group in site.balance_groups if directory.members_of_group.get(group.name)}

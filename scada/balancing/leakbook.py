@@ -104,8 +104,9 @@ class Leakbook:
     ) -> Leak:
         """`at` [ns] is the caller's."""
         if actor.role not in MAY_DECIDE:
-            said = f"{actor.name} is {actor.role.value}; only dispatchers, engineers and administrators may decide about leaks"
-            raise CommandRejected([said])
+            raise CommandRejected([
+                f"{actor.name} is {actor.role.value}; only dispatchers, engineers and administrators may decide about leaks"
+            ])
         note = note.strip()[:LONGEST_NOTE]
         with self._file.read() as database:
             _possible(database, number, was, state)
@@ -184,7 +185,8 @@ def _joined(before: Flowing, now: Flowing) -> tuple[Flowing, float]:
     dropped = quantity(before.first_day, nights, since, kept_from, now.rate) if since < kept_from else 0.0
     rate, weight = (now.rate, now.weight) if math.isfinite(now.rate) else (before.rate, before.weight)
     return attrs.evolve(
-        now, since=since, at_least=before.at_least and now.at_least, rate=rate, weight=weight, first_day=kept_from, nights=nights[most:],
+        now, since=since, at_least=before.at_least and now.at_least, rate=rate, weight=weight, first_day=kept_from,
+        nights=nights[most:],
     ), dropped
 
 

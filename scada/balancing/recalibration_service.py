@@ -1,6 +1,6 @@
 """Keeps the list of meters that are worth replacing: registers and ages once a night, money whenever somebody looks.
 
-Implements the ports Replacements and HealthSource. Nothing is stored: the registry has the costs, the history the registers.
+Implements the ports Replacements and HealthSource. Nothing is stored: the registry has the costs, history the registers.
 """
 
 import threading

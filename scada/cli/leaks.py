@@ -36,8 +36,8 @@ WHY: Final = {
     TooLittle.COARSE: "a count of its register is too large for such a flow",
 }
 FIELDS: Final = (
-    "point", "medium", "state", "rate", "doubt", "rate_unit", "since", "since_at_least", "stopped", "quantity", "unit", "share",
-    "why", "nights", "consumer", "title", "building", "serial", "module",
+    "point", "medium", "state", "rate", "doubt", "rate_unit", "since", "since_at_least", "stopped", "quantity", "unit",
+    "share", "why", "nights", "consumer", "title", "building", "serial", "module",
 )
 
 
@@ -100,7 +100,7 @@ def _period(config: Path, settings: Settings, first: str | None, last: str | Non
             days = (before - datetime.fromtimestamp(parse_time(first, zone), UTC).astimezone(zone).date()).days
         if not LEAST_DAYS <= days <= MOST_DAYS:
             raise click.BadParameter(
-                f"{max(days, 0)} whole days before {before}; expected {LEAST_DAYS} to {MOST_DAYS}: a leak is seen by its nights"
+                f"{max(days, 0)} whole days before {before}; expected {LEAST_DAYS} to {MOST_DAYS}: leaks are seen by nights"
             )
         return period_before(zone, end, days)
     except ValueError as error:

@@ -31,7 +31,8 @@ SHOWN: Final = 50
 ALL: Final = 10_000_000
 WHY: Final = {
     NotReckoned.NO_TERMS: "nobody has entered what such meters cost (meter_terms)",
-    NotReckoned.NO_QUANTITY: "their registers of two instants are not known", NotReckoned.YOUNG: "here for less than a week",
+    NotReckoned.NO_QUANTITY: "their registers of two instants are not known",
+    NotReckoned.YOUNG: "here for less than a week",
 }
 
 
@@ -61,7 +62,8 @@ def recalibration(
     found = reckoned(base, directory.terms_of_medium, chosen)
     shown = found.page(0, ALL if everything else found.worth)
     if as_json:
-        print_json({**to_json(attrs.evolve(shown, rows=())), "currency": settings.site.currency, "rows": to_json(shown.rows)})
+        said = {**to_json(attrs.evolve(shown, rows=())), "rows": to_json(shown.rows)}
+        print_json({**said, "currency": settings.site.currency})
     elif as_csv:
         _csv(directory, shown.rows, settings.site.currency)
     else:
@@ -132,14 +134,16 @@ def _print(shown: ReplacementList, currency: str, everything: bool) -> None:
 def _csv(directory: Directory, rows: Sequence[Replaceable], currency: str) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow([
-        "point", "serial", "medium", "gain_a_year", "loss_a_year", "bearable_a_year", "currency", "age_years", "age_from",
-        "replace_at_years", "paid_at_years", "quantity_a_year", "unit", "from_days", "not_registered", "consumer", "building",
+        "point", "serial", "medium", "gain_a_year", "loss_a_year", "bearable_a_year", "currency", "age_years",
+        "age_from", "replace_at_years", "paid_at_years", "quantity_a_year", "unit", "from_days", "not_registered",
+        "consumer", "building",
     ])
     for one in rows:
         consumer = directory.consumer.get(directory.point[one.point].consumer)
         writer.writerow([
             one.point, one.serial, one.medium, f"{one.gain:.2f}", f"{one.loss:.2f}", f"{one.bearable:.2f}", currency,
-            f"{one.age:.2f}", one.age_from.value, f"{one.interval:.1f}", f"{one.paid:.1f}" if math.isfinite(one.paid) else "",
-            f"{one.yearly:.3f}", one.unit, one.over_days, f"{one.suspect:.4f}" if math.isfinite(one.suspect) else "",
+            f"{one.age:.2f}", one.age_from.value, f"{one.interval:.1f}",
+            f"{one.paid:.1f}" if math.isfinite(one.paid) else "", f"{one.yearly:.3f}", one.unit, one.over_days,
+            f"{one.suspect:.4f}" if math.isfinite(one.suspect) else "",
             consumer.title or consumer.name if consumer else "", consumer.building if consumer else "",
         ])

@@ -93,7 +93,8 @@ def test_costs_come_back_from_an_export_as_they_were(config: Path, tmp_path: Pat
 
 def test_costs_that_cannot_be_are_refused_with_their_line(config: Path, tmp_path: Path) -> None:
     wrong = {
-        "meter_terms": [{"medium": "gas", "tariff": -1, "verification": 0, "replacement": 1, "ages": [0, 5], "rates": [0.1]}],
+        "meter_terms": [{"medium": "gas", "tariff": -1, "verification": 0, "replacement": 1,
+                         "ages": [0, 5], "rates": [0.1]}],
         "meters": [{**TERMS["meters"][0], "verified": "soon"}],
     }
     (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(wrong), encoding="utf-8")

@@ -1220,10 +1220,12 @@ class Leaks:
             (*dry, 0.018, 0.019, gap, 0.0185, 0.018, 0.0182, 0.0184),
         )
         gas = Flowing(
-            "G-01-005", Medium.GAS, True, "2026-02-21", True, "", 1.2, 0.0, 120.0, "2026-02-21", (1.21, gap, 1.19, gap, *(1.2,) * 12)
+            "G-01-005", Medium.GAS, True, "2026-02-21", True, "", 1.2, 0.0, 120.0, "2026-02-21",
+            (1.21, gap, 1.19, gap, *(1.2,) * 12),
         )
         heat = attrs.evolve(
-            water, point="W-02-005", medium=Medium.HEAT, rate=0.31, doubt=0.0, weight=6.2, nights=tuple(16 * n for n in water.nights)
+            water, point="W-02-005", medium=Medium.HEAT, rate=0.31, doubt=0.0, weight=6.2,
+            nights=tuple(16 * n for n in water.nights),
         )
         stopped = attrs.evolve(heat, point="W-02-010", runs=False, stopped="2026-03-11")
         self.flows = (water, gas, heat)

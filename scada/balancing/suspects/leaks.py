@@ -39,7 +39,7 @@ class Standing:
 
     runs: NDArray[np.bool_]                 # (n,) a leak, and no night since it began fell below
     begun: NDArray[np.int64]                # (n,) first known day after the last one that fell below; -1
-    stopped: NDArray[np.int64]              # (n,) first day that fell below after the last that did not; -1 = the last did not
+    stopped: NDArray[np.int64]              # (n,) first day that fell below after the last that did not; -1 = none
 
 
 def leaks(
