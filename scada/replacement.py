@@ -1,13 +1,11 @@
 """What the time of a meter's replacement is reckoned to be, as values for pages and commands."""
 
 from enum import StrEnum
-from typing import Final
 
 import attrs
 
 from scada.site import MeterTerms
 
-EXAMPLE_LIFE: Final = 40.0              # years the example curve and the reckoning reach [a]
 
 
 class AgeFrom(StrEnum):

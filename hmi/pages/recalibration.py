@@ -21,7 +21,7 @@ from scada.site import UNIT_OF_MEDIUM, Medium, MeterTerms
 
 SIZE: Final = 50
 MOST_IN_SHEET: Final = 10_000
-YEARS: Final = 40                       # of the chart
+YEARS: Final = 30                       # of the chart
 
 
 def make(services: Services) -> Blueprint:

@@ -5,7 +5,7 @@ in processes. An alarm holds as long as the leak runs and nobody has called it u
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -165,7 +165,7 @@ class LeakService:
             found[source, KINDS + leak.flow.medium.value] = area, int(since.timestamp()) * NS, detail_of(leak)
         return found, total
 
-    def _settled(self, wanted: Wanted) -> Iterable[None]:
+    def _settled(self, wanted: Wanted) -> Iterator[None]:
         """A few alarms a turn; what holds already is not told again."""
         held = frozenset(self._alarms.held(KINDS))
         changes: list[tuple[str, str]] = [*(held - wanted.keys()), *(one for one in wanted if one not in held)]

@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS change (number INTEGER PRIMARY KEY, leak INTEGER NOT 
 CREATE INDEX IF NOT EXISTS of_leak ON change (leak);
 CREATE TABLE IF NOT EXISTS night (one INTEGER PRIMARY KEY CHECK (one = 1), day TEXT NOT NULL, said TEXT NOT NULL);
 """
-_COLUMNS: Final = "number, state, opened, seen, earlier, accepted, flow"
+_COLUMNS: Final = ", ".join(("number", "state", "opened", "seen", "earlier", "accepted", "flow"))
 
 
 class Leakbook:

@@ -26,7 +26,7 @@ AT_ONCE: Final = 5_000                  # points that are read together
 NAMED: Final = 5                        # of those that are left out
 MEDIA: Final = tuple(Medium)
 # The example's points: early faults that fade, a constant rate, wear from the tenth year on.
-EXAMPLE_AGES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0)
+EXAMPLE_AGES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0)
 
 
 @attrs.frozen(eq=False)

@@ -66,7 +66,7 @@ class RecalibrationService:
         base = self._base
         if base is None or point not in self._registry.directory.point or point not in base.points:
             return None
-        found = self._reckoned(base, self._registry.directory.terms_of_medium, ())
+        found = self._reckoned(base, self._registry.directory.terms_of_medium, MEDIA)
         return found.one(base.points.index(point))
 
     def example(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -78,7 +78,7 @@ class RecalibrationService:
         with self._lock:
             found = self._lists.get(key)
             if found is None or found.base is not base:
-                found = reckoned(base, terms, media or MEDIA)
+                found = reckoned(base, terms, media)
                 while len(self._lists) >= MOST_KEPT:
                     self._lists.pop(next(iter(self._lists)))
                 self._lists[key] = found

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from scada.cases import Case
 from scada.cli.output import one_of, print_json, print_table
 from scada.cli.periods import parse_time
 from scada.cli.read import history_dir, open_directory
@@ -86,7 +87,7 @@ def _gathered(config: Path, settings: Settings, directory: Directory, first: str
             raise click.BadParameter(f"{days} days from --from to --to; expected 1 to 3660")
         spans = (days,)
     folder = history_dir(settings)
-    cases = ()
+    cases: tuple[Case, ...] = ()
     if (folder / FILE).exists():
         book = Casebook(folder / FILE, lambda *_: None)
         book.open()
