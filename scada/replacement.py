@@ -7,7 +7,6 @@ import attrs
 from scada.site import MeterTerms
 
 
-
 class AgeFrom(StrEnum):
     """Where a meter's age is known from."""
 

@@ -258,12 +258,10 @@ class RegistryDatabase:
             raise CommandRejected([f"{actor.name} is {actor.role.value}; only administrators may change what meters cost"])
 
         def make(site: Site) -> Site:
-            others = tuple(one for one in site.meter_terms if one.medium is not terms.medium)
-            new = attrs.evolve(site, meter_terms=tuple(sorted((*others, terms), key=lambda one: one.medium)))
-            wrong = [one for one in check(attrs.evolve(Site(), meter_terms=(terms,))) if not one.warning]
-            if wrong:
+            if wrong := [one for one in check(Site(meter_terms=(terms,))) if not one.warning]:
                 raise CommandRejected([f"{one.field}: {one.expected}" for one in wrong])
-            return new
+            others = {one.medium: one for one in site.meter_terms}
+            return attrs.evolve(site, meter_terms=tuple({**others, terms.medium: terms}.values()))
 
         return self.change(make, lambda: self.audit.note(
             actor, "meter_terms.set", terms.medium.value,

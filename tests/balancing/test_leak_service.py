@@ -149,7 +149,7 @@ def test_a_leak_that_stops_is_over_and_its_alarm_with_it(server: Server) -> None
     first = {one.flow.point: one for one in server.leaks.find(OPEN)[0]}
     server.until(plumbing.TODAY + 26)                       # hours that are not over yet are not taken
     counts = plumbing.taken()
-    mended = counts[:, :24].copy()
+    mended = counts[:, -24:].copy()
     mended[0] = 0
     plumbing.keep_hours(server.historian, server.reactor, mended, plumbing.TODAY, counts[np.array(
         [n for n, one in enumerate(plumbing.POINTS) if one[0] != "W-silent"])].sum(axis=1))
