@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from scada.balancing import examination
 from scada.balancing.examination import period_before
 from scada.balancing.leak_examination import examined_points, leak_inquiries, leaks_of, together
 from scada.balancing.leakbook import FILE, Leakbook
@@ -25,14 +26,17 @@ from scada.balancing.once_a_night import OnceANight
 from scada.clock import NS, SiteClock
 from scada.commands import Actor
 from scada.errors import CommandRejected
-from scada.leaks import OPEN, Leak, LeakNight, LeakState, said_rate
+from scada.leaks import OPEN, Flowing, Leak, LeakNight, LeakState, said_rate
 from scada.ports import AlarmGroups, Audit, Compute, Health, Metering, Registry
 from scada.site import Directory, Medium
 
 AFTER_H: Final = 3                      # behind midnight: after the balance groups
 KINDS: Final = "leak_"                  # how the kinds of these alarms begin
+DAYS = examination.DAYS                 # that a night looks at
+FURTHER_DAYS: Final = 92                # that are looked at where a leak is found that is older
+MOST_FURTHER: Final = 1_000             # leaks of a night for which that is done
 MOST_ALARMS: Final = 500                # the strongest; the list has all of them
-AT_ONCE: Final = 25                     # alarms of one turn of the loop
+AT_ONCE: Final = 5                      # alarms of one turn of the loop: each walks over all that there are
 UNKNOWN_KEPT: Final = 1_000             # points of which nothing can be said, by name; all are counted
 STANDBY_KEPT: Final = 200
 Wanted = Mapping[tuple[str, str], tuple[str, int, str]]     # (source, kind) -> area, since [ns], detail
@@ -122,22 +126,33 @@ class LeakService:
     def _night(self, day: str, stopping: threading.Event) -> bool:
         """In a worker thread; False = the server stops meanwhile, and nothing is entered."""
         directory, at = self._registry.directory, self._clock.now()
-        period = period_before(self._zone, self._clock.hour() - AFTER_H)
+        period = period_before(self._zone, self._clock.hour() - AFTER_H, DAYS)
         points, feeds = examined_points(directory)
-        answers = []
+        watched, answers = self._book.watched(), []
         for answer in self._compute.each(
-            leaks_of, leak_inquiries(self._metering.hourly, directory, points, period, self._book.watched())
+            leaks_of, leak_inquiries(self._metering.hourly, directory, points, period, watched)
         ):
             if stopping.is_set():
                 return False
             answers.append(answer)
+        flows = {flow.point: flow for answer in answers for flow in answer.flowing}
+        flows.update(self._longer([one for one in flows.values() if one.at_least and one.point not in watched], directory))
         standby = sorted((one for answer in answers for one in answer.standby), key=lambda one: (-one.power, one.point))
         night = LeakNight(
             day, together(answers, feeds), tuple(one for answer in answers for one in answer.unknown)[:UNKNOWN_KEPT],
             tuple(standby[:STANDBY_KEPT]),
         )
-        self._book.enter([one for answer in answers for one in answer.flowing], night, at)
+        self._book.enter(list(flows.values()), night, at)
         return True
+
+    def _longer(self, fresh: Sequence[Flowing], directory: Directory) -> Mapping[str, Flowing]:
+        """Leaks that were found the first time and ran on the first day already: looked at again, further back."""
+        points: dict[Medium, list[str]] = {}
+        for one in sorted(fresh, key=lambda flow: -flow.weight)[:MOST_FURTHER]:
+            points.setdefault(one.medium, []).append(one.point)
+        period = period_before(self._zone, self._clock.hour() - AFTER_H, FURTHER_DAYS)
+        found = self._compute.each(leaks_of, leak_inquiries(self._metering.hourly, directory, points, period))
+        return {flow.point: flow for answer in found for flow in answer.flowing if flow.runs}
 
     # ------------------------------------------------------------------ alarms, as the book has it
     def _show(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 from twisted.python.threadpool import ThreadPool
 
 from scada.alarms.service import AlarmService
+from scada.balancing import leak_service
 from scada.balancing.leak_service import LeakService, detail_of
 from scada.balancing.leakbook import NIGHTS_KEPT, Leakbook
 from scada.balancing.once_a_night import EVERY_S, RETRY_S
@@ -200,6 +201,19 @@ def test_a_night_that_fails_says_so_and_is_made_up_for(server: Server) -> None:
 
     assert (failed.ok, failed.text) == (False, "the search for leaks failed; it is tried again")
     assert next(iter(server.leaks.health())).text.startswith("4 leaks run")
+
+
+def test_a_leak_that_is_older_than_what_a_night_looks_at_is_followed_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three days are enough to find one; when it began is looked for further back."""
+    monkeypatch.setattr(leak_service, "DAYS", 3)
+    server.until(plumbing.TODAY + 3)
+    found = {one.flow.point: one.flow for one in server.leaks.find(OPEN)[0]}
+
+    assert {name: (one.since, one.at_least) for name, one in found.items()} == {
+        name: (plumbing.day(begins), begins == 0) for name, (_rate, begins) in plumbing.LEAKS.items()
+    }
 
 
 def flow(first: str, nights: tuple[float, ...], since: str, rate: float = 0.02, **more: Any) -> Flowing:
