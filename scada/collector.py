@@ -7,6 +7,8 @@ the next one does not look. Circles that are made of things put aside are found 
 
 import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from scada.timers import cancel
@@ -15,6 +17,16 @@ PERIOD_S: Final = 0.02                  # real time between two looks
 MIDDLE: Final = 3                       # collections of the youngest generation before one of the middle: 2,800 things
 NEW: Final = 1                          # collections of the middle generation before what is new is put aside
 DAY_S: Final = 86400.0
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """While modules are imported: what they make stays, and walking it again and again is a fifth of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Collector:

@@ -29,13 +29,16 @@ def run(config: Path, log_file: Path | None, watch_loop: bool) -> None:
     settings = load(config)
     clock = make_clock(config, settings)
 
-    from scada import loop
+    from scada.collector import paused
 
-    selector = loop.install()          # before anything imports the reactor
-    from twisted.internet import reactor as installed
+    with paused():
+        from scada import loop
 
-    from scada import logs
-    from scada.app import Server
+        selector = loop.install()      # before anything imports the reactor
+        from twisted.internet import reactor as installed
+
+        from scada import logs
+        from scada.app import Server
 
     reactor: Any = installed
     logs.begin(log_file)

@@ -3,6 +3,7 @@
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from threading import Lock
 from typing import Final
 
@@ -28,8 +29,10 @@ def hash_of(password: str) -> str:
     return str(_hasher.hash(password))
 
 
-# Checked for a name that does not exist, so that the answer takes as long as for one that does.
-DUMMY_HASH: Final = hash_of(secrets.token_hex(16))
+@cache
+def dummy_hash() -> str:
+    """Checked for a name that does not exist, so that the answer takes as long as for one that does."""
+    return hash_of(secrets.token_hex(16))
 
 
 def matches(stored: str, password: str) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -19,6 +20,8 @@ from click.testing import CliRunner
 from scada.cli import main
 from scada.clock import TimeMap
 from tests.ports import free_ports
+
+from .nursery import Forked, Nursery
 
 START_LIMIT_S = 60.0
 PASSWORD = "a long enough password"
@@ -52,15 +55,28 @@ def run_apart(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", "scada", *words], capture_output=True, text=True, timeout=120, check=False)
 
 
-class Process:
-    """A `scada` command whose output is kept in a file."""
+@cache
+def nursery() -> Nursery:
+    """One for all tests of this process; it ends with it."""
+    return Nursery()
 
-    def __init__(self, folder: Path, name: str, *words: str, env: dict[str, str] | None = None) -> None:
+
+class Process:
+    """A `scada` command whose output is kept in a file; `from_nothing`: Python's own start and all imports too."""
+
+    def __init__(
+        self, folder: Path, name: str, *words: str, env: dict[str, str] | None = None, from_nothing: bool = False
+    ) -> None:
         self.output_file = folder / f"{name}.log"
+        environment = {**os.environ, **(env or {})}
+        self.popen: subprocess.Popen[bytes] | Forked
+        if not from_nothing:
+            self.popen = nursery().begin(words, self.output_file, environment)
+            return
         with self.output_file.open("ab") as output:
             self.popen = subprocess.Popen(
                 [sys.executable, "-m", "scada", *words], stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**os.environ, **(env or {})},
+                env=environment,
             )
 
     @property
@@ -159,8 +175,8 @@ class Site:
         self.field = Process(self.folder, "field", *self.field_words())
         return self.field
 
-    def start_server(self, *, ready: bool = True, env: dict[str, str] | None = None) -> Process:
-        self.server = Process(self.folder, "server", "run", str(self.config), env=env)
+    def start_server(self, *, ready: bool = True, env: dict[str, str] | None = None, from_nothing: bool = False) -> Process:
+        self.server = Process(self.folder, "server", "run", str(self.config), env=env, from_nothing=from_nothing)
         if ready:
             self.wait_ready()
         return self.server

@@ -116,7 +116,7 @@ def test_a_second_start_goes_on_with_what_the_first_one_knew(site: Site) -> None
     assert site.server is not None
     site.server.stop()
     first = site.server.output
-    site.start_server()
+    site.start_server(from_nothing=True)
 
     assert "one-time password" in first
     assert "one-time password" not in site.server.output[len(first):]
@@ -136,7 +136,7 @@ def test_ctrl_c_while_starting_is_a_clean_stop_too(make_site: Callable[..., Site
     site = make_site(opcua=True)
     site.prepare()
     for spent in (0.5, 0.9, 1.3, 1.8):
-        server = site.start_server(ready=False)
+        server = site.start_server(ready=False, from_nothing=True)
         wait_for(lambda of=server, seconds=spent: processor_time(of) >= seconds, "the middle of the start", every=0.01)
         status = server.stop(signal.SIGINT)
 
