@@ -25,7 +25,7 @@ def problems_of(path: Path, old: Site | None = None) -> list[str]:
 
 
 @FORMATS
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(site=sites())
 def test_any_valid_site_survives_export_and_import_into_an_empty_registry(name: str, site: Site) -> None:
     """Through the file and through the database, for random sites."""
