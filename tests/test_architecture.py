@@ -54,9 +54,13 @@ EDGES = {
     # balancing
     "scada/balancing/casebook.py": "SQLite",
     "scada/balancing/estimated.py": "a ticker that looks for new estimates",
+    "scada/balancing/leak_service.py": "the service of leaks: Deferreds and threads",
+    "scada/balancing/leakbook.py": "SQLite",
     "scada/balancing/loss_service.py": "the service of losses: Deferreds and threads",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/nightly.py": "its own service: a ticker and a thread",
+    "scada/balancing/once_a_night.py": "a ticker and a thread",
+    "scada/balancing/recalibration_service.py": "a service: a lock, and its night in a thread",
     "scada/balancing/ticker.py": "the transformers' second",
     "scada/balancing/wishes.py": "SQLite",
     "scada/balancing/watching.py": "a service, named after what it does",
@@ -200,6 +204,7 @@ EDGES = {
     "scada/registry/schema.py": "SQL",
     "scada/registry/users.py": "SQL",
     # HMI
+    "hmi/sheets.py": "makes responses",
     "hmi/app.py": "flask",
     "hmi/access.py": "flask: who may open a view",
     "hmi/api/": "flask: one file a resource",

@@ -5,8 +5,6 @@ import json
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +29,7 @@ from scada.drivers.dmesh.messages import (
 from scada.drivers.dmesh.sets import indices
 from scada.simulate.district import make_district
 from scada.simulate.truth import Truth, read_truth
+from tests.nursery import Process
 from tests.simulate.peer import Peer, command, group_set, key_put
 from tests.system.harness import run_apart, run_here
 
@@ -131,31 +130,28 @@ class Running:
     def __init__(self, folder: Path, *more: str) -> None:
         self.folder, self.truth_file = folder, folder / "truth.jsonl"
         self.server = Server(folder / "keys.json")
-        self.process = subprocess.Popen(
-            [
-                sys.executable, "-m", "scada", "simulate", "--server", f"127.0.0.1:{self.server.port}",
-                "--modbus-port", "0", "--keys", str(folder / "keys.json"), "--truth", str(self.truth_file),
-                "--start", START, "--speed", "600", "--clock", str(folder / "clock.json"), *more,
-            ],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        self.before = (folder / "field.log").read_text() if (folder / "field.log").exists() else ""
+        self.process = Process(
+            folder, "field", "simulate", "--server", f"127.0.0.1:{self.server.port}",
+            "--modbus-port", "0", "--keys", str(folder / "keys.json"), "--truth", str(self.truth_file),
+            "--start", START, "--speed", "600", "--clock", str(folder / "clock.json"), *more,
         )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        self.modbus_port = int(line.split("on port ")[1].split(",")[0])
+        wait_for(lambda: "\n" in self.said)
+        self.modbus_port = int(self.said.split("on port ")[1].split(",")[0])
 
     @property
     def truth(self) -> Truth:
         return read_truth(self.truth_file)
 
+    @property
+    def said(self) -> str:
+        return self.process.output[len(self.before):]
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        self.process.send_signal(how)
-        _, errors = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, errors
+        return self.process.stop(how, PATIENCE_S), self.said.partition("\n")[2]
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self.process.kill()
         self.server.close()
 
 

@@ -123,12 +123,12 @@ def test_hours_that_no_server_holds_survive_and_those_that_it_holds_are_forgotte
 
 
 def test_the_modules_went_on_counting_while_the_simulator_was_down() -> None:
-    """Two days away: the hours are in the archive, as if somebody had looked on."""
+    """A day away: the hours are in the archive, as if somebody had looked on."""
     one, _ = remembering()
     one.run_until(at(1.5))
     again, never = resumed(one.memory()), make_world(1, START)
-    again.run_until(at(49.5))
-    never.advance(at(49.5))
+    again.run_until(at(25.5))
+    never.advance(at(25.5))
 
     assert energies(again.world) == energies(never)
     assert again.concentrators[0].archive.owed_since() == START

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import traceback
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -19,9 +18,8 @@ from click.testing import CliRunner
 
 from scada.cli import main
 from scada.clock import TimeMap
+from tests.nursery import Process
 from tests.ports import free_ports
-
-from .nursery import Forked, Nursery
 
 START_LIMIT_S = 60.0
 PASSWORD = "a long enough password"
@@ -53,54 +51,6 @@ def run_here(*words: str, stdin: str | None = None) -> "subprocess.CompletedProc
 def run_apart(*words: str) -> "subprocess.CompletedProcess[str]":
     """A `scada` command as a process of its own, to its end."""
     return subprocess.run([sys.executable, "-m", "scada", *words], capture_output=True, text=True, timeout=120, check=False)
-
-
-@cache
-def nursery() -> Nursery:
-    """One for all tests of this process; it ends with it."""
-    return Nursery()
-
-
-class Process:
-    """A `scada` command whose output is kept in a file; `from_nothing`: Python's own start and all imports too."""
-
-    def __init__(
-        self, folder: Path, name: str, *words: str, env: dict[str, str] | None = None, from_nothing: bool = False
-    ) -> None:
-        self.output_file = folder / f"{name}.log"
-        environment = {**os.environ, **(env or {})}
-        self.popen: subprocess.Popen[bytes] | Forked
-        if not from_nothing:
-            self.popen = nursery().begin(words, self.output_file, environment)
-            return
-        with self.output_file.open("ab") as output:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", "scada", *words], stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                env=environment,
-            )
-
-    @property
-    def output(self) -> str:
-        return self.output_file.read_text(encoding="utf-8", errors="replace")
-
-    def alive(self) -> bool:
-        return self.popen.poll() is None
-
-    def stop(self, number: int = signal.SIGTERM, limit: float = 30.0) -> int:
-        """Ask it to end; its exit status. A process that does not end is killed and fails the test."""
-        if self.alive():
-            self.popen.send_signal(number)
-        try:
-            return self.popen.wait(limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.popen.pid, signal.SIGKILL)
-            raise AssertionError(f"did not stop within {limit} s:\n{self.output[-3000:]}") from None
-
-    def kill(self) -> None:
-        """kill -9 of the process and of whatever it started."""
-        if self.alive():
-            self.popen.send_signal(signal.SIGKILL)
-            self.popen.wait()
 
 
 class Api:

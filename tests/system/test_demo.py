@@ -16,8 +16,9 @@ import pytest
 
 from scada.clock import HOUR_S, NS, TimeMap
 from scada.simulate.district import make_district
+from tests.nursery import Process
 
-from .harness import PASSWORD, Process, Site, wait_for
+from .harness import PASSWORD, Site, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 STOP_LIMIT_S = 25.0                     # of both processes; the pages' own patience is 5 s

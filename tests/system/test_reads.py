@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from .harness import PASSWORD, Api, Process, Site, wait_for
+from tests.nursery import Process
+
+from .harness import PASSWORD, Api, Site, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 

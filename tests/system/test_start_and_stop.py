@@ -9,7 +9,9 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from .harness import Process, Site, run_apart, wait_for
+from tests.nursery import Process
+
+from .harness import Site, run_apart, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 

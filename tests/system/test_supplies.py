@@ -8,8 +8,9 @@ from urllib.error import HTTPError
 import pytest
 
 from scada.simulate.truth import read_truth
+from tests.nursery import Process
 
-from .harness import PASSWORD, Api, Process, Site, wait_for
+from .harness import PASSWORD, Api, Site, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 

@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = ("scada.app", "scada.cli.run", "scada.simulate.app", "scada.simulate.cli")
 
 
@@ -24,11 +25,12 @@ class Nursery:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.system.nursery"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tests.nursery"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True,
         )
 
     def begin(self, words: tuple[str, ...], output: Path, env: dict[str, str]) -> "Forked":
+        output.touch()                                      # whoever looks for it may be faster
         return Forked(self, self.ask(words=words, output=str(output), env=env))
 
     def ask(self, **what: Any) -> Any:
@@ -66,6 +68,54 @@ class Forked:
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
+
+
+@cache
+def nursery() -> Nursery:
+    """One for all tests of this process; it ends with it."""
+    return Nursery()
+
+
+class Process:
+    """A `scada` command whose output is kept in a file; `from_nothing`: Python's own start and all imports too."""
+
+    def __init__(
+        self, folder: Path, name: str, *words: str, env: dict[str, str] | None = None, from_nothing: bool = False
+    ) -> None:
+        self.output_file = folder / f"{name}.log"
+        environment = {**os.environ, **(env or {})}
+        self.popen: subprocess.Popen[bytes] | Forked
+        if not from_nothing:
+            self.popen = nursery().begin(words, self.output_file, environment)
+            return
+        with self.output_file.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "scada", *words], stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                env=environment,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.output_file.read_text(encoding="utf-8", errors="replace")
+
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    def stop(self, number: int = signal.SIGTERM, limit: float = 30.0) -> int:
+        """Ask it to end; its exit status. A process that does not end is killed and fails the test."""
+        if self.alive():
+            self.popen.send_signal(number)
+        try:
+            return self.popen.wait(limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            raise AssertionError(f"did not stop within {limit} s:\n{self.output[-3000:]}") from None
+
+    def kill(self) -> None:
+        """kill -9 of the process and of whatever it started."""
+        if self.alive():
+            self.popen.send_signal(signal.SIGKILL)
+            self.popen.wait()
 
 
 # ------------------------------------------------------------------ the nursery
