@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from flask import Flask
 
+from scada import leaks
 from scada.cases import MAY_DECIDE
 from scada.commands import Role
 from scada.rollout import MAY_ROLL_OUT
@@ -27,6 +28,8 @@ ROLL_OUT: Final = MAY_ROLL_OUT
 INSTALL: Final = frozenset({Role.INSTALLER, Role.ENGINEER, Role.ADMINISTRATOR})
 PHOTOS: Final = INSTALL | {Role.DISPATCHER}
 DECIDE: Final = MAY_DECIDE
+DECIDE_LEAKS: Final = leaks.MAY_DECIDE
+COSTS: Final = frozenset({Role.ADMINISTRATOR})
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})
 
 

@@ -20,6 +20,7 @@ from hmi.pages import (
     firmware,
     groups,
     install,
+    leaks,
     login,
     losses,
     mesh,
@@ -30,6 +31,7 @@ from hmi.pages import (
     overview,
     phases,
     reads,
+    recalibration,
     supplies,
     suspects,
     swaps,
@@ -62,7 +64,8 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(account.make(services, sessions))
     for page in (
         overview, transformer, balance, phases, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages,
-        alarms, events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials, losses, suspects,
+        alarms, events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials, losses, suspects, leaks,
+        recalibration,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

@@ -100,6 +100,8 @@ def _menu(role: Role | None) -> tuple[Room, ...]:
             ("collection.page", _("Collection")),
             ("dials.page", _("Dials")),
             ("suspects.page", _("Suspects")),
+            ("leaks.page", _("Leaks")),
+            ("recalibration.page", _("Recalibration")),
         )),
         Room(_("Radio"), (
             ("mesh.page", _("Network")),

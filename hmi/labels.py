@@ -13,11 +13,13 @@ from scada.commands import Action, CommandState, CommandStatus, EffectState, Loa
 from scada.dial import Cause, DialSource, Due, Verdict
 from scada.estimates import Method
 from scada.intervals import ChangeKind, IntervalStatus
+from scada.leaks import LeakState, TooLittle
 from scada.network import Basis, Trouble
 from scada.outage import Scope
 from scada.phase_study import Lack
 from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
+from scada.replacement import NotReckoned
 from scada.rollout import CampaignState, UpdateState
 from scada.site import GroupKind, Medium, MemberRole, ModuleState, SupplyKind
 from scada.supplies import Effect, HoldReason, SupplyState, SwitchAction, SwitchState
@@ -86,6 +88,8 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "safety_broken_neutral": _l("neutral broken, or badly connected"), "safety_lost_phase": _l("a phase is lost"),
     "safety_high_voltage": _l("voltage too high"), "safety_low_voltage": _l("voltage too low"),
     "safety_arcing": _l("a contact arcs"),
+    "leak_water": _l("leak: water never stops"), "leak_gas": _l("leak: gas never stops"),
+    "leak_heat": _l("heat never stops"),
 }
 POINT: Final[dict[str, Any]] = {                        # quantities that raise alarms of themselves
     "hot_spot": _l("hot spot of the winding"), "minutes_left": _l("time the load can be carried"),
@@ -334,6 +338,23 @@ GROUP_STATE: Final[dict[str, Any]] = {
 }
 
 
+LEAK_STATE: Final[dict[LeakState, Any]] = {
+    LeakState.NEW: _l("new leak"), LeakState.SEEN: _l("seen"), LeakState.TOLD: _l("subscriber told"),
+    LeakState.CREW: _l("crew sent"), LeakState.USUAL: _l("usual: it may run"), LeakState.OVER: _l("over"),
+}
+LEAK_SYMBOL: Final = {
+    LeakState.NEW: "○", LeakState.SEEN: "◔", LeakState.TOLD: "◑", LeakState.CREW: "→", LeakState.USUAL: "∞",
+    LeakState.OVER: "✓",
+}
+TOO_LITTLE: Final[dict[TooLittle, Any]] = {
+    TooLittle.NO_METER: _l("no meter hangs there"), TooLittle.FEW_NIGHTS: _l("too few whole nights one after the other"),
+    TooLittle.COARSE: _l("a count of its register is too large for such a flow"),
+}
+NOT_RECKONED: Final[dict[NotReckoned, Any]] = {
+    NotReckoned.NO_TERMS: _l("nobody has entered what meters of this medium cost"),
+    NotReckoned.NO_QUANTITY: _l("what passes them in a year is not known: their registers are missing"),
+    NotReckoned.YOUNG: _l("here for less than a week"),
+}
 PHASE_LACK: Final[dict[Lack, Any]] = {
     Lack.NOT_ELECTRICITY: _l("The group is not of electricity: there are no phases."),
     Lack.NO_CONSUMERS: _l("No member of the group has one phase."),

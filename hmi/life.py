@@ -61,6 +61,8 @@ def module_of(directory: Directory, source: str) -> Module | None:
 
 def next_page(directory: Directory, alarm: Alarm) -> str | None:
     """The page where it is solved; None where there is none of its own."""
+    if alarm.kind.startswith("leak_"):
+        return url_for("leaks.page", medium=alarm.kind.removeprefix("leak_"))
     module = module_of(directory, alarm.source) if alarm.kind in NEXT else None
     return None if module is None else url_for("modules.one", name=module.name) + "#next"
 

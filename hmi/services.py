@@ -21,6 +21,7 @@ from scada.ports import (
     GroupKeys,
     Health,
     History,
+    Leaks,
     LiveReader,
     MeshMonitor,
     Metering,
@@ -29,6 +30,7 @@ from scada.ports import (
     PhaseStudies,
     Reading,
     Registry,
+    Replacements,
     Supplies,
     TagSource,
     TechnicalLosses,
@@ -65,6 +67,8 @@ class Services:
     metering: Metering
     balances: Balances
     cases: Cases
+    leaks: Leaks
+    replacements: Replacements
     phases: PhaseStudies
     losses: TechnicalLosses
     live: LiveReader

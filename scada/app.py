@@ -14,9 +14,11 @@ from scada import descriptors
 from scada.addresses import authority
 from scada.alarms.kinds import priority_of
 from scada.alarms.service import AlarmService
+from scada.balancing.leak_service import LeakService
 from scada.balancing.loss_service import LossService
 from scada.balancing.nightly import NightlyService
 from scada.balancing.phases.service import PhaseStudyService
+from scada.balancing.recalibration_service import RecalibrationService
 from scada.balancing.service import BalancingService
 from scada.balancing.technical import of_groups
 from scada.balancing.watching import WatchService
@@ -155,6 +157,15 @@ class Server:
                 reactor, work, settings.site.timezone, historian.directory,
             )
         )
+        leaks = await run(
+            LeakService(
+                registry, metering, alarms, registry.audit, ProcessPool(nice=BEHIND), clock, reactor, work,
+                settings.site.timezone, historian.directory,
+            )
+        )
+        replacements = await run(
+            RecalibrationService(registry, metering, cases, clock, reactor, work, settings.site.timezone)
+        )
         dials = await run(
             DialService(
                 settings.dials, registry, historian.intervals, historian.intervals, alarms, bus.of("dials"), clock, reactor,
@@ -195,7 +206,8 @@ class Server:
         )
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            cases=cases, phases=studies, losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
+            cases=cases, leaks=leaks, replacements=replacements, phases=studies,
+            losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
             history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
             collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,

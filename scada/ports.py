@@ -35,10 +35,12 @@ from scada.intervals import (
     Provenance,
     Quarantined,
 )
+from scada.leaks import Leak, LeakNight, LeakState
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.phase_study import PhaseStudy
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
+from scada.replacement import Replaceable, ReplacementList
 from scada.rollout import (
     CampaignRequest,
     CampaignStatus,
@@ -50,7 +52,7 @@ from scada.rollout import (
     UpdateStatus,
 )
 from scada.series import Buckets, How, Instant, Line
-from scada.site import Directory, JoinedModule, MeshView, Module, SiteChange, Step, Swap
+from scada.site import Directory, JoinedModule, Medium, MeshView, MeterTerms, Module, SiteChange, Step, Swap
 from scada.supplies import Holding, Local, SupplyNews, SupplyOrder, SupplyRequest, SupplyStatus
 from scada.tags import Batch, Device, Snapshot, TagDef
 
@@ -423,6 +425,9 @@ class Registry(Protocol):
         self, actor: Actor, readings: Sequence[DialReading], *, correct: bool = False
     ) -> "Deferred[DialOutcome]":
         """Enter readings of dials, all or none. Fails with `CommandRejected`."""
+
+    def set_terms(self, actor: Actor, terms: MeterTerms) -> "Deferred[None]":
+        """What meters of a medium cost and how they fail. Fails with `CommandRejected` naming every reason."""
 
     @property
     def dials(self) -> "DialStore":
@@ -1325,6 +1330,43 @@ class Cases(Protocol):
 
     def decide(self, actor: Actor, number: int, was: CaseState | None, state: CaseState, note: str) -> Case:
         """Change the state, durably and audited; `was` is what the person saw. Fails with `CommandRejected`."""
+
+
+class Leaks(Protocol):
+    """Flows that never stop. Blocking."""
+
+    def find(
+        self, states: Sequence[LeakState], medium: Medium | None = None, first: int = 0, size: int = 50
+    ) -> tuple[tuple[Leak, ...], int]:
+        """Leaks in those states, the strongest for its medium first, and how many there are."""
+
+    def one(self, number: int) -> Leak | None:
+        """With its changes, oldest first."""
+
+    def of_point(self, point: str) -> Leak | None:
+        """The newest of a metering point, whatever became of it."""
+
+    def counts(self) -> Mapping[tuple[LeakState, Medium], int]:
+        """How many there are of each; what there is none of is no key."""
+
+    def night(self) -> LeakNight:
+        """The newest examination; its day is "" before the first."""
+
+    def decide(self, actor: Actor, number: int, was: LeakState | None, state: LeakState, note: str) -> Leak:
+        """Change the state, durably and audited; `was` is what the person saw. Fails with `CommandRejected`."""
+
+
+class Replacements(Protocol):
+    """When which meter is worth replacing."""
+
+    def page(self, media: Sequence[Medium], first: int = 0, size: int = 50) -> ReplacementList:
+        """Meters by what replacing them now gains, the largest first, by what they cost now. Blocking, a moment."""
+
+    def of_point(self, point: str) -> Replaceable | None:
+        """The meter of a metering point; None where it is not reckoned. Blocking, a moment."""
+
+    def example(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Ages [a] and rates [1/a] of the failure curve that stands where nobody has entered one. Memory."""
 
 
 class PhaseStudies(Protocol):

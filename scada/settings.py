@@ -31,6 +31,9 @@ class SiteSettings(Section):
     name: Name = Field(description="Short name of the site; the root folder of the OPC UA address space.")
     title: str = Field("", description="Name shown to people.")
     timezone: str = Field("Europe/Chisinau", description="IANA zone of the site; every screen shows it.")
+    currency: Annotated[str, Field(min_length=1, max_length=8)] = Field(
+        "MDL", description="Currency of tariffs and costs, as it is written beside a sum: MDL, lei, €."
+    )
     language: Literal["en", "ro", "ru"] = Field("en", description="Language of a page before log-in.")
 
     @field_validator("timezone")

@@ -4,7 +4,9 @@ The registry package stores it; everybody else reads this. Names are the keys pe
 they are unique per kind and never contain "/".
 """
 
+import re
 from collections.abc import Callable
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from itertools import zip_longest
@@ -186,6 +188,22 @@ class MeterPeriod:
     start_register: float | None = None     # what its dial showed at the beginning [kWh or m³]; None = nobody wrote it down
     final_register: float | None = None     # and at the end
     accuracy_class: float = 1.0         # limit of error, % of what it measures
+    verified: str = ""                  # made or last verified: "2014" or "2014-05-20"; "" = nobody wrote it down
+
+
+@attrs.frozen
+class MeterTerms:
+    """What meters of a medium cost, and how they fail: what the time of their replacement is reckoned from."""
+
+    medium: Medium
+    tariff: float                       # [money/kWh or money/m³]
+    verification: float                 # of one meter [money]
+    replacement: float                  # of one meter, with the new one [money]
+    lost: float = 0.4                   # share that a failed meter does not register [1]
+    noticed: float = 0.2                # chance a year that a failure is noticed [1/a]
+    drift: float = 0.0005               # share lost more with each year [1/a]
+    ages: tuple[float, ...] = ()        # points of the failure curve, from 0 [a]; () = the example
+    rates: tuple[float, ...] = ()       # failures a meter and year at each of them [1/a]
 
 
 @attrs.frozen
@@ -290,6 +308,7 @@ class Site:
     balance_members: tuple[BalanceMember, ...] = ()
     replacements: tuple[Replacement, ...] = ()
     supplies: tuple[Supply, ...] = ()
+    meter_terms: tuple[MeterTerms, ...] = ()
     generation: int = 0                 # raised by every change of the registry
 
 
@@ -389,6 +408,10 @@ class Directory:
         return {one.eui: one for one in self.site.replacements}
 
     @cached_property
+    def terms_of_medium(self) -> dict[Medium, MeterTerms]:
+        return {one.medium: one for one in self.site.meter_terms}
+
+    @cached_property
     def balance_group(self) -> dict[str, BalanceGroup]:
         return {one.name: one for one in self.site.balance_groups}
 
@@ -419,11 +442,22 @@ class Directory:
         return {name: tuple(members) for name, members in found.items()}
 
 
+def verified_on(text: str) -> str | None:
+    """The day of a `MeterPeriod.verified`, the middle of a year where only that stands; "" for none, None if neither."""
+    if not text:
+        return ""
+    day = f"{text}-07-01" if re.fullmatch(r"[0-9]{4}", text) else text
+    try:
+        return date.fromisoformat(day).isoformat() if len(day) == 10 and 1900 <= int(day[:4]) <= 2200 else None
+    except ValueError:
+        return None
+
+
 # What each look-up is made from: where none of it has changed, the look-up of the site before is still good.
 MADE_FROM = {
     "module_of_eui": ("modules",), "module_at": ("modules",), "module_of_name": ("modules",), "expected": ("modules",),
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
-    "feeder": ("feeders",), "linecode": ("linecodes",),
+    "terms_of_medium": ("meter_terms",), "feeder": ("feeders",), "linecode": ("linecodes",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
     "balance_group": ("balance_groups",), "groups_of_feed": ("balance_groups",),

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from hmi.access import STAFF, allow
 from hmi.charts import bars
+from hmi.flows import rate
 from hmi.paging import Page
 from hmi.services import Services
 from hmi.site_time import SiteTime, day_from, instant_of, month_of, next_month, previous_month
 from scada.clock import HOUR_S, NS
 from scada.intervals import IntervalStatus
+from scada.leaks import RUNNING, Leak
 from scada.site import UNIT_OF_MEDIUM
 from scada.tags import BAD, UNCERTAIN, Quality
 
@@ -69,7 +71,8 @@ def make(services: Services) -> Blueprint:
             over=int(past.sum()), goes_on=bool(past.all()),
             dial=float(services.dials.dial([name], this_hour)[0]), register=register, register_at=this_hour * HOUR_S * NS,
             register_quality=int(register_quality(register, newest)), known=known, asked=asked,
-            today_known=f"{time.local(now):%Y-%m-%dT%H:%M}",
+            today_known=f"{time.local(now):%Y-%m-%dT%H:%M}", leak=_running(services, name),
+            replacement=services.replacements.of_point(name), currency=services.site.currency,
         )
 
     @blueprint.get("/meters/<name>/changes")
@@ -91,6 +94,12 @@ def make(services: Services) -> Blueprint:
         )
 
     return blueprint
+
+
+def _running(services: Services, name: str) -> tuple[Leak, str] | None:
+    """The leak there, with its rate in words; None where none runs."""
+    leak = services.leaks.of_point(name)
+    return None if leak is None or leak.state not in RUNNING else (leak, rate(leak.flow, leak.flow.rate))
 
 
 def _bits(before: int, after: int) -> list[IntervalStatus]:

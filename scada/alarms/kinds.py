@@ -48,6 +48,9 @@ PRIORITY: Final[dict[str, Priority]] = {
     "safety_high_voltage": Priority.HIGH,
     "safety_low_voltage": Priority.MEDIUM,
     "safety_arcing": Priority.HIGH,
+    "leak_gas": Priority.HIGH,
+    "leak_water": Priority.MEDIUM,
+    "leak_heat": Priority.LOW,
 }
 RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priority.LOW: 1}
 
@@ -59,6 +62,7 @@ CODE: Final[dict[str, int]] = {
     "dial_mismatch": 141, "bypass": 151,
     "safety_broken_neutral": 171, "safety_lost_phase": 172, "safety_high_voltage": 173, "safety_low_voltage": 174,
     "safety_arcing": 175,
+    "leak_water": 181, "leak_gas": 182, "leak_heat": 183,
     **{code.name.lower(): int(code) for code in EventCode},
 }
 

@@ -8,9 +8,11 @@ import click
 OWN: Final = "show"
 COMMANDS: Final = {
     "cases": "scada.cli.cases:cases",
+    "leaks": "scada.cli.leaks:leaks",
     "losses": "scada.cli.losses:losses",
     "phases": "scada.cli.phases:phases",
     "voltage": "scada.cli.voltage:voltage",
+    "recalibration": "scada.cli.recalibration:recalibration",
     OWN: "scada.cli.balance:balance",
     "simultaneity": "scada.cli.simultaneity:simultaneity",
     "suspects": "scada.cli.suspects:suspects",

@@ -23,8 +23,8 @@ call merged what they lack; one copied before them without the later journal wou
 Live tags: the hot log goes first and the chunks after it, so what is rolled meanwhile is there twice rather than not at
 all, and readers take repeats out; the numbers of tags that only the chunks have seen are entered last. Results go last of
 all: what they lack for the records behind P, the next start tells whoever computes them. Events are one file, copied in one
-instant: what was acknowledged before the backup began is in it. So are the case files of suspects, which another part keeps
-beside the results: what people decided is nowhere else.
+instant: what was acknowledged before the backup began is in it. So are the case files of suspects and of leaks, which other
+parts keep beside the results: what people decided is nowhere else.
 
 A backup into a folder that has one of the same history adds to it: a file that is as it was then is named, not copied. It
 also takes the segments of the journal since then that the server has put by, so that every instant between can be restored
@@ -49,7 +49,7 @@ from scada.historian.estimates import ESTIMATE_FILE
 from scada.historian.event_rows import EVENT_FILE
 from scada.historian.holding import held
 from scada.historian.increments import identity, newest
-from scada.historian.inspection import CASE_FILE, merged_position, sizes_of, with_logs
+from scada.historian.inspection import CASE_FILES, merged_position, sizes_of, with_logs
 from scada.historian.journal import Position, sync_directory
 from scada.historian.livefiles import HOT_FILE
 from scada.historian.manifest import INCREMENTS, MANIFEST, Entry, Manifest, encode, read_manifests
@@ -130,7 +130,8 @@ class _Backup:
             self._database(self.directory / RESULT_FILE)
             self._database(self.directory / ESTIMATE_FILE)
             self._database(self.directory / EVENT_FILE)
-            self._database(self.directory / CASE_FILE)
+            for name in CASE_FILES:
+                self._database(self.directory / name)
             for number, pieces in journal.contents(merged.segment):
                 self.entries.append(self._segment(number, b"".join(pieces)))
             if self.before is not None:

@@ -19,7 +19,7 @@ from scada.historian.state import STATE_FILE
 from scada.intervals import MISSING
 
 SAMPLED: Final = 2000                               # blocks of a month that are counted in; of more, evenly spread ones
-CASE_FILE: Final = "cases.sqlite"                   # what examinations found and people decided: kept beside the results
+CASE_FILES: Final = ("cases.sqlite", "leaks.sqlite")    # what examinations found and people decided: beside the results
 LOG: Final = "-wal"                                 # what SQLite keeps beside a file; "-shm" is memory, not content
 _KEY: Final = "SELECT counts FROM block WHERE interval_s=? AND day=? AND block=?"
 
@@ -88,7 +88,9 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
         "journal kept": size_on_disk(path for _, path in segments_in(kept_in(directory / "journal"))),
         "months": size_on_disk(with_logs(month_paths(directory))),
         "live": size_on_disk(with_logs(directory.glob("live-*.sqlite"))),
-        "results": size_on_disk(with_logs([directory / RESULT_FILE, directory / ESTIMATE_FILE, directory / CASE_FILE])),
+        "results": size_on_disk(with_logs(
+            directory / name for name in (RESULT_FILE, ESTIMATE_FILE, *CASE_FILES)
+        )),
         "events": size_on_disk(with_logs([directory / EVENT_FILE])),
         "state": size_on_disk(with_logs([directory / STATE_FILE])),
         "spool": size_on_disk(with_logs(spools)),

@@ -15,7 +15,7 @@ from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.event_rows import FROM, ROW, event_of
-from scada.historian.inspection import CASE_FILE, channels_by_block, databases, merged_position, size_on_disk
+from scada.historian.inspection import CASE_FILES, channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
 from scada.historian.noted import load_arrivals, notes
@@ -95,7 +95,7 @@ def verify_month(directory: Path, path: Path) -> Verified:
 # ---------------------------------------------------------------------- private
 def _files(directory: Path) -> list[Path]:
     journal = directory / "journal"
-    others = [path for path in (directory / CASE_FILE,) if path.exists()]       # that are not ours to compact
+    others = [path for name in CASE_FILES if (path := directory / name).exists()]       # that are not ours to compact
     return [*databases(directory), *others, *(path for one in (kept_in(journal), journal) for _, path in segments_in(one))]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 from scada.commands import LoadClass
@@ -10,10 +11,12 @@ from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH
 from scada.registry.findings import Finding
 from scada.registry.kinds import KIND, KINDS, hour_text
 from scada.registry.names import clashes, one_of
-from scada.site import Directory, Medium, MeterPeriod, Site, SupplyKind
+from scada.site import Directory, Medium, MeterPeriod, Site, SupplyKind, verified_on
 
 PHASES: Final = ("", "L1", "L2", "L3", "L1L2", "L1L3", "L2L3", "L1L2L3")
 IMPEDANCES: Final = ("r_phase", "x_phase", "r_neutral", "x_neutral")
+MOST_POINTS: Final = 40                 # of a failure curve
+OLDEST: Final = 100                     # [a]
 MAX_HOUR: Final = 70_000_000            # the year 9955; ISO 8601 ends at 9999
 WEEK_S: Final = 7 * 24 * 3600
 
@@ -68,6 +71,13 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("balance_members", "valid_to"): _hour,
     ("replacements", "hour"): _hour,
     ("balance_groups", "limit_percent"): _positive,
+    ("meters", "verified"): (lambda value: verified_on(value) is not None, "expected a year or a day: 2014 or 2014-05-20"),
+    ("meter_terms", "tariff"): _from_zero,
+    ("meter_terms", "verification"): _from_zero,
+    ("meter_terms", "replacement"): _positive,
+    ("meter_terms", "lost"): _between(0, 1),
+    ("meter_terms", "noticed"): _between(0, 10),
+    ("meter_terms", "drift"): _between(0, 1),
 }
 
 # (kind, field) -> kind it refers to; "" refers to nothing.
@@ -111,10 +121,29 @@ def check(site: Site, ghosts: dict[str, set[Any]] | None = None) -> tuple[Findin
         finding
         for one in (
             _fields(site), _unique(site), _references(site, ghosts or {}), _periods(site), _groups(site), _supplies(site),
-            balances(site),
+            balances(site), _terms(site),
         )
         for finding in one
     )
+
+
+def _terms(site: Site) -> Iterator[Finding]:
+    for position, one in enumerate(site.meter_terms):
+        if said := curve_fault(one.ages, one.rates):
+            yield Finding("meter_terms", position, "ages" if len(one.ages) < 2 else "rates", said)
+
+
+def curve_fault(ages: tuple[float, ...], rates: tuple[float, ...]) -> str:
+    """What is wrong with the points of a failure curve; "" if nothing is."""
+    if not ages and not rates:
+        return ""
+    if not 2 <= len(ages) <= MOST_POINTS:
+        return f"expected 2 to {MOST_POINTS} ages, or none for the example; found {len(ages)}"
+    if ages[0] != 0 or any(not math.isfinite(b) or b <= a for a, b in pairwise(ages)) or ages[-1] > OLDEST:
+        return f"expected ages that ascend from 0, up to {OLDEST} years"
+    if len(rates) != len(ages) or any(not 0 <= one <= 10 for one in rates):
+        return f"expected {len(ages)} rates of 0 to 10 failures a meter and year, one for each age"
+    return ""
 
 
 def _fields(site: Site) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import CHAR, String
+from sqlalchemy import CHAR, String, Text
 from sqlalchemy import Enum as EnumColumn
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -47,6 +47,19 @@ class Reference(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str:
         return value or ""
+
+
+class Numbers(TypeDecorator[tuple[float, ...]]):
+    """A short list of numbers, as text with blanks between them; every one comes back as it was."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[float, ...] | None, dialect: Dialect) -> str:
+        return " ".join(map(repr, value or ()))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[float, ...]:
+        return tuple(map(float, (value or "").split()))
 
 
 def named(values: type[Enum]) -> EnumColumn:

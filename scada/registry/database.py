@@ -32,6 +32,7 @@ from scada.site import (
     Directory,
     JoinedModule,
     MeterPeriod,
+    MeterTerms,
     Module,
     ModuleState,
     Site,
@@ -249,6 +250,22 @@ class RegistryDatabase:
         return self.change(lambda site: self._wished(site, actor, swap), lambda: self.audit.note(
             actor, "module.swap", f"{swap.old_eui:016X}", new=f"{swap.new_eui:016X}", hour=swap.hour,
             meters=[attrs.asdict(one) for one in swap.meters],
+        ))
+
+    def set_terms(self, actor: Actor, terms: MeterTerms) -> Site:
+        """What meters of a medium cost and how they fail; raises `CommandRejected` with every reason."""
+        if actor.role is not Role.ADMINISTRATOR:
+            raise CommandRejected([f"{actor.name} is {actor.role.value}; only administrators may change what meters cost"])
+
+        def make(site: Site) -> Site:
+            if wrong := [one for one in check(Site(meter_terms=(terms,))) if not one.warning]:
+                raise CommandRejected([f"{one.field}: {one.expected}" for one in wrong])
+            others = {one.medium: one for one in site.meter_terms}
+            return attrs.evolve(site, meter_terms=tuple({**others, terms.medium: terms}.values()))
+
+        return self.change(make, lambda: self.audit.note(
+            actor, "meter_terms.set", terms.medium.value,
+            **{name: value for name, value in attrs.asdict(terms).items() if name != "medium"},
         ))
 
     def preview(self, actor: Actor, wish: Swap | Step) -> SiteChange:

@@ -25,6 +25,7 @@ from scada.site import (
     Medium,
     MemberRole,
     MeterPeriod,
+    MeterTerms,
     Module,
     ModuleState,
     Point,
@@ -119,6 +120,7 @@ _BY_TYPE: Final[dict[Any, Form]] = {
     },
     tuple[int, ...]: attrs.evolve(EUI, many=True),
     tuple[str, ...]: attrs.evolve(TEXT, many=True),
+    tuple[float, ...]: Form(_number, float, many=True),
 }
 _BY_NAME: Final[dict[str, Form]] = {
     "eui": EUI, "heir": EUI, "link_id": _hexadecimal(8), "valid_from": HOUR, "valid_to": HOUR, "hour": HOUR,
@@ -170,5 +172,6 @@ KINDS: Final = (
     _kind("balance_members", BalanceMember, "group", "member", "valid_from"),
     _kind("replacements", Replacement, "eui"),
     _kind("supplies", Supply, "point"),
+    _kind("meter_terms", MeterTerms, "medium"),
 )
 KIND: Final = {kind.name: kind for kind in KINDS}

@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from scada.commands import LoadClass, Role
 from scada.dial import DialSource
-from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH, Hex, Reference, named
+from scada.registry.columns import NAME_LENGTH, TEXT_LENGTH, Hex, Numbers, Reference, named
 from scada.site import Adoption, GroupKind, Medium, MemberRole, ModuleState, SupplyKind
 
 NAMING = {
@@ -185,6 +185,7 @@ class MeterRow(Base):
     start_register: Mapped[float | None] = mapped_column(Double)
     final_register: Mapped[float | None] = mapped_column(Double)
     accuracy_class: Mapped[float] = mapped_column(Double)
+    verified: Mapped[str] = _added("")
 
 
 class LoadRow(Base):
@@ -275,6 +276,20 @@ class ReplacementRow(Base):
     eui: Mapped[int] = _module(unique=True)
     heir: Mapped[int] = _module(index=True)
     hour: Mapped[int] = mapped_column(Integer)
+
+
+class MeterTermsRow(Base):
+    __tablename__ = "meter_terms"
+    id: Mapped[int] = _id()
+    medium: Mapped[Medium] = mapped_column(named(Medium), unique=True)
+    tariff: Mapped[float] = mapped_column(Double)
+    verification: Mapped[float] = mapped_column(Double)
+    replacement: Mapped[float] = mapped_column(Double)
+    lost: Mapped[float] = mapped_column(Double)
+    noticed: Mapped[float] = mapped_column(Double)
+    drift: Mapped[float] = mapped_column(Double)
+    ages: Mapped[tuple[float, ...]] = mapped_column(Numbers())
+    rates: Mapped[tuple[float, ...]] = mapped_column(Numbers())
 
 
 class DialRow(Base):

@@ -18,6 +18,7 @@ TABLES: dict[str, Table] = {
         models.ModuleRow, models.ConsumerRow,
         models.PointRow, models.MeterRow, models.LoadRow, models.LoadGroupRow, models.BalanceGroupRow,
         models.BalanceMemberRow, models.ReplacementRow, models.SupplyRow,
+        models.MeterTermsRow,
     )
 }
 MEMBERS: dict[str, Table] = {

@@ -21,7 +21,7 @@ from scada.registry.dials import DialBook
 from scada.registry.joining import Joined
 from scada.registry.users import SYSTEM, UserBook
 from scada.settings import RegistrySettings
-from scada.site import Directory, JoinedModule, Module, ModuleState, Site, SiteChange, Step, Swap
+from scada.site import Directory, JoinedModule, MeterTerms, Module, ModuleState, Site, SiteChange, Step, Swap
 
 __all__ = ["AuditService", "RegistryDatabase", "RegistryService", "open_registry", "url_of"]
 
@@ -216,6 +216,12 @@ class RegistryService:
 
     def add_dials(self, actor: Actor, readings: Sequence[DialReading], *, correct: bool = False) -> "Deferred[DialOutcome]":
         return self._run(self._database.dials.add, actor, readings, correct=correct)
+
+    def set_terms(self, actor: Actor, terms: MeterTerms) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._set_terms(actor, terms))
+
+    async def _set_terms(self, actor: Actor, terms: MeterTerms) -> None:
+        self._replace(await self._run(self._database.set_terms, actor, terms))
 
     async def _moved(self, work: Callable[[Actor, int], Site], actor: Actor, eui: int) -> Module:
         self._replace(await self._run(work, actor, eui))

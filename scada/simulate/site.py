@@ -16,6 +16,7 @@ from scada.site import (
     LoadGroup,
     Medium,
     MeterPeriod,
+    MeterTerms,
     Module,
     ModuleState,
     Point,
@@ -30,6 +31,10 @@ AREA: Final = "centre"
 ACTUATOR_ADAPTER: Final = "AD220/50"        # domain A10
 VALVE_ADAPTER: Final = "AD12/1000"
 TITLES: Final = {LoadKind.BOILER: "Boiler", LoadKind.EV: "EV charger", LoadKind.AC: "Air conditioner"}
+# For the demo's page: round figures, nobody's prices.
+COSTS: Final = (
+    MeterTerms(Medium.ELECTRICITY, 3.0, 100.0, 700.0), MeterTerms(Medium.WATER, 20.0, 100.0, 400.0),
+)
 
 
 def site_of(district: District) -> Site:
@@ -81,6 +86,7 @@ def site_of(district: District) -> Site:
         load_groups=_load_groups(loads, protected),
         balance_groups=_balance_groups(district, points, meter),
         supplies=tuple(_supplies(module for _, module in modules)),
+        meter_terms=COSTS,
     )
 
 

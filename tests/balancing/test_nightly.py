@@ -9,6 +9,7 @@ import attrs
 import pytest
 from twisted.python.threadpool import ThreadPool
 
+from scada.balancing import leakbook
 from scada.balancing.casebook import FILE as CASES
 from scada.balancing.casebook import Casebook
 from scada.balancing.nightly import EVERY_S, RETRY_S, NightlyService
@@ -19,6 +20,7 @@ from scada.commands import Actor, Role
 from scada.compute import InThisProcess
 from scada.errors import CommandRejected
 from scada.historian.backup import back_up
+from scada.historian.inspection import CASE_FILES
 from scada.historian.restoring import restore
 from scada.historian.service import Historian
 from scada.historian.store import EmbeddedIntervals
@@ -238,6 +240,11 @@ def test_a_backup_beside_the_server_has_the_cases_as_they_were_at_one_instant(tm
     assert len(decided) >= 20
     assert sorted(one.number for one in decided if one) == list(range(1, len(decided) + 1))
     assert all(one is not None and len(one.changes) == 2 and one.changes[1].note for one in decided)
+
+
+def test_all_files_of_cases_are_known_to_backups() -> None:
+    """The history's package does not know whose they are, only their names."""
+    assert set(CASE_FILES) == {CASES, leakbook.FILE}
 
 
 def test_after_a_decision_only_what_began_later_opens_another_case(tmp_path: Path) -> None:

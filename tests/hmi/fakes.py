@@ -17,7 +17,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from hmi.services import Services
 from scada.balancing.casebook import Casebook
+from scada.balancing.leakbook import Leakbook
 from scada.balancing.phases.service import PhaseStudyService
+from scada.balancing.recalibrating import Reckoned, example_curve, gathered, reckoned
 from scada.bus import TagBus
 from scada.cases import Case, CaseState, GroupState, Suspicion
 from scada.clock import HOUR_S, NS, SiteClock
@@ -49,6 +51,7 @@ from scada.historian.event_rows import EVENT_FILE, open_events, store_events
 from scada.historian.events import EventArchive
 from scada.historian.queries import Queries
 from scada.intervals import MISSING, ChangeKind, IntervalSeries, Provenance
+from scada.leaks import Flowing, Leak, LeakNight, LeakState, MediumNight, Standby, TooLittle, Unknown
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage, Scope
@@ -82,9 +85,11 @@ from scada.ports import (
 )
 from scada.reading import wish
 from scada.reads import OVER, ChannelReading, ReadRequest, ReadShare, ReadState, ReadTask
+from scada.registry.checks import check
 from scada.registry.installing import installation_of, installed, installed_before
 from scada.registry.stepping import difference, stepped
 from scada.registry.swapping import carried_out, swapped
+from scada.replacement import Replaceable, ReplacementList
 from scada.series import Instant
 from scada.settings import HmiSettings, SiteSettings, TimeSettings
 from scada.site import (
@@ -99,6 +104,7 @@ from scada.site import (
     MeshNode,
     MeshView,
     MeterPeriod,
+    MeterTerms,
     Module,
     ModuleState,
     Point,
@@ -223,6 +229,7 @@ def district() -> Site:
             ),
         ),
         supplies=tuple(supplies),
+        meter_terms=(MeterTerms(Medium.WATER, 28.5, 120.0, 480.0),),
         generation=1,
     )
 
@@ -281,6 +288,14 @@ class FakeRegistry(Listeners):
         site = self.directory.site
         self.directory = Directory(attrs.evolve(site, modules=tuple(begun if m.eui == eui else m for m in site.modules)))
         return succeed(begun)
+
+    def set_terms(self, actor: Actor, terms: MeterTerms) -> "Deferred[None]":
+        """By the real rules, but for roles."""
+        if wrong := [f"{one.field}: {one.expected}" for one in check(Site(meter_terms=(terms,)))]:
+            return fail(CommandRejected(wrong))
+        others = tuple(one for one in self.directory.site.meter_terms if one.medium is not terms.medium)
+        self.directory = Directory(attrs.evolve(self.directory.site, meter_terms=(*others, terms)))
+        return succeed(None)
 
     def install(self, actor: Actor, wish: Installation) -> "Deferred[Installed]":
         """As the real one does, without its database."""
@@ -1193,6 +1208,74 @@ class Cases:
         return self.book.decide(actor, number, was, state, note, at=self._clock.now(), day="2026-03-13")
 
 
+class Leaks:
+    """The real book, in a folder of its own: water, gas and heat that never stop, one of them over."""
+
+    def __init__(self, clock: SiteClock, audit: FakeAudit) -> None:
+        self._clock, self._folder = clock, tempfile.TemporaryDirectory()
+        self.book = Leakbook(
+            Path(self._folder.name) / "leaks.sqlite",
+            lambda actor, number, detail: audit.append_now(actor, "leak.decide", str(number), **detail),
+        )
+        self.book.open()
+        dry, gap = (0.0, 0.001) * 6, float("nan")
+        water = Flowing(
+            "W-01-005", Medium.WATER, True, "2026-03-05", False, "", 0.0183, 0.0025, 3.66, "2026-02-21",
+            (*dry, 0.018, 0.019, gap, 0.0185, 0.018, 0.0182, 0.0184),
+        )
+        gas = Flowing(
+            "G-01-005", Medium.GAS, True, "2026-02-21", True, "", 1.2, 0.0, 120.0, "2026-02-21",
+            (1.21, gap, 1.19, gap, *(1.2,) * 12),
+        )
+        heat = attrs.evolve(
+            water, point="W-02-005", medium=Medium.HEAT, rate=0.31, doubt=0.0, weight=6.2,
+            nights=tuple(16 * n for n in water.nights),
+        )
+        stopped = attrs.evolve(heat, point="W-02-010", runs=False, stopped="2026-03-11")
+        self.flows = (water, gas, heat)
+        self.book.enter([*self.flows, attrs.evolve(stopped, runs=True, stopped="")], LeakNight("2026-03-11"), clock.now())
+        self.book.enter([*self.flows, stopped], LeakNight("2026-03-12", (
+            MediumNight(Medium.ELECTRICITY, 30, 0, 2, 0, 0, 0), MediumNight(Medium.WATER, 6, 2, 1, 1, 0, 1),
+        ), (
+            Unknown("W-02-015", Medium.WATER, TooLittle.COARSE, 20, 0.1),
+            Unknown("P-01-013", Medium.ELECTRICITY, TooLittle.FEW_NIGHTS, 1, 0.001),
+        ), (Standby("P-01-003", 0.31, 0.42), Standby("P-01-004", 0.022, 0.1))), clock.now())
+        self.find, self.one, self.of_point = self.book.find, self.book.one, self.book.of_point
+        self.counts, self.night = self.book.counts, self.book.night
+
+    def decide(self, actor: Actor, number: int, was: LeakState | None, state: LeakState, note: str) -> Leak:
+        return self.book.decide(actor, number, was, state, note, at=self._clock.now())
+
+
+class Replacements:
+    """The real reckoning over registers that count 900 m³ or kWh in a year."""
+
+    def __init__(self, registry: "FakeRegistry") -> None:
+        self._registry, self.known = registry, True
+
+    def _list(self, media: Sequence[Medium]) -> Reckoned:
+        def registers(points: Sequence[str], hour: int) -> NDArray[np.float64]:
+            size = np.array([int(point[-3:]) if point[-1].isdigit() else 1 for point in points])
+            return np.where(size == 2, np.nan, hour * 0.02 * size)
+
+        directory = self._registry.directory
+        base = gathered(directory, registers, 492_500, "2026-03-13")
+        assert base is not None
+        age = np.array([float(point[-2:]) if point[-1].isdigit() else 1.0 for point in base.points])
+        suspect = np.where(np.array(base.points) == "W-01-010", 0.5, np.nan)
+        return reckoned(attrs.evolve(base, age=age, suspect=suspect), directory.terms_of_medium, media)
+
+    def page(self, media: Sequence[Medium], first: int = 0, size: int = 50) -> ReplacementList:
+        return self._list(media).page(first, size) if self.known else ReplacementList("", 0, 0, 0.0, (), ())
+
+    def of_point(self, point: str) -> Replaceable | None:
+        found = self._list(tuple(Medium))
+        return found.one(found.base.points.index(point)) if point in found.base.points else None
+
+    def example(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return example_curve()
+
+
 class Events:
     """The real store of events, in a folder of its own."""
 
@@ -1228,6 +1311,7 @@ class World:
         self.outages = FakeOutages(clock)
         self.firmware = FakeFirmware(clock, self.registry, self.audit)
         self.cases = Cases(clock, self.audit)
+        self.leaks, self.replacements = Leaks(clock, self.audit), Replacements(self.registry)
         self.steps = 0
         for name in ("T01-meter", "T02-meter"):
             self.bus.add_device(Device(name, METER_TAGS, title=name))
@@ -1258,6 +1342,8 @@ class World:
             metering=FakeMetering(clock),
             balances=FakeBalances(clock),
             cases=self.cases,
+            leaks=self.leaks,
+            replacements=self.replacements,
             phases=PhaseStudyService(
                 self.registry, FakeMetering(clock), Queries(FakeLive(clock), FakeMetering(clock)), FakeBalances(clock),
                 clock, ZoneInfo("Europe/Chisinau"),

@@ -15,7 +15,7 @@ from scada.commands import Actor, Role
 from scada.errors import CommandRejected, ConfigError
 from scada.registry import exchange
 from scada.registry.database import RegistryDatabase, open_registry
-from scada.site import Directory, Module, ModuleState, Site
+from scada.site import Directory, Medium, MeterTerms, Module, ModuleState, Site
 from tests.registry.sites import ENGINEER, HIGH, a_site, same, sqlite
 
 
@@ -155,6 +155,26 @@ def test_who_may_not_adopt_is_refused_with_the_reason(
     with pytest.raises(CommandRejected, match=reason):
         database.adopt(actor, eui)
     assert (database.load(), database.audit.count()) == (before, 1)
+
+
+def test_an_administrator_says_what_meters_cost_and_it_is_audited(database: RegistryDatabase, tmp_path: Path) -> None:
+    """One entry a medium; what cannot be is refused with every reason, others may not, and nothing changes."""
+    boss, water = Actor("boss", Role.ADMINISTRATOR), MeterTerms(Medium.WATER, 28.5, 120.0, 480.0)
+    curve = attrs.evolve(water, tariff=30.0, ages=(0.0, 10.0), rates=(0.1 + 0.2, 0.5))
+    database.set_terms(boss, water)
+    database.set_terms(boss, MeterTerms(Medium.GAS, 10.0, 0.0, 300.0))
+    database.set_terms(boss, curve)
+    with pytest.raises(CommandRejected) as wrong:
+        database.set_terms(boss, attrs.evolve(curve, tariff=-1.0, rates=(0.5,)))
+    with pytest.raises(CommandRejected, match="only administrators may change what meters cost"):
+        database.set_terms(ENGINEER, water)
+    found = open_registry(sqlite(tmp_path)).load().meter_terms
+
+    assert [str(one).split(":")[0] for one in wrong.value.reasons] == ["tariff", "rates"]
+    assert found == (curve, MeterTerms(Medium.GAS, 10.0, 0.0, 300.0))
+    assert [(row.actor, row.action, row.target) for row in database.audit.page(size=9)] == [
+        ("boss", "meter_terms.set", name) for name in ("water", "gas", "water")
+    ]
 
 
 def test_a_module_is_lost_and_comes_back_but_is_never_adopted_by_it(database: RegistryDatabase) -> None:

@@ -147,7 +147,8 @@ gateways: []
         "site.yaml:28: balance_groups.0.members: P1 stands twice; expected each member once",
         "site.yaml:28: balance_groups.0.feed_point: point W1 measures water; expected electricity",
         "site.yaml:29: gateways: unknown; expected one of transformers, feeders, linecodes, sections, concentrators, "
-        "modules, consumers, points, meters, loads, load_groups, balance_groups, balance_members, replacements, supplies",
+        "modules, consumers, points, meters, loads, load_groups, balance_groups, balance_members, replacements, "
+        "supplies, meter_terms",
     ]
 
 
@@ -184,7 +185,8 @@ def test_every_error_of_a_csv_folder_is_named_with_file_and_line(tmp_path: Path)
         "site/modules.csv:5: modules.5: expected 5 cells as in the header, found 2",
         "site/modules.csv:5: modules.5.eui: expected 16 hexadecimal digits, found '3'",
         "site/moduls.csv: expected the name of a kind: one of transformers, feeders, linecodes, sections, concentrators, "
-        "modules, consumers, points, meters, loads, load_groups, balance_groups, balance_members, replacements, supplies",
+        "modules, consumers, points, meters, loads, load_groups, balance_groups, balance_members, replacements, "
+        "supplies, meter_terms",
     ]
 
 

@@ -30,6 +30,16 @@ class Flow:
     since: NDArray[np.int64]                # (n,) first day of those nights; -1
     window: NDArray[np.int64]               # (n,) [h]
     enough: NDArray[np.bool_]               # (n,) nights are known one after the other, and steps not too coarse
+    high: NDArray[np.bool_]                 # (n, d) the night did not fall below what is looked for
+
+
+@attrs.frozen(eq=False)
+class Standing:
+    """Of n meters: how it is at the end of the days that were looked at."""
+
+    runs: NDArray[np.bool_]                 # (n,) a leak, and no night since it began fell below
+    begun: NDArray[np.int64]                # (n,) first known day after the last one that fell below; -1
+    stopped: NDArray[np.int64]              # (n,) first day that fell below after the last that did not; -1 = none
 
 
 def leaks(
@@ -58,9 +68,11 @@ def leaks(
     ValueError
         If these are not whole days, or nothing is looked for.
 
-    Notes ----- Finds every steady flow of `least_rate` or more. Blind where the window would be longer than a day: a
-    step of 100 l and 5 l/h. What never stops is also a pump, a refrigerated cabinet, a circulating line: a leak is
-    what was not there before.
+    Notes
+    -----
+    Finds every steady flow of `least_rate` or more. Blind where the window would be longer than a day: a step of 100 l
+    and 5 l/h. What never stops is also a pump, a refrigerated cabinet, a circulating line: a leak is what was not there
+    before.
     """
     if least_rate <= 0 or hourly.shape[1] % DAY_H or not hourly.shape[1]:
         raise ValueError(f"{hourly.shape[1]} hours and a rate of {least_rate}: whole days and more than 0 expected")
@@ -80,7 +92,38 @@ def leaks(
     number = last.sum(axis=1)
     rate = np.where(last, least, 0.0).sum(axis=1) / np.maximum(number, 1)
     rate = np.where(enough & (number >= nights), rate, np.nan)
-    return Flow(least, rate, step, found, np.where(found, begun, -1), window, enough)
+    return Flow(least, rate, step, found, np.where(found, begun, -1), window, enough, high)
+
+
+def standing(flow: Flow, nights: int = NIGHTS) -> Standing:
+    """
+    Return which leaks run still, since when, and when the others stopped.
+
+    Parameters
+    ----------
+    flow : Flow
+        Of n meters and d days.
+    nights : int
+        As for `leaks`.
+
+    Notes
+    -----
+    One known night that falls below ends a leak, for a leak never rests; a night that is not known ends nothing.
+    """
+    days = np.arange(flow.least.shape[1])
+    low, high = np.isfinite(flow.least) & ~flow.high, flow.high
+
+    def last(of: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.asarray(np.where(of, days, -1).max(axis=1), dtype=np.int64)
+
+    def first(of: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.asarray(np.where(of.any(axis=1), of.argmax(axis=1), -1), dtype=np.int64)
+
+    lowest = last(low)
+    since = high & (days > lowest[:, None])
+    runs = _in_a_row(since, nights)[0] & flow.enough
+    stopped = first(low & (days > last(high)[:, None]))
+    return Standing(runs, first(since), stopped)
 
 
 def _in_a_row(days: NDArray[np.bool_], number: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
