@@ -12,7 +12,7 @@ from scada.balancing.network import DEFAULTS, Feeder, Network, Period, feeder, l
 from scada.balancing.network.of_site import Known, networks
 from scada.clock import HOUR_S
 from scada.ports import LOSS_COLUMNS, Metering, Registry, ResultTable
-from scada.site import Directory, Medium
+from scada.site import BalanceGroup, Directory, Medium
 from scada.tags import BAD
 
 KIND: Final = "losses"
@@ -90,13 +90,18 @@ def of_groups(registry: Registry, metering: Metering) -> Callable[[str, int, int
     def lost(name: str, first: int, count: int) -> NDArray[np.float64]:
         directory = registry.directory
         group = directory.balance_group.get(name)
-        transformer = directory.transformer.get(group.transformer) if group is not None else None
-        fed = group.feed_tag.partition("/")[0] if group is not None and group.medium is Medium.ELECTRICITY else ""
-        if transformer is None or not fed or fed != transformer.meter:
+        if group is None or not behind_all_lines(directory, group):
             return np.full(count, np.nan)
-        return technical(metering, directory, transformer.name, first, count)
+        return technical(metering, directory, group.transformer, first, count)
 
     return lost
+
+
+def behind_all_lines(directory: Directory, group: BalanceGroup) -> bool:
+    """Whether a group is fed through its transformer's own meter."""
+    transformer = directory.transformer.get(group.transformer)
+    fed = group.feed_tag.partition("/")[0] if group.medium is Medium.ELECTRICITY else ""
+    return transformer is not None and bool(fed) and fed == transformer.meter
 
 
 def period(metering: Metering, network: Network, first: int, count: int) -> tuple[Period, Taken]:
