@@ -11,6 +11,7 @@ from flask import Flask
 from scada import leaks
 from scada.cases import MAY_DECIDE
 from scada.commands import Role
+from scada.phase_orders import MAY_ORDER
 from scada.rollout import MAY_ROLL_OUT
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -28,6 +29,7 @@ ROLL_OUT: Final = MAY_ROLL_OUT
 INSTALL: Final = frozenset({Role.INSTALLER, Role.ENGINEER, Role.ADMINISTRATOR})
 PHOTOS: Final = INSTALL | {Role.DISPATCHER}
 DECIDE: Final = MAY_DECIDE
+ORDER_MOVES: Final = MAY_ORDER
 DECIDE_LEAKS: Final = leaks.MAY_DECIDE
 COSTS: Final = frozenset({Role.ADMINISTRATOR})
 AUDITORS: Final = frozenset({Role.ENGINEER, Role.DISPATCHER, Role.ADMINISTRATOR})

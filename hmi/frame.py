@@ -70,7 +70,10 @@ def _here() -> str:
     if request.method == "GET":
         return request.full_path.rstrip("?")
     page = f"{request.blueprint}.page"
-    return url_for(page) if page in current_app.view_functions else "/"
+    if page not in current_app.view_functions:
+        return "/"
+    wanted = next(current_app.url_map.iter_rules(page)).arguments
+    return url_for(page, **{name: value for name, value in (request.view_args or {}).items() if name in wanted})
 
 
 def _field_menu() -> tuple[Room, ...]:

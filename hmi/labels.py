@@ -16,7 +16,8 @@ from scada.intervals import ChangeKind, IntervalStatus
 from scada.leaks import LeakState, TooLittle
 from scada.network import Basis, Trouble
 from scada.outage import Scope
-from scada.phase_study import Lack
+from scada.phase_orders import MoveState, NoGain, OrderState
+from scada.phase_study import Lack, Objective, Unchecked
 from scada.ports import AlarmState, Priority, RecallState
 from scada.reads import ReadPriority, ReadState
 from scada.replacement import NotReckoned
@@ -373,3 +374,43 @@ def phase_lack(lack: Lack, figures: Sequence[int]) -> str:
     """Why a part of a study is not there, with its figures."""
     named = dict(zip(("n", "least"), figures, strict=False))
     return str(PHASE_LACK[lack]) % named if named else str(PHASE_LACK[lack])
+
+
+PHASE_OBJECTIVE: Final[dict[str, Any]] = {
+    Objective.SQUARES: _l("Squared neutral current (loss)"), Objective.ABSOLUTE: _l("Mean neutral current"),
+}
+PHASE_UNCHECKED: Final[dict[Unchecked, Any]] = {
+    Unchecked.NO_NETWORK: _l("Not checked by power flow: the transformer has no network in the registry."),
+    Unchecked.WRONG_NETWORK: _l("Not checked by power flow: the transformer's network in the registry is wrong."),
+    Unchecked.OUTSIDE: _l("Not checked by power flow: no consumer has a node in the transformer's network."),
+    Unchecked.COLLAPSED: _l("Not checked by power flow: no voltages were found, more is asked of the network than it can "
+                              "carry."),
+}
+WORKING: Final[dict[str, Any]] = {
+    "reading": _l("The history is being read."), "computing": _l("Phases and moves are being worked out."),
+    "checking": _l("The moves are being checked by power flow."),
+}
+ORDER_STATE: Final[dict[str, Any]] = {
+    OrderState.OPEN: _l("open order"), OrderState.DONE: _l("order done"),
+    OrderState.WITHDRAWN: _l("order withdrawn"),
+}
+MOVE_STATE: Final[dict[MoveState, Any]] = {
+    MoveState.DONE: _l("done"), MoveState.NOT_DONE: _l("not in the registry yet"),
+    MoveState.ELSEWHERE: _l("moved elsewhere"), MoveState.SAID_BEFORE: _l("the registry said so before: not known"),
+    MoveState.GONE: _l("no longer in the registry"),
+}
+NO_GAIN: Final[dict[NoGain, Any]] = {
+    NoGain.NOT_DONE: _l("Nobody has said yet that the crew was there."),
+    NoGain.NONE_MOVED: _l("The registry has none of the moves: enter the consumers' new phases."),
+    NoGain.NO_FEED: _l("The transformer has no three-phase meter in the registry."),
+    NoGain.TOO_EARLY: _l("Too early to say: %(n)s whole days after the moves are known, %(least)s are needed."),
+    NoGain.FEW_BEFORE: _l("Only %(n)s days before the moves are known, %(least)s are needed, and the moved consumers' "
+                          "hours are missing."),
+    NoGain.NOTHING_ALIKE: _l("No hour after the moves is like one before, and the moved consumers' hours are missing."),
+}
+
+
+def no_gain(lack: NoGain, figures: Sequence[int]) -> str:
+    """Why no achieved gain is said, with its figures."""
+    named = dict(zip(("n", "least"), figures, strict=False))
+    return str(NO_GAIN[lack]) % named if named else str(NO_GAIN[lack])

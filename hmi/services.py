@@ -27,6 +27,7 @@ from scada.ports import (
     Metering,
     NetworkMonitor,
     Outages,
+    PhaseOrders,
     PhaseStudies,
     Reading,
     Registry,
@@ -70,6 +71,7 @@ class Services:
     leaks: Leaks
     replacements: Replacements
     phases: PhaseStudies
+    phase_orders: PhaseOrders
     losses: TechnicalLosses
     live: LiveReader
     voltages: Voltages

@@ -201,12 +201,13 @@ class Server:
         walkby = WalkbyService(
             historian.intervals, historian.intervals, registry, registry.audit, clock, dmesh.durable
         )
-        studies = PhaseStudyService(
-            registry, metering, Queries(historian.live, metering), balancing, clock, ZoneInfo(settings.site.timezone)
-        )
+        studies = await run(PhaseStudyService(
+            registry, metering, Queries(historian.live, metering), balancing, losses, ProcessPool(nice=BEHIND),
+            registry.audit, clock, reactor, work, ZoneInfo(settings.site.timezone), historian.directory,
+        ))
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            cases=cases, leaks=leaks, replacements=replacements, phases=studies,
+            cases=cases, leaks=leaks, replacements=replacements, phases=studies, phase_orders=studies,
             losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
             history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,

@@ -22,6 +22,33 @@ class Lack(StrEnum):
     THREE_PHASE = "three_phase"             # consumers of three phases: taken as even, never moved
 
 
+class Objective(StrEnum):
+    """What the moves are to make small."""
+
+    SQUARES = "squares"                     # sum over the hours of the squared neutral current: its loss
+    ABSOLUTE = "absolute"                   # sum over the hours of the neutral current: its mean
+
+
+class Unchecked(StrEnum):
+    """Why no point was checked by power flow."""
+
+    NO_NETWORK = "no_network"               # the group's transformer has none in the registry
+    WRONG_NETWORK = "wrong_network"         # it has, and it cannot be computed
+    OUTSIDE = "outside"                     # none of the consumers hangs in it
+    COLLAPSED = "collapsed"                 # no voltages were found
+
+
+@attrs.frozen
+class PhaseCheck:
+    """A feeder under one allocation by power flow over the hours used, as hourly means tell; a form factor for the loss."""
+
+    lost: float                             # in the lines, all four conductors [kWh]
+    neutral: float                          # current at the transformer, mean of the hours [A]
+    neutral_peak: float                     # its largest [A]
+    lowest: float                           # voltage of any connection in any hour [V]
+    collapsed: int                          # hours left out: no voltages were found
+
+
 @attrs.frozen
 class ConsumerPhase:
     """One consumer of one phase, by the registry and by its profile."""
@@ -39,11 +66,12 @@ class PhasePoint:
     """What so many moves give, over today."""
 
     moves: int
-    left: float                             # of the sum of squared unevenness [1]
+    left: float                             # of the objective [1]
     unevenness: float                       # root mean square [W]
     worst: float                            # of the worst hour [W]
     deviation: float                        # mean of the largest deviation from the mean of the phases [1]
     worth: bool                             # no point with fewer moves is as good
+    check: PhaseCheck | None = None
 
 
 @attrs.frozen
@@ -55,7 +83,7 @@ class PhaseMove:
     title: str
     of: str
     to: str
-    left: float                             # of the sum of squared unevenness, after this move and those before it [1]
+    left: float                             # of the objective, after this move and those before it [1]
     measure_first: bool
 
 
@@ -106,12 +134,26 @@ class PhaseStudy:
     registered_position: float = np.nan     # of the phases as the registry has them, between the least and the largest
     uneven: Mapping[int, PhaseCurves] = attrs.field(factory=dict)      # by span [s]; unevenness, W (days: Wh)
     losses: Mapping[int, PhaseCurves] = attrs.field(factory=dict)      # by span [s]; shape of losses [W²], imbalance [kWh]
-    net: Mapping[int, PhaseCurves] = attrs.field(factory=dict)         # the same, normal technical losses deducted
+    net: Mapping[int, PhaseCurves] = attrs.field(factory=dict)         # the same, technical losses deducted
+    computed: int = 0                       # hours used whose losses are computed; of the others the normal share is taken
+    objective: Objective = Objective.SQUARES
+    unchecked: Unchecked | None = None
+    outside: int = 0                        # consumers that have no node in the network: not in the power flow
 
     @property
     def disagreements(self) -> tuple[ConsumerPhase, ...]:
         """Clearest first."""
         return tuple(sorted((one for one in self.consumers if one.disagrees), key=lambda one: -one.margin))
+
+
+@attrs.frozen
+class Working:
+    """Something is being worked out: how far it is."""
+
+    mine: bool                              # what was asked for; False: something else, ask again
+    step: str                               # "reading", "computing", "checking"
+    done: int
+    of: int
 
 
 @attrs.frozen(eq=False)

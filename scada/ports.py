@@ -38,7 +38,8 @@ from scada.intervals import (
 from scada.leaks import Leak, LeakNight, LeakState
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
-from scada.phase_study import PhaseStudy
+from scada.phase_orders import Achieved, MoveState, OrderState, PhaseOrder
+from scada.phase_study import Objective, PhaseStudy, Working
 from scada.reads import ReadAnswer, ReadOrder, ReadReport, ReadRequest, ReadTask
 from scada.replacement import Replaceable, ReplacementList
 from scada.rollout import (
@@ -1370,8 +1371,10 @@ class Replacements(Protocol):
 
 
 class PhaseStudies(Protocol):
-    def study(self, group: str, first_hour: int, hours: int) -> PhaseStudy | None:
-        """What can be said of a group's phases; None while others are being worked out. Blocking, seconds at first.
+    def study(
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.SQUARES
+    ) -> PhaseStudy | Working:
+        """What can be said of a group's phases, or how far that or another study is. Waits for two seconds at most.
 
         Unknown groups raise `KeyError`; a period that is longer than `most_days` raises `ValueError`.
         """
@@ -1379,6 +1382,30 @@ class PhaseStudies(Protocol):
     @property
     def most_days(self) -> int:
         """The longest period that may be asked for."""
+
+
+class PhaseOrders(Protocol):
+    """Work orders for moves between phases that people kept. Blocking."""
+
+    def orders(self, group: str) -> tuple[PhaseOrder, ...]:
+        """Of a group, newest first, without their changes."""
+
+    def order(self, number: int) -> PhaseOrder | None:
+        """With its changes, oldest first."""
+
+    def states(self, order: PhaseOrder) -> tuple[MoveState, ...]:
+        """What the registry says of each of its moves by now."""
+
+    def keep(self, actor: Actor, study: PhaseStudy) -> PhaseOrder:
+        """Keep its moves, durably and audited; the same moves twice are one order. Fails with `CommandRejected`."""
+
+    def settle(
+        self, actor: Actor, number: int, was: OrderState | None, state: OrderState, note: str, day: str
+    ) -> PhaseOrder:
+        """Say what became of it, durably and audited; `day`: when it was done, "" = today. Fails with `CommandRejected`."""
+
+    def achieved(self, order: PhaseOrder) -> Achieved | Working:
+        """What it has given, or how far that is worked out."""
 
 
 # ------------------------------------------------------------------------------------------------- health

@@ -60,6 +60,8 @@ EDGES = {
     "scada/balancing/loss_service.py": "the service of losses: Deferreds and threads",
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/nightly.py": "its own service: a ticker and a thread",
+    "scada/balancing/phases/orderbook.py": "SQLite",
+    "scada/balancing/phases/works.py": "a lock: pages run in threads",
     "scada/balancing/once_a_night.py": "a ticker and a thread",
     "scada/balancing/recalibration_service.py": "a service: a lock, and its night in a thread",
     "scada/balancing/ticker.py": "the transformers' second",

@@ -3,56 +3,142 @@
 from datetime import timedelta
 from typing import Any, Final
 
+import attrs
 import numpy as np
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 
-from hmi.access import STAFF, allow
+from hmi.access import ORDER_MOVES, STAFF, allow
 from hmi.curves import curve_chart
+from hmi.i18n import _
+from hmi.notices import notice
+from hmi.reasons import in_words
 from hmi.services import Services
 from hmi.site_time import SiteTime, day_from
 from scada.clock import DAY_H, HOUR_S, NS
+from scada.errors import CommandRejected
+from scada.phase_orders import LONGEST_NOTE, MoveState, OrderState, PhaseOrder
+from scada.phase_study import Objective, Working
+from scada.site import BalanceGroup
 
 PERIODS: Final = (7, 14, 28)            # days
 SPANS: Final = {"hours": HOUR_S, "days": DAY_H * HOUR_S}
 W_PER_KW: Final = 1000.0
 
 
+@attrs.frozen
+class Period:
+    """Whole days that were chosen, the last of them yesterday at most."""
+
+    days: int
+    first: str                          # site day
+    date: str                           # the last one
+    before: str                         # last day of the period before
+    after: str                          # "" where there is none
+    first_hour: int
+    hours: int
+
+
 def make(services: Services) -> Blueprint:
     blueprint = Blueprint("phases", __name__)
     time = SiteTime(services.site.timezone)
 
-    @blueprint.get("/balance/<name>/phases")
-    @allow(STAFF)
-    def page(name: str) -> Any:
+    def group_of(name: str) -> BalanceGroup:
         group = services.registry.directory.balance_group.get(name)
         if group is None:
             abort(404)
-        asked = request.args
+        return group
+
+    def order_of(name: str, number: int) -> PhaseOrder:
+        order = services.phase_orders.order(number) if number < 2**63 else None
+        if order is None or order.group != name:
+            abort(404)
+        return order
+
+    def period(asked: "MultiDict[str, str]") -> Period:
         days = next((one for one in PERIODS if asked.get("days") == str(one)), PERIODS[0])
         yesterday = time.day_of(services.clock.now()) - timedelta(days=1)
         last = min(day_from(asked.get("date", ""), yesterday), yesterday)
-        first_hour, hours = time.hours_of(last - timedelta(days=days - 1), days)
-        found = services.phases.study(name, first_hour, hours)
+        first = last - timedelta(days=days - 1)
+        after = str(last + timedelta(days=days)) if last < yesterday else ""
+        return Period(days, str(first), str(last), str(last - timedelta(days=days)), after, *time.hours_of(first, days))
+
+    @blueprint.get("/balance/<name>/phases")
+    @allow(STAFF)
+    def page(name: str) -> Any:
+        group, asked = group_of(name), request.args
+        when, objective = period(asked), objective_of(asked)
+        found = services.phases.study(name, when.first_hour, when.hours, objective)
+        working = found if isinstance(found, Working) else None
+        study = None if isinstance(found, Working) else found
         choice = {
-            "days": days, "date": str(last), "span": "days" if asked.get("span") == "days" else "hours",
-            "of": "imbalance" if asked.get("of") == "imbalance" or (found and not found.uneven) else "uneven",
-            "net": int(asked.get("net") == "1"), "scaled": int(asked.get("scaled") == "1"),
+            "days": when.days, "date": when.date, "span": "days" if asked.get("span") == "days" else "hours",
+            "of": "imbalance" if asked.get("of") == "imbalance" or (study and not study.uneven) else "uneven",
+            "net": int(asked.get("net") == "1"), "scaled": int(asked.get("scaled") == "1"), "objective": objective.value,
         }
         span = SPANS[str(choice["span"])]
-        kinds = {} if found is None else {"uneven": found.uneven, "imbalance": found.net if choice["net"] else found.losses}
+        kinds = {} if study is None else {"uneven": study.uneven, "imbalance": study.net if choice["net"] else study.losses}
         curves = kinds[str(choice["of"])].get(span) if kinds else None
         chart = None
         if curves is not None and len(curves.start):
             own_unit = choice["of"] == "uneven"
             factor = curves.factor if choice["scaled"] or not own_unit else 1.0
             chart = curve_chart(curves, span, W_PER_KW if own_unit else 1.0, factor)
+        orders = services.phase_orders.orders(name)
         return render_template(
-            "phases.html", group=group, study=found, choice=choice, periods=PERIODS, curves=curves, chart=chart,
-            position=found.uneven[HOUR_S].position if found and HOUR_S in found.uneven else np.nan,
-            unit="kWh" if choice["of"] == "imbalance" or span > HOUR_S else "kW",
-            first=first_hour * HOUR_S * NS, end=(first_hour + hours) * HOUR_S * NS,
-            before=str(last - timedelta(days=days)), after=str(last + timedelta(days=days)) if last < yesterday else "",
-            loss_percent=100 * group.normal_share,
+            "phases.html", group=group, study=study, working=working, choice=choice, periods=PERIODS, when=when,
+            curves=curves, chart=chart, unit="kWh" if choice["of"] == "imbalance" or span > HOUR_S else "kW",
+            position=study.uneven[HOUR_S].position if study and HOUR_S in study.uneven else np.nan,
+            loss_percent=100 * group.normal_share, objectives=Objective,
+            orders=[(one, services.phase_orders.states(one).count(MoveState.DONE)) for one in orders],
         )
 
+    @blueprint.post("/balance/<name>/phases/orders")
+    @allow(ORDER_MOVES)
+    def keep(name: str) -> Any:
+        group_of(name)
+        when = period(request.form)
+        found = services.phases.study(name, when.first_hour, when.hours, objective_of(request.form))
+        if isinstance(found, Working):
+            notice(_("The study has to be worked out again first."), "error")
+            return redirect(url_for("phases.page", name=name, days=when.days, date=when.date))
+        try:
+            order = services.phase_orders.keep(g.session.actor(), found)
+        except CommandRejected as error:
+            notice("; ".join(map(in_words, error.reasons)), "error")
+            return redirect(url_for("phases.page", name=name, days=when.days, date=when.date))
+        return redirect(url_for("phases.order", name=name, number=order.number))
+
+    @blueprint.get("/balance/<name>/phases/orders/<int:number>")
+    @allow(STAFF)
+    def order(name: str, number: int) -> Any:
+        group, one = group_of(name), order_of(name, number)
+        found = services.phase_orders.achieved(one)
+        states = services.phase_orders.states(one)
+        return render_template(
+            "phase_order.html", group=group, order=one, moves=list(zip(one.proposal.moves, states, strict=True)),
+            working=found if isinstance(found, Working) else None, found=None if isinstance(found, Working) else found,
+            possible=[state for state in OrderState if state is not one.state], longest=LONGEST_NOTE,
+            today=str(time.day_of(services.clock.now())), first=one.proposal.first_hour * HOUR_S * NS,
+        )
+
+    @blueprint.post("/balance/<name>/phases/orders/<int:number>")
+    @allow(ORDER_MOVES)
+    def settle(name: str, number: int) -> Any:
+        order_of(name, number)
+        form = request.form
+        if any(form.get(field) not in list(OrderState) for field in ("was", "state")):
+            abort(400)
+        try:
+            services.phase_orders.settle(
+                g.session.actor(), number, OrderState(form["was"]), OrderState(form["state"]),
+                form.get("note", "")[:LONGEST_NOTE], form.get("day", ""))
+        except CommandRejected as error:
+            notice("; ".join(map(in_words, error.reasons)), "error")
+        return redirect(url_for("phases.order", name=name, number=number))
+
     return blueprint
+
+
+def objective_of(asked: "MultiDict[str, str]") -> Objective:
+    return Objective.ABSOLUTE if asked.get("objective") == Objective.ABSOLUTE.value else Objective.SQUARES

@@ -34,6 +34,7 @@ DAYS: Final = 20                        # what the figures are of
 BUDGET: Final = 1_000_000               # member-hours of one batch, some 100 MB while it is examined
 EVENTS: Final = ("magnet", "cover_open")
 EVENTS_PAGE, MOST_EVENTS = 1_000, 50_000
+KNOWN_LOSS: Final = 0.8                 # of the hours with a feed: with fewer computed losses they are not subtracted
 TOLD: Final = 200                       # members of one batch that somebody should read of, without the suspects
 _CHANNEL: Final = re.compile(r"\.ch\d+$")
 
@@ -77,6 +78,7 @@ class Inquiry:
     taken: tuple[NDArray[np.float64], ...]              # (n_i, h) each; NaN where bad or missing
     resolution: NDArray[np.float64]                     # (g, n)
     magnets: NDArray[np.bool_]                          # (g, n, d)
+    technical: tuple[NDArray[np.float64], ...] = ()     # (h,) each: losses by power flow, 0 where nobody computes them
 
 
 @attrs.frozen
@@ -117,8 +119,9 @@ def inquiries(
 
 def examined(inquiry: Inquiry) -> Answer:
     """Pure: the arithmetic, and sentences of it."""
-    groups = stacked(inquiry.feed, inquiry.taken)
-    report = examine(groups, inquiry.resolution, inquiry.period.weekend, inquiry.magnets)
+    groups = stacked(inquiry.feed, inquiry.taken, inquiry.technical or None)
+    # The square of the load stays: of groups without a network it is all of the loss, of others what is left of it.
+    report = examine(groups, inquiry.resolution, inquiry.period.weekend, inquiry.magnets, loss_term=True)
     named = int(report.said.suspect.sum())
     listed = reasons(groups, report.first, report.found, report.said, inquiry.resolution, named + TOLD)
     states = tuple(
@@ -180,24 +183,32 @@ def _inquiry(
             resolution[g, n] = _count(directory, part.point)
             for name in devices_of(directory, part.point) if noticed and part.point else ():
                 magnets[g, n, list(noticed.get(name, ()))] = True
+    feeds, technical = zip(*(_feed_and_loss(sources, group.name, period) for group in groups), strict=True)
     return Inquiry(
         period, tuple(group.name for group in groups), tuple(UNIT_OF_MEDIUM[group.medium] for group in groups),
         tuple(one.names for one in its),
-        tuple(
-            net_feed(_feed(sources, group.name, period), one.settled, registered, period.first) for group, one in some
-        ),
-        tuple(values[one] for one in place), resolution, magnets,
+        tuple(net_feed(feed, one.settled, registered, period.first) for feed, one in zip(feeds, its, strict=True)),
+        tuple(values[one] for one in place), resolution, magnets, technical,
     )
 
 
 def _feed(sources: Sources, group: str, period: Period) -> NDArray[np.float64]:
-    """As the balance computed it, (h,); NaN where it did not, or by estimates."""
+    return _feed_and_loss(sources, group, period)[0]
+
+
+def _feed_and_loss(sources: Sources, group: str, period: Period) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Feed and technical loss as the balance computed them, (h,) each; NaN where it did not, or by estimates."""
     first = period.first * HOUR_S
     table = sources.balances(group, HOUR_S, first, first + period.hours * HOUR_S)
-    feed = np.full(period.hours, np.nan)
-    if len(table.start) and "feed" in table.columns:
-        feed[table.start // HOUR_S - period.first] = measured(table, "feed")
-    return feed
+    feed, technical = np.full((2, period.hours), np.nan)
+    at = table.start // HOUR_S - period.first
+    for column, into in (("feed", feed), ("technical", technical)):
+        if len(at) and column in table.columns:
+            into[at] = measured(table, column)
+    fed = np.isfinite(feed)
+    # Half a period with losses taken off, and half without, would be a step that nobody made.
+    enough = fed.any() and np.isfinite(technical[fed]).mean() >= KNOWN_LOSS
+    return feed, technical if enough else np.zeros(period.hours)
 
 
 def _count(directory: Directory, point: str) -> float:

@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "cases": "scada.cli.cases:cases",
     "leaks": "scada.cli.leaks:leaks",
     "losses": "scada.cli.losses:losses",
+    "orders": "scada.cli.orders:orders",
     "phases": "scada.cli.phases:phases",
     "voltage": "scada.cli.voltage:voltage",
     "recalibration": "scada.cli.recalibration:recalibration",

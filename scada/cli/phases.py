@@ -12,9 +12,10 @@ from rich.progress import TaskProgressColumn
 from scada.cli.output import one_of, print_json, print_table
 from scada.cli.periods import local, utc
 from scada.clock import DAY_H, HOUR_S
-from scada.phase_study import PhaseCurves, PhaseStudy
+from scada.phase_study import Objective, PhaseCurves, PhaseStudy
 
 SPANS = {HOUR_S: "hourly", DAY_H * HOUR_S: "daily"}
+OBJECTIVES = [one.value for one in Objective]
 TABLES = ("order", "consumers", "moves")
 
 
@@ -24,23 +25,41 @@ TABLES = ("order", "consumers", "moves")
 @click.option("--from", "first", help="Start, site time: 2026-11-22; without it the last 14 days.")
 @click.option("--to", "last", help="End, not included.")
 @click.option("--moves", type=click.IntRange(1, 100), help="Most moves of the work order; else what is worth it.")
+@click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
+              help="Make small: the squared neutral current (its loss), or its mean.")
+@click.option("--keep", is_flag=True, help="Keep the order, to measure later what it gave; see `scada balance orders`.")
 @click.option("--table", type=click.Choice(TABLES), default=TABLES[0], show_default=True, help="What --csv writes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON with everything, curves included; times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV of one table.")
 def phases(
-    config: Path, group: str, first: str | None, last: str | None, moves: int | None, table: str, as_json: bool,
-    as_csv: bool,
+    config: Path, group: str, first: str | None, last: str | None, moves: int | None, objective: str, keep: bool,
+    table: str, as_json: bool, as_csv: bool,
 ) -> None:
-    """Say on which phase the members of GROUP hang, and print whom to move, as a curve and as a work order."""
-    from scada.balancing.phases.study import STEPS, study
+    """
+    Say on which phase the members of GROUP hang, and print whom to move, as a curve and as a work order.
+
+    Where the group's transformer has a network in the registry, every point of the curve is checked by power flow.
+    """
+    from scada.balancing.phases import study as made
     from scada.cli.history_folder import bar
+    from scada.cli.orders import keep_order
     from scada.cli.phases_inputs import asked, lacking
 
     one_of(as_json, as_csv)
     of = asked(config, group, first, last)
-    inputs, feeder, balance = of.found
-    with bar("computing", len(STEPS), TaskProgressColumn()) as advance:
-        found = study(group, of.first_hour, of.hours, inputs, feeder, *balance, moves, lambda step: advance(step, 1))
+    with bar("computing", 1, TaskProgressColumn()) as advance:
+        told = 0.0
+
+        def tell(step: str, done: int, parts: int) -> None:
+            nonlocal told
+            now = (0.5 if step == "checking" else 0.0) + 0.5 * done / parts
+            advance(step, now - told)
+            told = now
+
+        question = made.Asked(group, of.first_hour, of.hours, of.given, moves, Objective(objective))
+        found = made.study(question, map, tell)
+    if keep:
+        keep_order(config, found)
     said = lacking(found.lacks)
     if as_json:
         print_json(_everything(found, said))
@@ -66,11 +85,7 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
         rows = [(one.point, one.title, one.registered, one.found, f"{one.margin:.2f}") for one in found.disagreements]
         columns = ("consumer", "title", "registry", "found", "margin")
         print_table("elsewhere than the registry says", columns, rows, numbers=(4,))
-    print_table(
-        "what moves give", ("moves", "unevenness left", "W (rms)", "W, worst hour", "deviation", "worth it"),
-        [(str(one.moves), f"{one.left:.0%}", f"{one.unevenness:,.0f}", f"{one.worst:,.0f}", f"{one.deviation:.0%}",
-          "yes" if one.worth else "no better than fewer") for one in found.points], numbers=(0, 1, 2, 3, 4),
-    )
+    _print_points(found)
     print_table(
         f"work order {found.group}", ("step", "consumer", "title", "from", "to", "unevenness left", "note"),
         [(str(one.number), one.point, one.title, one.of, one.to, f"{one.left:.0%}",
@@ -79,6 +94,29 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
     for one in found.splits:
         click.echo(f"after the moves, {one.point} on {one.phases} would take another {one.gain:.0%} off"
                    + ("" if one.large else "; a small load, hardly worth a cable"))
+
+
+def _print_points(found: PhaseStudy) -> None:
+    from scada.cli.phases_inputs import UNCHECKED
+
+    names = ("moves", "unevenness left", "W (rms)", "W, worst hour", "deviation")
+    checked = ("kWh lost", "A neutral", "A, worst", "V, lowest") if found.points and found.points[0].check else ()
+    rows = [
+        (str(one.moves), f"{one.left:.0%}", f"{one.unevenness:,.0f}", f"{one.worst:,.0f}", f"{one.deviation:.0%}",
+         *(f"{value:,.1f}" for value in (
+             (one.check.lost, one.check.neutral, one.check.neutral_peak, one.check.lowest) if one.check else ())),
+         "yes" if one.worth else "no better than fewer") for one in found.points
+    ]
+    print_table("what moves give", (*names, *checked, "worth it"), rows, numbers=range(len(names) + len(checked)))
+    if found.unchecked is not None:
+        click.echo(f"not checked by power flow: {UNCHECKED[found.unchecked]}")
+    elif checked:
+        click.echo("kWh lost (lines), neutral current and lowest voltage are by power flow over the hours used, from "
+                   "hourly means; the loss with the form factor")
+        if found.outside:
+            click.echo(f"{found.outside} consumers have no node in the network and are not in the power flow")
+        if left := max(one.check.collapsed for one in found.points if one.check):
+            click.echo(f"{left} hours are left out of it: no voltages were found")
 
 
 def _print_position(found: PhaseStudy) -> None:
@@ -96,8 +134,12 @@ def _print_position(found: PhaseStudy) -> None:
 def _csv(found: PhaseStudy, table: str) -> list[tuple[object, ...]]:
     if table == "moves":
         return [
-            ("moves", "left", "unevenness [W]", "worst [W]", "deviation", "worth"),
-            *((one.moves, one.left, one.unevenness, one.worst, one.deviation, int(one.worth)) for one in found.points),
+            ("moves", "left", "unevenness [W]", "worst [W]", "deviation", "worth", "lost [kWh]", "neutral [A]",
+             "neutral peak [A]", "lowest [V]"),
+            *((one.moves, one.left, one.unevenness, one.worst, one.deviation, int(one.worth), *(
+                ("", "", "", "") if one.check is None else
+                (one.check.lost, one.check.neutral, one.check.neutral_peak, one.check.lowest)
+            )) for one in found.points),
         ]
     if table == "consumers":
         return [
@@ -117,6 +159,8 @@ def _everything(found: PhaseStudy, said: list[str]) -> dict[str, object]:
         for name in ("consumers", "points", "order", "splits")
     }
     return {
+        "objective": found.objective.value, "unchecked": found.unchecked and found.unchecked.value,
+        "outside_network": found.outside, "computed_losses": found.computed,
         "group": found.group, "from": utc(found.first_hour * HOUR_S), "to": utc((found.first_hour + found.hours) * HOUR_S),
         "hours": found.hours, "used": found.used, "fed": found.fed, "filled": found.filled, "lacks": said,
         "renamed": found.renamed, **tables, **_plain({"registered_position": found.registered_position}),

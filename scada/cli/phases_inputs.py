@@ -1,6 +1,8 @@
 """What `scada balance phases` and `scada balance simultaneity` read: a group's period, with a bar for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -8,7 +10,8 @@ from zoneinfo import ZoneInfo
 import attrs
 from rich.progress import TaskProgressColumn
 
-from scada.balancing.phases.gather import Gathered, gathered
+from scada.balancing.phases.gather import Sources, gathered
+from scada.balancing.phases.inputs import Given
 from scada.cli.balance import find_group
 from scada.cli.history_folder import bar
 from scada.cli.periods import period
@@ -16,9 +19,9 @@ from scada.cli.read import history_dir
 from scada.cli.run import make_clock
 from scada.clock import DAY_H, HOUR_S
 from scada.errors import ConfigError, Problem
-from scada.phase_study import Lack
-from scada.ports import Consumption, ResultTable
-from scada.settings import load
+from scada.phase_study import Lack, Unchecked
+from scada.settings import Settings, load
+from scada.site import Directory
 
 USUAL_DAYS: Final = 14
 MOST_DAYS: Final = 92
@@ -35,6 +38,12 @@ SAID: Final = {
     Lack.UNKNOWN_PHASE: "left out of the moves, because nobody knows where they hang: {} members",
     Lack.THREE_PHASE: "members of three phases, taken as even and never moved: {}",
 }
+UNCHECKED: Final = {
+    Unchecked.NO_NETWORK: "the group's transformer has no network in the registry (sections and nodes)",
+    Unchecked.WRONG_NETWORK: "the network of the group's transformer is wrong; scada balance losses CONFIG says what",
+    Unchecked.OUTSIDE: "none of the consumers has a node in the transformer's network",
+    Unchecked.COLLAPSED: "no voltages were found: more is asked of the network in the registry than it can carry",
+}
 
 
 @attrs.frozen(eq=False)
@@ -45,16 +54,11 @@ class Asked:
     first_hour: int
     hours: int
     zone: ZoneInfo
-    found: Gathered
+    given: Given
 
 
 def asked(config: Path, group: str, first: str | None, last: str | None) -> Asked:
     """Read what the command line asks for; a period beyond `MOST_DAYS` is refused."""
-    from scada.balancing.compute import KIND
-    from scada.historian.queries import tag_steps
-    from scada.historian.service import open_reader
-    from scada.metering.hourly import consumption
-
     settings = load(config)
     zone, now = ZoneInfo(settings.site.timezone), make_clock(config, settings).seconds()
     start, end = period(first, last, zone, now, USUAL_DAYS * DAY_H)
@@ -63,24 +67,30 @@ def asked(config: Path, group: str, first: str | None, last: str | None) -> Aske
         said = f"a study is of at most {MOST_DAYS} days; found {hours // DAY_H}"
         raise ConfigError([Problem("argument", "--from", said)])
     directory, one = find_group(settings, group)
+    with sources_of(settings, directory, now // HOUR_S) as sources, \
+            bar("reading", 3 * -(-hours // DAY_H), TaskProgressColumn()) as advance:
+        given = gathered(directory, one, hour, hours, zone, sources, lambda tag: advance(tag, 1))
+    return Asked(group, hour, hours, zone, given)
+
+
+@contextmanager
+def sources_of(settings: Settings, directory: Directory, hour: int) -> Iterator[Sources]:
+    """Where studies read, from the stores."""
+    from scada.balancing.compute import KIND
+    from scada.balancing.technical import KIND as LOSSES
+    from scada.historian.queries import tag_steps
+    from scada.historian.service import open_reader
+    from scada.metering.hourly import consumption
+
     reader = open_reader(history_dir(settings))
-
-    def hourly(points: Sequence[str], first_hour: int, count: int) -> Consumption:
-        return consumption(directory, reader.intervals, points, first_hour, count, now // HOUR_S)
-
-    def balance(name: str, span: int, first_s: int, last_s: int) -> ResultTable:
-        return reader.results.get(KIND, name, span, first_s, last_s)
-
-    days = 3 * -(-hours // DAY_H)
     try:
-        with bar("reading", days, TaskProgressColumn()) as advance:
-            found = gathered(
-                directory, one, hour, hours, zone, hourly, lambda tag, edges, how: tag_steps(reader.live, tag, edges, how),
-                balance, lambda tag: advance(tag, 1),
-            )
+        yield Sources(
+            lambda points, first_hour, count: consumption(directory, reader.intervals, points, first_hour, count, hour),
+            lambda tag, edges, how: tag_steps(reader.live, tag, edges, how),
+            partial(reader.results.get, KIND), partial(reader.results.get, LOSSES),
+        )
     finally:
         reader.close()
-    return Asked(group, hour, hours, zone, found)
 
 
 def lacking(lacks: Mapping[Lack, tuple[int, ...]]) -> list[str]:

@@ -34,26 +34,26 @@ def simultaneity(
 
     g(n) is the peak of n members together over the sum of their own peaks, hour by hour.
     """
-    from scada.balancing.phases.study import simultaneity_of, study
+    from scada.balancing.phases import study as made
     from scada.cli.phases_inputs import asked, lacking
 
     one_of(as_json, as_csv)
     of = asked(config, group, first, last)
-    inputs, feeder, balance = of.found
-    found = simultaneity_of(group, of.first_hour, of.hours, inputs)
+    found = made.simultaneity_of(group, of.first_hour, of.hours, of.given.of)
     said = lacking(found.lacks)
     rows = list(zip(found.sizes, found.mean, found.low, found.high, found.fitted, strict=True))
     if as_csv:
         _tell(said)
         csv.writer(sys.stdout).writerows([("n", "g", "p5", "p95", "fitted"), *rows])
         return
-    curves = study(group, of.first_hour, of.hours, inputs, feeder, *balance, 1)
+    curves = made.begun(made.Asked(group, of.first_hour, of.hours, of.given, 1)).study
     kinds = {"uneven": curves.uneven, "losses": curves.losses, "net": curves.net}
     if as_json:
         print_json({
             "group": group, "used": found.used, "hours": found.hours, "filled": found.filled, "lacks": said,
             "g": [dict(zip(("n", "g", "p5", "p95", "fitted"), row, strict=True)) for row in rows],
             "limit": None if np.isnan(found.limit) else found.limit,
+            "computed_losses": curves.computed,
             "misfit": None if np.isnan(found.misfit) else found.misfit,
             **{kind: {SPANS[span]: curves_said(one) for span, one in of_span.items()} for kind, of_span in kinds.items()},
         })

@@ -19,7 +19,9 @@ from scada.historian.state import STATE_FILE
 from scada.intervals import MISSING
 
 SAMPLED: Final = 2000                               # blocks of a month that are counted in; of more, evenly spread ones
-CASE_FILES: Final = ("cases.sqlite", "leaks.sqlite")    # what examinations found and people decided: beside the results
+CASE_FILES: Final = (                               # what examinations found and people decided: beside the results
+    "cases.sqlite", "leaks.sqlite", "phase_orders.sqlite",
+)
 LOG: Final = "-wal"                                 # what SQLite keeps beside a file; "-shm" is memory, not content
 _KEY: Final = "SELECT counts FROM block WHERE interval_s=? AND day=? AND block=?"
 

@@ -13,6 +13,7 @@ from scada.balancing import leakbook
 from scada.balancing.casebook import FILE as CASES
 from scada.balancing.casebook import Casebook
 from scada.balancing.nightly import EVERY_S, RETRY_S, NightlyService
+from scada.balancing.phases import orderbook
 from scada.bus import TagBus
 from scada.cases import CaseState, Suspicion
 from scada.clock import HOUR_S, NS, SiteClock, TimeMap
@@ -244,7 +245,7 @@ def test_a_backup_beside_the_server_has_the_cases_as_they_were_at_one_instant(tm
 
 def test_all_files_of_cases_are_known_to_backups() -> None:
     """The history's package does not know whose they are, only their names."""
-    assert set(CASE_FILES) == {CASES, leakbook.FILE}
+    assert set(CASE_FILES) == {CASES, leakbook.FILE, orderbook.FILE}
 
 
 def test_after_a_decision_only_what_began_later_opens_another_case(tmp_path: Path) -> None:

@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from scada.balancing.network import DEFAULTS, losses, networks, powers, solve
+from scada.balancing.network import feeder as model_of
+from scada.balancing.phases.uneven import allocated, unevenness
 from scada.cli import main
+from scada.cli.read import open_directory
 from scada.clock import HOUR_S, NS
 from scada.historian.livefiles import LiveFiles
 from scada.historian.samples import Samples
 from scada.historian.store import EmbeddedIntervals
+from scada.settings import load
 from tests.balancing.phases.world import feeder, households
 from tests.historian.helpers import PumpedReactor, block
 
@@ -26,7 +31,7 @@ WRONG = 7                                # hangs on L1; the registry says L3
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eighteen homes, the feed's powers every ten minutes; NOMETER has no three-phase feed, WATER no phases."""
+    """18 homes on a line behind T01, its powers every ten minutes; NOMETER has no three-phase feed, WATER no phases."""
     folder = tmp_path_factory.mktemp("phases")
     path = folder / "scada.yaml"
     path.write_text("site: {name: North, timezone: Europe/Chisinau}\n", encoding="utf-8")
@@ -34,11 +39,18 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said[WRONG] = "L3"
     members = ", ".join(f"P{n}" for n in range(N))
     (folder / "site.yaml").write_text(
-        "transformers: [{name: T01, meter: M}, {name: T02}]\nconcentrators: [{name: C01, link_id: '00000001'}]\n"
+        "transformers: [{name: T01, meter: M, uk_percent: 4, load_loss_kw: 2}, {name: T02}]\n"
+        "feeders: [{name: F1, transformer: T01}]\n"
+        "linecodes: [{name: cable, r_phase: 0.64, x_phase: 0.08, r_neutral: 0.64, x_neutral: 0.08}]\nsections:\n"
+        + "".join(f"  - {{name: S{n}, feeder: F1, from_node: {'T01' if not n else f'n{n - 1}'}, to_node: n{n}, "
+                  "length_m: 25, linecode: cable}\n" for n in range(N // 2))
+        + "concentrators: [{name: C01, link_id: '00000001'}]\n"
         "modules:\n" + "".join(
             f"  - {{eui: '{n + 1:016x}', name: M{n}, concentrator: C01, index: {n + 1}}}\n" for n in range(N))
-        + "consumers:\n" + "".join(f"  - {{name: K{n}, title: 'Flat {n}', phases: {said[n]}}}\n" for n in range(N))
-        + "points:\n" + "".join(f"  - {{name: P{n}, medium: electricity, consumer: K{n}}}\n" for n in range(N))
+        + "consumers:\n" + "".join(f"  - {{name: K{n}, title: 'Flat {n}', phases: {said[n]}, feeder: F1}}\n"
+                                 for n in range(N))
+        + "points:\n" + "".join(f"  - {{name: P{n}, medium: electricity, consumer: K{n}, node: n{n // 2}}}\n"
+                              for n in range(N))
         + "  - {name: W, medium: water}\nmeters:\n" + "".join(
             f"  - {{point: P{n}, serial: S{n}, eui: '{n + 1:016x}', channel: 0, pulses_per_unit: 1000, "
             "valid_from: '2025-01-01T00:00Z'}\n" for n in range(N))
@@ -145,3 +157,73 @@ def test_simultaneity_for_people_ends_with_its_fit_and_the_curves(config: Path) 
     assert "BG: g(n), 192 hours" in said.stdout
     assert "g∞ = " in said.stdout
     assert "2026-01-08 00:00:00+02:00" in said.stdout
+
+
+def test_every_point_is_checked_by_the_power_flow_of_the_registrys_network(config: Path) -> None:
+    """The same as the network functions say of today's phases, as profiles show them; more moves, less in the neutral."""
+    said = json.loads(asked(config, "phases", "BG", "--json").stdout)
+    network = networks(open_directory(load(config))).networks["T01"]
+    place = [int(name[1:]) for name in network.points]
+    power = np.round(households(N, DAYS))[place].T
+    true = network.on_phases(np.eye(3, dtype=bool)[TRUE[place]])
+    model = model_of(true)
+    flow = solve(model, powers(true, power))
+    today, *others = [one["check"] for one in said["points"]]
+
+    assert said["unchecked"] is None
+    assert today["neutral"] == pytest.approx(np.abs(flow.current.sum(axis=1)).mean())
+    assert today["lowest"] == pytest.approx(np.abs(flow.voltage).min())
+    assert today["lost"] == pytest.approx(losses(model, flow, DEFAULTS[60]).lines.sum() / 1e3)
+    assert others[-1]["neutral"] < 0.8 * today["neutral"]
+    assert others[-1]["lost"] < today["lost"]
+
+
+def test_where_there_is_no_network_that_is_said_and_the_table_has_no_such_columns(config: Path) -> None:
+    """For people; with one, the columns are there."""
+    without, there = asked(config, "phases", "NOMETER").stdout, asked(config, "phases", "BG").stdout
+
+    assert "not checked by power flow: the group's transformer has no network" in without
+    assert "kWh lost" not in without
+    assert all(one in there for one in ("kWh lost", "A neutral", "V, lowest"))
+
+
+def test_moves_for_the_mean_neutral_current_are_another_choice(config: Path) -> None:
+    """Left is of that mean, by the hours themselves."""
+    said = json.loads(asked(config, "phases", "BG", "--objective", "absolute", "--moves", "3", "--json").stdout)
+    profiles, phase = np.round(households(N, DAYS)), TRUE.copy()
+    for one in said["order"]:
+        phase[int(one["point"][1:])] = int(one["to"][1]) - 1
+    ratio = unevenness(allocated(profiles, phase)).sum() / unevenness(allocated(profiles, TRUE)).sum()
+
+    assert said["objective"] == "absolute"
+    assert said["points"][-1]["left"] == pytest.approx(ratio)
+
+
+def orders(config: Path, *words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "160"}).invoke(main, ["balance", "orders", words[0], str(config), *words[1:]])
+
+
+def test_an_order_is_kept_its_moves_are_looked_up_and_too_early_is_said(config: Path) -> None:
+    """Kept with its promise; not before somebody says that the crew was there; then not before a week is over."""
+    kept = asked(config, "phases", "BG", "--moves", "2", "--keep", "--json")
+    moves = json.loads(kept.stdout)["order"]
+    before = orders(config, "achieved", "1")
+    text = config.with_name("site.yaml").read_text(encoding="utf-8")
+    one = moves[0]["point"][1:]
+    was = next(line for line in text.splitlines() if f"name: K{one}," in line)
+    phases = was.partition("phases: ")[2][:2]
+    changed = text.replace(was, was.replace(f"phases: {phases}", f"phases: {moves[0]['to']}"))
+    config.with_name("site.yaml").write_text(changed, encoding="utf-8")
+    assert CliRunner().invoke(main, ["site", "import", str(config), str(config.with_name("site.yaml"))]).exit_code == 0
+    done = orders(config, "set", "1", "done", "--note", "rain")
+    said, after = json.loads(orders(config, "list", "BG", "--json").stdout)["orders"], orders(config, "achieved", "1")
+    refused = orders(config, "set", "1", "done", "--on", "2999-01-01")
+
+    assert "kept as work order 1" in kept.stderr
+    assert "nobody has said that the crew was there" in before.stdout
+    assert done.exit_code == 0
+    assert [one["state"] for one in said[0]["moves"]] == ["done", "not_done"]
+    assert said[0]["state"] == "done"
+    assert "too early to say: 0 days after the moves are known, 7 are needed" in after.stdout
+    assert refused.exit_code != 0
+    assert "no day up to today" in refused.stderr

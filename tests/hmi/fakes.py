@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from hmi.services import Services
 from scada.balancing.casebook import Casebook
 from scada.balancing.leakbook import Leakbook
+from scada.balancing.phases.orderbook import FILE, OrderBook
 from scada.balancing.phases.service import PhaseStudyService
 from scada.balancing.recalibrating import Reckoned, example_curve, gathered, reckoned
 from scada.bus import TagBus
@@ -36,6 +38,7 @@ from scada.commands import (
     Selection,
     ShedRequest,
 )
+from scada.compute import InThisProcess
 from scada.dial import DialOutcome, DialReading, DialSource, DialTable, Installation, Installed
 from scada.dials import reckon
 from scada.dials.images import kind_of
@@ -55,6 +58,8 @@ from scada.leaks import Flowing, Leak, LeakNight, LeakState, MediumNight, Standb
 from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage, Scope
+from scada.phase_orders import OrderedMove, OrderState, Proposal
+from scada.phase_study import Objective, PhaseCheck
 from scada.ports import (
     BALANCE_COLUMNS,
     Account,
@@ -134,6 +139,7 @@ from scada.supply import rules
 from scada.supply.record import Record
 from scada.supply.rules import status_of
 from scada.tags import Batch, Device, Quality, TagDef
+from tests.fakes import InlinePool
 from tests.hmi.fake_firmware import FakeFirmware
 
 MODULES = 24  # per concentrator
@@ -592,6 +598,22 @@ class FakeLosses:
             ConsumerLoss("P-01-002", "ap. 2", "N4", "L2", -0.125, -3.0, 231.0),
         )
         return LossReport("T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers)
+
+
+def kept_order(path: Path, at: int) -> None:
+    """An order of two moves, its promise by power flow; the crew was there five weeks ago."""
+    at -= 35 * 86_400 * NS
+    day = datetime.fromtimestamp(at // NS, UTC).date().isoformat()
+    book, vera = OrderBook(path, lambda *_: None), Actor("vera", Role.ENGINEER)
+    book.open()
+    moves = (
+        OrderedMove("P-01-002", "ap. 2", "L2", "L3", "L2", 0.61, False),
+        OrderedMove("P-01-003", "ap. 3", "L1", "L2", "L3", 0.42, True),
+    )
+    checks = PhaseCheck(412.5, 21.3, 60.0, 214.6, 0), PhaseCheck(390.1, 12.2, 41.0, 219.9, 0)
+    number = book.keep(vera, "BG-T01", Proposal(490_000, 168, Objective.SQUARES, moves, *checks), at).number
+    book.settle(vera, number, None, OrderState.DONE, "ladder", at=at, today=day)
+    book.close()
 
 
 class FakeBalances:
@@ -1334,6 +1356,14 @@ class World:
             )
         self.walkby = FakeWalkby(self.registry, self.audit)
         self.losses = FakeLosses()
+        self.folder = tempfile.TemporaryDirectory()
+        self.phases = PhaseStudyService(
+            self.registry, FakeMetering(clock), Queries(FakeLive(clock), FakeMetering(clock)), FakeBalances(clock),
+            self.losses, InThisProcess(), self.audit, clock, None, InlinePool(), ZoneInfo("Europe/Chisinau"),
+            Path(self.folder.name),
+        )
+        self.phases._book.open()
+        kept_order(Path(self.folder.name) / FILE, clock.now())
         self.services = Services(
             bus=self.bus,
             registry=self.registry,
@@ -1344,10 +1374,8 @@ class World:
             cases=self.cases,
             leaks=self.leaks,
             replacements=self.replacements,
-            phases=PhaseStudyService(
-                self.registry, FakeMetering(clock), Queries(FakeLive(clock), FakeMetering(clock)), FakeBalances(clock),
-                clock, ZoneInfo("Europe/Chisinau"),
-            ),
+            phases=self.phases,
+            phase_orders=self.phases,
             losses=self.losses,
             live=FakeLive(clock),
             voltages=FakeVoltages(),

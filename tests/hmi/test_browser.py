@@ -37,6 +37,7 @@ PAGES = {
     "balance-month": "/balance/BG-T01?span=month",
     "phases": "/balance/BG-T01/phases",
     "phases-imbalance": "/balance/BG-T01/phases?of=imbalance&span=days",
+    "phase-order": "/balance/BG-T01/phases/orders/1",
     "network": "/network",
     "meters": "/meters",
     "meter": "/meters/P-01-003",

@@ -15,12 +15,25 @@ from hmi import labels
 from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
+from hmi.site_time import SiteTime
 from scada.balancing.meters import thermal_device
 from scada.balancing.phases.service import PhaseStudyService
 from scada.clock import HOUR_S
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
 from scada.errors import Problem
-from scada.phase_study import ConsumerPhase, Lack, PhaseCurves, PhaseMove, PhasePoint, PhaseSplit, PhaseStudy
+from scada.phase_orders import Achieved, MeasuredGain, MoveState
+from scada.phase_study import (
+    ConsumerPhase,
+    Lack,
+    PhaseCheck,
+    PhaseCurves,
+    PhaseMove,
+    PhasePoint,
+    PhaseSplit,
+    PhaseStudy,
+    Unchecked,
+    Working,
+)
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
 from scada.tags import Batch
@@ -785,12 +798,99 @@ def test_what_a_study_lacks_is_a_sentence(
     assert all(str(figure) in said[0] for figure in figures if "%" in str(labels.PHASE_LACK[lack]))
 
 
-def test_a_study_in_the_works_does_not_hold_a_second_page(person: Callable[..., Person], world: World) -> None:
-    """It says so, and offers to ask again."""
-    with world.services.phases._one:        # type: ignore[attr-defined]
-        text = person("viewer").client.get("/balance/BG-T01/phases").text
+@pytest.mark.parametrize(("mine", "said"), [(True, "checked by power flow"), (False, "Another study of phases")])
+def test_a_study_in_the_works_shows_how_far_it_is_and_asks_again_by_itself(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, mine: bool, said: str
+) -> None:
+    """Its own, or that of others; without any script."""
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: Working(mine, "checking", 3, 8))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
 
-    assert "Another study of phases is being worked out." in text
+    assert said in text
+    assert '<progress value="3" max="8">' in text
+    assert '<meta http-equiv="refresh"' in text
+
+
+CHECKED = (
+    PhasePoint(0, 1.0, 3000.0, 5000.0, 0.6, True, PhaseCheck(412.5, 21.3, 60.0, 214.6, 0)),
+    PhasePoint(1, 0.42, 1900.0, 3000.0, 0.3, True, PhaseCheck(390.1, 12.2, 41.0, 219.9, 2)),
+)
+
+
+def test_points_checked_by_power_flow_have_kwh_neutral_current_and_voltage_and_others_say_why_not(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours without voltages and consumers without a node are said; where nothing is checked, that is."""
+    client = person("viewer").client
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(points=CHECKED, outside=4))
+    checked = client.get("/balance/BG-T01/phases").text
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(unchecked=Unchecked.NO_NETWORK))
+    without = client.get("/balance/BG-T01/phases").text
+
+    assert re.search(r"412.5</td><td[^>]*>21.3</td><td[^>]*>60.0</td><td[^>]*>214.6</td>", checked)
+    assert "390.1" in checked
+    assert "4 consumers have no node" in checked
+    assert "2 hours are left out of the power flow" in checked
+    assert "the transformer has no network in the registry" in without
+    assert "Lost in lines" not in without
+
+
+@pytest.mark.parametrize(("computed", "said"), [
+    (160, "computed by power flow, and"), (40, "by power flow in 40 of 160 hours, in the others the normal share of"),
+    (0, "no technical losses are computed for this group"),
+])
+def test_the_switch_says_which_losses_it_deducts(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, computed: int, said: str
+) -> None:
+    """Computed ones, the normal share, or each in its hours; as it is, nothing is said."""
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(computed=computed))
+    client = person("viewer").client
+
+    assert said in client.get("/balance/BG-T01/phases?of=imbalance&net=1").text
+    assert "Deducted" not in client.get("/balance/BG-T01/phases?of=imbalance").text
+
+
+def test_a_work_order_is_kept_once_and_its_moves_are_looked_up_in_the_registry(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may not order does not; the page shows the promise, then who was there when, and what cannot be said yet."""
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(points=CHECKED))
+    engineer, viewer = person("engineer"), person("viewer")
+    places = [engineer.post("/balance/BG-T01/phases/orders", days="7").headers["Location"] for _ in range(2)]
+    refused = viewer.post("/balance/BG-T01/phases/orders", days="7")
+    page = engineer.client.get(places[0]).text
+    day = str(SiteTime("Europe/Chisinau").day_of(world.clock.now()))
+    engineer.post(places[0], was="open", state="done", day=day, note="two ladders")
+    done, listed = engineer.client.get(places[0]).text, viewer.client.get("/balance/BG-T01/phases").text
+
+    assert places[0] == places[1]
+    assert refused.status_code == 403
+    assert "Nobody has said yet that the crew was there." in page
+    assert "line loss 412.5 → 390.1 kWh" in page
+    assert "two ladders" in done
+    assert re.search(r"The registry has none of the moves|Too early to say", done)
+    assert f"order done {day}" in listed
+    assert [row.action for row in world.audit.rows][-2:] == ["phase_order.keep", "phase_order.settle"]
+
+
+def test_an_achieved_gain_has_its_interval_and_one_around_nothing_says_so(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By both ways."""
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study())
+    engineer = person("engineer")
+    place = engineer.post("/balance/BG-T01/phases/orders", days="7").headers["Location"]
+    sure, none = MeasuredGain(0.31, 0.22, 0.39, 0.52, 400, 12), MeasuredGain(0.02, -0.04, 0.09, 0.01, 300, 112)
+    monkeypatch.setattr(PhaseStudyService, "achieved", lambda _, order: Achieved(
+        order.number, (MoveState.DONE,), None, (), 21, 17, 1.08, none, sure))
+    text = engineer.client.get(place).text
+
+    assert "31 % smaller" in text
+    assert "(smaller by 22 to 39 %)" in text
+    assert text.count("no gain is shown") == 1
+    assert "108 %" in text
+
+
 def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: World) -> None:
     """Sections by what they lose, who makes it, who relieves it; the drawing has every section once."""
     text = person("engineer").client.get("/transformers/T01/losses").text

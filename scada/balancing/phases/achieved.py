@@ -34,6 +34,7 @@ class Gain:
 def like_for_like(
     before: NDArray[np.float64], slots_before: NDArray[np.int64], after: NDArray[np.float64],
     slots_after: NDArray[np.int64], days_after: NDArray[np.int64], rng: np.random.Generator,
+    days_before: NDArray[np.int64] | None = None,
 ) -> Gain:
     """
     Return the gain by comparing hours of the week.
@@ -47,12 +48,14 @@ def like_for_like(
     days_after : ndarray of int64, shape (a,)
         Day of each hour: whole days are drawn anew for the interval, for hours of a day are alike.
     rng : numpy.random.Generator
+    days_before : ndarray of int64, shape (b,), optional
+        Day of each hour before: with it the interval knows that those are a sample, too.
 
     Returns
     -------
     gain : Gain
         Of hours after that have one or more like them before (same hour of the week, load within `ALIKE`); the mean of
-        those stands for what would have been.
+        those, each in proportion to the loads of the two, stands for what would have been.
 
     Notes
     -----
@@ -61,15 +64,22 @@ def like_for_like(
     """
     load_b, load_a = before.sum(axis=1), after.sum(axis=1)
     uneven_b, uneven_a = unevenness(before), unevenness(after)
-    expected = np.full((len(after), 2), np.nan)
+    expected, drawn = np.full((len(after), 2), np.nan), None
+    often = np.ones((1, len(before)))
+    if days_before is not None:
+        often, drawn = _often(days_before, rng), np.full((len(after), DRAWS), np.nan)
     for slot in np.unique(slots_after):                 # at most a week's hours
         mine, others = np.flatnonzero(slots_after == slot), np.flatnonzero((slots_before == slot) & ~np.isnan(uneven_b))
         alike = np.abs(load_b[others][None] - load_a[mine][:, None]) <= ALIKE * np.abs(load_a[mine])[:, None]
-        count = alike.sum(axis=1)
-        some = count > 0
-        for column, value in enumerate((uneven_b, uneven_b**2)):
-            expected[mine[some], column] = (alike @ value[others])[some] / count[some]
-    return _gain(uneven_a, expected, days_after, rng)
+        grown = load_a[mine][:, None] / np.where(load_b[others] != 0, load_b[others], 1.0)[None]
+        count, some = alike.sum(axis=1), alike.any(axis=1)
+        for column, value in enumerate((grown * uneven_b[others], (grown * uneven_b[others]) ** 2)):
+            expected[mine[some], column] = np.where(alike, value, 0.0).sum(axis=1)[some] / count[some]
+        if drawn is not None:
+            taken = alike @ often[:, others].T
+            sums = np.where(alike, grown * uneven_b[others], 0.0) @ often[:, others].T
+            drawn[mine] = np.where(taken > 0, sums / np.maximum(taken, 1), np.nan)
+    return _gain(uneven_a, expected, days_after, rng, drawn)
 
 
 def without_moves(
@@ -101,17 +111,27 @@ def without_moves(
 
 
 def _gain(
-    uneven: NDArray[np.float64], expected: NDArray[np.float64], days: NDArray[np.int64], rng: np.random.Generator
+    uneven: NDArray[np.float64], expected: NDArray[np.float64], days: NDArray[np.int64], rng: np.random.Generator,
+    drawn: NDArray[np.float64] | None = None,
 ) -> Gain:
     used = ~(np.isnan(uneven) | np.isnan(expected).any(axis=1))
     hours, left_out = int(np.count_nonzero(used)), int(np.count_nonzero(~used & ~np.isnan(uneven)))
     if hours < LEAST:
         return Gain(np.nan, np.nan, np.nan, np.nan, hours, left_out)
-    _, day = np.unique(days[used], return_inverse=True)
-    sums = np.stack([np.bincount(day, of[used]) for of in (uneven, expected[:, 0])])       # (2, d)
-    drawn = sums[:, rng.integers(sums.shape[1], size=(DRAWS, sums.shape[1]))].sum(axis=2)
-    low, high = np.percentile(1.0 - drawn[0] / drawn[1], [5, 95])
+    of, would = uneven[used], expected[used, 0]
+    often = _often(days[used], rng)                                                        # (DRAWS, hours)
+    against = np.repeat(would[:, None], DRAWS, axis=1) if drawn is None else drawn[used]   # (hours, DRAWS)
+    there = np.isfinite(against)
+    measured = (often.T * there * of[:, None]).sum(axis=0)
+    low, high = np.nanpercentile(1.0 - measured / (often.T * np.where(there, against, 0.0)).sum(axis=0), [5, 95])
     return Gain(
-        float(1.0 - sums[0].sum() / sums[1].sum()), float(low), float(high),
-        float(1.0 - (uneven[used] ** 2).sum() / expected[used, 1].sum()), hours, left_out,
+        float(1.0 - of.sum() / would.sum()), float(low), float(high),
+        float(1.0 - (of**2).sum() / expected[used, 1].sum()), hours, left_out,
     )
+
+
+def _often(days: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(DRAWS, hours) how often each hour is taken when whole days are drawn anew."""
+    names, day = np.unique(days, return_inverse=True)
+    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS).astype(np.float64)
+    return np.asarray(counts[:, day])

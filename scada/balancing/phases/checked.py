@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import Feeder, Network, feeder, losses, powers, solve
+from scada.balancing.network import Feeder, FormFactor, Network, feeder, losses, powers, solve
 from scada.balancing.phases.gram import shared_resistance
 from scada.balancing.phases.uneven import PHASES
 
@@ -19,13 +19,14 @@ class Check:
     neutral: float                          # current at the transformer, mean of the intervals [A]
     neutral_peak: float                     # its largest [A]
     lowest: float                           # voltage of any connection in any interval [V]
+    collapsed: int = 0                      # intervals left out: no voltages were found
 
 
 Checker = Callable[[NDArray[np.int64]], Check]
 
 
 def by_power_flow(
-    network: Network, active: NDArray[np.float64], consumers: NDArray[np.intp], hours: float
+    network: Network, active: NDArray[np.float64], consumers: NDArray[np.intp], hours: float, form: FormFactor | None = None
 ) -> Checker:
     """
     Return a function that computes a feeder with its consumers on other phases.
@@ -41,6 +42,8 @@ def by_power_flow(
         Service points of the one-phase consumers that an allocation is about.
     hours : float
         Length of an interval. [h]
+    form : FormFactor, optional
+        Adds to the loss what means over the interval hide.
 
     Returns
     -------
@@ -49,11 +52,15 @@ def by_power_flow(
     """
     def check(phase: NDArray[np.int64]) -> Check:
         model = feeder(network.on_phases(phases_of(network, consumers, phase)))
-        flow = solve(model, powers(model.network, active))
+        flow = solve(model, powers(model.network, active), strict=False)
+        known = int(flow.converged.sum())
+        if not known:
+            return Check(np.nan, np.nan, np.nan, np.nan, len(active))
         returned = np.abs(flow.current.sum(axis=1))
         return Check(
-            loss=float(np.nansum(losses(model, flow).lines)) * hours, neutral=float(np.nanmean(returned)),
+            loss=float(np.nansum(losses(model, flow, form).lines)) * hours, neutral=float(np.nanmean(returned)),
             neutral_peak=float(np.nanmax(returned)), lowest=float(np.nanmin(np.abs(flow.voltage))),
+            collapsed=int(np.isfinite(active).all(axis=1).sum()) - known,
         )
     return check
 

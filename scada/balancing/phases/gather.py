@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.phases.inputs import Inputs, feed_tags, inputs
+from scada.balancing.network import Network, filled
+from scada.balancing.phases.inputs import W_PER_KWH, Given, feed_tags, inputs
+from scada.balancing.technical import deducted_from, known
 from scada.clock import DAY_H, HOUR_S, NS
+from scada.phase_study import Unchecked
 from scada.ports import Consumption, ResultTable, measured
 from scada.series import Buckets, How
 from scada.site import BalanceGroup, Directory, Medium
@@ -18,15 +22,24 @@ from scada.tags import BAD
 COMPLETE: Final = 0.5                   # share of an hour's samples from which its mean counts
 Hourly = Callable[[Sequence[str], int, int], Consumption]
 Steps = Callable[[str, NDArray[np.int64], How], Buckets]
-Balance = Callable[[str, int, int, int], ResultTable]
+Table = Callable[[str, int, int, int], ResultTable]         # name, span [s], first, last [s]
 Told = Callable[[str], None]
-Gathered = tuple[Inputs, NDArray[np.float64] | None, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+@attrs.frozen
+class Sources:
+    """Where a study reads: all of it blocks."""
+
+    hourly: Hourly                          # as `Metering.hourly`
+    steps: Steps                            # as `History.resample`
+    balances: Table                         # as `Balances.table`
+    losses: Table                           # `LOSS_COLUMNS` of a transformer
 
 
 def gathered(
-    directory: Directory, group: BalanceGroup, first_hour: int, hours: int, zone: ZoneInfo,
-    hourly: Hourly, steps: Steps, balance: Balance, told: Told = lambda _what: None,
-) -> Gathered:
+    directory: Directory, group: BalanceGroup, first_hour: int, hours: int, zone: ZoneInfo, sources: Sources,
+    told: Told = lambda _what: None,
+) -> Given:
     """
     Fetch a period.
 
@@ -38,41 +51,73 @@ def gathered(
         The period. [h since 1970], [h]
     zone : ZoneInfo
         The site's.
-    hourly, steps, balance : callable
-        As `Metering.hourly`, `History.resample` and `Balances.table`.
+    sources : Sources
     told : callable
         Is called after each day of each tag: reading seconds is what takes time.
-
-    Returns
-    -------
-    inputs : Inputs
-    feeder : ndarray of float64, shape (hours, 3), or None
-        Means of the hours; NaN where fewer than half the samples are there. None without a meter. [W]
-    balance : tuple of two ndarray of float64, shape (hours,)
-        Imbalance, NaN where it is not whole, and the losses that are normal. [kWh]
     """
-    of = inputs(directory, group, hourly(group.members, first_hour, hours), _offsets(zone, first_hour, hours))
+    of = inputs(directory, group, sources.hourly(group.members, first_hour, hours), offsets(zone, first_hour, hours))
+    feeder = feed(directory, group, first_hour, hours, sources.steps, told)
+    table = sources.balances(group.name, HOUR_S, first_hour * HOUR_S, (first_hour + hours) * HOUR_S)
+    imbalance, normal, own = np.full((3, hours), np.nan)
+    if len(table.start):
+        at = table.start // HOUR_S - first_hour
+        imbalance[at], normal[at] = measured(table, "imbalance"), group.normal_share * table.columns["feed"]
+        own[at] = table.columns.get("own", np.nan)
+    technical = _technical(directory, group, first_hour, hours, sources.losses)
+    computed = np.isfinite(technical)
+    network, unchecked = _network(directory, group)
+    active = np.zeros((hours, 0))
+    if network is not None:
+        found = sources.hourly(network.points, first_hour, hours)
+        active = filled(np.where(found.quality < BAD, found.values, np.nan).T * W_PER_KWH)[0]
+        active = np.nan_to_num(active)      # who was never heard of takes nothing, as far as anybody knows
+    return Given(
+        of, feeder, imbalance, np.where(computed, technical, normal) + np.nan_to_num(own), computed, network, active,
+        unchecked,
+    )
+
+
+def feed(
+    directory: Directory, group: BalanceGroup, first_hour: int, hours: int, steps: Steps, told: Told = lambda _what: None,
+) -> NDArray[np.float64] | None:
+    """(hours, 3) means of the feed's phases, NaN where fewer than half the samples are there. None without a meter. [W]"""
     tags = feed_tags(directory, group) if group.medium is Medium.ELECTRICITY else ()
-    feeder = np.full((hours, len(tags)), np.nan)
+    found = np.full((hours, len(tags)), np.nan)
     for place, tag in enumerate(tags):
         for first in range(0, hours, DAY_H):
             last = min(first + DAY_H, hours)
             edges = (first_hour + np.arange(first, last + 1, dtype=np.int64)) * HOUR_S * NS
-            found = steps(tag, edges, How.MEAN)
+            means = steps(tag, edges, How.MEAN)
             # Of a tag that is kept only when it changes nobody knows how many samples to expect, and all count.
-            there = (found.quality < BAD) & ~(found.completeness < COMPLETE)
-            feeder[first:last, place] = np.where(there, found.values, np.nan)
+            there = (means.quality < BAD) & ~(means.completeness < COMPLETE)
+            found[first:last, place] = np.where(there, means.values, np.nan)
             told(tag)
-    table = balance(group.name, HOUR_S, first_hour * HOUR_S, (first_hour + hours) * HOUR_S)
-    imbalance, normal = np.full(hours, np.nan), np.full(hours, np.nan)
-    if len(table.start):
-        at = table.start // HOUR_S - first_hour
-        imbalance[at], normal[at] = measured(table, "imbalance"), group.normal_share * table.columns["feed"]
-    return of, feeder if tags else None, (imbalance, normal)
+    return found if tags else None
 
 
-def _offsets(zone: ZoneInfo, first_hour: int, hours: int) -> NDArray[np.int64]:
+def offsets(zone: ZoneInfo, first_hour: int, hours: int) -> NDArray[np.int64]:
     """Of the site's time from UTC, in whole hours, hour by hour; asked of the zone once an hour."""
     when = (datetime.fromtimestamp(hour * HOUR_S, UTC).astimezone(zone) for hour in range(first_hour, first_hour + hours))
     seconds = np.array([int(offset.total_seconds()) if (offset := one.utcoffset()) else 0 for one in when], dtype=np.int64)
     return np.asarray(seconds // HOUR_S)
+
+
+# ---------------------------------------------------------------------- private
+def _technical(
+    directory: Directory, group: BalanceGroup, first_hour: int, hours: int, losses: Table
+) -> NDArray[np.float64]:
+    """(hours,) computed losses of all that is behind the group's feed; NaN where nobody knows them. [kWh]"""
+    found = np.full(hours, np.nan)
+    if deducted_from(directory, group):
+        table = losses(group.transformer, HOUR_S, first_hour * HOUR_S, (first_hour + hours) * HOUR_S)
+        if len(table.start):
+            found[table.start // HOUR_S - first_hour] = table.columns["technical"]
+    return found
+
+
+def _network(directory: Directory, group: BalanceGroup) -> tuple[Network | None, Unchecked | None]:
+    feeders = {one.name for one in directory.site.feeders if group.transformer and one.transformer == group.transformer}
+    if not any(one.feeder in feeders for one in directory.site.sections):
+        return None, Unchecked.NO_NETWORK
+    network = known(directory).networks.get(group.transformer)
+    return network, None if network is not None else Unchecked.WRONG_NETWORK

@@ -7,12 +7,26 @@ of two consumers have in common, the same table gives the loss in lines and neut
 """
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.phases.uneven import PHASES
+
+
+class Score(Protocol):
+    """What allocations are judged by: `Table`, or `absolute.Absolute`."""
+
+    def score(self, phase: NDArray[np.integer]) -> float:
+        """Less is better."""
+
+    def pulls(self, phase: NDArray[np.integer]) -> Any:
+        """What `gains` wants of an allocation."""
+
+    def gains(self, phase: NDArray[np.integer], pulls: Any) -> NDArray[np.float64]:
+        """(n, 3): what the score would change by if this consumer alone went to that phase; 0 where it is."""
 
 
 @attrs.frozen(eq=False)

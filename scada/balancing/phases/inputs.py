@@ -6,10 +6,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.network import Network
 from scada.balancing.phases.identify import LEAST_HOURS, MISSING, UNKNOWN, bridged
 from scada.balancing.phases.orders import NAMES
 from scada.balancing.phases.uneven import PHASES
-from scada.phase_study import Lack
+from scada.phase_study import Lack, Unchecked
 from scada.ports import Consumption
 from scada.site import BalanceGroup, Directory, Medium
 from scada.tags import BAD
@@ -33,6 +34,20 @@ class Inputs:
     three: NDArray[np.float64]              # (t, 3) what consumers of three phases take, evenly [W]
     filled: float
     lacks: dict[Lack, tuple[int, ...]]
+
+
+@attrs.frozen(eq=False)
+class Given:
+    """All that a study is made from; h hours, p service points."""
+
+    of: Inputs
+    feeder: NDArray[np.float64] | None      # (h, 3) NaN where missing; None without a meter [W]
+    imbalance: NDArray[np.float64]          # (h,) NaN where it is not whole [kWh]
+    lost: NDArray[np.float64]               # (h,) losses and the metering's own consumption, to be deducted [kWh]
+    computed: NDArray[np.bool_]             # (h,) by power flow; else the normal share of the feed
+    network: Network | None
+    active: NDArray[np.float64]             # (h, p) of its service points, gaps filled; (h, 0) without a network [W]
+    unchecked: Unchecked | None             # why there is none
 
 
 def inputs(directory: Directory, group: BalanceGroup, found: Consumption, offset: NDArray[np.int64]) -> Inputs:

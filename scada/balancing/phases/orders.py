@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.phases.gram import Table
+from scada.balancing.phases.gram import Score
 from scada.balancing.phases.identify import SURE, Identified
 
 NAMES: Final = ("L1", "L2", "L3")
@@ -40,7 +40,7 @@ class Order:
 
 
 def work_order(
-    feeder: str, table: Table, start: NDArray[np.int64], phase: NDArray[np.int64], consumers: Sequence[str],
+    feeder: str, table: Score, start: NDArray[np.int64], phase: NDArray[np.int64], consumers: Sequence[str],
     addresses: Sequence[str] = (), found: Identified | None = None,
 ) -> Order:
     """
@@ -50,7 +50,7 @@ def work_order(
     ----------
     feeder : str
         Its name, for the head of the sheet.
-    table : Table
+    table : Score
         How allocations are scored.
     start, phase : ndarray of int64, shape (n,)
         Today's phases and the recommended ones.

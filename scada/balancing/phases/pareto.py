@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.live import maximum_deviation
+from scada.balancing.phases.absolute import Absolute, least_sum
 from scada.balancing.phases.checked import Check, Checker
-from scada.balancing.phases.gram import Table
+from scada.balancing.phases.gram import Score, Table, by_neutral
 from scada.balancing.phases.polish import even_worst_hour
 from scada.balancing.phases.search import KICKS, search
 from scada.balancing.phases.uneven import allocated, unevenness
@@ -32,7 +33,7 @@ class Point:
 
 
 def pareto(
-    profiles: NDArray[np.float64], table: Table, start: NDArray[np.int64], caps: Sequence[int] = CAPS,
+    profiles: NDArray[np.float64], table: Score, start: NDArray[np.int64], caps: Sequence[int] = CAPS,
     fixed: NDArray[np.float64] | None = None, movable: NDArray[np.bool_] | None = None, checker: Checker | None = None,
     kicks: int = KICKS,
 ) -> list[Point]:
@@ -41,10 +42,34 @@ def pareto(
 
     Parameters
     ----------
+    profiles, table, start, caps, fixed, movable, kicks
+        As in `candidates`.
+    checker : callable, optional
+        `checked.by_power_flow`.
+
+    Returns
+    -------
+    points : list of Point
+        As of `judged`.
+    """
+    found = candidates(profiles, table, start, caps, fixed, movable, kicks)
+    checks = [[checker(one) for one in alike] for alike in found] if checker else None
+    return judged(profiles, table, start, found, fixed, checks)
+
+
+def candidates(
+    profiles: NDArray[np.float64], table: Score, start: NDArray[np.int64], caps: Sequence[int] = CAPS,
+    fixed: NDArray[np.float64] | None = None, movable: NDArray[np.bool_] | None = None, kicks: int = KICKS,
+) -> list[list[NDArray[np.int64]]]:
+    """
+    Return for today and each cap the allocations to choose from: as it was searched, and polished for the worst hour.
+
+    Parameters
+    ----------
     profiles : ndarray of float64, shape (n, t)
         Mean active power of each one-phase consumer in each hour. Hours with a NaN are left out. [W]
-    table : Table
-        How allocations are scored: `by_neutral`, `by_loss`, or both `mixed`.
+    table : Score
+        How allocations are scored: `by_neutral`, `by_loss`, or both `mixed`; or `absolute.by_mean`.
     start : ndarray of int64, shape (n,)
         Today's phases.
     caps : sequence of int
@@ -53,25 +78,57 @@ def pareto(
         What stays on each phase. [W]
     movable : ndarray of bool, shape (n,), optional
         Who may be moved.
-    checker : callable, optional
-        `checked.by_power_flow`. With it, the better of the allocation and the one polished for the worst hour is kept, by
-        the sum of loss and neutral current as shares of today's; without it the polished one is.
     kicks : int
-        Of each search.
+        Of each search by squares; the one by the plain sum begins where that ends, and has its own.
+
+    Returns
+    -------
+    found : list of lists of ndarray of int64, shape (n,)
+        Today's alone first; the polished one last of each.
+    """
+    profiles, base = _used(profiles, fixed)
+    squares = by_neutral(profiles, base) if isinstance(table, Absolute) else None
+    found, phase = [[start.copy()]], start
+    for cap in sorted(caps):
+        if isinstance(table, Absolute) and squares is not None:
+            by_squares = search(squares, start, cap, movable, None, kicks // 4)
+            begin = min(by_squares, phase, key=table.score)
+            phase = least_sum(table, start, cap, movable, begin)
+        elif isinstance(table, Table):
+            phase = search(table, start, cap, movable, phase, kicks)
+        polished = even_worst_hour(profiles, table, start, phase, cap, base, movable)
+        found.append([polished] if (polished == phase).all() else [phase, polished])
+    return found
+
+
+def judged(
+    profiles: NDArray[np.float64], table: Score, start: NDArray[np.int64], found: Sequence[Sequence[NDArray[np.int64]]],
+    fixed: NDArray[np.float64] | None = None, checks: Sequence[Sequence[Check | None]] | None = None,
+) -> list[Point]:
+    """
+    Return the points of a curve.
+
+    Parameters
+    ----------
+    profiles, table, start, fixed
+        As in `candidates`.
+    found : sequence of sequences of ndarray of int64, shape (n,)
+        From `candidates`.
+    checks : sequence of sequences of Check, optional
+        Of each of them, by power flow. With it, the better of the allocation and the one polished for the worst hour is
+        kept, by the sum of loss and neutral current as shares of today's; without it the polished one is.
 
     Returns
     -------
     points : list of Point
         Caps that need no more moves than the one before are not repeated.
     """
-    base = np.zeros((profiles.shape[1], 3)) if fixed is None else fixed
-    used = ~(np.isnan(profiles).any(axis=0) | np.isnan(base).any(axis=1))
-    profiles, base = profiles[:, used], base[used]
+    profiles, base = _used(profiles, fixed)
     today = table.score(start)
 
-    def point(phase: NDArray[np.int64], before: Sequence[Point]) -> Point:
+    def point(phase: NDArray[np.int64], check: Check | None, before: Sequence[Point]) -> Point:
         power = allocated(profiles, phase) + base
-        uneven, check = unevenness(power), checker(phase) if checker else None
+        uneven = unevenness(power)
         score = table.score(phase) / today if today > 0 else 1.0
         return Point(
             moves=int(np.count_nonzero(phase != start)), phase=phase, score=score,
@@ -80,16 +137,23 @@ def pareto(
             worth=all(not _as_good(one, score, check) for one in before),
         )
 
-    points, phase = [point(start.copy(), ())], start
-    for cap in sorted(caps):
-        phase = search(table, start, cap, movable, phase, kicks)
-        polished = even_worst_hour(profiles, table, start, phase, cap, base, movable)
-        found = point(polished, points)
-        if checker is not None and (polished != phase).any():
-            found = min(point(phase, points), found, key=lambda one: _badness(one, points[0]))
-        if found.moves > points[-1].moves:
-            points.append(found)
+    points: list[Point] = []
+    for place, alike in enumerate(found):
+        known = checks[place] if checks is not None else [None] * len(alike)
+        made = [point(phase, check, points) for phase, check in zip(alike, known, strict=True)]
+        best = made[-1] if checks is None or not points else min(made, key=lambda one: _badness(one, points[0]))
+        if not points or best.moves > points[-1].moves:
+            points.append(best)
     return points
+
+
+def _used(
+    profiles: NDArray[np.float64], fixed: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Without hours in which something is not known."""
+    base = np.zeros((profiles.shape[1], 3)) if fixed is None else fixed
+    used = ~(np.isnan(profiles).any(axis=0) | np.isnan(base).any(axis=1))
+    return profiles[:, used], base[used]
 
 
 def _badness(point: Point, today: Point) -> float:

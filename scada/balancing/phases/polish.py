@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.phases.gram import Table
+from scada.balancing.phases.gram import Score
 from scada.balancing.phases.uneven import PHASES, allocated
 
 SLACK: Final = 0.01                     # of the score, which may be lost for a better worst hour
@@ -18,7 +18,7 @@ def deviations(power: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def even_worst_hour(
-    profiles: NDArray[np.float64], table: Table, start: NDArray[np.int64], phase: NDArray[np.int64], cap: int,
+    profiles: NDArray[np.float64], table: Score, start: NDArray[np.int64], phase: NDArray[np.int64], cap: int,
     fixed: NDArray[np.float64] | None = None, movable: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """
@@ -28,7 +28,7 @@ def even_worst_hour(
     ----------
     profiles : ndarray of float64, shape (n, t)
         No NaN. [W]
-    table : Table
+    table : Score
         The score, of which at most `SLACK` of its value at `phase` is given up.
     start, phase : ndarray of int64, shape (n,)
         Where everybody hangs now, and the allocation to polish.

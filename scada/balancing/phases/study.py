@@ -1,74 +1,102 @@
 """A study of a group's phases: who hangs where, who should, and the curves beside what was measured. Pure."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol, TypeVar
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.phases.advice import CheckJob, Draft, advice, check_jobs, check_of, drafted
 from scada.balancing.phases.curves import Curves, Measure, curves
-from scada.balancing.phases.gram import by_neutral
-from scada.balancing.phases.identify import LEAST_HOURS, SURE, UNKNOWN, Identified, disagreements, identify, relabelled
-from scada.balancing.phases.inputs import Inputs
+from scada.balancing.phases.identify import LEAST_HOURS, UNKNOWN, Identified, disagreements, identify, relabelled
+from scada.balancing.phases.inputs import Given, Inputs
 from scada.balancing.phases.likeness import deducted, position, similarity
-from scada.balancing.phases.orders import NAMES, work_order
-from scada.balancing.phases.pareto import CAPS, pareto
-from scada.balancing.phases.several import several_phases
+from scada.balancing.phases.orders import NAMES
 from scada.balancing.phases.uneven import allocated, loss_shape, unevenness
 from scada.balancing.simultaneity import coincidence
 from scada.clock import DAY_H, HOUR_S
-from scada.phase_study import (
-    ConsumerPhase,
-    Lack,
-    PhaseCurves,
-    PhaseMove,
-    PhasePoint,
-    PhaseSplit,
-    PhaseStudy,
-    Simultaneity,
-)
+from scada.phase_study import ConsumerPhase, Lack, Objective, PhaseCurves, PhaseStudy, Simultaneity, Unchecked
 
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
 SEED: Final = 5                         # the same input gives the same answer
 SIZES: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300)
-STEPS: Final = ("phases", "moves", "curves")
 DAY_S: Final = DAY_H * HOUR_S
 HOPELESS: Final = (Lack.NOT_ELECTRICITY, Lack.NO_CONSUMERS, Lack.TOO_LARGE, Lack.FEW_HOURS)
-Told = Callable[[str], None]
+Told = Callable[[str, int, int], None]
 
 
-def study(
-    group: str, first_hour: int, hours: int, of: Inputs, feeder: NDArray[np.float64] | None,
-    imbalance: NDArray[np.float64], normal: NDArray[np.float64], moves: int | None = None, told: Told = lambda _step: None,
-) -> PhaseStudy:
+class Each(Protocol):
+    """`map`, or `ports.Compute.each`: answers may come in any order."""
+
+    def __call__(self, function: Callable[[Job], Answer], jobs: Iterable[Job], /) -> Iterator[Answer]: ...
+
+
+@attrs.frozen(eq=False)
+class Asked:
+    """A study to be made; it can be sent."""
+
+    group: str
+    first_hour: int                         # h since 1970
+    hours: int
+    given: Given
+    moves: int | None = None                # most of the work order; None: the last number that is worth its moves
+    objective: Objective = Objective.SQUARES
+
+
+@attrs.frozen(eq=False)
+class Begun:
+    """A study with everything but what power flow says, and the choice that it decides."""
+
+    study: PhaseStudy
+    found: Identified | None
+    draft: Draft | None
+
+
+def study(asked: Asked, each: Each = map, told: Told = lambda _step, _done, _of: None) -> PhaseStudy:
     """
     Return what can be said of a group's phases.
 
     Parameters
     ----------
-    group : str
-        Its name.
-    first_hour, hours : int
-        The period. [h since 1970], [h]
-    of : Inputs
-        n consumers, t hours of the period.
-    feeder : ndarray of float64, shape (hours, 3), or None
-        Mean active power of each phase of the feed, NaN where missing; None where no meter has it. [W]
-    imbalance : ndarray of float64, shape (hours,)
-        Fed in less members, NaN where it is not whole. [kWh]
-    normal : ndarray of float64, shape (hours,)
-        Technical losses that the registry calls normal. [kWh]
-    moves : int, optional
-        Most moves of the work order; else the last number that is worth more than the ones before.
+    asked : Asked
+    each : callable
+        Where the heavy parts are worked out: `map` for here, `ports.Compute.each` for other processes.
     told : callable
-        Is called with the name of each of `STEPS` before it begins.
+        Hears of progress: a step, "computing" or "checking", how many of its parts are done, and of how many.
     """
+    told("computing", 0, 1)
+    (beginning,) = each(begun, [asked])
+    given, draft, made = asked.given, beginning.draft, beginning.study
+    if draft is None:
+        return made
+    unchecked, outside, checks, jobs = given.unchecked, 0, {}, list[CheckJob]()
+    if given.network is not None:
+        jobs, outside = check_jobs(given, draft, given.of.hours - asked.first_hour)
+        unchecked = unchecked if jobs else Unchecked.OUTSIDE
+    if jobs:
+        told("checking", 0, len(jobs))
+        for place, check in each(check_of, jobs):
+            checks[place] = check
+            told("checking", len(checks), len(jobs))
+    points, order, splits = advice(asked.group, given.of, draft, beginning.found, checks)
+    if jobs and points[0].check is None:
+        unchecked = Unchecked.COLLAPSED
+    return attrs.evolve(made, points=points, order=order, splits=splits, unchecked=unchecked, outside=outside)
+
+
+def begun(asked: Asked) -> Begun:
+    """What needs no network: who hangs where, allocations to choose from, the curves beside what was measured."""
+    of, feeder = asked.given.of, asked.given.feeder
     lacks = dict(of.lacks)
-    at = of.hours - first_hour
-    base = PhaseStudy(group, first_hour, hours, len(at), 0, of.filled, lacks)
+    at = of.hours - asked.first_hour
+    base = PhaseStudy(
+        asked.group, asked.first_hour, asked.hours, len(at), 0, of.filled, lacks, objective=asked.objective,
+        computed=int(asked.given.computed[at].sum()), unchecked=asked.given.unchecked,
+    )
     if any(lack in lacks for lack in HOPELESS):
-        return base
-    told("phases")
+        return Begun(base, None, None)
     found, renamed, feed, fed = _identified(of, None if feeder is None else feeder[at], lacks)
     differ = {one.consumer for one in disagreements(found, of.registered)} if found else set()
     consumers = tuple(
@@ -77,9 +105,7 @@ def study(
             float(found.margin[index]) if found else np.nan, index in differ and of.registered[index] != UNKNOWN,
         ) for index, (point, title) in enumerate(zip(of.points, of.titles, strict=True))
     )
-    told("moves")
-    advised = _advice(group, of, found, moves, lacks)
-    told("curves")
+    draft = drafted(of, found, asked.moves, lacks, asked.objective)
     known = of.registered != UNKNOWN
     by_registry = np.nan
     if known.any():
@@ -87,12 +113,13 @@ def study(
         by_registry = float(position(unevenness(allocated(of.profiles[known], of.registered[known])), same))
     days = of.local // DAY_H
     uneven = {} if feed is None else _beside(of, [unevenness(feed)], unevenness, days, True)[0]
-    losses, net = _beside(of, [imbalance[at], deducted(imbalance, normal)[at]], loss_shape, days, False)
-    return attrs.evolve(
-        base, fed=fed, consumers=consumers, renamed=renamed, points=advised[0], order=advised[1], splits=advised[2],
-        registered_position=by_registry, uneven=uneven, losses=losses,
-        net=net,
+    imbalance = asked.given.imbalance
+    losses, net = _beside(of, [imbalance[at], deducted(imbalance, asked.given.lost)[at]], loss_shape, days, False)
+    made = attrs.evolve(
+        base, fed=fed, consumers=consumers, renamed=renamed, registered_position=by_registry, uneven=uneven,
+        losses=losses, net=net,
     )
+    return Begun(made, found, draft)
 
 
 def simultaneity_of(group: str, first_hour: int, hours: int, of: Inputs) -> Simultaneity:
@@ -129,50 +156,6 @@ def _identified(
     names = np.array(exchanged)
     phase = np.where(found.phase == UNKNOWN, UNKNOWN, names[found.phase])
     return attrs.evolve(found, phase=phase), tuple(NAMES[one] for one in exchanged), feed, fed
-
-
-Advice = tuple[tuple[PhasePoint, ...], tuple[PhaseMove, ...], tuple[PhaseSplit, ...]]
-
-
-def _advice(
-    group: str, of: Inputs, found: Identified | None, moves: int | None, lacks: dict[Lack, tuple[int, ...]]
-) -> Advice:
-    """By the phases that profiles clearly show, else by those of the registry."""
-    start = of.registered.copy()
-    if found is not None:
-        clear = (found.phase != UNKNOWN) & (np.nan_to_num(found.margin) >= SURE)
-        start = np.where(clear | (start == UNKNOWN), found.phase, start)
-    known = start != UNKNOWN
-    if unknown := int(np.count_nonzero(~known)):
-        lacks[Lack.UNKNOWN_PHASE] = (unknown,)
-    if not known.any():
-        return (), (), ()
-    which = np.flatnonzero(known)
-    profiles, begin = of.profiles[which], start[which]
-    table = by_neutral(profiles, of.three)
-    caps = [cap for cap in CAPS if moves is None or cap < moves] + ([] if moves is None else [moves])
-    curve = pareto(profiles, table, begin, caps, of.three)
-    chosen = curve[-1] if moves is not None else next(one for one in reversed(curve) if one.worth)
-    said = found and Identified(found.phase[which], found.margin[which], found.votes[which], found.hours)
-    order = work_order(
-        group, table, begin, chosen.phase, [of.points[one] for one in which], [of.titles[one] for one in which], said
-    )
-    other = {of.points[one] for one in which if start[one] != of.registered[one]}
-    return (
-        tuple(PhasePoint(one.moves, one.score, one.unevenness, one.worst, one.deviation, one.worth) for one in curve),
-        tuple(
-            PhaseMove(step.number, step.consumer, step.address, step.of, step.to, step.left,
-                      step.doubtful or step.consumer in other)
-            for step in order.steps
-        ),
-        tuple(
-            PhaseSplit(
-                of.points[which[one.consumer]], of.titles[which[one.consumer]],
-                "".join(name for name, share in zip(NAMES, one.shares, strict=True) if share > 0),
-                one.gain, one.peak, one.large,
-            ) for one in several_phases(table, profiles, chosen.phase)
-        ),
-    )
 
 
 def _beside(

@@ -75,3 +75,18 @@ def test_hours_in_which_a_moved_consumer_was_silent_are_left_out(story):
     gain = without_moves(allocated(late, phase), profiles, start[moved], phase[moved], DAY, np.random.default_rng(1))
 
     assert (gain.hours, gain.left_out) == (632, 40)
+
+
+def test_more_load_alone_is_no_loss_of_gain_and_days_before_widen_the_interval(story):
+    """The same week with a tenth more of everything: nothing gained, nothing lost. Two samples are less sure than one."""
+    early, late, start, phase = story
+    before, after = allocated(early, start), allocated(late, phase)
+    week = before[:168]
+    same = like_for_like(week, SLOT[:168], 1.1 * week, SLOT[:168], DAY[:168], np.random.default_rng(1))
+    narrow, wide = (
+        like_for_like(before, SLOT, after, SLOT, DAY, np.random.default_rng(1), days) for days in (None, DAY))
+
+    assert same.neutral == pytest.approx(0.0, abs=1e-9)
+    assert same.squared == pytest.approx(0.0, abs=1e-9)
+    assert wide.neutral == narrow.neutral
+    assert wide.neutral_high - wide.neutral_low > narrow.neutral_high - narrow.neutral_low
