@@ -6,29 +6,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-NO_LOAD_W: Final = 450.0                    # iron losses and the metering's own consumption (domain C3), all phases
-LOSS_PER_W: Final = 1.1e-6                  # copper: 1.1e-6 W⁻¹ · P² per phase, 3.3 % at 30 kW
-POWER_FACTOR: Final = np.array([0.96, 0.95, 0.97])     # lagging, per phase
-NOMINAL_V: Final = 231.0
+from scada.simulate.wiring import NOMINAL_V, POWER_FACTOR
+
 DROP_V_PER_W: Final = 1.0e-4                # 3 V at 30 kW
+_FACTOR: Final = np.array([POWER_FACTOR[phase] for phase in ("L1", "L2", "L3")])
 _ANGLES: Final = np.exp(-2j * np.pi * np.arange(3) / 3)
-
-
-def losses(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    """
-    Return the technical losses between the consumers and the meter.
-
-    Parameters
-    ----------
-    power : ndarray of float64, shape (..., 3)
-        Sum of the consumers per phase. [W]
-
-    Returns
-    -------
-    losses : ndarray of float64, shape (..., 3)
-        A third of the no-load loss, and copper loss that grows with the square of the load. [W]
-    """
-    return NO_LOAD_W / 3 + LOSS_PER_W * power**2
 
 
 @attrs.frozen(eq=False)
@@ -63,7 +45,7 @@ def read_transformer(active: NDArray[np.float64], energy_kwh: NDArray[np.float64
     # The supply breathes with the day and flickers within minutes; powers and energies are not touched by it.
     flicker = np.sin(at_s / np.array([7.1, 9.7, 12.3])) + np.sin(at_s / np.array([41.0, 57.0, 73.0]))
     voltage = NOMINAL_V - 2.0 * np.sin(2 * np.pi * (at_s / 86400.0 - 0.3)) + 0.35 * flicker - DROP_V_PER_W * active
-    apparent = np.abs(active) / POWER_FACTOR
+    apparent = np.abs(active) / _FACTOR
     reactive = np.sqrt(apparent**2 - active**2)
     current = apparent / voltage
     phasors = _ANGLES * (active - 1j * reactive) / voltage
@@ -73,7 +55,7 @@ def read_transformer(active: NDArray[np.float64], energy_kwh: NDArray[np.float64
         active=active,
         reactive=reactive,
         apparent=apparent,
-        power_factor=POWER_FACTOR.copy(),
+        power_factor=_FACTOR.copy(),
         neutral_current=float(np.abs(phasors.sum())),
         frequency=50.0 + 0.012 * float(np.sin(at_s / 83.0) + 0.4 * np.sin(at_s / 19.0)),
         energy_import=energy_kwh,

@@ -6,12 +6,25 @@ from typing import Final
 from scada.clock import HOUR_S
 from scada.commands import LoadClass
 from scada.simulate.district import Actuator, Channel, District, LoadKind, ModuleSpec
+from scada.simulate.wiring import (
+    IRON_W,
+    LOAD_LOSS_PERCENT,
+    MAIN,
+    METERING_W,
+    RISER,
+    UK_PERCENT,
+    Cable,
+    Wiring,
+    factor_of,
+    wiring_of,
+)
 from scada.site import (
     Adoption,
     BalanceGroup,
     Concentrator,
     Consumer,
     Feeder,
+    Linecode,
     Load,
     LoadGroup,
     Medium,
@@ -20,6 +33,7 @@ from scada.site import (
     Module,
     ModuleState,
     Point,
+    Section,
     Site,
     Supply,
     SupplyKind,
@@ -41,17 +55,26 @@ def site_of(district: District) -> Site:
     """The whole registry of a district, but for the modules that are to be discovered."""
     modules = [(one, module) for one in district.concentrators for module in one.modules if module.registered]
     meter = f"{district.transformer}-meter"
-    points, meters = _meters(module for _, module in modules)
+    wiring = wiring_of(district)
+    points, meters = _meters((module for _, module in modules), district, wiring)
     protected = {one.name for one in district.consumers if one.protected}
     loads = [(module, module.actuator) for _, module in modules if module.actuator]
     buildings = [one.building for one in district.concentrators]
     return Site(
         transformers=(
-            Transformer(district.transformer, f"Transformer {district.transformer}", district.rated_kva, AREA, meter),
+            Transformer(
+                district.transformer, f"Transformer {district.transformer}", district.rated_kva, AREA, meter, UK_PERCENT,
+                LOAD_LOSS_PERCENT / 100 * district.rated_kva, IRON_W / 1000, "Dyn5",
+            ),
         ),
         feeders=tuple(
             Feeder(f"F{number}", district.transformer, f"Feeder to building {number}")
             for number in range(1, len(buildings) + 1)
+        ),
+        linecodes=tuple(_linecode(cable) for cable in (MAIN, RISER)),
+        sections=tuple(
+            Section(f"{piece.node}-in", f"F{piece.feeder}", piece.above, piece.node, piece.length_m, piece.cable.name)
+            for piece in wiring.pieces
         ),
         concentrators=tuple(
             Concentrator(
@@ -90,13 +113,23 @@ def site_of(district: District) -> Site:
     )
 
 
-def _meters(modules: Iterable[ModuleSpec]) -> tuple[list[Point], list[MeterPeriod]]:
+def _linecode(cable: Cable) -> Linecode:
+    return Linecode(cable.name, cable.r, cable.x, cable.r, cable.x)
+
+
+def _meters(
+    modules: Iterable[ModuleSpec], district: District, wiring: Wiring
+) -> tuple[list[Point], list[MeterPeriod]]:
+    phases = {one.name: one.phases for one in district.consumers}
     points, meters = [], []
     for module in modules:
         for number, channel in enumerate(module.channels):
             name = point_name(channel)
             title = f"Entry of {channel.entry_of}, water" if channel.entry_of else ""
-            points.append(Point(name, channel.medium, channel.consumer, title))
+            wired = channel.medium is Medium.ELECTRICITY
+            node = wiring.node_of[channel.consumer] if wired else ""
+            factor = factor_of(phases[channel.consumer]) if wired else 1.0
+            points.append(Point(name, channel.medium, channel.consumer, title, node, factor))
             serial = f"{channel.medium.value[0].upper()}{module.eui & 0xFFFF_FFFF:08X}{number}"
             meters.append(
                 MeterPeriod(serial, name, module.eui, number, float(channel.pulses_per_unit), INSTALLED_H)
@@ -148,7 +181,7 @@ def _balance_groups(district: District, points: list[Point], meter: str) -> tupl
         BalanceGroup(
             f"BG-{district.transformer}", Medium.ELECTRICITY, f"Electricity under {district.transformer}",
             district.transformer, feed_tag=f"{meter}/energy_import",
-            members=tuple(one.name for one in points if one.medium is Medium.ELECTRICITY),
+            members=tuple(one.name for one in points if one.medium is Medium.ELECTRICITY), metering_w=METERING_W,
         )
     ]
     building_of = {one.name: one.building for one in district.consumers}

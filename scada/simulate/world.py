@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scada.clock import HOUR_S, NS
 from scada.intervals import IntervalStatus
 from scada.simulate.district import District, LoadKind, make_district
-from scada.simulate.grid import TransformerReading, losses, read_transformer
+from scada.simulate.grid import TransformerReading, read_transformer
 from scada.simulate.households import Households, StochasticHouseholds
 from scada.simulate.profiles import MeasuredDay, MeasuredHouseholds
 from scada.simulate.water import Flows
+from scada.simulate.wiring import Lines
 from scada.site import Medium
 
 Ints = NDArray[np.int64]
@@ -89,6 +90,7 @@ class World:
             dtype=np.float64,
         )
         self._share /= np.maximum(self._share.sum(axis=1, keepdims=True), 1.0)
+        self._lines = Lines(district, self._consumers, self._share)
 
         actuators = {
             module.channels[0].consumer: module.actuator for module in modules if module.actuator is not None
@@ -248,8 +250,9 @@ class World:
             self._flows.step(local, STEP_S)
         drawn = np.where(self.cut[Medium.ELECTRICITY], 0.0, self._households.power(self._drawing))
         self._used_mw: Ints = np.rint(drawn * 1000.0).astype(np.int64)
-        sums = self._used_mw / 1000.0 @ self._share
-        lost = np.rint(losses(sums) * 1000.0).astype(np.int64)
+        used = self._used_mw / 1000.0
+        sums = used @ self._share
+        lost = np.rint(self._lines.losses(used) * 1000.0).astype(np.int64)
         self._lost_mw = int(lost.sum())
         self._active_mw: Ints = np.rint(sums * 1000.0).astype(np.int64) + lost
         rate = np.zeros(len(self.eui), dtype=np.int64)

@@ -23,7 +23,7 @@ def test_the_registry_reads_the_site_file_back_exactly(tmp_path: Path, customers
     outcome = put_into(exchange.read(tmp_path / "site.yaml"), Site())
 
     for kind in ("transformers", "concentrators", "modules", "consumers", "points", "meters", "loads", "load_groups",
-                 "balance_groups", "feeders"):
+                 "balance_groups", "feeders", "linecodes", "sections"):
         assert set(getattr(outcome.site, kind)) == set(getattr(site, kind)), kind
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scada.simulate.district import make_district
-from scada.site import ModuleState
+from scada.site import NORMAL_LOSS, Medium, ModuleState
 
 from .harness import Api, Site, run_apart, wait_for
 
@@ -152,6 +152,22 @@ def test_an_hour_is_balanced_when_its_data_are_there(site: Site) -> None:
     assert row["feed"] > row["members"] > 0
     assert row["imbalance"] == pytest.approx(row["feed"] - row["members"])
     assert row["uncertainty"] > 0
+
+
+def test_what_the_cables_lose_is_computed_and_deducted(site: Site, dispatcher: Api) -> None:
+    """The site file of the district holds its network: losses on the bus, and in the balance instead of a usual share."""
+    lost = tag_is_good(dispatcher, "T01-losses/technical_loss")
+
+    def deducted() -> Any:
+        said = json.loads(site.scada("balance", str(site.config), "BG-T01", "--json").stdout)
+        return [row for row in said["rows"] if row["completeness"] == 1.0 and row["technical"]]
+
+    row = wait_for(deducted, "an hour with its losses", limit=120, every=2.0)[-1]
+
+    assert lost["unit"] == "kWh"
+    assert lost["value"] > 0.3                              # the iron alone
+    assert 0.3 < row["technical"] < 0.1 * row["feed"]
+    assert row["technical"] != pytest.approx(NORMAL_LOSS[Medium.ELECTRICITY] * row["feed"], rel=1e-6)
 
 
 def test_history_is_readable_as_table_json_and_csv(site: Site) -> None:
