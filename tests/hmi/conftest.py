@@ -1,17 +1,35 @@
 """The fake district, and a browser-like client that is logged in with a role."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import attrs
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from twisted.internet.task import Clock
+from werkzeug.routing import Rule
 
 from hmi.app import create_app
 from tests.fakes import site_clock
 from tests.hmi.fakes import PASSWORD, World
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routes_compiled_once() -> Iterator[None]:
+    """What builds a route's address depends on its text alone, and is most of the time that an app takes to make."""
+    compiled, known = Rule._compile_builder, {}
+
+    def once(rule: Rule, append_unknown: bool = True) -> Any:
+        key = rule.rule, rule.subdomain, append_unknown, repr(rule.defaults)
+        if key not in known:
+            known[key] = compiled(rule, append_unknown)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", once)
+        yield
 
 
 @pytest.fixture

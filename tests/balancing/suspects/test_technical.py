@@ -6,7 +6,7 @@ from functools import cache
 import attrs
 import numpy as np
 
-from scada.balancing.examination import Inquiry, Period, Sources, _feed, examined
+from scada.balancing.examination import Inquiry, Period, Sources, _feed_and_loss, examined
 from scada.balancing.network import DEFAULTS, feeder, losses, network_of, powers, solve
 from scada.bench.balance.feeders import tables
 from scada.clock import HOUR_S
@@ -71,7 +71,7 @@ def test_losses_that_are_known_for_half_of_the_days_only_are_left_to_the_square_
     whole = np.full(PERIOD.hours, 0.3)
     few, half = whole.copy(), whole.copy()
     few[:20], half[:240] = np.nan, np.nan
-    found = [_feed(sources(one), "BG", PERIOD)[1] for one in (whole, few, half)]
+    found = [_feed_and_loss(sources(one), "BG", PERIOD)[1] for one in (whole, few, half)]
 
     assert (found[0] == 0.3).all()
     assert np.isnan(found[1]).sum() == 20
