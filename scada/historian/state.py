@@ -24,6 +24,7 @@ from scada.intervals import Quarantined
 STATE_FILE: Final = "state.sqlite"
 QUARANTINE_BYTES: Final = 16 << 20                  # of bodies kept per concentrator; beyond it reason, number and CRC only
 SLOTS_AT_A_TIME: Final = 4096                       # made into objects: the interpreter is held as long as that takes
+CACHE_KIB: Final = 8 * 1024                         # of its pages: names of new channels go anywhere in their index
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS merged(one INTEGER PRIMARY KEY CHECK (one = 1), segment INTEGER NOT NULL,
     place INTEGER NOT NULL);
@@ -55,6 +56,7 @@ class StateFile:
     def open(self, book: SlotBook) -> None:
         """Read everything; the slots go into `book`."""
         state = self.database = open_writer(self._path, _SCHEMA)
+        state.execute(f"PRAGMA cache_size={-CACHE_KIB}")
         self._is_open = True
         row = state.execute("SELECT segment, place FROM merged").fetchone()
         self.merged = Position(*row) if row else Position()

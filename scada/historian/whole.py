@@ -28,6 +28,7 @@ from scada.historian.whole_rows import AT_ONCE, Made, WholeDay, made_of
 HELD: Final = "SELECT block FROM block WHERE interval_s=? AND day=? AND block BETWEEN ? AND ?"
 AHEAD: Final = 12                       # times AT_ONCE blocks are compressed before they are written, at most
 TOGETHER: Final = 32                    # times as many are a transaction
+CACHE_KIB: Final = 16 * 1024            # of a month's pages: with SQLite's two MB a transaction of ours spills into its log
 
 
 @attrs.frozen
@@ -46,8 +47,8 @@ class WholeBlocks:
         self, files: Months, state: StateFile, book: SlotBook, change: Callable[[Sequence[BlockKey]], None]
     ) -> None:
         self._files, self._state, self._book, self._change = files, state, book, change
-        # One that compresses beside the one that writes: a second one only waits for the interpreter with them.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="historian-whole")
+        # Two that compress: while one of them waits for the interpreter, the other is in the library that needs none.
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="historian-whole")
 
     def slots(
         self, links: NDArray[np.int64], eui: NDArray[np.uint64], channel: NDArray[np.uint8]
@@ -79,6 +80,7 @@ class WholeBlocks:
                 keys: list[BlockKey] = []
                 for part, job in itertools.chain((first,), itertools.islice(ahead, TOGETHER - 1)):
                     file = month(part.day)
+                    file.database.execute(f"PRAGMA cache_size={-CACHE_KIB}")
                     file.database.execute("INSERT OR IGNORE INTO kind VALUES (?)", (part.interval_s,))
                     keys += [(part.interval_s, part.day, number) for number in part.numbers.tolist()]
                     if job is not None:
