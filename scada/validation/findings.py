@@ -93,8 +93,8 @@ def _following(
         part.point for part in whole.parts
         if part.point and part.sign > 0 and common(part.counting, [(first, hour_now)]) == [(first, hour_now)]
     ]
-    imbalance, feed, doubt = (
-        _column(balances, group.name, name, first, span) for name in ("imbalance", "feed", "uncertainty")
+    imbalance, feed, doubt, lost = (
+        _column(balances, group.name, name, first, span) for name in ("imbalance", "feed", "uncertainty", "technical")
     )
     known = np.isfinite(doubt)
     if not members or not known.any():
@@ -106,7 +106,7 @@ def _following(
     best: dict[int, Follower] = {}
     for window in WINDOWS_H:
         part = slice(span - window, span)
-        for one in followers(imbalance[part], feed[part], taken[:, part], noise):
+        for one in followers(_unexplained(imbalance[part], lost[part]), feed[part], taken[:, part], noise):
             if paused[one.row]:
                 continue
             if one.row not in best or one.strength > best[one.row].strength:
@@ -120,6 +120,12 @@ def _following(
             )
 
 
+def _unexplained(imbalance: Floats, lost: Floats) -> Floats:
+    """Without what the cables lose, where that is known of all hours: a step to hours of which it is not would look like
+    somebody's readings."""
+    return imbalance - lost if np.isfinite(lost[np.isfinite(imbalance)]).all() else imbalance
+
+
 def _quantities(metering: Metering, points: Sequence[str], first: int, hours: int) -> Floats:
     """What was counted; NaN where nothing is held, or the line was dead and said so."""
     taken = metering.hourly(points, first, hours)
@@ -130,7 +136,7 @@ def _column(balances: Balances, group: str, name: str, first: int, hours: int) -
     """One column of the hourly balance over a range without gaps; NaN where none is kept or it is estimated."""
     table = balances.table(group, HOUR_S, first * HOUR_S, (first + hours) * HOUR_S)
     column = np.full(hours, np.nan)
-    if len(table.start):
+    if len(table.start) and name in table.columns:
         column[table.start // HOUR_S - first] = measured(table, name)
     return column
 

@@ -50,6 +50,7 @@ class World:
     def __init__(self) -> None:
         self.true = np.random.default_rng(5).uniform(0.1, 1.0, (N, 2000))
         self.factor = np.ones((N, 2000))
+        self.lost, self.computed = np.zeros(2000), np.full(2000, np.nan)     # in the cables, and what is known of it
         self.broken = False
 
     def _part(self, first: int, hours: int) -> slice:
@@ -65,12 +66,14 @@ class World:
 
     def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
         part = self._part(first // HOUR_S, (last - first) // HOUR_S)
-        feed, members = self.true.sum(axis=0)[part], (self.true * self.factor).sum(axis=0)[part]
+        feed, members = (self.true.sum(axis=0) + self.lost)[part], (self.true * self.factor).sum(axis=0)[part]
         if span_s != HOUR_S:
             day = {"feed": 100.0, "imbalance": 1.0, "imbalance_percent": 1.0, "uncertainty": 1.0, "completeness": 1.0}
             return ResultTable(np.array([first]), {name: np.array([value]) for name, value in day.items()})
         start = np.arange(first, last, HOUR_S)
-        return ResultTable(start, {"feed": feed, "imbalance": feed - members, "uncertainty": 0.02 * feed})
+        return ResultTable(start, {
+            "feed": feed, "imbalance": feed - members, "uncertainty": 0.02 * feed, "technical": self.computed[part],
+        })
 
 
 class Alarms:
@@ -112,6 +115,16 @@ def test_a_doubled_meter_and_one_that_stands_still_are_named_each_by_its_own_sig
     assert said["C01-008.ch0", "meter_stuck"].startswith("nothing counted for 15 h; before that never")
     factor = float(said["C01-004.ch0", "meter_too_much"].split("about ")[1].split(" of")[0])
     assert abs(factor - 2.0) < 0.5
+
+
+@pytest.mark.parametrize(("unknown", "named"), [(slice(0), False), (slice(None, None, 2), True), (slice(None), True)])
+def test_what_the_cable_to_somebody_loses_is_not_held_against_his_meter(world: World, unknown: slice, named: bool) -> None:
+    """Where it is computed for all hours that are looked at; for half of them it would be a step."""
+    world.lost[1000 - 72:1000] = 0.3 * world.true[3, 1000 - 72:1000]
+    world.computed[1000 - 72:1000] = world.lost[1000 - 72:1000]
+    world.computed[1000 - 72:1000][unknown] = np.nan
+
+    assert (("C01-004.ch0", "meter_too_little") in found(world)) == named
 
 
 def test_the_past_of_another_meter_is_not_held_against_a_new_one(world: World) -> None:
