@@ -20,7 +20,7 @@ from twisted.python.threadpool import ThreadPool
 
 from scada.balancing import loss_report, technical
 from scada.balancing.basis import LOSSES_BACK_H as LOOK_BACK_H
-from scada.balancing.due import Due
+from scada.balancing.due import Due, days_of
 from scada.balancing.groups import STALE_AFTER, hours_of
 from scada.balancing.network import Network
 from scada.balancing.network.of_site import Known
@@ -116,6 +116,7 @@ class LossService:
         self._networks = learned(Directory(Site()))
         self._changed = True
         self._due = Due()
+        self._in_hand = 0                                   # days that are being computed, of one network
         self._news: list[News] = []
         self._sorted: News | None = None                    # the last of those in `_due`
         self._older: News | None = None                     # a piece of what was merged before the start, in `_due`
@@ -189,7 +190,7 @@ class LossService:
             text = "losses cannot be computed or stored; they stay due and are tried again"
         yield Health("losses", not (self._failing or known.problems), text, {
             "networks": len(known.networks), "wrong_networks": len(known.problems), "rows": self._rows,
-            "failures": self._failures, "days_left": self._due.days,
+            "failures": self._failures, "days_left": self._due.days + self._in_hand,
         })
 
     # ------------------------------------------------------------------ what becomes due
@@ -222,12 +223,15 @@ class LossService:
             await self._sort()
         if self._due:
             name, hours = self._due.take()
+            self._in_hand = len(days_of(hours))
             try:
                 await self._compute(name, hours[hours < self._clock.hour()])
                 await self._done(name, hours)
             except BaseException:
                 self._due.add(name, hours)
                 raise
+            finally:
+                self._in_hand = 0
             return True
         assert self._following is not None
         if self._sorted is not None:

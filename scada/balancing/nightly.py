@@ -12,31 +12,25 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from scada.balancing.casebook import FILE, Casebook
 from scada.balancing.examination import Sources, examined, inquiries, period_before, ranked
+from scada.balancing.once_a_night import OnceANight
 from scada.cases import OPEN, Case, CaseState, GroupState, Suspicion
-from scada.clock import HOUR_S, NS, SiteClock
+from scada.clock import NS, SiteClock
 from scada.commands import Actor
 from scada.errors import CommandRejected
 from scada.ports import Audit, Balances, Compute, EventHistory, Health, Metering, Registry
 from scada.site import Directory
 
-EVERY_S: Final = 30.0                   # real time between two glances at the clock
-RETRY_S: Final = 900.0                  # after one that failed
 AFTER_H: Final = 2                      # behind midnight: the radio needs its time for the day's archive
 MOST_A_NIGHT: Final = 5_000             # suspects, the strongest: more than anybody can visit
 
 
 class NightlyService:
     """All of a night's cases are entered together, when everything is examined."""
-
-    log = Logger()
 
     def __init__(
         self, registry: Registry, metering: Metering, balances: Balances, events: EventHistory, audit: Audit,
@@ -48,45 +42,39 @@ class NightlyService:
         self._book = Casebook(folder / FILE, lambda actor, number, detail: audit.append_now(
             actor, "case.decide", str(number), **detail
         ))
-        self._ticker = LoopingCall(self._tick)
-        self._ticker.clock = reactor
-        self._stopping = threading.Event()
-        self._examining: Deferred[None] | None = None
-        self._day = ""                                      # of the newest examination
-        self._not_before = 0.0                              # monotonic; after a failure
+        self.nightly = OnceANight(
+            "the examination of balance groups", AFTER_H, self._night, lambda: None, clock, reactor, pool, timezone
+        )
         self._counts: Mapping[CaseState, int] = {}
-        self._failing, self._failures, self._left_out = False, 0, 0
+        self._left_out = 0
 
     def start(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
         await self._blocking(self._book.open)
-        self._day, _states = await self._blocking(self._book.night)
+        day, _states = await self._blocking(self._book.night)
         self._counts = await self._blocking(self._book.counts)
-        self._ticker.start(EVERY_S, now=False)
+        self.nightly.start(day)
 
     def stop(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._stopping.set()
-        if self._ticker.running:
-            self._ticker.stop()
-        if self._examining is not None:
-            await self._examining
+        await self.nightly.stop()
         await self._blocking(self._book.close)
 
     def health(self) -> Iterable[Health]:
         waiting = sum(self._counts.get(state, 0) for state in OPEN)
-        text = f"{waiting} open cases, examined on {self._day}" if self._day else "no examination of balance groups yet"
+        day, failing = self.nightly.day, self.nightly.failing
+        text = f"{waiting} open cases, examined on {day}" if day else "no examination of balance groups yet"
         if self._left_out:
             text = f"{self._left_out} suspects were left out last night: more than {MOST_A_NIGHT}"
-        if self._failing:
+        if failing:
             text = "the examination of balance groups failed; it is tried again"
         figures = {state.value: float(count) for state, count in self._counts.items()}
-        yield Health("suspects", not self._failing, text, {
-            **figures, "failures": float(self._failures), "left_out": float(self._left_out)
+        yield Health("suspects", not failing, text, {
+            **figures, "failures": float(self.nightly.failures), "left_out": float(self._left_out)
         })
 
     # ------------------------------------------------------------------ ports.Cases
@@ -118,30 +106,16 @@ class NightlyService:
         return found
 
     # ------------------------------------------------------------------ the night
-    def _tick(self) -> None:
-        if (self._examining is not None and not self._examining.called) or self._reactor.seconds() < self._not_before:
-            return
-        now = self._clock.seconds()
-        due = datetime.fromtimestamp(now - AFTER_H * HOUR_S, UTC).astimezone(self._zone).date().isoformat()
-        if due > self._day:
-            self._examining = Deferred.fromCoroutine(self._examine(due)).addErrback(self._failed)
-
-    async def _examine(self, day: str) -> None:
-        directory, hour, at = self._registry.directory, self._clock.hour() - AFTER_H, self._clock.now()
-        done = await self._blocking(self._night, directory, hour, day, at)
-        if done:
-            self._day, self._failing = day, False
-        self._counts = await self._blocking(self._book.counts)
-
-    def _night(self, directory: Directory, hour: int, day: str, at: int) -> bool:
+    def _night(self, day: str, stopping: threading.Event) -> bool:
         """In a worker thread; False = the server stops meanwhile, and nothing is entered."""
-        period = period_before(self._zone, hour)
+        directory, at = self._registry.directory, self._clock.now()
+        period = period_before(self._zone, self._clock.hour() - AFTER_H)
         states: list[GroupState] = []
         suspects: list[Suspicion] = []
         for answer in self._compute.each(
             examined, inquiries(self._sources, directory, directory.site.balance_groups, period)
         ):
-            if self._stopping.is_set():
+            if stopping.is_set():
                 return False
             states.extend(answer.states)
             suspects.extend(one for one in answer.suspicions if one.suspect)
@@ -149,18 +123,12 @@ class NightlyService:
         self._book.enter(strongest, day, at)
         self._book.end_night(day, states)
         self._left_out = len(suspects) - len(strongest)
+        self._counts = self._book.counts()
         return True
 
     def _blocking(self, function: Callable[..., Any], *arguments: object) -> "Deferred[Any]":
         answer: Deferred[Any] = deferToThreadPool(self._reactor, self._pool, function, *arguments)
         return answer
-
-    def _failed(self, failure: Failure) -> None:
-        self._failures += 1
-        self._not_before = self._reactor.seconds() + RETRY_S
-        was_failing, self._failing = self._failing, True
-        if not was_failing:
-            self.log.failure("the balance groups could not be examined", failure)
 
 
 def _area(directory: Directory, case: Case) -> str:

@@ -1,6 +1,5 @@
 """`scada balance losses --recompute`: the running server computes stored losses anew, and the balances that deduct them."""
 
-import time
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -44,7 +43,6 @@ def recompute(config: Path, transformer: str | None, first: str, last: str, user
             bad = "; ".join(now["bad"])
             return bad if console.is_terminal or bad else f"{now['days']:.0f} days left"
 
-        time.sleep(EVERY_S)                 # so that what was accepted is due
         follow(
             _left(api), lambda: _left(api), over=lambda now: not now["days"], line=line, every_s=EVERY_S,
             without_us="the server goes on by itself; `scada status` says how many days are left",

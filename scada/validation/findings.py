@@ -93,8 +93,8 @@ def _following(
         part.point for part in whole.parts
         if part.point and part.sign > 0 and common(part.counting, [(first, hour_now)]) == [(first, hour_now)]
     ]
-    imbalance, feed, doubt, lost = (
-        _column(balances, group.name, name, first, span) for name in ("imbalance", "feed", "uncertainty", "technical")
+    imbalance, feed, doubt, lost = _columns(
+        balances, group.name, ("imbalance", "feed", "uncertainty", "technical"), first, span
     )
     known = np.isfinite(doubt)
     if not members or not known.any():
@@ -132,13 +132,14 @@ def _quantities(metering: Metering, points: Sequence[str], first: int, hours: in
     return np.where(taken.quality < BAD, taken.values, np.nan)
 
 
-def _column(balances: Balances, group: str, name: str, first: int, hours: int) -> Floats:
-    """One column of the hourly balance over a range without gaps; NaN where none is kept or it is estimated."""
+def _columns(balances: Balances, group: str, names: Sequence[str], first: int, hours: int) -> Floats:
+    """Columns of the hourly balance over a range without gaps; NaN where none is kept or it is estimated."""
     table = balances.table(group, HOUR_S, first * HOUR_S, (first + hours) * HOUR_S)
-    column = np.full(hours, np.nan)
-    if len(table.start) and name in table.columns:
-        column[table.start // HOUR_S - first] = measured(table, name)
-    return column
+    found = np.full((len(names), hours), np.nan)
+    for column, name in zip(found, names, strict=True):
+        if len(table.start) and name in table.columns:
+            column[table.start // HOUR_S - first] = measured(table, name)
+    return found
 
 
 def _meter(directory: Directory, point: str, hour: int) -> MeterPeriod | None:

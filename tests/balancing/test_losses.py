@@ -253,6 +253,22 @@ def test_hours_of_long_ago_are_computed_anew_when_somebody_wishes_it(world):
     assert world.service._wished == {}
 
 
+def test_days_that_are_being_computed_are_not_yet_done(world):
+    """Whoever waits for them at the terminal is told that they are there when they are stored, not when they are begun."""
+    put, seen = world.results.put, []
+
+    def watched(*given):
+        seen.append(sum(one.figures["days_left"] for one in world.service.health()))
+        return put(*given)
+
+    world.results.put = watched
+    world.deliver(0, 1, 2)
+
+    assert seen
+    assert min(seen) >= 1.0
+    assert sum(one.figures["days_left"] for one in world.service.health()) == 0.0
+
+
 def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_path):
     """For the days whose losses are computed anew, and no others; noted, so that a crash does not lose it."""
     site = street()

@@ -12,7 +12,8 @@ from twisted.python.threadpool import ThreadPool
 from scada.balancing import leakbook
 from scada.balancing.casebook import FILE as CASES
 from scada.balancing.casebook import Casebook
-from scada.balancing.nightly import EVERY_S, RETRY_S, NightlyService
+from scada.balancing.nightly import NightlyService
+from scada.balancing.once_a_night import EVERY_S, RETRY_S
 from scada.balancing.phases import orderbook
 from scada.bus import TagBus
 from scada.cases import CaseState, Suspicion
@@ -87,7 +88,7 @@ class Server:
         self.reactor.advance(EVERY_S)
 
     def examined(self) -> None:
-        self.reactor.pump(lambda: self.night._examining is not None and bool(self.night._examining.called))
+        self.reactor.pump(lambda: self.night.nightly.under_way is not None and bool(self.night.nightly.under_way.called))
 
     def stop(self) -> None:
         for part in (self.night, self.historian, self.registry):
@@ -116,18 +117,18 @@ def members(server: Server, *states: CaseState) -> list[str]:
 
 def test_a_night_opens_a_case_for_each_suspect_and_again_is_once(server: Server) -> None:
     """Not before the radio has had its time; a restart makes no second examination of the same day."""
-    before = server.night._examining
+    before = server.night.nightly.under_way
     server.until(estate.TODAY + 2)
     server.examined()
     first = server.night.find(OPEN)[0]
     day, states = server.night.night()
-    server.night._day = ""                                  # as if it had not been noted
+    server.night.nightly.day = ""                                  # as if it had not been noted
     server.until(estate.TODAY + 3)
     server.examined()
     server.reactor.wait(server.night.stop())
     server.begin()
     server.until(estate.TODAY + 4)
-    quiet = server.night._examining
+    quiet = server.night.nightly.under_way
 
     assert before is None
     assert sorted(one.suspicion.member for one in first) == sorted(estate.thieves())
@@ -145,7 +146,7 @@ def test_a_decision_is_kept_with_who_when_and_why_and_is_in_the_audit(server: Se
     case = server.night.find(OPEN)[0][0]
     server.night.decide(ENGINEER, case.number, CaseState.NEW, CaseState.INSPECTION, " going there ")
     done = server.night.decide(ENGINEER, case.number, None, CaseState.CONFIRMED, "shunt")
-    server.night._day = ""
+    server.night.nightly.day = ""
     server.until(estate.TODAY + 3)
     server.examined()
     rows = [row for row in server.registry.audit.page() if row.action == "case.decide"]

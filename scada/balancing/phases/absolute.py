@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.live import NOMINAL_ANGLES
+from scada.balancing.phases.search import beginning
 from scada.balancing.phases.uneven import PHASES
 
 KICKS: Final = 4                        # disturbances; 240 consumers and a week then take about a second
@@ -95,10 +96,7 @@ def least_sum(
     ValueError
         If `begin` is beyond the cap.
     """
-    can = np.ones(len(start), dtype=bool) if movable is None else np.asarray(movable, dtype=bool)
-    first = np.array(start if begin is None else begin, dtype=np.int64)
-    if np.count_nonzero(first != start) > cap:
-        raise ValueError(f"the search begins with {np.count_nonzero(first != start)} moves; the cap is {cap}")
+    can, first = beginning(start, cap, movable, begin)
     if cap <= 0 or not can.any():
         return first
     rng = np.random.default_rng(seed)

@@ -56,10 +56,7 @@ def search(
     An iterated local search. No bound on the distance from the optimum is known; what was measured against searches many
     times as long is `phase_advice_gap` in docs/performance.md.
     """
-    can = np.ones(len(start), dtype=bool) if movable is None else np.asarray(movable, dtype=bool)
-    first = np.array(start if begin is None else begin, dtype=np.int64)
-    if np.count_nonzero(first != start) > cap:
-        raise ValueError(f"the search begins with {np.count_nonzero(first != start)} moves; the cap is {cap}")
+    can, first = beginning(start, cap, movable, begin)
     if cap <= 0 or not can.any():
         return first
     rng, state = np.random.default_rng(seed), Allocation(table, start, cap, can, first)
@@ -77,3 +74,14 @@ def search(
         elif stale % PATIENCE == 0:
             here = best
     return best[0]
+
+
+def beginning(
+    start: NDArray[np.int64], cap: int, movable: NDArray[np.bool_] | None, begin: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return who may be moved, and a copy of where a search begins; `ValueError` if that is beyond the cap."""
+    can = np.ones(len(start), dtype=bool) if movable is None else np.asarray(movable, dtype=bool)
+    first = np.array(start if begin is None else begin, dtype=np.int64)
+    if np.count_nonzero(first != start) > cap:
+        raise ValueError(f"the search begins with {np.count_nonzero(first != start)} moves; the cap is {cap}")
+    return can, first
