@@ -145,6 +145,13 @@ class Site:
 
         return wait_for(answers, "/healthz")
 
+    def wait_field(self) -> None:
+        """Both concentrators have called and the meter answers: what a page shows of them is there or on its way."""
+        wait_for(
+            lambda: self.figure("dmesh", "links_up") == 2 and self.figure("modbus", "answering") == 1,
+            "the field", limit=120,
+        )
+
     def close(self) -> None:
         """End both, the hard way if need be; for the end of a test."""
         for process in (self.server, self.field):

@@ -36,6 +36,7 @@ def begin(site: Site) -> Site:
     TimeMap(time.time_ns(), BEGINS, site.speed).save(site.folder / "clock.json")
     site.start_field()
     site.start_server()
+    site.wait_field()
     return site
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from scada.clock import HOUR_S, NS, TimeMap
 from scada.simulate.district import make_district
+from tests.leftovers import living, told
 from tests.nursery import Process
 
 from .harness import PASSWORD, Site, wait_for
@@ -51,9 +52,8 @@ class Demo(Site):
         if self.server is not None and self.server.alive():
             family = psutil.Process(self.server.popen.pid).children(recursive=True)
             super().close()
-            for child in family:
-                if child.is_running():
-                    child.kill()
+            for child in living(family):
+                child.kill()
 
 
 def send(site: Site, head: str, token: str, body: str = "") -> socket.socket:
@@ -126,8 +126,8 @@ def end_in_flight(demo: Demo) -> Ended:
     answered = rest(page)
     rest(live)
     return Ended(
-        demo, status, seconds, [" ".join(child.cmdline()) for child in family if child.is_running()], in_flight, heard,
-        answered, running.output + (demo.folder / "server.log").read_text(encoding="utf-8"),
+        demo, status, seconds, told(family), in_flight, heard, answered,
+        running.output + (demo.folder / "server.log").read_text(encoding="utf-8"),
     )
 
 

@@ -15,7 +15,7 @@ from scada.errors import ConfigError, Problem
 from scada.ports import Health, TagSink
 from scada.settings import ModbusDevice, ModbusSettings
 
-LONGEST_BACKOFF_S: Final = 30.0
+LONGEST_BACKOFF_S: Final = 10.0         # a device that was off is back on the pages within that
 
 
 def templates(settings: ModbusSettings) -> dict[str, Template]:
