@@ -14,6 +14,7 @@ import pytest
 from asyncua import ua
 
 from scada.opcua_server.child import environment
+from tests.leftovers import living
 from tests.opcua_server.clients import asyncua_client
 from tests.opcua_server.conftest import METER, MODULE, TRANSFORMER, Identity, Site, running, trust
 
