@@ -35,7 +35,7 @@ from scada.intervals import (
     Provenance,
     Quarantined,
 )
-from scada.leaks import Leak, LeakNight, LeakState
+from scada.leaks import Leak, LeakNight, LeakState, Standby
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage
 from scada.phase_orders import Achieved, MoveState, OrderState, PhaseOrder
@@ -1352,6 +1352,9 @@ class Leaks(Protocol):
 
     def night(self) -> LeakNight:
         """The newest examination; its day is "" before the first."""
+
+    def standby(self, point: str) -> Standby | None:
+        """What is always on at a metering point of electricity, by its hours of now; None where they are too few."""
 
     def decide(self, actor: Actor, number: int, was: LeakState | None, state: LeakState, note: str) -> Leak:
         """Change the state, durably and audited; `was` is what the person saw. Fails with `CommandRejected`."""

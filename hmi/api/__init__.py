@@ -12,6 +12,7 @@ from hmi.api import (
     events,
     firmware,
     install,
+    leaks,
     losses,
     modules,
     points,
@@ -47,4 +48,5 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     dials.add(blueprint, services)
     losses.add(blueprint, services)
     cases.add(blueprint, services)
+    leaks.add(blueprint, services)
     return blueprint

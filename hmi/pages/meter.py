@@ -72,6 +72,7 @@ def make(services: Services) -> Blueprint:
             dial=float(services.dials.dial([name], this_hour)[0]), register=register, register_at=this_hour * HOUR_S * NS,
             register_quality=int(register_quality(register, newest)), known=known, asked=asked,
             today_known=f"{time.local(now):%Y-%m-%dT%H:%M}", leak=_running(services, name),
+            standby=services.leaks.standby(name),
             replacement=services.replacements.of_point(name), currency=services.site.currency,
         )
 

@@ -26,7 +26,7 @@ from scada.balancing.once_a_night import OnceANight
 from scada.clock import NS, SiteClock
 from scada.commands import Actor
 from scada.errors import CommandRejected
-from scada.leaks import OPEN, Flowing, Leak, LeakNight, LeakState, said_rate
+from scada.leaks import OPEN, Flowing, Leak, LeakNight, LeakState, Standby, said_rate
 from scada.ports import AlarmGroups, Audit, Compute, Health, Metering, Registry
 from scada.site import Directory, Medium
 
@@ -113,6 +113,16 @@ class LeakService:
 
     def night(self) -> LeakNight:
         return self._book.night()
+
+    def standby(self, point: str) -> Standby | None:
+        """The last twenty whole days of it."""
+        directory, medium = self._registry.directory, Medium.ELECTRICITY
+        known = directory.point.get(point)
+        if known is None or known.medium is not medium:
+            return None
+        period = period_before(self._zone, self._clock.hour(), DAYS)
+        inquiry = next(leak_inquiries(self._metering.hourly, directory, {medium: [point]}, period))
+        return next(iter(leaks_of(inquiry).standby), None)
 
     def decide(self, actor: Actor, number: int, was: LeakState | None, state: LeakState, note: str) -> Leak:
         leak = self._book.one(number)

@@ -1,12 +1,12 @@
 """The `scada` command. Each subcommand is a module of this package, imported only when it is asked for."""
 
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
 from scada import __version__
+from scada.cli.lazy import LazyGroup
 from scada.errors import ScadaError
 
 COMMANDS = {
@@ -33,18 +33,10 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a subcommand when it is used, so that `scada check` does not pay for the whole server."""
+class Scada(LazyGroup):
+    """`scada check` does not pay for the whole server."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+    COMMANDS = COMMANDS
 
     def invoke(self, ctx: click.Context) -> Any:
         """Our own errors are sentences for people, never tracebacks."""
@@ -62,7 +54,7 @@ class LazyGroup(click.Group):
             sys.exit(1)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Scada, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="scada")
 def main() -> None:
     """SCADA-style integration server for electricity distribution and utility metering."""

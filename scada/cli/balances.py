@@ -1,13 +1,15 @@
 """`scada balance`: a group's balance, and what else is worked out of balances; each a module of its own."""
 
-from importlib import import_module
 from typing import Final
 
 import click
 
+from scada.cli.lazy import LazyGroup
+
 OWN: Final = "show"
 COMMANDS: Final = {
     "cases": "scada.cli.cases:cases",
+    "kept-leaks": "scada.cli.kept_leaks:kept_leaks",
     "leaks": "scada.cli.leaks:leaks",
     "losses": "scada.cli.losses:losses",
     "orders": "scada.cli.orders:orders",
@@ -20,18 +22,10 @@ COMMANDS: Final = {
 }
 
 
-class Balance(click.Group):
+class Balance(LazyGroup):
     """What begins with none of its words is what it was before there were any: CONFIG and GROUP."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+    COMMANDS = COMMANDS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in COMMANDS and args[0] not in ctx.help_option_names:

@@ -266,3 +266,14 @@ def test_another_leak_at_the_same_point_is_another_one(book: Leakbook) -> None:
     assert book.one(1).state is LeakState.OVER
     assert book.one(1).quantity == pytest.approx(4 * 24 * 0.02)
     assert book.of_point("P1").number == 2
+
+
+def test_what_is_always_on_at_one_point_is_known_without_a_night(server: Server) -> None:
+    """By its own hours; water has none, and who never reports has none."""
+    found = server.leaks.standby("E-busy")
+
+    assert found is not None
+    assert found.point == "E-busy"
+    assert found.power == pytest.approx(0.12, abs=0.005)
+    assert 0.1 < found.share < 0.9
+    assert [server.leaks.standby(name) for name in ("W-old", "E-silent", "nobody")] == [None, None, None]

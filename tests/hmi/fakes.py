@@ -1265,6 +1265,9 @@ class Leaks:
         self.find, self.one, self.of_point = self.book.find, self.book.one, self.book.of_point
         self.counts, self.night = self.book.counts, self.book.night
 
+    def standby(self, point: str) -> Standby | None:
+        return next((one for one in self.book.night().standby if one.point == point), None)
+
     def decide(self, actor: Actor, number: int, was: LeakState | None, state: LeakState, note: str) -> Leak:
         return self.book.decide(actor, number, was, state, note, at=self._clock.now())
 

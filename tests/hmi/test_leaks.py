@@ -123,3 +123,10 @@ def test_a_picture_breaks_where_nothing_is_known_and_one_night_alone_is_a_dot() 
     assert 0 <= drawn.limit <= drawn.zero
     assert empty.path == ""
     assert lines([[nan]], ["a"]).paths == ("",)
+
+
+def test_the_page_of_a_meter_says_what_is_always_on_there(person: Callable[..., Person]) -> None:
+    client = person("engineer").client
+
+    assert "<b>310</b> W" in client.get("/meters/P-01-003").text
+    assert "Always on" not in client.get("/meters/P-01-005").text
