@@ -64,6 +64,7 @@ class TagBus:
         self._clock, self._reactor, self._on_failure, self._on_refusal = clock, reactor, on_failure, on_refusal
         self._lock = threading.Lock()
         self._devices: dict[str, Device] = {}
+        self._shown: dict[str, Device] | None = None       # as `devices()` gave them out; None: they have changed since
         self._places: dict[str, Place] = {}                # by device
         self._ids: list[TagId] = []
         self._index: dict[TagId, int] = {}
@@ -98,7 +99,7 @@ class TagBus:
             self._places[device.name] = Place(_as_slice(positions), len(positions), owner)
             if (before := self._devices.get(device.name)) is not None:
                 self._retire(device.name, set(before.points) - set(device.points))
-            self._devices = {**self._devices, device.name: device}
+            self._devices[device.name], self._shown = device, None
             self._frozen_ids = ()
         for listener in tuple(self._device_listeners):
             listener(device)
@@ -146,7 +147,10 @@ class TagBus:
         return shot
 
     def devices(self) -> Mapping[str, Device]:
-        return self._devices
+        with self._lock:
+            if self._shown is None:
+                self._shown = dict(self._devices)
+            return self._shown
 
     def subscribe(self, listener: Listener, *, name: str, bound: int = 10_000) -> Callable[[], None]:
         subscriber = Subscriber(name, listener, deque(maxlen=bound))

@@ -433,6 +433,11 @@ class Directory:
         return {name: tuple(members) for name, members in found.items()}
 
     @cached_property
+    def sums(self) -> dict[str, Any]:
+        """What counts in each balance group that somebody has asked for, by name; `site_groups.sum_of` fills it."""
+        return {}
+
+    @cached_property
     def memberships(self) -> dict[str, tuple[BalanceMember, ...]]:
         """In which balance groups each metering point or group is directly."""
         found: dict[str, list[BalanceMember]] = {}
@@ -462,7 +467,7 @@ MADE_FROM = {
     "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
     "balance_group": ("balance_groups",), "groups_of_feed": ("balance_groups",),
     "members_of_group": ("balance_groups", "balance_members"),
-    "memberships": ("balance_groups", "balance_members"),
+    "memberships": ("balance_groups", "balance_members"), "sums": ("balance_groups", "balance_members", "points"),
     "replacement_of_eui": ("replacements",), "supply_of_point": ("supplies",),
 }
 MOST_PATCHED = 1000                     # changed modules for which a look-up is copied and corrected, not made anew

@@ -45,7 +45,7 @@ class Part:
     @property
     def counting(self) -> tuple[Span, ...]:
         """The hours in which it counts."""
-        return tuple(without(self.spans, self.hidden))
+        return tuple(without(self.spans, self.hidden)) if self.hidden else self.spans
 
     @property
     def plain(self) -> bool:
@@ -67,8 +67,13 @@ class Sum:
 
 
 def sum_of(directory: Directory, group: BalanceGroup) -> Sum:
-    """Return what counts in a group."""
-    return _Walk(directory, group).result()
+    """Return what counts in a group; worked out once for each content of the registry, and kept with its look-ups."""
+    if directory.balance_group.get(group.name) is not group:        # one that is only being thought of
+        return _Walk(directory, group).result()
+    found: Sum | None = directory.sums.get(group.name)
+    if found is None:
+        found = directory.sums[group.name] = _Walk(directory, group).result()
+    return found
 
 
 def points_of(directory: Directory, group: BalanceGroup) -> tuple[str, ...]:

@@ -239,3 +239,15 @@ def test_a_batch_that_does_not_fit_is_counted_and_ends_no_poll_loop() -> None:
     assert subject.snapshot().get("T01-meter/power")[1] is Quality.BAD_WAITING
     assert told[0] == "Modbus says values of nobody, which nobody defined; they are dropped"
     assert told[1] == "T01-meter has 2 tags, and Modbus says (3,) values and (3,) qualities; they are dropped"
+
+
+def test_who_asked_for_the_devices_keeps_what_was_there_then() -> None:
+    """Another thread may walk over them while meters come; who asks twice in between gets the same."""
+    one = bus(Clock())
+    before = one.devices()
+    again = one.devices()
+    one.add_device(Device("T02-meter", METER.tags))
+
+    assert again is before
+    assert list(before) == ["T01-meter"]
+    assert list(one.devices()) == ["T01-meter", "T02-meter"]

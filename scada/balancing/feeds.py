@@ -14,7 +14,7 @@ from scada.balancing.register import Edges, Rates
 from scada.ports import ResultTable
 from scada.site import Directory
 from scada.site_groups import parents
-from scada.tags import BAD, Batch, Device
+from scada.tags import BAD, Batch, Device, tag_id
 
 MOST_WAITING: Final = 10_000            # edges; what is lost by it is found again in the register's history
 Reading = tuple[int, float]             # (at [ns], reading)
@@ -30,6 +30,24 @@ class Feed:
     rates: Rates
 
 
+def feeds_of(directory: Directory, devices: Mapping[str, Device]) -> dict[str, list[Feed]]:
+    """Return where the feeds of all groups stand in the batches of their meters, by device."""
+    names = dict.fromkeys(tag.partition("/")[0] for tag in directory.groups_of_feed)
+    found = {name: feeds_at(directory, devices[name]) for name in names if name in devices}
+    return {name: feeds for name, feeds in found.items() if feeds}
+
+
+def feeds_at(directory: Directory, meter: Device) -> list[Feed]:
+    """Return the feeds among the tags of one device."""
+    found = []
+    for position, point in enumerate(meter.points):
+        tag = tag_id(meter.name, point)
+        if groups := directory.groups_of_feed.get(tag):
+            fed = {name for group in groups for name in (group.name, *parents(directory, group.name))}
+            found.append(Feed(tag, position, tuple(sorted(fed)), rates_of(directory, {meter.name: meter}, tag)))
+    return found
+
+
 class Feeds:
     """`due` is told the hours of a group that an edge has made computable."""
 
@@ -40,20 +58,16 @@ class Feeds:
         self._first: dict[str, tuple[Feed, Reading]] = {}   # by tag, since the start; to be joined to what was before it
         self._edges: deque[tuple[str, ResultTable]] = deque(maxlen=MOST_WAITING)
 
-    def find(self, directory: Directory, devices: Mapping[str, Device]) -> None:
-        """Where the feeds of all groups stand in the batches of their meters."""
-        found: dict[str, list[Feed]] = {}
-        fed: dict[str, set[str]] = {}                       # groups in whose balance each register counts
-        for group in directory.site.balance_groups:
-            if group.feed_tag:
-                fed.setdefault(group.feed_tag, set()).update((group.name, *parents(directory, group.name)))
-        for tag in sorted(fed):
-            name, _, point = tag.partition("/")
-            meter = devices.get(name)
-            if meter is not None and point in meter.points:
-                rates = rates_of(directory, devices, tag)
-                found.setdefault(name, []).append(Feed(tag, meter.points.index(point), tuple(sorted(fed[tag])), rates))
-        self._feeds = found
+    def use(self, found: Mapping[str, list[Feed]]) -> None:
+        """These are the feeds of all groups, by the device whose batches bring them."""
+        self._feeds = dict(found)
+
+    def device_added(self, directory: Directory, meter: Device) -> None:
+        """A meter is new, or has other tags than before."""
+        if found := feeds_at(directory, meter):
+            self._feeds[meter.name] = found
+        else:
+            self._feeds.pop(meter.name, None)
 
     def readings(self, batches: Sequence[Batch]) -> None:
         """Readings as they pass by on the bus."""

@@ -48,13 +48,6 @@ class Membership:
             found.append(distinct(group[rows]))
         return found
 
-    def changed_since(self, before: "Membership") -> tuple[BalanceGroup, ...]:
-        """Groups that are new, or whose members, feed or meters are others than before."""
-        old = {one[0].name: one for one in zip(before.groups, before.sums, before.meters, strict=True)}
-        return tuple(
-            one[0] for one in zip(self.groups, self.sums, self.meters, strict=True) if old.get(one[0].name) != one
-        )
-
 
 class Places:
     """Where meters stand in the store: slots are permanent, so those that were found are not looked for again."""

@@ -29,6 +29,7 @@ from scada.clock import DAY_H, HOUR_S, NS, SiteClock
 from scada.debounce import Debounced
 from scada.errors import Problem, StorageError
 from scada.intervals import News
+from scada.piecemeal import in_turns
 from scada.ports import (
     LOSS_COLUMNS,
     Following,
@@ -51,6 +52,7 @@ from scada.tags import Batch, Device, Quality, TagDef
 SETTLE_S: Final = 1.0
 NAME: Final = "losses"                  # of who follows the interval store
 MOST_NEWS: Final = 10_000               # that may wait; beyond it the look-back is computed anew
+PER_TURN: Final = 50                    # devices that become known in one turn of the loop
 SUFFIX: Final = "-losses"               # of a transformer's device
 TAGS: Final = (
     TagDef("technical_loss", "kWh", "Technical loss of the newest complete hour", digits=3, stale_after=STALE_AFTER),
@@ -256,11 +258,14 @@ class LossService:
         old, new = before.known.networks, fresh.known.networks
         if before.known is not fresh.known or before.owner != fresh.owner:
             self._all_anew(name for name in new if not _alike(old.get(name), new[name]))
-        for name in new:
-            transformer = fresh.directory.transformer[name]
-            device = Device(f"{name}{SUFFIX}", TAGS, ("Transformer", name), transformer.title or name, transformer.area)
-            if self._bus.devices().get(device.name) != device:
-                self._sink.add_device(device)
+        shown, transformers = self._bus.devices(), (fresh.directory.transformer[name] for name in new)
+        devices = (
+            Device(f"{one.name}{SUFFIX}", TAGS, ("Transformer", one.name), one.title or one.name, one.area)
+            for one in transformers
+        )
+        await in_turns(
+            self._reactor, self._sink.add_device, [one for one in devices if shown.get(one.name) != one], PER_TURN
+        )
 
     async def _sort(self) -> None:
         news, self._news = self._news, []

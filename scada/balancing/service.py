@@ -27,8 +27,9 @@ from scada.balancing.days import whole_hours
 from scada.balancing.due import Due
 from scada.balancing.estimated import EstimateNews
 from scada.balancing.feeds import Feeds
-from scada.balancing.groups import device, due_by, membership
+from scada.balancing.groups import due_by
 from scada.balancing.keeping import Keeping
+from scada.balancing.learning import Learned, learned
 from scada.balancing.memory import FILE, Memory
 from scada.balancing.months import months_between
 from scada.balancing.ticker import TransformerTicker
@@ -36,6 +37,7 @@ from scada.clock import DAY_H, HOUR_S, SiteClock
 from scada.debounce import Debounced
 from scada.errors import StartError, StorageError
 from scada.intervals import News
+from scada.piecemeal import in_turns
 from scada.ports import (
     BALANCE_COLUMNS,
     MONTH_S,
@@ -53,7 +55,7 @@ from scada.ports import (
     TagSource,
     Unsubscribe,
 )
-from scada.site import Directory, Site
+from scada.site import Directory
 from scada.site_groups import Span
 from scada.tags import Device
 
@@ -61,6 +63,7 @@ SETTLE_S: Final = 0.5                   # commits and edges come in bursts; one 
 NAME: Final = "balancing"               # of who follows the interval store
 MARGIN_H: Final = DAY_H                 # by which readings of feeds may lag behind the clock
 MOST_NEWS: Final = 10_000               # that may wait unsorted
+PER_TURN: Final = 50                    # devices that become known in one turn of the loop
 MOST_CHANGES: Final = 100               # of the registry, that may wait while the disk refuses them
 T = TypeVar("T")
 
@@ -101,7 +104,7 @@ class BalancingService:
         self._unsubscribe: list[Unsubscribe] = []
         self._stopping = False
 
-        self._membership = membership(Directory(Site()))
+        self._known = Learned.nothing()
         self._due, self._behind = Due(), Due()              # of news, and of what was merged before the start
         self._unsorted: News | None = None                  # the next piece of that
         self._piece: News | None = None                     # that `_behind` comes from
@@ -122,17 +125,18 @@ class BalancingService:
 
     async def _start(self) -> None:
         await self._blocking(self._memory.open)
+        self._unsubscribe = [self._bus.on_devices(self._device_added)]
+        await self._learn(self._registry.directory)
         self._following = self._store.follow(NAME, self._committed)
-        self._unsubscribe = [
+        self._unsubscribe += [
             self._following.stop,
             self._registry.subscribe(self._registry_changed),
-            self._bus.on_devices(self._device_added),
             self._bus.subscribe(self._feeds.readings, name="balancing"),
         ]
         self._registry_changed(self._registry.directory)
         now = self._clock.hour()
         lately = np.arange((self._memory.hour or now) - MARGIN_H, now, dtype=np.int64)
-        for group in self._membership.groups:               # what feeds brought before a crash
+        for group in self._known.membership.groups:         # what feeds brought before a crash
             self._make_due(group.name, lately)
         self._transformers.start()
         self._estimates.start(self._memory.estimates)
@@ -168,7 +172,7 @@ class BalancingService:
         return wished
 
     def health(self) -> Iterable[Health]:
-        groups, transformers = len(self._membership.groups), self._transformers.transformers
+        groups, transformers = len(self._known.membership.groups), self._transformers.transformers
         text, left = f"{groups} balance groups, {transformers} metered transformers", self._days_left()
         if left:
             text = f"{groups} balance groups, {transformers} metered transformers; {left} days are being balanced anew"
@@ -189,22 +193,13 @@ class BalancingService:
     # ------------------------------------------------------------------ what the feeds and marks make due
     def _device_added(self, added: Device) -> None:
         self._transformers.device_added(added)
-        directory = self._registry.directory
-        if added.name in {group.feed_tag.partition("/")[0] for group in directory.site.balance_groups}:
-            self._feeds.find(directory, self._bus.devices())
+        self._feeds.device_added(self._registry.directory, added)
 
     def _make_due(self, group: str, hours: NDArray[np.int64]) -> None:
         self._due.add(group, hours)
 
     def _registry_changed(self, directory: Directory) -> None:
         self._transformers.registry_changed()
-        fresh = membership(directory)
-        changed, self._membership = fresh.changed_since(self._membership), fresh
-        self._feeds.find(directory, self._bus.devices())
-        for group in changed:
-            defined = device(directory, group)
-            if self._bus.devices().get(group.name) != defined:
-                self._sink.add_device(defined)
         if len(self._changes) >= MOST_CHANGES:
             self._changes.clear()
             self._anew = True
@@ -215,7 +210,7 @@ class BalancingService:
         self._news.append(news)
         if len(self._news) > MOST_NEWS:
             waiting, self._news = self._news, []
-            self._enter(self._due, due_by(self._intervals, self._membership, waiting))
+            self._enter(self._due, due_by(self._intervals, self._known.membership, waiting))
             self._sorted = waiting[-1]
         self._worker.poke()
 
@@ -236,7 +231,7 @@ class BalancingService:
         await self._take_wishes()
         await self._sort()
         if self._estimates.waiting and not self._due:
-            self._enter(self._due, await self._estimates.next(self._membership))
+            self._enter(self._due, await self._estimates.next(self._known.membership))
         if self._due:
             await self._compute_of(self._due)
             return True
@@ -282,7 +277,7 @@ class BalancingService:
             await self._blocking(self._memory.computed, names, span)
 
     def _members_in(self, group: str) -> int:
-        return self._membership.size.get(group, 0)
+        return self._known.membership.size.get(group, 0)
 
     async def _look_behind(self) -> bool:
         """The next piece of what was merged before the start, once the one before it is done; False = there is none."""
@@ -293,7 +288,7 @@ class BalancingService:
         self._unsorted = self._unsorted or await self._following.older()
         if self._unsorted is None:
             return False
-        found = await self._blocking(due_by, self._intervals, self._membership, [self._unsorted])
+        found = await self._blocking(due_by, self._intervals, self._known.membership, [self._unsorted])
         self._enter(self._behind, found)
         self._piece, self._unsorted = self._unsorted, None
         return True
@@ -315,15 +310,29 @@ class BalancingService:
         await self._keeping.begin(outcome, again)
 
     async def _adopt(self) -> None:
-        """Let the memory know what changed in the registry."""
+        """See what changed in the registry, and let the memory know."""
         while self._changes:
             changes, anew = self._changes, self._anew
             self._changes, self._anew = [], False
             try:
+                await self._learn(changes[-1])
                 await self._blocking(self._adopt_now, changes, anew)
             except BaseException:
                 self._changes, self._anew = changes + self._changes, anew or self._anew
                 raise
+
+    async def _learn(self, directory: Directory) -> None:
+        """Who counts, what feeds and what is shown by this content of the registry."""
+        if directory is self._known.directory:
+            return
+        seen = self._bus.devices()
+        self._known = await self._blocking(learned, self._known, directory, seen)
+        if self._known.feeds is not None:
+            self._feeds.use(self._known.feeds)
+            for name, one in self._bus.devices().items():   # meters that came meanwhile
+                if seen.get(name) is not one:
+                    self._feeds.device_added(directory, one)
+        await in_turns(self._reactor, self._sink.add_device, self._known.devices, PER_TURN)
 
     async def _take_wishes(self) -> None:
         while self._wished:
@@ -354,7 +363,7 @@ class BalancingService:
         if not news:
             return
         try:
-            found = await self._blocking(due_by, self._intervals, self._membership, news)
+            found = await self._blocking(due_by, self._intervals, self._known.membership, news)
         except BaseException:
             self._news = news + self._news
             raise

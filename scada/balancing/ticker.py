@@ -24,7 +24,7 @@ class TransformerTicker:
         self._loop = LoopingCall(self._tick)
         self._loop.clock = reactor
         self._metered = Metered((), np.empty((0, 0), dtype=np.intp), np.empty(0))
-        self._outdated = True
+        self._outdated, self._meters = True, frozenset[str]()
         self._last: Image | None = None
 
     @property
@@ -41,10 +41,10 @@ class TransformerTicker:
 
     def registry_changed(self) -> None:
         self._outdated = True
+        self._meters = frozenset(one.meter for one in self._registry.directory.site.transformers)
 
     def device_added(self, added: Device) -> None:
-        if any(one.meter == added.name for one in self._registry.directory.site.transformers):
-            self._outdated = True
+        self._outdated |= added.name in self._meters
 
     def _tick(self) -> None:
         try:
@@ -55,10 +55,11 @@ class TransformerTicker:
     def _image_now(self) -> None:
         snapshot = self._bus.snapshot()
         if self._outdated:
-            self._metered = metered(self._registry.directory.site.transformers, self._bus.devices(), snapshot.index)
+            known = self._bus.devices()
+            self._metered = metered(self._registry.directory.site.transformers, known, snapshot.index)
             self._outdated, self._last = False, None
             for one in self._metered.devices:
-                if self._bus.devices().get(one.name) != one:
+                if known.get(one.name) != one:
                     self._sink.add_device(one)
         if not self._metered.devices:
             return

@@ -4,7 +4,7 @@ Implements the port HealthSource. Figures are tags of the devices "T01.thermal" 
 sees one instant and takes several turns of the loop, because a thousand transformers are published by it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,6 +24,7 @@ from scada.balancing.meters import CURRENT, VOLTAGE
 from scada.balancing.transformer_watch import TransformerWatch
 from scada.clock import SiteClock
 from scada.errors import StorageError
+from scada.piecemeal import in_turns
 from scada.ports import AlarmGroups, Health, LiveReader, Registry, TagHistory, TagSink, TagSource, Unsubscribe
 from scada.settings import TransformerSettings
 from scada.site import Directory
@@ -115,11 +116,12 @@ class WatchService:
         self._looks += 1
         if not len(snapshot.ids):
             return
-        await self._in_turns(self._sink.publish, self._transformers.heat_of(snapshot, self._ambient(snapshot)))
+        heat = self._transformers.heat_of(snapshot, self._ambient(snapshot))
+        await in_turns(self._reactor, self._sink.publish, heat, PER_TURN)
         await self._next_turn()
         self._faults.look(snapshot)
         await self._next_turn()
-        await self._in_turns(self._sink.publish, self._transformers.voltages_of(snapshot))
+        await in_turns(self._reactor, self._sink.publish, self._transformers.voltages_of(snapshot), PER_TURN)
         self._work_out_the_past()
         if self._looks % SAVED == 0 and (self._saving is None or self._saving.called):
             self._saving = Deferred.fromCoroutine(self._save())
@@ -131,7 +133,7 @@ class WatchService:
         self._outdated = False
         transformers, devices = self._registry.directory.site.transformers, self._bus.devices()
         fresh = self._transformers.arrange(transformers, devices, snapshot)
-        await self._in_turns(self._sink.add_device, fresh)
+        await in_turns(self._reactor, self._sink.add_device, fresh, PER_TURN)
         await self._next_turn()
         self._faults.arrange(devices, snapshot, {one.meter: one.area for one in transformers})
         await self._next_turn()
@@ -144,13 +146,6 @@ class WatchService:
         return self._settings.ambient_celsius
 
     # ------------------------------------------------------------------ turns of the loop
-    async def _in_turns(self, what: Any, of: Sequence[Any]) -> None:
-        """Do something with each, some in each turn."""
-        for number, one in enumerate(of):
-            if number and number % PER_TURN == 0:
-                await self._next_turn()
-            what(one)
-
     def _next_turn(self) -> "Deferred[None]":
         return deferLater(self._reactor, 0)
 
