@@ -1,7 +1,5 @@
 """Publishes how the server itself is: every part's health figures and the loop's longest turn, as ordinary tags."""
 
-import math
-import resource
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -13,11 +11,11 @@ from twisted.logger import Logger
 from scada.bus import TagBus
 from scada.clock import SiteClock
 from scada.loop import LIMIT_MS, MeasuredSelector
+from scada.memory import resident_mb
 from scada.ports import Health
 from scada.tags import Batch, Device, Limits, Quality, TagDef
 
 PERIOD_S: Final = 1.0
-PAGE_KB: Final = resource.getpagesize() / 1024
 log = Logger()
 
 LOOP = Device(
@@ -109,12 +107,3 @@ class SelfMonitor:
         quality = np.where(np.isnan(values), Quality.BAD_WAITING, Quality.GOOD).astype(np.uint8)
         now = self._clock.now()
         self._sink.publish(Batch(device, values, quality, now, now))
-
-
-def resident_mb() -> float:
-    """Resident memory of this process; NaN where the system does not say. [MB]"""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * PAGE_KB / 1024
-    except OSError:
-        return math.nan

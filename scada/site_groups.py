@@ -139,6 +139,9 @@ def joined(spans: Iterable[Span]) -> list[Span]:
 
 def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
     """The hours that are in both."""
+    if len(one) == len(other) == 1:                         # nearly always, and asked a million times in a city
+        first, last = max(one[0][0], other[0][0]), min(one[0][1], other[0][1])
+        return [(first, last)] if first < last else []
     return joined((max(a, c), min(b, d)) for a, b in one for c, d in other if max(a, c) < min(b, d))
 
 

@@ -40,11 +40,12 @@ def test_new_circles_are_found_soon(clock: Clock, monkeypatch: pytest.MonkeyPatc
     assert seen() is None
 
 
-def test_what_stays_is_not_walked_again_and_its_circles_are_found_once_a_day(
+def test_what_stays_is_not_walked_again_and_its_circles_are_found_once_a_day_where_memory_has_grown(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session's objects are put aside; should they become a circle, the day finds it."""
+    """A session's objects are put aside; should they become a circle, the day finds it; not for nothing."""
     monkeypatch.setattr(collector, "NEW", 0)
+    memory = collector.resident_mb()
     kept = Circle()
     seen = weakref.ref(kept)
     clock.advance(collector.PERIOD_S)
@@ -52,10 +53,18 @@ def test_what_stays_is_not_walked_again_and_its_circles_are_found_once_a_day(
     del kept
     clock.advance(collector.PERIOD_S)
     left = seen() is not None
+    monkeypatch.setattr(collector, "resident_mb", lambda: 1.05 * memory)
+    clock.advance(collector.DAY_S)
+    hardly_grown = seen() is not None
+    monkeypatch.setattr(collector, "resident_mb", lambda: 1.2 * memory + collector.GROWN_MB)
+    clock.advance(collector.PERIOD_S)
+    same_day = seen() is not None
     clock.advance(collector.DAY_S)
 
     assert put_aside
     assert left
+    assert hardly_grown
+    assert same_day
     assert seen() is None
 
 
