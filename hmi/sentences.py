@@ -482,6 +482,7 @@ SENTENCES: Final = (
     _l("slow, failed or tampered meter"),
     _l("bypass by hours"),
     _l("it began when a magnet was reported"),
+    _l("it began when an opened cover was reported"),
     _l("phase and neutral swapped, or the meter stands still"),
     _l("changed habits: %(drop)s %% less than before, and the imbalance stayed"),
     _l("not enough data: %(hours)s hours in which the feed and all members are there"),

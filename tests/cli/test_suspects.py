@@ -28,13 +28,13 @@ def run(config: Path, *words: str) -> Result:
 
 
 def test_thieves_are_named_with_their_energy_and_nobody_else_is(config: Path) -> None:
-    """The interval of each holds about what was taken; a magnet that was reported is part of the verdict."""
+    """The interval of each holds about what was taken. A magnet of the twelfth day did not begin what was always there."""
     said: dict[str, Any] = json.loads(run(config, "--json").stdout)
     named = {one["member"]: one for one in said["suspects"] if one["suspect"]}
     stolen = {f"P{n}": float(row.sum()) for n, row in enumerate(estate.robbed().stolen)}
 
     assert sorted(named) == sorted(estate.thieves())
-    assert [one["cause"] for _, one in sorted(named.items())] == ["magnet", "faulty_meter"]
+    assert [one["cause"] for _, one in sorted(named.items())] == ["faulty_meter", "faulty_meter"]
     for name, one in named.items():
         assert one["energy"] == pytest.approx(stolen[name], rel=0.25)
         assert len(one["forecast"]) == len(one["registered"]) == len(one["imbalance"]) == said["days"] == estate.DAYS

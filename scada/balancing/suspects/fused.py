@@ -67,9 +67,11 @@ def ranking(
     loss_term : bool, optional
         As in `joint.explained`.
 
-    Notes ----- Valid where the days before were not all tampered with in the same way, or the tampering is in
-    proportion (`Pattern.STEADY`). The constants are ours, found on the generator of tests/bench; figures in
-    docs/performance.md are of other draws.
+    Notes
+    -----
+    Valid where the days before were not all tampered with in the same way, or the tampering is in proportion
+    (`Pattern.STEADY`). The constants are ours, found on the generator of tests/bench; figures in docs/performance.md
+    are of other draws.
     """
     with_loss = groups.technical is None if loss_term is None else loss_term
     changes = change(groups, windows, like)

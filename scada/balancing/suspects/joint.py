@@ -75,9 +75,10 @@ def explained(groups: Groups, loss_term: bool | None = None) -> Explained:
         of the energy holds the regression's error and the spread of honest members' k, taken from the group's median
         deviation.
 
-    Notes ----- Valid for thefts in proportion to what is registered, hourly registers of 10-100 Wh, clocks within
-    minutes. Blind to a meter that registers nothing or always the same, and to thefts by the hour: way 2 and `fused`
-    look at those.
+    Notes
+    -----
+    Valid for thefts in proportion to what is registered, hourly registers of 10-100 Wh, clocks within minutes. Blind to
+    a meter that registers nothing or always the same, and to thefts by the hour: way 2 and `fused` look at those.
     """
     with_loss = groups.technical is None if loss_term is None else loss_term
     columns, weight = design(groups, with_loss)

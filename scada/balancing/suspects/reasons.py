@@ -97,6 +97,7 @@ def _cause(reason: Reason) -> str:
         Cause.FAULTY_METER: "slow, failed or tampered meter",
         Cause.BYPASS_HOURS: "bypass by hours",
         Cause.MAGNET: "it began when a magnet was reported",
+        Cause.COVER_OPENED: "it began when an opened cover was reported",
         Cause.REVERSED: "phase and neutral swapped, or the meter stands still",
         Cause.CHANGED_HABITS: f"changed habits: {drop} % less than before, and the imbalance stayed",
         Cause.FEW_HOURS: f"not enough data: {reason.hours} hours in which the feed and all members are there",

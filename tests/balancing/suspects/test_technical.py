@@ -45,7 +45,7 @@ def blamed(technical):
     members = tuple(f"P{n}" for n in range(HOMES))
     inquiry = Inquiry(
         PERIOD, ("BG-7", "BG-8"), ("kWh",) * 2, (members,) * 2, tuple(one[0] for one in of), tuple(one[1] for one in of),
-        np.full((2, HOMES), meters.RESOLUTION), np.zeros((2, HOMES, DAYS), dtype=np.bool_),
+        np.full((2, HOMES), meters.RESOLUTION), *np.zeros((2, 2, HOMES, DAYS), dtype=np.bool_),
         tuple(one[2] for one in of) if technical else (),
     )
     return sum(one.suspect for one in examined(inquiry).suspicions)
