@@ -112,9 +112,8 @@ class NightlyService:
         period = period_before(self._zone, self._clock.hour() - AFTER_H)
         states: list[GroupState] = []
         suspects: list[Suspicion] = []
-        for answer in self._compute.each(
-            examined, inquiries(self._sources, directory, directory.site.balance_groups, period)
-        ):
+        fed = [one for one in directory.site.balance_groups if one.fed]     # of others nothing can be missing
+        for answer in self._compute.each(examined, inquiries(self._sources, directory, fed, period)):
             if stopping.is_set():
                 return False
             states.extend(answer.states)

@@ -42,7 +42,7 @@ def suspects(
     config: Path, groups: tuple[str, ...], days: int, one_process: bool, as_json: bool, as_csv: bool
 ) -> None:
     """
-    Name members of each GROUP (of all, by default) that explain what is missing, with what speaks against them.
+    Name members of each GROUP (by default of all that have a feed) that explain what is missing, and why.
 
     Nothing is entered anywhere: the server's own examination of every night opens case files, see `scada balance cases`.
     """
@@ -87,7 +87,7 @@ def _examine(
         period = period_before(zone, now, days)
     except ValueError as error:
         raise ConfigError([Problem(str(config), "site.timezone", str(error))]) from None
-    chosen = [there[name] for name in dict.fromkeys(names)] or list(there.values())
+    chosen = [there[name] for name in dict.fromkeys(names)] or [one for one in there.values() if one.fed]
     compute = InThisProcess() if one_process else ProcessPool()
     reader = open_reader(history_dir(settings))
     sources = Sources(
