@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+from scada.balancing.answers import examined, ranked
 from scada.balancing.casebook import FILE, Casebook
-from scada.balancing.examination import Sources, examined, inquiries, period_before, ranked
+from scada.balancing.examination import Sources, inquiries, period_before
 from scada.balancing.once_a_night import OnceANight
 from scada.cases import OPEN, Case, CaseState, GroupState, Suspicion
 from scada.clock import NS, SiteClock

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scada.balancing.examination import Inquiry, Sources, examined, inquiries, period_before
+from scada.balancing.answers import examined
+from scada.balancing.examination import Inquiry, Sources, inquiries, period_before
 from scada.clock import HOUR_S, NS
 from scada.events import KeptEvent, Stream
 from scada.ports import BALANCE_COLUMNS, Consumption, EventPage, EventsWanted, ResultTable
@@ -97,7 +98,7 @@ def test_of_a_group_of_groups_it_is_examined_what_is_lost_between_it_and_them(by
 
     assert inquiry.members[street] == tuple(names)
     assert (inquiry.feed[street] - inquiry.taken[street].sum(axis=0)) == pytest.approx(tap)
-    assert not [one for one in said.suspicions if one.group == "STREET" and one.suspect]
+    assert [one.member for one in said.suspicions if one.group == "STREET" and one.suspect] == ["STREET"] * tapped
     state = next(one for one in said.states if one.group == "STREET")
     assert state.state == ("unmetered" if tapped else "balanced")
     if tapped:

@@ -250,6 +250,29 @@ def test_all_files_of_cases_are_known_to_backups() -> None:
     assert set(CASE_FILES) == {CASES, leakbook.FILE, orderbook.FILE}
 
 
+def test_a_whole_group_has_a_case_beside_those_of_its_members_and_its_outcome_stays(tmp_path: Path) -> None:
+    """One at most, brought up to date; what a member's decision was has nothing to do with it."""
+    whole = attrs.evolve(suspicion("2026-01-01"), member="BG-1", cause="unmetered", unassigned=(1.0, float("nan")))
+    book = Casebook(tmp_path / "cases.sqlite", lambda *_: None)
+    book.open()
+    first = book.enter([suspicion("2026-01-01"), whole], "2026-01-20", 1)
+    again = book.enter([attrs.evolve(whole, cause="technical", score=3.0)], "2026-01-21", 2)
+    book.decide(ENGINEER, 1, None, CaseState.CLEARED, "", at=3, day="2026-01-21")
+    still = book.one(2)
+    book.decide(ENGINEER, 2, None, CaseState.CONFIRMED, "a kiosk", at=4, day="2026-01-22")
+    same = book.enter([whole], "2026-01-23", 5)
+    done = book.one(2)
+    book.close()
+
+    assert (first, again, same) == (2, 0, 0)
+    assert still is not None
+    assert (still.state, still.seen, still.suspicion.cause, still.suspicion.whole) == (
+        CaseState.NEW, "2026-01-21", "technical", True,
+    )
+    assert done is not None
+    assert [(one.after, one.note) for one in done.changes] == [("new", ""), ("confirmed", "a kiosk")]
+
+
 def test_after_a_decision_only_what_began_later_opens_another_case(tmp_path: Path) -> None:
     """And the older one cannot be opened again beside it."""
     book = Casebook(tmp_path / "cases.sqlite", lambda *_: None)

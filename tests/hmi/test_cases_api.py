@@ -54,6 +54,21 @@ def test_cases_are_chosen_by_where_they_are_and_by_what_became_of_them(
     assert found(client, query) == members
 
 
+def test_a_case_of_a_whole_group_has_its_name_as_member_and_is_on_its_feeders(district: World, client: FlaskClient) -> None:
+    """With what nobody explains, each day."""
+    whole = attrs.evolve(
+        district.cases.suspicion, member="BG-T01", cause="technical", unassigned=(0.5,) * 20, score=1.0
+    )
+    district.cases.book.enter([whole], "2026-03-12", 1)
+    number = client.get("/api/v1/cases", headers=bearer(client)).json["cases"][-1]["number"]
+    one = client.get(f"/api/v1/cases/{number}", headers=bearer(client)).json
+
+    assert found(client, "feeder=F1") == ["P-01-003", "BG-T01"]
+    assert found(client, "transformer=T02") == []
+    assert (one["group"], one["member"], one["cause"]) == ("BG-T01", "BG-T01", "technical")
+    assert one["unassigned"] == [0.5] * 20
+
+
 def test_a_case_has_its_days_and_its_history_and_is_decided_by_who_may(district: World, client: FlaskClient) -> None:
     one = client.get("/api/v1/cases/1", headers=bearer(client)).json
     assert len(one["forecast"]) == len(one["imbalance"]) == 20

@@ -24,6 +24,7 @@ class Report:
     """All that was found of g groups."""
 
     before: NDArray[np.int64]               # (g,) days that say what is usual
+    stepped: NDArray[np.bool_]              # (g,) the imbalance has a step there
     first: Explained
     found: Ranking
     said: Verdicts
@@ -80,7 +81,8 @@ def examine(
         parts.append((found, said))
         rows.append(row)
     order = np.argsort(np.concatenate(rows), kind="stable")
-    return Report(usual, first, _join([found for found, _ in parts], order), _join([said for _, said in parts], order))
+    ranked, said = _join([found for found, _ in parts], order), _join([said for _, said in parts], order)
+    return Report(usual, stepped, first, ranked, said)
 
 
 def step_day(groups: Groups, first: Explained) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

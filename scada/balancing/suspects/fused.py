@@ -38,6 +38,7 @@ class Ranking:
     named: NDArray[np.bool_]                # (g, n) enough to be told to people
     tap: NDArray[np.float64]                # (g,) what a connection without a meter explains [kWh or m3 a day]; 0 if none
     course: NDArray[np.float64]             # (g, n, d) what an accused explains of each day, and what nobody does [kWh]
+    rest: NDArray[np.float64]               # (g, d) of that, what nobody does [kWh or m3]
     changes: Change
     nothing: NDArray[np.float64]            # (g, n) as in `Signatures`
 
@@ -89,7 +90,8 @@ def ranking(
     score = np.where(shown, accused.score + 1000.0 * is_accused, np.nan)
     return Ranking(
         score, accused.place, accused.pattern, accused.rate, accused.error, accused.balance, accused.own, named,
-        accused.tap, _course(accused, search, residual), changes, marks.nothing,
+        accused.tap, _course(accused, search, residual), residual.reshape(len(residual), -1, DAY_H).sum(axis=2), changes,
+        marks.nothing,
     )
 
 

@@ -28,12 +28,13 @@ class Cause(IntEnum):
     FAULTY_METER = 1        # slow, failed or shunted: it registers less than was taken
     BYPASS_HOURS = 2        # nothing in the same hours of each day
     MAGNET = 3              # a magnet was reported when it may have begun
-    REVERSED = 4            # counts backwards or not at all: phase and neutral swapped, or it stands still
+    NOTHING = 4             # registers nothing while it takes power: pulses do not say why
     CHANGED_HABITS = 5      # less than its past, and the imbalance stays
     FEW_HOURS = 6           # not enough data: too few days or hours in which feed and all members are there
     COARSE_REGISTER = 7     # not enough data: one count of the register is as large as an hour
     LITTLE_PAST = 8         # not enough data: too few of its own days before or after
     COVER_OPENED = 9        # an opened cover was reported when it may have begun
+    REVERSED = 10           # counts backwards since lately, which a register with a sign can: phase and neutral swapped
 
 
 @attrs.frozen(eq=False)
@@ -114,14 +115,15 @@ def _cause(
     habits: NDArray[np.bool_], coarse: NDArray[np.bool_], with_magnet: NDArray[np.bool_], with_cover: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     recent = windows.recent
+    # only the feed of a child group can, where its register has a sign: pulses have none
     backwards = (groups.members[..., recent] < 0).mean(axis=2) > BACKWARDS
     backwards &= (groups.members[..., ~recent] < 0).mean(axis=2) <= BACKWARDS
     stands = found.nothing > STANDS
     cause = np.select(
-        [~first.enough[:, None], ~found.changes.enough, coarse, with_magnet, with_cover, backwards | (suspect & stands),
+        [~first.enough[:, None], ~found.changes.enough, coarse, with_magnet, with_cover, backwards, suspect & stands,
          suspect & found.named & (found.pattern == Pattern.HOURS), suspect, habits],
         [Cause.FEW_HOURS, Cause.LITTLE_PAST, Cause.COARSE_REGISTER, Cause.MAGNET, Cause.COVER_OPENED, Cause.REVERSED,
-         Cause.BYPASS_HOURS, Cause.FAULTY_METER, Cause.CHANGED_HABITS],
+         Cause.NOTHING, Cause.BYPASS_HOURS, Cause.FAULTY_METER, Cause.CHANGED_HABITS],
         Cause.CLEAR,
     )
     return np.where(groups.real, cause, Cause.CLEAR)

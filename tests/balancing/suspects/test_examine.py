@@ -16,6 +16,7 @@ from scada.balancing.suspects.reasons import english, reasons
 from scada.balancing.suspects.signatures import Pattern
 from scada.balancing.suspects.states import State
 from scada.balancing.suspects.verdicts import Cause
+from scada.site import Medium
 from tests.balancing.suspects import made
 from tests.bench.feeders import feeder
 from tests.bench.thefts import Theft
@@ -142,16 +143,26 @@ def test_the_same_fall_with_a_rise_of_the_imbalance_is_a_suspect() -> None:
     assert cause(covers=that_day, magnets=later) == Cause.COVER_OPENED
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0])
-def test_a_meter_that_stands_still_or_counts_backwards_is_reversed(factor: float) -> None:
-    """Phase and neutral swapped."""
+@pytest.mark.parametrize(("factor", "cause"), [(0.0, Cause.NOTHING), (-1.0, Cause.REVERSED)])
+def test_who_registers_nothing_is_told_apart_from_a_register_that_counts_backwards(factor: float, cause: Cause) -> None:
+    """Pulses have no sign: nothing may be a bypass, a meter that stands still, or swapped wires. Only a register with a
+    sign, of a child group's feed, shows the last."""
     group = feeder(601, 40, 20, day_of_year=60)
     busiest = int(np.argsort(group.members[:, :240].sum(axis=1))[-3])
     members = group.members.copy()
     members[busiest, 240:] *= factor
-    report = examine(stacked([group.feed], [members]))
+    groups = stacked([group.feed], [members])
+    report = examine(groups)
+    mine = next(
+        one for one in reasons(groups, report.first, report.found, report.said) if (one.group, one.member) == (0, busiest)
+    )
 
-    assert report.said.cause[0, busiest] == Cause.REVERSED
+    def said(medium: Medium) -> str:
+        return english(mine, datetime.date(2026, 3, 1), medium)
+
+    assert report.said.cause[0, busiest] == cause
+    assert ("bypass, stands still or phase and neutral swapped" in said(Medium.ELECTRICITY)) is (cause is Cause.NOTHING)
+    assert ("neutral" in said(Medium.WATER)) is (cause is Cause.REVERSED)
 
 
 def test_not_enough_data_says_what_is_lacking() -> None:
@@ -220,12 +231,18 @@ def test_evidence_is_forecast_consumption_and_imbalance() -> None:
     members[2, 5] = np.nan
     groups = stacked([group.feed], [members])
     shown = evidence(groups, examine(groups).found, 0, 2)
+    there = np.delete(np.arange(480), 5)
 
     assert np.isnan(shown.registered[5])
     assert np.isnan(shown.imbalance[5])
     assert shown.registered[6] == members[2, 6]
     assert shown.daily_registered[1] == pytest.approx(members[2, 24:48].sum())
     assert shown.forecast[:24] == pytest.approx(shown.forecast[24:48])
+    assert shown.mean_registered[5] == pytest.approx(members[2, 5 + 24::24].mean())
+    assert shown.mean_imbalance[6] == pytest.approx((group.feed - members.sum(axis=0))[6::24].mean())
+    assert shown.resemblance == pytest.approx(
+        np.corrcoef(members[2, there], (group.feed - members.sum(axis=0))[there])[0, 1]
+    )
     with pytest.raises(IndexError, match="has 50 members, there is no member 50"):
         evidence(stacked([group.feed] * 2, [np.vstack([members] * 2), members]), examined("mixed")[1].found, 1, 50)
 
