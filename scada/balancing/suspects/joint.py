@@ -3,9 +3,9 @@
 A meter that registers the share a of what it should leaves k = (1 - a) / a of its own profile in the imbalance. All
 profiles are regressed at once, because homes resemble each other: plain correlation of a profile with the imbalance
 finds the busiest, not the guilty (`resemblance` stands beside the picture, nothing decides by it). The idea of
-regressing the feeder's surplus on the members' readings is that of Yip et al., "Detection of energy theft and defective smart meters in smart
-grids using linear regression", Int. J. Electr. Power Energy Syst. 91 (2017); the loss term, weights and the gate on
-size are ours.
+regressing the feeder's surplus on the members' readings is that of Yip et al., "Detection of energy theft and defective
+smart meters in smart grids using linear regression", Int. J. Electr. Power Energy Syst. 91 (2017); the loss term,
+weights and the gate on size are ours.
 """
 
 from typing import Final
