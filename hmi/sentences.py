@@ -295,7 +295,8 @@ SENTENCES: Final = (
     _l("the balance of %(day)s is incomplete and not judged: %(share)s %% of the readings, without the feed"),
     _l("the balance of %(day)s is incomplete and not judged: %(share)s %% of the readings"),
     _l("the balance of %(day)s is estimated and not judged: %(share)s %% of readings are measured, %(part)s %% estimated"),
-    _l("the balance of %(day)s: %(imbalance)s ± %(doubt)s %(unit)s, %(percent)s %% of the feed; the limit is %(limit)s %%"),
+    _l("the balance of %(day)s: %(imbalance)s ± %(doubt)s %(unit)s, %(percent)s %% of the feed, "
+       "%(beyond)s %% beyond expected losses; the limit is %(limit)s %%"),
     _l("the imbalance of %(group)s follows its readings: it shows about %(factor)s of what was used"),
     _l("the last look at the meters failed; it is tried again"),
     _l("%(n)s meters cannot be believed"),

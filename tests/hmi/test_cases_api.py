@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from hmi.pages.balance import _state
 from hmi.whereabouts import whereabouts
-from scada.site import Directory, Feeder
+from scada.site import BalanceGroup, Directory, Feeder, Medium
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
 from tests.hmi.test_api import bearer
@@ -143,3 +144,11 @@ def test_a_feeder_of_which_only_the_name_is_known_is_a_place_too(district: World
     directory = Directory(attrs.evolve(site, feeders=()))
 
     assert whereabouts(directory, "", "F1").groups == frozenset({"BG-T01"})
+
+
+@pytest.mark.parametrize(("imbalance", "state"), [(17.0, "whole"), (19.0, "over"), (-11.0, "over")])
+def test_a_balance_is_over_by_what_is_beyond_expected_losses(imbalance: float, state: str) -> None:
+    """As the message of the day judges it: eight per cent are lost as usual."""
+    row = {"imbalance": imbalance, "imbalance_percent": imbalance, "feed": 100.0, "by_estimates": 0.0, "whole": 1.0}
+
+    assert _state(BalanceGroup("G", Medium.ELECTRICITY), row) == state
