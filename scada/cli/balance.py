@@ -65,20 +65,20 @@ def print_balance(table: ResultTable, group: str, unit: str, timezone: ZoneInfo,
             _number(row["imbalance"]) + (" estimated" if row["estimated"] > 0 and np.isfinite(row["imbalance"]) else ""),
             _number(row["imbalance_percent"], 1), _number(row["uncertainty"]), _number(row["technical"]),
             _number(row["own"]), _number(row["unexplained"]), f"{100 * row['completeness']:.1f}",
-            f"{100 * row['estimated']:.1f}",
+            f"{100 * row['estimated']:.1f}", f"{100 * np.nan_to_num(row['doubtful']):.1f}",
         )
         for start, row in _each(table)
     ]
     columns = (
         "from", f"feed {unit}", f"members {unit}", f"imbalance {unit}", "%", f"± {unit}", f"technical {unit}",
-        f"own {unit}", f"unexplained {unit}", "complete %", "estimated %",
+        f"own {unit}", f"unexplained {unit}", "complete %", "estimated %", "doubtful %",
     )
     print_table(group, columns, shown, numbers=range(1, len(columns)))
 
 
 def print_csv(table: ResultTable, unit: str) -> None:
     """One line per interval; energies in `unit`, a share for completeness, empty where there is nothing."""
-    energies = set(BALANCE_COLUMNS) - {"imbalance_percent", "completeness", "estimated", "version"}
+    energies = set(BALANCE_COLUMNS) - {"imbalance_percent", "completeness", "estimated", "doubtful", "version"}
     writer = csv.writer(sys.stdout)
     writer.writerow(["start", *(f"{name} [{unit}]" if name in energies else name for name in BALANCE_COLUMNS)])
     for start, row in _each(table):
