@@ -1,10 +1,13 @@
 """Hours with a magnet, a doubtful clock or a loss of power: summed, and named as what they are."""
 
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 
 from scada.balancing.compute import DAY_S
 from scada.balancing.versions import versioned
+from scada.cli.balance import print_balance
 from scada.clock import HOUR_S
 from scada.intervals import IntervalStatus
 from scada.ports import BALANCE_COLUMNS, ResultTable
@@ -83,3 +86,16 @@ def test_a_row_from_before_shares_of_doubt_were_kept_is_news_only_where_there_is
 
     assert len(found.start) == news
     assert found.columns["version"].tolist() == [4.0] * news
+
+
+@pytest.mark.parametrize("doubtful", [0.0, 0.2])
+def test_people_read_a_column_of_doubt_only_where_there_is_some(
+    capsys: pytest.CaptureFixture[str], doubtful: float
+) -> None:
+    """The table is wide enough as it is."""
+    columns = {name: np.array([1.0]) for name in BALANCE_COLUMNS} | {"doubtful": np.array([doubtful])}
+    print_balance(ResultTable(np.array([0]), columns), "BG-1", "kWh", ZoneInfo("UTC"), as_json=False)
+    text = " ".join(capsys.readouterr().out.split())
+
+    assert ("doubtful" in text) is (doubtful > 0)
+    assert ("20.0" in text) is (doubtful > 0)
