@@ -37,15 +37,16 @@ def evidence(groups: Groups, found: Ranking, group: int, member: int) -> Evidenc
     """
     if not groups.real[group, member]:
         raise IndexError(f"group {group} has {int(groups.real[group].sum())} members, there is no member {member}")
-    usable = groups.usable[group]
+    one = groups.take(np.array([group]))                    # sums over all members of a batch would be made for each
+    usable = one.usable[0]
     forecast = found.changes.forecast[group, member]
     registered = np.where(groups.known[group, member], groups.members[group, member], np.nan)
-    imbalance = np.where(usable, groups.imbalance[group], np.nan)
+    imbalance = np.where(usable, one.imbalance[0], np.nan)
     return Evidence(
         forecast, registered, imbalance, _daily(forecast), _daily(registered), _daily(imbalance),
         found.course[group, member], float(found.changes.spread[group, member]),
         _mean_day(np.where(usable, registered, np.nan)), _mean_day(imbalance),
-        float(resemblance(groups.take(np.array([group])))[0, member]),
+        float(resemblance(one)[0, member]),
     )
 
 

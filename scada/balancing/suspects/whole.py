@@ -46,22 +46,23 @@ def leftover(groups: Groups, report: Report, group: int) -> Leftover:
         square of the load takes some of a tap for loss, in all days alike. The interval holds the scatter of days, and
         where there is no step also half of the square-law loss, which does not hold all of the technical loss.
     """
-    used = groups.usable[group]
+    one = groups.take(np.array([group]))                    # sums over all members of a batch would be made for each
+    used = one.usable[0]
     unmetered = report.said.state[group] == State.UNMETERED
     stepped = bool(unmetered and report.stepped[group])
     since = int(report.before[group]) if stepped else 0
-    feed, imbalance = groups.feed[group], groups.imbalance[group]
+    feed, imbalance = one.feed[0], one.imbalance[0]
     square = report.first.loss[group] * np.abs(feed).sum() / max(float((feed**2).sum()), TINY) * feed**2
     named = np.zeros(len(feed) // DAY_H)
     for member in np.flatnonzero(report.said.suspect[group]).tolist():      # a few
         if report.found.named[group, member]:
             named += report.found.course[group, member] - report.found.rest[group]
         else:                                                               # way 1 alone
-            named += report.first.factor[group, member] * _daily(groups.seen[group, member])
+            named += report.first.factor[group, member] * _daily(one.seen[0, member])
     there = used.reshape(-1, DAY_H).any(axis=1)
     daily = np.where(there, _daily(imbalance), np.nan)
     unassigned = daily - _daily(square) - named
-    technical = np.zeros(len(feed)) if groups.technical is None else groups.technical[group]
+    technical = np.zeros(len(feed)) if one.technical is None else one.technical[0]
     missing = np.where(there, _daily(np.where(used, imbalance + technical, 0.0)), np.nan)
 
     after = np.arange(len(daily)) >= since
