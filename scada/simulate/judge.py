@@ -69,7 +69,7 @@ class Judgement:
 
     verdicts: tuple[Verdict, ...]
     lost: int                               # readings that were archived and are not held
-    doubled: int                            # held with another value than was archived first
+    doubled: int                            # held with a value that no concentrator archived
     complete: bool = True                   # no fault of it may cost a reading
 
     @property

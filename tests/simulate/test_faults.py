@@ -99,7 +99,7 @@ def test_the_stand_notices_a_server_that_acknowledges_what_it_does_not_keep(
 
 
 def test_the_stand_notices_a_reading_that_was_changed(stand: Stand, tmp_path: Path) -> None:
-    """What is held with another value than was archived first counts as doubled."""
+    """What is held with a value that nobody archived counts as doubled."""
     stand.run(2.0)
     stand.look()
     text = (path := tmp_path / "truth.jsonl").read_text()
