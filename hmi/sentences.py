@@ -389,6 +389,8 @@ SENTENCES: Final = (
     _l("%(server)s answers queries over about 72 hours at most"),
     _l("%(server)s deletes no rows"),
     _l("%(url)s is at a limit of its own (%(status)s): %(why)s"),
+    _l("%(url)s answers %(status)s, and not as InfluxDB does (expected its address, http or https): %(why)s"),
+    _l("its %(setting)s is %(limit)s and there are %(n)s here (expected 0, no limit, unless its index is tsi1)"),
     _l("%(url)s has no mapping from database %(name)s to a bucket (404)"),
     _l("InfluxQL reads another bucket under the name %(name)s, expected its mapping to name bucket %(bucket)s"),
     _l("the mapping of %(name)s is no default, so InfluxQL must name its retention policy"),

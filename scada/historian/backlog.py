@@ -32,6 +32,7 @@ class Backlog:
         self._all = 0                               # blocks there were when this was opened
         self.filling = False                        # some of those wait still
         self._under_way: BlockKey | None = None
+        self._first: BlockKey | None = None         # of those that wait, the one to be tried before the others
 
     def __len__(self) -> int:
         """Those that wait and the one that is being sent."""
@@ -73,23 +74,23 @@ class Backlog:
     def take(self) -> BlockKey | None:
         """The next one; a commit that comes meanwhile enters it again."""
         with self._lock:
-            key = next(iter(self._pending), None)
+            key = self._first if self._first is not None else next(iter(self._pending), None)
             if key is not None:
-                del self._pending[key]
-            self._under_way = key
+                self._pending.pop(key, None)
+            self._first, self._under_way = None, key
             return key
 
-    def again(self, key: BlockKey) -> None:
-        """It could not be sent."""
+    def again(self, key: BlockKey, *, first: bool = False) -> None:
+        """It could not be sent; `first`: it is the next that is tried."""
         with self._lock:
             self._pending[key] = None
-            self._under_way = None
+            self._first, self._under_way = key if first else None, None
 
     def lines(self, key: BlockKey) -> tuple[bytes, int, int] | None:
         """(body, number of lines, version) of what changed since the version that was sent; None if nothing."""
         block, sent = self._load(key), self._versions.get(key, 0)
         if block is None or block.version <= sent:
-            self._under_way = None
+            self._done()
             return None
         book = self._book()
         slots = key[2] * SLOTS + np.arange(SLOTS)
@@ -101,13 +102,17 @@ class Backlog:
 
     def sent(self, key: BlockKey, version: int) -> None:
         self._versions[key] = version
-        if not self._pending:
-            self.filling = False
-        self._under_way = None
+        self._done()
 
     def lacks(self, path: Path) -> bool:
         """Whether the destination has not confirmed all of a month file; what is on its way is not confirmed. Blocking."""
         return lacking(path, self._versions)
+
+    def _done(self) -> None:
+        """What was taken is not waited for any more."""
+        self._under_way = None
+        if not self._pending:
+            self.filling = False
 
     def _load(self, key: BlockKey) -> Dense | None:
         try:

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from scada.historian import mapping
 from scada.historian.answers import Answer, Verdict, judge
+from scada.historian.ceilings import QUESTION, Ceilings, ceilings_of
 from scada.historian.servers import Server, dialect_of, identify, unsuitable
 from scada.settings import InfluxSettings
 
@@ -25,13 +26,14 @@ Query = list[tuple[str, str]]
 
 
 class InfluxDoor:
-    """Sends bodies to one destination; blocking, for one thread. `server` and `note` may be read from any."""
+    """Sends bodies to one destination; blocking, for one thread. What it knows of the server may be read from any."""
 
     def __init__(self, settings: InfluxSettings) -> None:
         self._settings = settings
         self._client: InfluxDBClient | None = None
         self._looked = False                        # since it was away, or a person had something to put right
         self.server = Server()
+        self.ceilings = Ceilings()
         self.note = ""                              # what keeps InfluxQL from reading what is written
 
     def write(self, body: bytes, precision: str) -> Answer:
@@ -85,6 +87,9 @@ class InfluxDoor:
                 return judge(status, said, headers, self._settings)
         self.server = server
         self.note = mapping.ensure(self._settings, self._ask_json) if server.major == 2 else ""
+        self.ceilings = Ceilings()
+        if server.major == 1:
+            self.ceilings = ceilings_of(*self._ask_json("GET", "/query", [("q", QUESTION)]))
         self._looked = True
         return None
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred
 
@@ -44,7 +45,7 @@ class Replica:
         clock: SiteClock, reactor: Any, bus: TagSource, *, back_off: BackOff | None = None,
     ) -> None:
         self.settings, self._clock = settings, clock
-        self._subscribe = subscribe
+        self._subscribe, self._book = subscribe, book
         self._unsubscribe: Callable[[], None] | None = None
         self.spool = Spool(
             spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20, int(settings.spool_max_days * DAY_NS)
@@ -60,7 +61,7 @@ class Replica:
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
-        self._escaped: dict[Kept, tuple[str, ...]] = {}
+        self._escaped: WeakKeyDictionary[Kept, tuple[str, ...]] = WeakKeyDictionary()     # goes with the definition
         self._rate = (clock.monotonic(), 0, 0.0)    # when, sent then, lines/s since
         self._dropped = Recent()
         self._tags = tags_of(settings)
@@ -146,7 +147,8 @@ class Replica:
             intervals, past = self._backlog.percent, self._past.percent
             progress = f"back-fill: {intervals:.0f} % of the intervals, {past:.0f} % of the live values"
         server = self._door.server
-        text = "; ".join(filter(None, (trouble or waits, progress, str(server), *limits_of(server), self._door.note)))
+        notes = *limits_of(server), *self._door.ceilings.near(len(self._book()), self._tap.tags), self._door.note
+        text = "; ".join(filter(None, (trouble or waits, progress, str(server), *notes)))
         return Health(f"influx:{self.settings.name}", not trouble, text, {
             "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": blocks,
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,

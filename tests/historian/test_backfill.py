@@ -1,6 +1,8 @@
 """Several destinations at once, and one that is added later: it gets everything that was before it, behind what is live."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +295,27 @@ def test_the_newest_month_comes_first_and_progress_never_falls(store: Path) -> N
     newer = [time >= month for time in times]
     assert newer == sorted(newer, reverse=True)
     assert 0 < newer.count(True) < len(newer)
+
+
+def test_a_back_fill_ends_though_its_last_block_is_damaged(store: Path) -> None:
+    """Also where there is nothing new in it: what nobody can send is not waited for."""
+    (month,) = (store / "history").glob("intervals-*.sqlite")
+    with closing(sqlite3.connect(month)) as database, database:
+        database.execute("UPDATE block SET crc = crc + 1 WHERE day = (SELECT max(day) FROM block)")
+    backlog = Backlog(store / "history", SlotBook)
+    backlog.open({})
+    shares, seen = [], []
+    while (key := backlog.take()) is not None:
+        shares.append(backlog.filling)
+        seen.append(found := backlog.lines(key))
+        if found:
+            backlog.sent(key, found[2])
+    ended = backlog.filling, len(backlog), backlog.percent
+    backlog.close()
+
+    assert [one is None for one in seen] == [False, True]
+    assert shares == [True, True]
+    assert ended == (False, 0, 100.0)
 
 
 def test_a_destination_from_before_this_was_remembered_is_left_alone(store: Path) -> None:

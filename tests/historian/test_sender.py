@@ -18,6 +18,7 @@ from scada.historian.influx import InfluxDoor
 from scada.historian.past import Past
 from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
+from scada.historian.servers import Server
 from scada.historian.slots import SlotBook
 from scada.historian.spool import Spool
 from scada.settings import InfluxSettings
@@ -113,3 +114,68 @@ def test_a_destination_is_left_alone_as_long_as_it_asks_and_never_in_a_hurry() -
     assert set(waits(9_000.0)) == {300.0}
     for seconds in (0.0, None):
         assert 1.0 < max(waits(seconds)) <= 64.0
+
+
+class Door:
+    """Refuses one line until it does not, and never stores another."""
+
+    server = Server("1.8.10")
+    refuses = b"full"
+
+    def write(self, body: bytes, _: str) -> Answer:
+        if self.refuses in body:
+            return Answer(Verdict.REFUSED, "at a limit")
+        if b"bad" in body:                          # none of them is named: they stay together
+            return Answer(Verdict.PARTLY, "bad", dropped=body.count(b"\n"))
+        return Answer(Verdict.STORED)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def sending(tmp_path: Path) -> Iterator[tuple[Sender, Spool, Door]]:
+    spool, door = Spool(tmp_path / "spool.sqlite", 1 << 20), Door()
+    spool.open()
+    store = Backlog(tmp_path, SlotBook), Past(tmp_path), ResultsLeft(tmp_path), EventsLeft(tmp_path)
+    yield Sender("main", door, spool, *store, SiteClock(), BackOff()), spool, door          # type: ignore[arg-type]
+    spool.close()
+
+
+def test_a_refusal_is_over_when_what_was_refused_is_taken(sending: tuple[Sender, Spool, Door]) -> None:
+    """What is live is taken meanwhile, and the alarm does not come and go with every value of it."""
+    sender, spool, door = sending
+    refused = []
+    for body in (b"full v=1 1\n", b"live v=1 1\n", b"live v=2 2\n"):
+        spool.put(body, 1, 1)
+        sender._send_next()
+        refused.append((sender.refused, sender.trouble, spool.lines))
+    door.refuses = b"nothing"
+    sender._send_next()
+
+    assert refused == [(True, "at a limit", 1)] * 3
+    assert (sender.refused, sender.trouble, spool.lines) == (False, "", 0)
+
+
+def test_a_refusal_of_what_was_dropped_is_over_with_the_next_success(sending: tuple[Sender, Spool, Door]) -> None:
+    """Nobody waits for it any more."""
+    sender, spool, _ = sending
+    sender._send_next()                             # there are no results and no events
+    spool.put(b"full v=1 1\n", 1, 1)
+    sender._send_next()
+    spool.done(1)
+    spool.put(b"live v=1 1\n", 1, 1)
+    sender._send_next()
+
+    assert not sender.refused
+
+
+def test_lines_that_nobody_stored_are_not_counted_as_sent(sending: tuple[Sender, Spool, Door]) -> None:
+    """Not by letters, of which one may be a whole body, but by lines."""
+    sender, spool, _ = sending
+    for body in (b"a v=1 1\n" * 2, b"bad v=1 1\n" * 3):
+        spool.put(body, body.count(b"\n"), 1)
+        sender._send_next()
+
+    assert sender.sent_lines == 2
+    assert [len(letter.splitlines()) for letter, _ in spool.dead_letters()] == [3]
