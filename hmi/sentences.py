@@ -384,6 +384,7 @@ SENTENCES: Final = (
     _l("up to date"),
     _l("back-fill: %(intervals)s %% of the intervals, %(past)s %% of the live values"),
     _l("%(n)s lines were dropped in the last hour"),
+    _l("dead letters: %(n)s, with %(lines)s lines"),
     _l("%(url)s does not say which version it is (expected dialect v1 or v2 in place of auto)"),
     _l("%(url)s is %(server)s and takes no /api/v2/write, which came with 1.8 (expected dialect v1)"),
     _l("%(server)s answers queries over about 72 hours at most"),

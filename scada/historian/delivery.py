@@ -18,11 +18,6 @@ def deliver(door: InfluxDoor, name: str, body: bytes, precision: str) -> tuple[A
     return _Delivery(door, name, precision).send(body)
 
 
-def lines_in(dead: Dead) -> int:
-    """How many lines they are: one that is named by itself, or all of a body."""
-    return sum(len(body.splitlines()) for body, _ in dead)
-
-
 class _Delivery:
     """Of one body."""
 

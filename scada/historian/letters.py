@@ -16,7 +16,7 @@ import zstandard
 
 from scada.errors import StorageError
 from scada.historian.database import transaction
-from scada.historian.spool import BEGIN, EVENTS, LIVE, PAST, RESULTS, ROTTEN
+from scada.historian.spool import AGAIN, BEGIN, EVENTS, LIVE, PAST, RESULTS, ROTTEN
 
 BUSY_S: Final = 10.0
 SECONDS_DIGITS: Final = 11              # a time of more digits is in ms: seconds have so many in the year 5138
@@ -60,7 +60,7 @@ class Letters:
                 packed = zstandard.ZstdCompressor(level=1).compress(in_ms(letter.body).encode())
                 database.execute(
                     "INSERT INTO queue(lane, made, lines, crc, body) VALUES (?,?,?,?,?)",
-                    (LIVE, letter.at, letter.lines, zlib.crc32(packed), packed),
+                    (LIVE, AGAIN, letter.lines, zlib.crc32(packed), packed),
                 )
                 database.execute("DELETE FROM dead WHERE number = ?", (letter.number,))
                 queued += 1

@@ -139,6 +139,7 @@ class Replica:
         aside = "".join(f"a damaged spool is kept as {path.name}" for path in spool.aside[-1:])
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
         trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost, aside)))
+        dead = f"dead letters: {spool.dead}, with {spool.dead_lines} lines" if spool.dead else ""
         waits = "results wait" if self._results.left else "events wait" if self._events.left else "up to date"
         if spool.lines or blocks:
             waits = f"{spool.lines} lines and {blocks} blocks wait"
@@ -148,11 +149,12 @@ class Replica:
             progress = f"back-fill: {intervals:.0f} % of the intervals, {past:.0f} % of the live values"
         server = self._door.server
         notes = *limits_of(server), *self._door.ceilings.near(len(self._book()), self._tap.tags), self._door.note
-        text = "; ".join(filter(None, (trouble or waits, progress, str(server), *notes)))
-        return Health(f"influx:{self.settings.name}", not trouble, text, {
+        text = "; ".join(filter(None, (trouble or waits, dead, progress, str(server), *notes)))
+        return Health(f"influx:{self.settings.name}", not (trouble or dead), text, {
             "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": blocks,
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,
-            "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
+            "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead_lines,
+            "dead_letters": spool.dead, "rotten_bodies": spool.rotten,
             "failures": self._sender.failures, "refused": float(self._sender.refused),
             "intervals_percent": self._backlog.percent, "past_percent": self._past.percent,
             "server_major": float(server.major), "damaged_spools": len(spool.aside),

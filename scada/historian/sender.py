@@ -18,9 +18,10 @@ from scada.errors import StorageError
 from scada.historian.answers import Answer, Verdict
 from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
-from scada.historian.delivery import KEPT, deliver, lines_in
+from scada.historian.delivery import KEPT, deliver
 from scada.historian.events_left import EventsLeft
 from scada.historian.influx import InfluxDoor
+from scada.historian.letter_rows import lines_in
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION
 from scada.historian.past import Past
 from scada.historian.refusals import sqlite_sentence
