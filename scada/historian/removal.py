@@ -76,6 +76,21 @@ def lacking_events(path: Path, before: int, sent: int) -> bool:
         ).fetchone() is not None
 
 
+def lacking_results(path: Path, before: int, sent: int) -> bool:
+    """Whether a destination, of which `sent` says the number of its last change, lacks one of a row before a second."""
+    try:
+        with reading_once(path) as database:
+            if database is None:
+                return False
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'change'").fetchone():
+                return True                         # a file from before changes were numbered
+            return database.execute(
+                "SELECT 1 FROM change WHERE number > ? AND start < ? LIMIT 1", (sent, before)
+            ).fetchone() is not None
+    except DamagedFile:
+        return True
+
+
 def remember(directory: Path, one: Due, at: int) -> None:
     """Write down that something went, at a site time [ns]; durable."""
     entry = {"at": at, "kind": one.kind, "name": one.name, "before": one.before, "size": one.size}

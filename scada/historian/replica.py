@@ -21,6 +21,7 @@ from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
 from scada.historian.past import DONE, Past
 from scada.historian.recent import Recent
+from scada.historian.removal import Due, lacking_results
 from scada.historian.replica_tags import HALF_FULL, tags_of
 from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
@@ -120,9 +121,16 @@ class Replica:
         """Find those in the files of live history, which must hold all of them by now. Blocking."""
         self._past.open(self.spool.fact(PAST))
 
-    def lacks(self, path: Path) -> bool:
-        """Whether it has not confirmed all of a month file. Blocking."""
-        return self._backlog.lacks(path)
+    def lacks(self, one: Due) -> bool:
+        """Whether it has not confirmed all of what may go; of events see `last_event`. Blocking."""
+        match one.kind:
+            case "intervals":
+                return self._backlog.lacks(one.path)
+            case "live":
+                return self._past.lacks(one.path)
+            case "results":
+                return lacking_results(one.path, one.before, self._results.after)
+        return False
 
     def health(self) -> Health:
         """Memory."""

@@ -262,11 +262,10 @@ class Spool:
                 raise
 
 
-def events_in(path: Path) -> int:
-    """Number of the last event that a destination has, of a spool that another process has open."""
+def facts_in(path: Path) -> dict[str, str]:
+    """What is remembered of a destination, in a spool that another process has open; one without a spool is new."""
     with reading_once(path) as database:
-        row = database.execute("SELECT value FROM fact WHERE name = ?", (EVENTS,)).fetchone() if database else None
-    return int(row[0]) if row else 0
+        return dict(database.execute("SELECT name, value FROM fact").fetchall()) if database else {PAST: BEGIN}
 
 
 def sent_in(path: Path) -> dict[tuple[int, int, int], int]:

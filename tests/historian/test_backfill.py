@@ -17,7 +17,7 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.events_left import EventsLeft
 from scada.historian.letters import Letters
-from scada.historian.past import DONE, Past
+from scada.historian.past import DONE, Past, needed
 from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.servers import Server
@@ -295,6 +295,29 @@ def test_the_newest_month_comes_first_and_progress_never_falls(store: Path) -> N
     newer = [time >= month for time in times]
     assert newer == sorted(newer, reverse=True)
     assert 0 < newer.count(True) < len(newer)
+
+
+def test_a_month_is_needed_until_all_of_it_is_confirmed(store: Path) -> None:
+    """In memory and by the place on disk alike: the newest is free first, and in the end nothing is needed."""
+    door = Door()
+    one, spool, what = of_store(store, door)
+    months = sorted((store / "history").glob("live-????-??.sqlite"))
+    seen = []
+    while what.left:
+        by_place = [needed(spool.fact(PAST), month) for month in months]
+        seen.append([what.lacks(month) for month in months])
+
+        assert [has or not lacks for has, lacks in zip(by_place, seen[-1], strict=True)] == [True] * len(months)
+        one._send_next()
+    after = [what.lacks(month) for month in months] + [needed(spool.fact(PAST), month) for month in months]
+    spool.close()
+
+    assert len(months) == 2
+    assert seen[0] == [True, True]
+    assert [True, False] in seen
+    assert after == [False] * 4
+    assert not needed("", months[0])
+    assert needed("begin", months[0])
 
 
 def test_a_back_fill_ends_though_its_last_block_is_damaged(store: Path) -> None:

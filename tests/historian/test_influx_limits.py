@@ -9,6 +9,7 @@ import pytest
 
 from scada.historian.answers import Verdict, judge
 from scada.historian.ceilings import Ceilings, ceilings_of
+from scada.historian.removal import Due
 from scada.settings import InfluxSettings
 from tests.historian.helpers import block
 from tests.historian.test_replica import NOW, Site
@@ -45,7 +46,7 @@ def test_channels_beyond_the_servers_limit_wait_until_somebody_has_lifted_it(
     site.reactor.advance(1.1)
     site.pump_until("sent_lines", 22.0)
     after = site.health.figures
-    month = site.historian.directory / "intervals-2026-01.sqlite"
+    month = Due("intervals", site.historian.directory / "intervals-2026-01.sqlite", 0, 0)
     kept = replica.spool.sent(), replica.spool.dead_letters(), replica.lacks(month), after["waiting_blocks"]
     narrow.stop()
     monkeypatch.delenv(VALUES)
