@@ -1,6 +1,7 @@
 """`scada historian`: what the embedded store holds, whether it is sound, and its backups; beside a running server too."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -79,13 +80,13 @@ def status(config: Path, as_json: bool) -> None:
 def retention(config: Path, as_json: bool) -> None:
     """Show what is older than `historian.retention` keeps it. Nothing is removed: the running server does that."""
     from scada.historian.removal import due
-    from scada.historian.spool import facts_in, sent_in
+    from scada.historian.spool import facts_in, versions_in
 
     settings = load(config)
     directory = folder(settings)
     found = due(directory, settings.historian.retention, make_clock(config, settings).now())
     destinations = zip(settings.historian.influx, spools(settings), strict=True)
-    sent = {one.name: (sent_in(path), facts_in(path)) for one, path in destinations}
+    sent = {one.name: (partial(versions_in, path), facts_in(path)) for one, path in destinations}
     waits = {one: [name for name, has in sent.items() if _lacks(one, *has)] for one in found}
     if as_json:
         print_json(to_remove(waits))
@@ -207,7 +208,7 @@ for _command in (
     historian.add_command(_command)
 
 
-def _lacks(one: Any, versions: Mapping[Any, int], facts: Mapping[str, str]) -> bool:
+def _lacks(one: Any, versions: Any, facts: Mapping[str, str]) -> bool:
     """Whether a destination that has so much keeps something from going."""
     from scada.historian.past import needed
     from scada.historian.removal import lacking, lacking_events, lacking_results

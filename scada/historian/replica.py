@@ -51,7 +51,7 @@ class Replica:
         self.spool = Spool(
             spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20, int(settings.spool_max_days * DAY_NS)
         )
-        self._backlog = Backlog(store_dir, book)
+        self._backlog = Backlog(store_dir, book, self.spool)
         self._past = Past(store_dir)
         self._results = ResultsLeft(store_dir)
         self._events = EventsLeft(store_dir)
@@ -72,7 +72,7 @@ class Replica:
         """Open the spool, and find the blocks the destination does not have. Blocking."""
         try:
             self.spool.open()
-            self._backlog.open(self.spool.sent())
+            self._backlog.open()
             self._results.open(self.spool.fact(RESULTS))
             self._events.open(self.spool.fact(EVENTS))
         except (OSError, sqlite3.Error, StorageError) as error:

@@ -87,7 +87,7 @@ class Sender:
                     break
             try:
                 if self._spool.look():              # somebody wants dead letters, or some days, to be sent again
-                    self._backlog.open(self._spool.sent())
+                    self._backlog.open()
                     self._past.open(self._spool.fact(PAST))
                     self._results.open(self._spool.fact(RESULTS))
                     self._events.open(self._spool.fact(EVENTS))
@@ -190,7 +190,6 @@ class Sender:
             if dead:
                 self._spool.bury(dead, self._clock.now())
             lines -= lines_in(dead)
-        self._spool.mark_sent(key, version)
         self._backlog.sent(key, version)
         self._succeeded(lines, BLOCKS)
 

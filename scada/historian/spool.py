@@ -22,6 +22,8 @@ from twisted.logger import Logger
 from scada.historian import letter_rows
 from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, reading_once, transaction
 from scada.historian.letter_rows import DEAD_MOST, Dead, lines_in
+from scada.historian.rows import BlockKey
+from scada.historian.sent import Versions, versions_of
 
 LIVE: Final = 0
 BACKLOG: Final = 1
@@ -30,6 +32,7 @@ ROTTEN: Final = "the bytes do not match their check sum"
 PAST: Final = "past"                    # fact: how far the destination has the live values from before it
 BEGIN: Final = "begin"
 RESULTS: Final = "results"              # fact: number of the last change of results that the destination has
+FORGOTTEN: Final = "forgotten"          # fact: how often blocks that were sent were to be sent again
 EVENTS: Final = "events"                # fact: number of the last event that the destination has
 SERVER: Final = "server"                # fact: what the destination says that it is
 _SCHEMA: Final = letter_rows.SCHEMA + """
@@ -43,6 +46,10 @@ CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 _BEGIN: Final = f"INSERT OR IGNORE INTO fact VALUES ('{PAST}', '{BEGIN}');"      # a destination that is new lacks the past
 _OLDEST: Final = "SELECT number, lines FROM queue ORDER BY number LIMIT 1"
 _OLDEST_MADE: Final = f"SELECT number, lines, made FROM queue WHERE made <> {AGAIN} ORDER BY number LIMIT 1"
+_VERSION: Final = "SELECT version FROM sent WHERE interval_s = ? AND day = ? AND block = ?"
+_SENT: Final = (
+    "SELECT interval_s, day, block, version FROM sent WHERE interval_s = ? AND day BETWEEN ? AND ? ORDER BY day, block"
+)
 _log = Logger()
 
 
@@ -143,13 +150,22 @@ class Spool:
         with self._held() as database:
             database.execute("UPDATE queue SET lane = ? WHERE lane = ?", (BACKLOG, LIVE))
 
-    def sent(self) -> dict[tuple[int, int, int], int]:
-        """Versions the destination has, by (interval_s, day, block)."""
+    def version(self, key: BlockKey) -> int:
+        """That the destination has of a block; 0 if none."""
         with self._held() as database:
-            rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall()
-        return {(interval_s, day, block): version for interval_s, day, block, version in rows}
+            row = database.execute(_VERSION, key).fetchone()
+        return int(row[0]) if row else 0
 
-    def mark_sent(self, key: tuple[int, int, int], version: int) -> None:
+    def versions(self, interval_s: int, first_day: int, last_day: int) -> Versions:
+        """Those of all blocks of some days, both included."""
+        with self._held() as database:
+            return versions_of(database.execute(_SENT, (interval_s, first_day, last_day)))
+
+    def forgotten(self) -> str:
+        """Something that changes when blocks that were sent shall be sent again."""
+        return f"{len(self.aside)} {self.fact(FORGOTTEN)}"
+
+    def mark_sent(self, key: BlockKey, version: int) -> None:
         with self._held() as database:
             database.execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
 
@@ -268,8 +284,7 @@ def facts_in(path: Path) -> dict[str, str]:
         return dict(database.execute("SELECT name, value FROM fact").fetchall()) if database else {PAST: BEGIN}
 
 
-def sent_in(path: Path) -> dict[tuple[int, int, int], int]:
-    """`Spool.sent` of a spool that another process has open; nothing where there is none."""
+def versions_in(path: Path, interval_s: int, first_day: int, last_day: int) -> Versions:
+    """`Spool.versions` of a spool that another process has open; nothing where there is none."""
     with reading_once(path) as database:
-        rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall() if database else []
-    return {(interval_s, day, block): version for interval_s, day, block, version in rows}
+        return versions_of(database.execute(_SENT, (interval_s, first_day, last_day)) if database else ())

@@ -74,7 +74,7 @@ def test_days_are_named_and_only_those_are_sent_again(config: Path) -> None:
     said = run("replay", str(config), "one", "--from", "2026-01-02", "--to", "2026-01-03").stdout
     spool = Spool(config.parent / "data/spool/one.sqlite", 1 << 20)
     spool.open()
-    sent = sorted(day for _, day, _ in spool.sent())
+    sent = spool.versions(3600, 0, 10**6)[:, 1].tolist()
     spool.close()
 
     assert said == "to be sent to one again: 2 blocks of 2026-01-02 to 2026-01-03\n"
@@ -163,10 +163,10 @@ def test_all_of_it_is_asked_for_again_and_audited(config: Path, monkeypatch: pyt
     done = run("backfill", str(config), "one", "--again")
     spool = Spool(config.parent / "data/spool/one.sqlite", 1 << 20)
     spool.open()
-    lacks = (spool.sent(), spool.fact(PAST))
+    lacks = (spool.versions(3600, 0, 10**6).tolist(), spool.fact(PAST))
     spool.close()
 
-    assert lacks == ({}, BEGIN)
+    assert lacks == ([], BEGIN)
     assert "0 % of the intervals, 0 % of the live values\n" in done.stderr
     assert done.stdout == "one has everything\n"
 

@@ -210,7 +210,7 @@ def of_store(directory: Path, door: Door) -> tuple[Sender, Spool, Past]:
     spool.open()
     what = Past(directory / "history")
     what.open(spool.fact(PAST))
-    backlog = Backlog(directory / "history", SlotBook)
+    backlog = Backlog(directory / "history", SlotBook, spool)
     rest = ResultsLeft(directory / "history"), EventsLeft(directory / "history")
     made = Sender("new", door, spool, backlog, what, *rest, SiteClock(), QUICK)             # type: ignore[arg-type]
     return made, spool, what
@@ -325,8 +325,10 @@ def test_a_back_fill_ends_though_its_last_block_is_damaged(store: Path) -> None:
     (month,) = (store / "history").glob("intervals-*.sqlite")
     with closing(sqlite3.connect(month)) as database, database:
         database.execute("UPDATE block SET crc = crc + 1 WHERE day = (SELECT max(day) FROM block)")
-    backlog = Backlog(store / "history", SlotBook)
-    backlog.open({})
+    spool = Spool(store / "other.sqlite", 1 << 20)
+    spool.open()
+    backlog = Backlog(store / "history", SlotBook, spool)
+    backlog.open()
     shares, seen = [], []
     while (key := backlog.take()) is not None:
         shares.append(backlog.filling)
@@ -335,6 +337,7 @@ def test_a_back_fill_ends_though_its_last_block_is_damaged(store: Path) -> None:
             backlog.sent(key, found[2])
     ended = backlog.filling, len(backlog), backlog.percent
     backlog.close()
+    spool.close()
 
     assert [one is None for one in seen] == [False, True]
     assert shares == [True, True]

@@ -21,6 +21,7 @@ from scada.historian.results import RESULT_FILE, open_results
 from scada.historian.retention import EVERY_S, FIRST_S
 from scada.historian.service import Historian
 from scada.historian.slots import SlotBook
+from scada.historian.spool import Spool
 from scada.intervals import Mark
 from scada.ports import ResultTable
 from scada.settings import HistorianSettings, RetentionSettings
@@ -219,9 +220,11 @@ def test_results_are_confirmed_by_the_number_of_their_last_change(tmp_path: Path
 def test_what_is_on_its_way_to_a_replica_is_not_confirmed(running: Running) -> None:
     """Taken from the backlog, but not sent; sent, but changed since."""
     running.commit(OLD, 7, 1)
-    backlog = Backlog(running.directory, SlotBook)
+    spool = Spool(running.directory / "spool.sqlite", 1 << 20)
+    spool.open()
+    backlog = Backlog(running.directory, SlotBook, spool)
     path = running.directory / OLD_MONTH
-    backlog.open({})
+    backlog.open()
     key = backlog.take()
     assert key is not None
     said = [backlog.lacks(path)]
@@ -230,10 +233,12 @@ def test_what_is_on_its_way_to_a_replica_is_not_confirmed(running: Running) -> N
     running.commit(OLD + 1, 7, 2)
     backlog.changed(Mark(np.array([0]), OLD + 1, 1, 3600))
     said.append(backlog.lacks(path))
+    backlog.sent(key, 2)
+    said.append(lacking(path, spool.versions))
     backlog.close()
+    spool.close()
 
-    assert said == [True, False, True]
-    assert lacking(path, {key: 2}) is False
+    assert said == [True, False, True, False]
 
 
 def test_a_reader_finishes_what_it_reads(running: Running) -> None:

@@ -69,7 +69,7 @@ def dead_after(url: str, directory: Path, body: bytes) -> list[str]:
     spool.open()
     spool.put(body, body.count(b"\n"), 1)
     door = InfluxDoor(InfluxSettings(name="main", url=url, dialect="v2"))
-    store = Backlog(directory, SlotBook), Past(directory), ResultsLeft(directory), EventsLeft(directory)
+    store = Backlog(directory, SlotBook, spool), Past(directory), ResultsLeft(directory), EventsLeft(directory)
     Sender("main", door, spool, *store, SiteClock(), BackOff())._send_next()
     dead = [line for line, _ in spool.dead_letters()]
     assert spool.bodies == 0
@@ -137,7 +137,7 @@ class Door:
 def sending(tmp_path: Path) -> Iterator[tuple[Sender, Spool, Door]]:
     spool, door = Spool(tmp_path / "spool.sqlite", 1 << 20), Door()
     spool.open()
-    store = Backlog(tmp_path, SlotBook), Past(tmp_path), ResultsLeft(tmp_path), EventsLeft(tmp_path)
+    store = Backlog(tmp_path, SlotBook, spool), Past(tmp_path), ResultsLeft(tmp_path), EventsLeft(tmp_path)
     yield Sender("main", door, spool, *store, SiteClock(), BackOff()), spool, door          # type: ignore[arg-type]
     spool.close()
 
