@@ -52,7 +52,7 @@ def judge(status: int, said: str, headers: Mapping[str, str], settings: InfluxSe
     if _LIMIT.search(reason):
         return Answer(Verdict.REFUSED, f"{where} is at a limit of its own ({status}): {reason[:120]}")
     match status:
-        case 400 | 422 if not _of_influx(said, headers):
+        case 200 | 400 | 422 if not of_influx(said, headers):
             return Answer(
                 Verdict.REFUSED,
                 f"{where} answers {status}, and not as InfluxDB does (expected its address, http or https): {reason[:120]}",
@@ -118,7 +118,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _of_influx(said: str, headers: Mapping[str, str]) -> bool:
+def of_influx(said: str, headers: Mapping[str, str]) -> bool:
     """Whether InfluxDB itself says so: its headers, which a proxy may take away, or JSON as it writes it."""
     if any(name.lower().startswith("x-influxdb-") for name in headers):
         return True

@@ -15,12 +15,13 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from scada.historian import mapping
-from scada.historian.answers import Answer, Verdict, judge
+from scada.historian.answers import Answer, Verdict, judge, of_influx
 from scada.historian.ceilings import QUESTION, Ceilings, ceilings_of
 from scada.historian.servers import Server, dialect_of, identify, unsuitable
 from scada.settings import InfluxSettings
 
 TIMEOUT_MS: Final = 20_000
+STORED: Final = 204                                 # of all versions; a login page in the way would say 200
 STARTING: Final = (500, 502, 503, 504)
 Query = list[tuple[str, str]]
 
@@ -58,7 +59,7 @@ class InfluxDoor:
         except (HTTPError, OSError) as error:
             self._looked = False                    # another one may come back
             return Answer(Verdict.RETRY, f"{settings.url} does not answer: {plain_reason(error)}")
-        if 200 <= status < 300:
+        if status == STORED or (200 <= status < 300 and of_influx(said, answered)):
             return Answer(Verdict.STORED)
         answer = judge(status, said, answered, settings, body)
         if answer.verdict is Verdict.REFUSED:

@@ -4,6 +4,7 @@ import gzip
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -51,16 +52,40 @@ class Version2(BaseHTTPRequestHandler):
         """Not on the tests' output."""
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    Version2.stored, Version2.asked = [], 0
-    server = HTTPServer(("127.0.0.1", 0), Version2)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+class LoginPage(BaseHTTPRequestHandler):
+    """What a network may put in the place of everything: it answers 200."""
+
+    def do_GET(self) -> None:
+        said = b"<html>Please log in</html>"
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Not on the tests' output."""
+
+
+@contextmanager
+def served(by: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), by)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Version2.stored, Version2.asked = [], 0
+    with served(Version2) as where:
+        yield where
 
 
 def dead_after(url: str, directory: Path, body: bytes) -> list[str]:
@@ -101,6 +126,18 @@ def test_a_body_full_of_bad_lines_is_buried_in_few_requests(url: str, tmp_path: 
     dead = dead_after(url, tmp_path, body)
     assert "".join(dead).encode() == body
     assert Version2.asked < 100
+
+
+@pytest.mark.parametrize("dialect", ["v1", "v2"])
+def test_a_login_page_has_stored_nothing(dialect: str) -> None:
+    """Though it says 200: InfluxDB says 204."""
+    with served(LoginPage) as where:
+        door = InfluxDoor(InfluxSettings(url=where, dialect=dialect))
+        answer = door.write(b"a v=1 1\n", "ms")
+        door.close()
+
+    assert answer.verdict is Verdict.REFUSED
+    assert "answers 200, and not as InfluxDB does" in answer.text
 
 
 def test_a_destination_is_left_alone_as_long_as_it_asks_and_never_in_a_hurry() -> None:
