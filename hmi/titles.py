@@ -76,7 +76,7 @@ TITLES: Final = (
     _l("Filling of the spool"),
     _l("Lines sent in a second"),
     _l("Lines dropped in the last hour"),
-    _l("Dead letters"),
+    _l("Lines in dead letters"),
     _l("1 while the destination refuses what it is sent"),
     _l("Share of the blocks of intervals that the destination has"),
     _l("Share of the earlier live values that the destination has"),

@@ -176,6 +176,7 @@ EDGES = {
     "scada/historian/segments_held.py": "descriptors of the journal, and a thread",
     "scada/historian/sender.py": "a thread",
     "scada/historian/spool.py": "SQLite",
+    "scada/historian/letter_rows.py": "SQLite",
     "scada/historian/letters.py": "SQLite, of another process",
     "scada/historian/state.py": "SQLite",
     "scada/historian/store.py": "opens and closes the files, answers in Deferreds",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,10 @@ class LiveLog:
         dead_bands: Mapping[str, float] | None = None,
     ) -> None:
         self._files, self._clock, self._widths = files, clock, dead_bands or {}
-        self._bands: dict[Kept, Bands | None] = {}
+        self._bands: WeakKeyDictionary[Kept, Bands | None] = WeakKeyDictionary()          # goes with the definition
         self.left_out = 0                           # samples within their dead-band
         self._tags: dict[str, int] = {}
-        self._numbers: dict[Kept, NDArray[np.int32]] = {}
+        self._numbers: WeakKeyDictionary[Kept, NDArray[np.int32]] = WeakKeyDictionary()
         self._rolled = clock.monotonic()
         self.tap = BusTap(bus, reactor, worker, "the live log", files.directory, self._write)
 

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from scada.historian.inspection import size_on_disk, with_logs
 from scada.historian.journal import kept_in, segments_in, sync_directory
 from scada.historian.months import month_paths
 from scada.historian.results import RESULT_FILE
+from scada.historian.sent import HasVersions, newer, versions_of
 from scada.settings import RetentionSettings
 
 DAY_S: Final = 86_400
@@ -56,14 +57,16 @@ def due(directory: Path, settings: RetentionSettings, now: int) -> list[Due]:
     return found
 
 
-def lacking(path: Path, sent: Mapping[tuple[int, int, int], int]) -> bool:
+def lacking(path: Path, sent: HasVersions) -> bool:
     """Whether a destination, of which `sent` says the versions it has, lacks a block of a month file."""
     try:
         with reading_once(path) as database:
-            rows = database.execute("SELECT interval_s, day, block, version FROM block").fetchall() if database else []
+            if database is None:
+                return False
+            there = versions_of(database.execute("SELECT interval_s, day, block, version FROM block"))
     except DamagedFile:
         return True
-    return any(sent.get((interval_s, day, block), 0) < version for interval_s, day, block, version in rows)
+    return len(newer(there, sent)) > 0
 
 
 def lacking_events(path: Path, before: int, sent: int) -> bool:
@@ -74,6 +77,21 @@ def lacking_events(path: Path, before: int, sent: int) -> bool:
         return database.execute(
             "SELECT 1 FROM event WHERE number > ? AND moment < ? LIMIT 1", (sent, before * NS)
         ).fetchone() is not None
+
+
+def lacking_results(path: Path, before: int, sent: int) -> bool:
+    """Whether a destination, of which `sent` says the number of its last change, lacks one of a row before a second."""
+    try:
+        with reading_once(path) as database:
+            if database is None:
+                return False
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'change'").fetchone():
+                return True                         # a file from before changes were numbered
+            return database.execute(
+                "SELECT 1 FROM change WHERE number > ? AND start < ? LIMIT 1", (sent, before)
+            ).fetchone() is not None
+    except DamagedFile:
+        return True
 
 
 def remember(directory: Path, one: Due, at: int) -> None:
