@@ -44,6 +44,7 @@ EDGES = {
     "scada/lock.py": "a lock of the operating system",
     "scada/logs.py": "where the log goes",
     "scada/loop.py": "the loop itself, measured",
+    "scada/piecemeal.py": "turns of the loop",
     "scada/parts.py": "starts and stops services and threads",
     "scada/self_monitor.py": "a ticker, and the process's own memory",
     "scada/sqlite_file.py": "SQLite",
