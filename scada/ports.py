@@ -1269,6 +1269,8 @@ class LossReport:
     uncertainty: float
     sections: tuple[SectionLoss, ...]   # nearer ones first
     consumers: tuple[ConsumerLoss, ...]
+    fitted: bool = False                # the form factor was fitted to its consumers; else it is the one that is shipped
+    form_source: str = ""               # where that one is from, in words
 
     @property
     def lost(self) -> float:

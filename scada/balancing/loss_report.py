@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import Network, Period, feeder, node_voltages, powers, solve
+from scada.balancing.network import Network, Period, feeder, node_voltages, of_hours, powers, solve
 from scada.balancing.network.flow import Flow
 from scada.balancing.network.model import PHASES
 from scada.balancing.network.solver import Feeder
@@ -15,7 +15,9 @@ from scada.site import Directory
 BLOCK: Final = 200                      # hours whose voltages at all nodes are held at once
 
 
-def report(network: Network, directory: Directory, found: Period, watts: NDArray[np.float64]) -> LossReport:
+def report(
+    network: Network, directory: Directory, transformer: str, found: Period, watts: NDArray[np.float64]
+) -> LossReport:
     """
     Return the report of a period.
 
@@ -25,6 +27,8 @@ def report(network: Network, directory: Directory, found: Period, watts: NDArray
         s sections, p service points.
     directory : Directory
         It was made from.
+    transformer : str
+        Whose it is.
     found : Period
         Of `network.over`.
     watts : ndarray of float64, shape (h, p)
@@ -34,13 +38,15 @@ def report(network: Network, directory: Directory, found: Period, watts: NDArray
     current, lowest = _extremes(model, watts[found.known])
     lines = found.sections / 1000
     sums = lines.sum(axis=0)
-    transformer = float(np.nansum(found.transformer)) * found.minutes / 60 / 1000
+    of_transformer = float(np.nansum(found.transformer)) * found.minutes / 60 / 1000
     return LossReport(
         root=network.nodes[network.root], hours=len(found.known), known=int(found.known.sum()),
         collapsed=len(found.collapsed), taken=found.taken / 1000, phases=float(sums[:PHASES].sum()),
-        neutral=float(sums[PHASES]), transformer=transformer, uncertainty=found.doubt / 1000,
+        neutral=float(sums[PHASES]), transformer=of_transformer, uncertainty=found.doubt / 1000,
         sections=_sections(model, directory, lines, current, lowest),
         consumers=_consumers(network, directory, found, watts),
+        fitted=network.form is not None and network.form is of_hours(network.form),
+        form_source=directory.transformer[transformer].form_source,
     )
 
 

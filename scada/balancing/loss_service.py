@@ -180,7 +180,7 @@ class LossService:
         if network is None:
             return None
         found, taken = technical.period(self._metering, network, first, hours)
-        return loss_report.report(network, networks.directory, found, taken.watts)
+        return loss_report.report(network, networks.directory, transformer, found, taken.watts)
 
     def health(self) -> Iterable[Health]:
         known = self._networks.known

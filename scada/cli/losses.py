@@ -78,7 +78,7 @@ def losses(
         assert config is not None
         minutes, (when, active) = 60, history(config, network, first, last)
     active, share = filled(active) if fill_gaps else (active, 0.0)
-    form = None if meshed or no_form_factor else form_factor(network, minutes, minute_data)
+    form, of_form = (None, "none") if meshed or no_form_factor else form_factor(network, minutes, minute_data)
 
     def progress(blocks: Iterable[slice]) -> Iterable[slice]:
         console = Console(stderr=True)
@@ -94,8 +94,8 @@ def losses(
         expected = "no interval in which the power of all service points is known; see --fill-gaps"
         raise ConfigError([Problem(str(profiles or config), "", expected)])
     if as_json:
-        print_json(said(network, found, share))
+        print_json(said(network, found, share, of_form))
     elif as_csv:
         csv.writer(sys.stdout).writerows(table(network, found, when, by))
     else:
-        as_text(network, found, share)
+        as_text(network, found, share, of_form)

@@ -71,6 +71,12 @@ class TransformerRow(Base):
     no_load_loss_kw: Mapped[float | None] = mapped_column(Double)
     vector_group: Mapped[str] = _added("")
     root: Mapped[str] = _added("")
+    form_alone: Mapped[float | None] = mapped_column(Double)
+    form_together: Mapped[float | None] = mapped_column(Double)
+    form_alike: Mapped[float | None] = mapped_column(Double)
+    form_doubt: Mapped[float | None] = mapped_column(Double)
+    form_minutes: Mapped[int] = mapped_column(Integer, server_default="60")
+    form_source: Mapped[str] = _added("")
 
 
 class FeederRow(Base):

@@ -11,7 +11,7 @@ from twisted.internet.defer import succeed
 from scada.balancing import technical
 from scada.balancing.loss_service import LOOK_BACK_H, LossService
 from scada.balancing.memory import Memory
-from scada.balancing.network import DEFAULTS, losses, powers, solve
+from scada.balancing.network import DEFAULTS, FormFactor, losses, powers, solve
 from scada.balancing.network import feeder as model_of
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS
@@ -143,6 +143,37 @@ def test_a_network_that_changes_is_computed_anew(world):
     world.settle()
 
     assert all(world.rows()[hour]["phases"] > 1.9 * before[hour]["phases"] for hour in range(3))
+
+
+def test_the_form_factor_of_the_registry_is_taken_and_another_one_is_a_changed_network(world):
+    """What is hidden goes with it, and so does what is not sure of it; one for other means than those of an hour is not."""
+    world.deliver(0, 1, 2)
+    shipped, first = world.rows(), world.service.report("T01", HOUR, 3)
+    one, other = street().transformers
+    own = attrs.evolve(
+        one, form_alone=2 * DEFAULTS[60].alone, form_together=0.0, form_alike=2 * DEFAULTS[60].alike, form_doubt=0.1,
+        form_source="the meters of School street, May",
+    )
+    world.registry.replace(street(transformers=(own, other)))
+    world.settle()
+    found, report = world.rows(), world.service.report("T01", HOUR, 3)
+
+    network = technical.known(world.registry.directory).networks["T01"]
+    model = model_of(network)
+    flow = solve(model, powers(network, np.array(PULSES, dtype=float).T))
+    steady = losses(model, flow).total / 1000
+    lost = losses(model, flow, FormFactor(own.form_alone, 0.0, own.form_alike, 0.1)).total / 1000
+    assert [found[hour]["technical"] for hour in range(3)] == pytest.approx(lost.tolist())
+    assert [found[hour]["uncertainty"] for hour in range(3)] == pytest.approx((0.1 * (lost - steady)).tolist())
+    assert {row["version"] for row in found.values()} == {1 + row["version"] for row in shipped.values()}
+    assert (first.fitted, first.form_source) == (False, "")
+    assert (report.fitted, report.form_source) == (True, "the meters of School street, May")
+    assert report.lost == pytest.approx(lost.sum())
+
+    world.registry.replace(street(transformers=(attrs.evolve(own, form_minutes=15), other)))
+    world.settle()
+    assert world.rows()[0]["technical"] == pytest.approx(shipped[0]["technical"])
+    assert not world.service.report("T01", HOUR, 3).fitted
 
 
 def test_what_was_merged_while_nobody_listened_is_computed_after_the_start(world):
@@ -280,6 +311,9 @@ def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_pat
         ),
     )
     longer = attrs.evolve(site, sections=tuple(attrs.evolve(one, length_m=one.length_m * 2) for one in site.sections))
+    fitted = attrs.evolve(longer, transformers=(
+        attrs.evolve(longer.transformers[0], form_alone=0.7, form_together=0.0, form_alike=0.4), longer.transformers[1]
+    ))
     renamed = attrs.evolve(longer, transformers=(attrs.evolve(longer.transformers[0], title="x"), longer.transformers[1]))
     memory = Memory(tmp_path / "balancing.sqlite")
     memory.open()
@@ -298,4 +332,6 @@ def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_pat
     again.computed(["whole"], (0, HOUR))
     again.adopt([Directory(renamed)], HOUR - 5000, HOUR + 1)
     assert again.touched == {}
+    again.adopt([Directory(fitted)], HOUR - 5000, HOUR + 1)                 # another form factor: other losses
+    assert again.touched == {"whole": [(HOUR + 1 - LOOK_BACK_H, HOUR + 1)]}
     again.close()

@@ -576,6 +576,7 @@ class FakeLosses:
     def __init__(self) -> None:
         self.wrong: tuple[Problem, ...] = ()
         self.known = True
+        self.form_source = ""
 
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         return self.wrong if transformer == "T01" else None
@@ -597,7 +598,10 @@ class FakeLosses:
             ConsumerLoss("P-01-001", "ap. 1", "N2", "L1", 2.1, 40.0, 226.5),
             ConsumerLoss("P-01-002", "ap. 2", "N4", "L2", -0.125, -3.0, 231.0),
         )
-        return LossReport("T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers)
+        return LossReport(
+            "T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers,
+            bool(self.form_source), self.form_source,
+        )
 
 
 def kept_order(path: Path, at: int) -> None:

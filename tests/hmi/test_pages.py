@@ -900,6 +900,10 @@ def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: Worl
     assert 'class="loss3"' in text
     assert '<span class="flag">relieves</span> -0.125' in text.replace("−", "-")
     assert "1 hours are left out" in text
+    assert "<dd>the one that is shipped</dd>" in text
+    world.losses.form_source = "34 flats, minutes of May"
+    text = person("engineer").client.get("/transformers/T01/losses").text
+    assert "fitted to its consumers: 34 flats, minutes of May" in text
 
 
 def test_a_network_that_is_missing_or_wrong_or_not_known_says_so(person: Callable[..., Person], world: World) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.network.checks import network_of
+from scada.balancing.network.form import DEFAULTS, FormFactor
 from scada.balancing.network.model import Network, Supply
 from scada.balancing.network.supplies import blocks, supply
 from scada.balancing.network.tables import Linecodes, Sections, ServicePoints, Tables
@@ -16,6 +17,7 @@ from scada.errors import ConfigError, Problem
 from scada.site import Directory, Linecode, Medium, Section, Transformer
 
 VOLT: Final = 400.0                         # between phases, at no load
+HOUR_MINUTES: Final = 60
 PERCENT: Final = 4.0                        # stands in where uk is not known, and that is a problem
 
 
@@ -54,7 +56,8 @@ def networks(directory: Directory, meshed: bool = False) -> Known:
         if one.name not in points:
             wrong.append(Problem("points", "", f"no point has a node in the network of {one.name}"))
         try:
-            found[one.name] = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed)
+            made = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed)
+            found[one.name] = attrs.evolve(made, form=form_of(one))
         except ConfigError as error:
             wrong += error.problems
         if wrong:
@@ -125,6 +128,14 @@ def supply_of(transformer: Transformer) -> Supply:
     return supply(VOLT, VOLT, rated, r, math.sqrt(whole**2 - r**2), no_load_loss=1e3 * (transformer.no_load_loss_kw or 0.0))
 
 
+def form_of(one: Transformer) -> FormFactor | None:
+    """The form factor that was fitted to a transformer's consumers; None if none was."""
+    if one.form_alone is None or one.form_together is None or one.form_alike is None:
+        return None
+    doubt = DEFAULTS[60].doubt if one.form_doubt is None else one.form_doubt
+    return FormFactor(one.form_alone, one.form_together, one.form_alike, doubt, one.form_minutes)
+
+
 def _transformer(one: Transformer) -> Iterator[Problem]:
     if one.uk_percent is None:
         yield Problem("transformers", one.name, "has sections, and no uk_percent; expected its short-circuit voltage")
@@ -140,6 +151,10 @@ def _remarks(directory: Directory, with_sections: Set[str]) -> Iterator[Problem]
     """Who should be in a network and is not; its losses come out too low."""
     if not with_sections:
         return
+    for one in directory.site.transformers:
+        if one.name in with_sections and one.form_minutes != HOUR_MINUTES and form_of(one) is not None:
+            text = f"its form factor is for means over {one.form_minutes} minutes; hours take the one that is shipped"
+            yield Problem("transformers", one.name, text)
     hanging = {point.consumer for point in directory.site.points if point.node and point.medium is Medium.ELECTRICITY}
     measured = {point.consumer for point in directory.site.points if point.medium is Medium.ELECTRICITY}
     for consumer in directory.site.consumers:

@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 
-from scada.balancing.network import network_of, networks
+from scada.balancing.network import FormFactor, network_of, networks
 from scada.balancing.network.of_site import tables
 from scada.site import Consumer, Directory, Feeder, Linecode, Medium, Point, Section, Site, Transformer
 
@@ -90,3 +90,16 @@ def test_who_should_be_in_a_network_and_is_not_is_named() -> None:
 
     assert found.networks["T01"].points == ("P1", "P2")
     assert [(one.where, one.key) for one in found.remarks] == [("consumers", "K3"), ("points", "P4")]
+
+
+def test_a_form_factor_for_other_means_is_kept_and_said_not_to_be_used() -> None:
+    form = {"form_alone": 0.5, "form_together": 0.0, "form_alike": 0.4}
+    first, second = a_site().transformers
+    own = networks(Directory(a_site(transformers=(attrs.evolve(first, **form), second))))
+    other = networks(Directory(a_site(transformers=(attrs.evolve(first, form_minutes=15, **form), second))))
+
+    assert own.networks["T01"].form == FormFactor(0.5, 0.0, 0.4, doubt=0.3)
+    assert not own.remarks
+    assert [str(one) for one in other.remarks] == [
+        "transformers: T01: its form factor is for means over 15 minutes; hours take the one that is shipped"
+    ]
