@@ -1233,7 +1233,7 @@ class SectionLoss:
 
     name: str
     feeder: str
-    ends: tuple[str, str]               # the one that feeds comes first
+    ends: tuple[str, str]               # the one that feeds comes first; of one that closes a loop, none does
     length_m: float
     lost: float                         # kWh
     neutral: float                      # share of it [1]; NaN where nothing is lost
@@ -1271,6 +1271,7 @@ class LossReport:
     consumers: tuple[ConsumerLoss, ...]
     fitted: bool = False                # the form factor was fitted to its consumers; else it is the one that is shipped
     form_source: str = ""               # where that one is from, in words
+    looped: bool = False                # no tree: no form factor, no uncertainty and no part of a consumer is known
 
     @property
     def lost(self) -> float:

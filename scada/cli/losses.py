@@ -31,7 +31,7 @@ MANY = 5                                    # intervals that are named
 @click.option("--fill-gaps", is_flag=True, help="A gap is its consumer's mean; else the interval is left out.")
 @click.option("--minute-data", type=FILE, help="CSV of kW minute by minute, to fit a form factor; else the one shipped.")
 @click.option("--no-form-factor", is_flag=True, help="Do not add what means over an interval hide.")
-@click.option("--meshed", is_flag=True, help="With loops: by power-grid-model, without form factor and shares.")
+@click.option("--meshed", is_flag=True, help="By power-grid-model, without form factor and shares, as with loops.")
 @click.option("--by", type=click.Choice(BY), default=BY[0], show_default=True, help="What a row of --csv is.")
 @click.option("--recompute", "anew", nargs=2, metavar="FROM TO", help="Let the server compute stored losses anew.")
 @click.option("--user", "-u", envvar="SCADA_USER", help="With --recompute: your user name.")
@@ -72,6 +72,7 @@ def losses(
         raise click.UsageError("expected --profiles or --config, one of them")
     else:
         network = read_network(folder, meshed)
+    meshed |= network.looped
     if profiles is not None:
         when, active = read_profiles(profiles, network, unit, minutes)
     else:

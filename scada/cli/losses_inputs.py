@@ -39,7 +39,7 @@ def of_registry(config: Path, transformer: str, meshed: bool) -> Network:
     if transformer not in directory.transformer:
         some = ", ".join(sorted(directory.transformer)[:5]) or "none"
         raise ConfigError([Problem("argument", "TRANSFORMER", f"no transformer {transformer!r}; there are {some}")])
-    known = networks(directory, meshed)
+    known = networks(directory, meshed or None)
     if transformer in known.problems:
         raise ConfigError(list(known.problems[transformer]))
     if transformer not in known.networks:

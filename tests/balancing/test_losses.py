@@ -1,5 +1,6 @@
 """Technical losses of the registry's networks: hour by hour as the meters tell, stored, shown, reported."""
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,12 +12,12 @@ from twisted.internet.defer import succeed
 from scada.balancing import technical
 from scada.balancing.loss_service import LOOK_BACK_H, LossService
 from scada.balancing.memory import Memory
-from scada.balancing.network import DEFAULTS, FormFactor, losses, powers, solve
+from scada.balancing.network import DEFAULTS, FormFactor, losses, powers, solve, solve_meshed
 from scada.balancing.network import feeder as model_of
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS
 from scada.metering.service import MeteringService
-from scada.site import BalanceGroup, Consumer, Directory, Feeder, Linecode, Medium, Section, Transformer
+from scada.site import BalanceGroup, Consumer, Directory, Feeder, Linecode, Medium, Point, Section, Transformer
 from scada.tags import Quality
 from tests.balancing.world import MemoryResults
 from tests.fakes import InlinePool, LoopClock, site_clock
@@ -197,6 +198,58 @@ def test_a_wrong_network_is_named_and_the_others_are_computed(world):
     assert [str(one) for one in world.service.problems("T02")] == ["points: no point has a node in the network of T02"]
     assert world.service.problems("T03") is None
     assert world.service.report("T02", HOUR, 3) is None
+    assert len(world.rows()) == 3
+
+
+RING = (*street().sections[:2], Section("S3", "F1", "pole 2", "T01", 300.0, "4x50"))
+
+
+def test_a_network_with_loops_is_computed_by_the_other_engine(world):
+    """Losses of every hour, and a report that names no consumer's part and no uncertainty: what is hidden is not known."""
+    world.registry.replace(street(sections=RING))
+    world.deliver(0, 1, 2)
+    rows, report = world.rows(), world.service.report("T01", HOUR, 3)
+
+    network = technical.known(world.registry.directory).networks["T01"]
+    expected = solve_meshed(network, powers(network, np.array(PULSES, dtype=float).T)).losses
+    assert [rows[hour]["technical"] for hour in range(3)] == pytest.approx((expected.total / 1000).tolist())
+    assert [rows[hour]["neutral"] for hour in range(3)] == pytest.approx((expected.lines[:, 3] / 1000).tolist())
+    assert all(np.isnan(row["uncertainty"]) for row in rows.values())
+    assert [one.text for one in world.service.health()] == ["1 networks whose losses are computed"]
+    assert report.looped
+    assert np.isnan(report.uncertainty)
+    assert report.lost == pytest.approx(expected.total.sum() / 1000)
+    assert [(one.name, one.ends) for one in report.sections] == [
+        ("S1", ("T01", "pole 1")), ("S3", ("T01", "pole 2")), ("S2", ("pole 2", "pole 1")),
+    ]                                                                       # the last closes the loop
+    assert sum(one.lost for one in report.sections) == pytest.approx(report.phases + report.neutral)
+    assert all(0 < one.current < 25 for one in report.sections)
+    assert 225 < report.sections[1].lowest < 231
+    assert all(np.isnan(one.lost) and one.taken > 0 for one in report.consumers)
+    version = rows[0]["version"]
+    world.service.recompute(["T01"], HOUR, HOUR + 3)
+    world.settle()
+    assert world.rows()[0]["version"] == version                            # the same again is no news
+
+
+def test_without_the_other_engine_its_network_alone_is_not_computed(world, monkeypatch):
+    monkeypatch.setitem(sys.modules, "power_grid_model", None)
+    site = street()
+    world.registry.replace(attrs.evolve(
+        site, sections=(*site.sections[:2], Section("X2", "F2", "b", "a", 9.0, "4x50"), site.sections[2]),
+        transformers=(site.transformers[0], attrs.evolve(site.transformers[1], root="a")),
+        consumers=(*site.consumers, Consumer("K", phases="L1", feeder="F2")),
+        points=(*site.points, Point("PX", Medium.ELECTRICITY, "K", node="b")),
+    ))
+    world.deliver(0, 1, 2)
+    (health,) = world.service.health()
+
+    assert not health.ok
+    assert health.text == (
+        "1 networks whose losses are computed; 1 have loops and are not computed, T02 among them: power-grid-model is to "
+        "be installed (in the checkout: .venv/bin/pip install -c constraints.txt -e '.[network]')"
+    )
+    assert (health.figures["wrong_networks"], health.figures["networks_without_engine"]) == (0, 1)
     assert len(world.rows()) == 3
 
 

@@ -576,7 +576,7 @@ class FakeLosses:
     def __init__(self) -> None:
         self.wrong: tuple[Problem, ...] = ()
         self.known = True
-        self.form_source = ""
+        self.form_source, self.looped = "", False
 
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         return self.wrong if transformer == "T01" else None
@@ -600,7 +600,7 @@ class FakeLosses:
         )
         return LossReport(
             "T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers,
-            bool(self.form_source), self.form_source,
+            bool(self.form_source), self.form_source, self.looped,
         )
 
 

@@ -904,6 +904,11 @@ def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: Worl
     world.losses.form_source = "34 flats, minutes of May"
     text = person("engineer").client.get("/transformers/T01/losses").text
     assert "fitted to its consumers: 34 flats, minutes of May" in text
+    assert "The network has loops" not in text
+    world.losses.looped = True
+    text = person("engineer").client.get("/transformers/T01/losses").text
+    assert "none: the network has loops" in text
+    assert "more is lost than this" in text
 
 
 def test_a_network_that_is_missing_or_wrong_or_not_known_says_so(person: Callable[..., Person], world: World) -> None:

@@ -83,6 +83,11 @@ class Network:
     supply: Supply
     form: FormFactor | None = None          # fitted to its own consumers; None: see `form.for_means`
 
+    @property
+    def looped(self) -> bool:
+        """Whether it is no tree: all its nodes hang together, so one section more than a tree has closes a loop."""
+        return len(self.sections) >= len(self.nodes)
+
     def on_phases(self, phases: NDArray[np.bool_]) -> "Network":
         """The same network with its service points on other phases, (p, 3)."""
         if phases.shape != self.point_phases.shape or not phases.any(axis=1).all():

@@ -8,16 +8,19 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.network import engine
 from scada.balancing.network.checks import network_of
 from scada.balancing.network.form import DEFAULTS, FormFactor
 from scada.balancing.network.model import Network, Supply
 from scada.balancing.network.supplies import blocks, supply
 from scada.balancing.network.tables import Linecodes, Sections, ServicePoints, Tables
+from scada.balancing.network.topology import spanning_tree
 from scada.errors import ConfigError, Problem
 from scada.site import Directory, Linecode, Medium, Section, Transformer
 
 VOLT: Final = 400.0                         # between phases, at no load
 HOUR_MINUTES: Final = 60
+MOST_NAMED: Final = 5                       # sections that close a loop
 PERCENT: Final = 4.0                        # stands in where uk is not known, and that is a problem
 
 
@@ -28,9 +31,10 @@ class Known:
     networks: dict[str, Network]            # by transformer
     problems: dict[str, tuple[Problem, ...]]
     remarks: tuple[Problem, ...]            # what is left out of a network that can be computed
+    waiting: tuple[str, ...] = ()           # those of the problems that only want the engine for loops
 
 
-def networks(directory: Directory, meshed: bool = False) -> Known:
+def networks(directory: Directory, meshed: bool | None = None) -> Known:
     """
     Return the networks of all transformers that have sections.
 
@@ -39,16 +43,18 @@ def networks(directory: Directory, meshed: bool = False) -> Known:
     directory : Directory
         A service point of a network is a metering point of electricity with a node: a sub-meter has none, and is not
         counted twice. Its phases and its feeder are those of its consumer.
-    meshed : bool
-        Loops are allowed; see `checks.network_of`.
+    meshed : bool, optional
+        Whether networks with loops can be computed; by default, whether power-grid-model is installed.
 
     Notes
     -----
     A network that is wrong is a matter of its own transformer: the others are there all the same.
     """
     sections, points = _by_transformer(directory)
+    loops = engine.installed() if meshed is None else meshed
     found: dict[str, Network] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
+    waiting = []
     for one in directory.site.transformers:
         if one.name not in sections:
             continue
@@ -56,14 +62,17 @@ def networks(directory: Directory, meshed: bool = False) -> Known:
         if one.name not in points:
             wrong.append(Problem("points", "", f"no point has a node in the network of {one.name}"))
         try:
-            made = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed)
+            made = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed=True)
             found[one.name] = attrs.evolve(made, form=form_of(one))
+            if made.looped and not loops:
+                waiting += [one.name] if not wrong else []
+                wrong.append(_closed(one, made))
         except ConfigError as error:
             wrong += error.problems
         if wrong:
             found.pop(one.name, None)
             problems[one.name] = tuple(wrong)
-    return Known(found, problems, tuple(_remarks(directory, sections.keys())))
+    return Known(found, problems, tuple(_remarks(directory, sections.keys())), tuple(waiting))
 
 
 def tables(directory: Directory, name: str) -> Tables:
@@ -145,6 +154,14 @@ def _transformer(one: Transformer) -> Iterator[Problem]:
     if not blocks(one.vector_group):
         text = f"vector_group {one.vector_group!r} lets the zero sequence through; only Dyn can be computed here"
         yield Problem("transformers", one.name, text)
+
+
+def _closed(transformer: Transformer, network: Network) -> Problem:
+    tree = spanning_tree(len(network.nodes), network.root, network.ends)
+    names = [network.sections[index] for index in tree.closing[:MOST_NAMED].tolist()]
+    some = ", ".join(names) + (" …" if len(tree.closing) > MOST_NAMED else "")
+    text = f"{some}: loops are computed by power-grid-model, which is not installed ({engine.REMEDY})"
+    return Problem(f"sections of {transformer.name}", "", text)
 
 
 def _remarks(directory: Directory, with_sections: Set[str]) -> Iterator[Problem]:
