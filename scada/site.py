@@ -97,6 +97,7 @@ class Transformer:
     form_doubt: float | None = None     # one sigma, relative; None = that of the shipped one
     form_minutes: int = 60              # the means it is for; losses are worked out from those of an hour
     form_source: str = ""               # where it is from, in words
+    no_load_v: float = 400.0            # between phases at its terminals, as its tap is set
 
 
 @attrs.frozen

@@ -48,6 +48,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("transformers", "form_alike"): _or_none(_from_zero),
     ("transformers", "form_doubt"): _or_none(_from_zero),
     ("transformers", "form_minutes"): _between(1, 60),
+    ("transformers", "no_load_v"): _between(100, 1000),
     **{("linecodes", name): (math.isfinite, "expected a number of ohm/km") for name in IMPEDANCES},
     **{("sections", name): _or_none((math.isfinite, "expected a number of ohm/km")) for name in IMPEDANCES},
     ("sections", "from_node"): _node,

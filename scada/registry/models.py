@@ -77,6 +77,7 @@ class TransformerRow(Base):
     form_doubt: Mapped[float | None] = mapped_column(Double)
     form_minutes: Mapped[int] = mapped_column(Integer, server_default="60")
     form_source: Mapped[str] = _added("")
+    no_load_v: Mapped[float] = mapped_column(Double, server_default="400")
 
 
 class FeederRow(Base):

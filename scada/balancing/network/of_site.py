@@ -18,7 +18,7 @@ from scada.balancing.network.topology import spanning_tree
 from scada.errors import ConfigError, Problem
 from scada.site import Directory, Linecode, Medium, Section, Transformer
 
-VOLT: Final = 400.0                         # between phases, at no load
+VOLT: Final = 400.0                         # between phases; nameplate figures are of this voltage
 HOUR_MINUTES: Final = 60
 MOST_NAMED: Final = 5                       # sections that close a loop
 PERCENT: Final = 4.0                        # stands in where uk is not known, and that is a problem
@@ -134,7 +134,10 @@ def supply_of(transformer: Transformer) -> Supply:
     """The supply that a transformer's nameplate says, behind a stiff medium-voltage network."""
     rated, whole = transformer.rated_kva * 1e3, transformer.uk_percent or PERCENT
     r = min(whole, 100 * 1e3 * (transformer.load_loss_kw or 0.0) / rated)
-    return supply(VOLT, VOLT, rated, r, math.sqrt(whole**2 - r**2), no_load_loss=1e3 * (transformer.no_load_loss_kw or 0.0))
+    return supply(
+        VOLT, VOLT, rated, r, math.sqrt(whole**2 - r**2), volt_pu=transformer.no_load_v / VOLT,
+        no_load_loss=1e3 * (transformer.no_load_loss_kw or 0.0),
+    )
 
 
 def form_of(one: Transformer) -> FormFactor | None:

@@ -51,6 +51,7 @@ def test_sections_linecodes_and_points_become_a_network() -> None:
     assert network.power_factor.tolist() == [1.0, 0.9]
     assert network.supply.impedance == pytest.approx((1.2 + 1j * np.sqrt(4**2 - 1.2**2)) / 100 * 400**2 / 100e3)
     assert network.supply.no_load_loss == 200.0
+    assert network.supply.voltage == pytest.approx(400 / 3**0.5)
     assert network_of(tables(Directory(a_site()), "T01")).nodes == network.nodes
 
 

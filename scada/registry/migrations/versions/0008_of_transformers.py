@@ -1,4 +1,4 @@
-"""What means over an hour hide, of the consumers of each transformer: the form factor that was fitted to them.
+"""Of each transformer: the form factor that was fitted to its consumers, and its voltage at no load.
 
 Revision 0008. Stands on its own: it names no class of ours, so that it stays what it was when the models move on.
 """
@@ -19,8 +19,9 @@ def upgrade() -> None:
         op.add_column("transformers", Column(name, Double(), nullable=True))
     op.add_column("transformers", Column("form_minutes", Integer(), nullable=False, server_default="60"))
     op.add_column("transformers", Column("form_source", String(200), nullable=False, server_default=""))
+    op.add_column("transformers", Column("no_load_v", Double(), nullable=False, server_default="400"))
 
 
 def downgrade() -> None:
-    for name in ("form_source", "form_minutes", *reversed(FIGURES)):
+    for name in ("no_load_v", "form_source", "form_minutes", *reversed(FIGURES)):
         op.drop_column("transformers", name)
