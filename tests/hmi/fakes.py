@@ -84,6 +84,7 @@ from scada.ports import (
     ResultTable,
     SectionLoss,
     TagHistory,
+    UnbalanceWeek,
     VoltageWeek,
     WalkbyExamination,
     WalkbyReport,
@@ -657,15 +658,18 @@ class FakeBalances:
 
 
 class FakeVoltages:
+    sided = True
+
     def week(self, transformer: str, last: int) -> VoltageWeek:
         """L1 keeps to everything, L2 was low for long, of L3 nothing is known."""
         nan = float("nan")
         phases = (
             PhaseWeek(1008, 2, 0, 1 - 2 / 1008, 0.04, True, 221.3, 238.9),
             PhaseWeek(1008, 90, 4, 1 - 90 / 1008, 0.13, False, 194.2, 231.0),
-            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan),
+            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan, settled=False),
         )
-        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False)
+        unbalance = UnbalanceWeek(700, 7, 0.99, 0.0123, 0.0234, True, settled=False)
+        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False, unbalance if self.sided else None)
 
 
 class FakeLive:

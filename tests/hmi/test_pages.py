@@ -16,7 +16,7 @@ from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
 from hmi.site_time import SiteTime
-from scada.balancing.meters import thermal_device
+from scada.balancing.meters import SIDES, thermal_device, unbalance_device
 from scada.balancing.phases.service import PhaseStudyService
 from scada.clock import HOUR_S
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
@@ -36,9 +36,9 @@ from scada.phase_study import (
 )
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
-from scada.tags import Batch
+from scada.tags import Batch, TagDef
 from tests.hmi.conftest import Person
-from tests.hmi.fakes import MODULES, World
+from tests.hmi.fakes import MODULES, FakeVoltages, World
 
 PAGES = [
     "/",
@@ -175,6 +175,31 @@ def test_a_transformers_page_shows_its_heat_and_a_week_of_voltage(person: Callab
     assert 'data-tag="T01.thermal/minutes_left"' in text
     assert re.search(r"EN 50160 kept</th><td[^>]*>yes</td><td[^>]*>no</td><td[^>]*>–</td>", text)
     assert "Not a whole week of 1008 means" in text
+
+
+def test_the_unbalance_of_the_voltages_is_shown_where_the_meter_tells_it(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live, and as the week's report, which is one so far; else it is said not to be known. Currents keep their name."""
+    monkeypatch.setattr(FakeVoltages, "sided", False)
+    without = person("viewer").client.get("/transformers/T01").text
+    monkeypatch.setattr(FakeVoltages, "sided", True)
+    meter, device = world.bus.devices()["T01-meter"], unbalance_device("T01", "north")
+    world.bus.add_device(attrs.evolve(meter, tags=(*meter.tags, *(TagDef(one, "V") for one in SIDES))))
+    world.bus.add_device(device)
+    now = world.clock.now()
+    world.bus.publish(Batch(device.name, np.array([1.37]), np.zeros(1, np.uint8), now, now))
+    text = person("viewer").client.get("/transformers/T01").text
+
+    (cell,) = re.findall(r"Voltage unbalance U₂/U₁</dt><dd>(.*?)</dd>", text, re.DOTALL)
+    assert 'data-tag="T01.unbalance/voltage_unbalance"' in cell
+    assert ">1.37<" in cell
+    assert re.search(r"95 % of the means are at most \[%\]</dt><dd>1.23</dd>", text)
+    assert "EN 50160 kept</dt><dd>so far</dd>" in text
+    assert "no voltages between the phases" not in text
+    assert "Voltage unbalance U₂/U₁" not in without
+    assert "no voltages between the phases" in without
+    assert "Current imbalance I₂/I₁" in without
 
 
 @pytest.mark.parametrize("path", ["/", "/dispatch", "/alarms", "/account", "/meters", "/login"])
