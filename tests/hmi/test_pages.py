@@ -24,6 +24,7 @@ from scada.errors import Problem
 from scada.phase_orders import Achieved, MeasuredGain, MoveState
 from scada.phase_study import (
     ConsumerPhase,
+    FormUsed,
     Lack,
     PhaseCheck,
     PhaseCurves,
@@ -847,6 +848,11 @@ def test_points_checked_by_power_flow_have_kwh_neutral_current_and_voltage_and_o
 ) -> None:
     """Hours without voltages and consumers without a node are said; where nothing is checked, that is."""
     client = person("viewer").client
+    for form, said in ((FormUsed.FITTED, "own consumers"), (FormUsed.NONE, "has loops"), (FormUsed.SHIPPED, "")):
+        monkeypatch.setattr(PhaseStudyService, "study", lambda *_, of=form: phase_study(points=CHECKED, form=of))
+        shown = client.get("/balance/BG-T01/phases").text
+        assert ["The form factor is that of" in shown, "loops: what hourly" in shown] == [
+            said == "own consumers", said == "has loops"]
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(points=CHECKED, outside=4))
     checked = client.get("/balance/BG-T01/phases").text
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(unchecked=Unchecked.NO_NETWORK))

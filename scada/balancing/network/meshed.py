@@ -14,7 +14,7 @@ from scada.errors import StartError
 
 TOLERANCE: Final = 1e-10                    # of the rated voltage
 STEPS: Final = 100
-CHUNK: Final = 200_000                      # sections and hours at once: some hundred MB of results
+CHUNK: Final = 50_000                       # sections and hours at once: some ten MB of results, and short turns for others
 
 
 @attrs.frozen(eq=False)

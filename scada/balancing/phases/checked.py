@@ -6,9 +6,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import Feeder, FormFactor, Network, feeder, losses, powers, solve, solve_meshed
+from scada.balancing.network import Feeder, FormFactor, Network, feeder, losses, of_hours, powers, solve, solve_meshed
 from scada.balancing.phases.gram import shared_resistance
 from scada.balancing.phases.uneven import PHASES
+from scada.phase_study import FormUsed
 
 
 @attrs.frozen
@@ -72,6 +73,13 @@ def by_power_flow(
             collapsed=int(np.isfinite(active).all(axis=1).sum()) - known,
         )
     return check
+
+
+def form_used(network: Network) -> FormUsed:
+    """Which form factor the losses of a network's hourly means have."""
+    if network.looped:
+        return FormUsed.NONE
+    return FormUsed.FITTED if network.form is not None and network.form is of_hours(network.form) else FormUsed.SHIPPED
 
 
 def phases_of(network: Network, consumers: NDArray[np.intp], phase: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -6,7 +6,9 @@ import pytest
 
 from scada.balancing.network import DEFAULTS, FormFactor, calibrate, contributions, feeder, losses, powers, solve
 from scada.balancing.phases.advice import CheckJob, check_of
+from scada.balancing.phases.checked import form_used
 from scada.bench.balance.feeders import made
+from scada.phase_study import FormUsed
 
 
 def minutes(hours, consumers, seed):
@@ -116,3 +118,8 @@ def test_the_check_of_moves_takes_the_form_factor_of_the_network():
     assert lost(double) - steady == pytest.approx(2 * (shipped - steady))
     assert shipped > 1.02 * steady
     assert lost(attrs.evolve(double, minutes=15)) == shipped
+    assert [form_used(attrs.evolve(network, form=form)) for form in (None, double, attrs.evolve(double, minutes=15))] == [
+        FormUsed.SHIPPED, FormUsed.FITTED, FormUsed.SHIPPED,
+    ]
+    looped = attrs.evolve(network, sections=(*network.sections, "tie"), form=double)
+    assert form_used(looped) is FormUsed.NONE
