@@ -73,6 +73,12 @@ def _conflicts(tables: Tables, wish: Wish, old: Site) -> Iterator[Problem]:
         if held is not None and held.feeder != wish.feeder:
             said = f"there is a section {held.name} of feeder {held.feeder}; expected another name, see --prefix"
             yield Problem(LINES, name, said, row + 2)
+    other = {one.name for one in old.feeders if one.transformer == wish.transformer} - {wish.feeder}
+    taken = {end: one.feeder for one in old.sections if one.feeder in other for end in (one.from_node, one.to_node)}
+    for node in dict.fromkeys(end for ends in tables.sections.ends for end in ends):
+        if node in taken and node != (tables.root or wish.transformer):
+            said = f"is in feeder {taken[node]} too, and all of a transformer is one network; expected another name"
+            yield Problem(LINES, f"node {node}", said)
     for row, (name, ohm) in enumerate(zip(tables.linecodes.names, tables.linecodes.ohm_per_km, strict=True)):
         code = directory.linecode.get(wish.prefix + name)
         if code is not None and not np.allclose([getattr(code, column) for column in OHM_COLUMNS], ohm, rtol=1e-9):

@@ -143,3 +143,18 @@ def test_the_layout_and_its_transformer_are_named_together(folder: Path) -> None
                   ["--layout", "feeder", "--transformer", "T01", "--replace"]):
         done = CliRunner().invoke(main, ["site", "import", config, str(folder), *words])
         assert (done.exit_code, "--layout feeder goes with --transformer" in done.output) == (2, True), words
+
+
+def test_nodes_of_another_feeder_of_the_transformer_are_not_joined_by_their_names(folder: Path) -> None:
+    """But for the one where the source hangs, which they share."""
+    before(folder, (
+        "transformers: [{name: T01}]\nfeeders: [{name: F1, transformer: T01}]\n"
+        "linecodes: [{name: main, r_phase: 1, x_phase: 1, r_neutral: 1, x_neutral: 1}]\n"
+        "sections: [{name: A, feeder: F1, from_node: 1, to_node: 3, length_m: 5, linecode: main}]\n"
+    ))
+    (folder / "source_transformer.csv").write_text(FILES["source_transformer.csv"] + "source,bus,1\n", encoding="utf-8")
+    done = imported(folder)
+
+    assert done.exit_code == 2
+    assert "node 3: is in feeder F1 too" in done.output
+    assert "node 1" not in done.output

@@ -30,7 +30,7 @@ class Known:
 
     networks: dict[str, Network]            # by transformer
     problems: dict[str, tuple[Problem, ...]]
-    remarks: tuple[Problem, ...]            # what is left out of a network that can be computed
+    remarks: tuple[Problem, ...]            # what is left out of a network that can be computed, and who has loops
     waiting: tuple[str, ...] = ()           # those of the problems that only want the engine for loops
 
 
@@ -54,7 +54,7 @@ def networks(directory: Directory, meshed: bool | None = None) -> Known:
     loops = engine.installed() if meshed is None else meshed
     found: dict[str, Network] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
-    waiting = []
+    waiting, closed = [], []
     for one in directory.site.transformers:
         if one.name not in sections:
             continue
@@ -64,15 +64,17 @@ def networks(directory: Directory, meshed: bool | None = None) -> Known:
         try:
             made = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed=True)
             found[one.name] = attrs.evolve(made, form=form_of(one))
-            if made.looped and not loops:
+            if made.looped and loops and not wrong:
+                closed.append(_closed(one, made, "computed by power-grid-model, without form factor and shares"))
+            elif made.looped and not loops:
                 waiting += [one.name] if not wrong else []
-                wrong.append(_closed(one, made))
+                wrong.append(_closed(one, made, f"computed by power-grid-model, which is not installed ({engine.REMEDY})"))
         except ConfigError as error:
             wrong += error.problems
         if wrong:
             found.pop(one.name, None)
             problems[one.name] = tuple(wrong)
-    return Known(found, problems, tuple(_remarks(directory, sections.keys())), tuple(waiting))
+    return Known(found, problems, (*closed, *_remarks(directory, sections.keys())), tuple(waiting))
 
 
 def tables(directory: Directory, name: str) -> Tables:
@@ -159,12 +161,12 @@ def _transformer(one: Transformer) -> Iterator[Problem]:
         yield Problem("transformers", one.name, text)
 
 
-def _closed(transformer: Transformer, network: Network) -> Problem:
+def _closed(transformer: Transformer, network: Network, how: str) -> Problem:
+    """Said also where it can be computed: a section too many is often a mistake."""
     tree = spanning_tree(len(network.nodes), network.root, network.ends)
     names = [network.sections[index] for index in tree.closing[:MOST_NAMED].tolist()]
     some = ", ".join(names) + (" …" if len(tree.closing) > MOST_NAMED else "")
-    text = f"{some}: loops are computed by power-grid-model, which is not installed ({engine.REMEDY})"
-    return Problem(f"sections of {transformer.name}", "", text)
+    return Problem(f"sections of {transformer.name}", some, f"loops: {how}")
 
 
 def _remarks(directory: Directory, with_sections: Set[str]) -> Iterator[Problem]:

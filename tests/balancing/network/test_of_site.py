@@ -125,8 +125,11 @@ def test_a_network_with_loops_wants_an_engine_and_is_named_with_what_to_install(
     assert there.networks["T01"].looped
     assert not networks(Directory(a_site())).networks["T01"].looped
     assert (there.problems.keys(), there.waiting) == ({"T02"}, ())
+    assert [str(one) for one in there.remarks] == [
+        "sections of T01: S2: loops: computed by power-grid-model, without form factor and shares"
+    ]
     assert [str(one) for one in without.problems["T01"]] == [
-        "sections of T01: S2: loops are computed by power-grid-model, which is not installed "
+        "sections of T01: S2: loops: computed by power-grid-model, which is not installed "
         "(in the checkout: .venv/bin/pip install -c constraints.txt -e '.[network]')"
     ]
     assert without.waiting == ("T01",)
