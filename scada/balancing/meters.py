@@ -16,11 +16,8 @@ VOLTAGE: Final = ("voltage_l1_n", "voltage_l2_n", "voltage_l3_n")
 CURRENT: Final = ("current_l1", "current_l2", "current_l3")
 SIDES: Final = ("voltage_l1_l2", "voltage_l2_l3", "voltage_l3_l1")
 INPUTS: Final = (*VOLTAGE, *CURRENT)
-STALE_NS: Final = 60 * 10**9            # after which figures that are no longer computed are stale
-UNBALANCE: Final = (
-    TagDef("voltage_unbalance", "%", "Voltage unbalance, negative over positive sequence", digits=2, stale_after=STALE_NS),
-)
-THERMAL: Final = tuple(attrs.evolve(tag, stale_after=STALE_NS) for tag in heat.OUTPUTS)
+STALE_NS: Final = 60 * 10**9            # real time after which figures that are no longer computed are stale
+UNBALANCE: Final = (TagDef("voltage_unbalance", "%", "Voltage unbalance, negative over positive sequence", digits=2),)
 
 
 @attrs.frozen(eq=False)
@@ -75,9 +72,9 @@ def meters(devices: Mapping[str, Device], index: Mapping[TagId, int], areas: Map
     )
 
 
-def thermal_device(name: str, area: str) -> Device:
-    """Of a transformer, beside its other figures."""
-    return Device(f"{name}.thermal", THERMAL, ("Transformer", name), f"{name}: heat", area)
+def thermal_device(name: str, area: str, rate: float = 1.0) -> Device:
+    """Of a transformer, beside its other figures; `rate` of the site's time."""
+    return Device(f"{name}.thermal", _aging(heat.OUTPUTS, rate), ("Transformer", name), f"{name}: heat", area)
 
 
 def voltage_device(name: str, area: str, sided: bool) -> Device:
@@ -86,9 +83,15 @@ def voltage_device(name: str, area: str, sided: bool) -> Device:
     return Device(f"{name}.voltage", tags, ("Transformer", name), f"{name}: voltage", area)
 
 
-def unbalance_device(name: str, area: str) -> Device:
+def unbalance_device(name: str, area: str, rate: float = 1.0) -> Device:
     """Of a transformer whose meter has the voltages between the phases, as they are now."""
-    return Device(f"{name}.unbalance", UNBALANCE, ("Transformer", name), f"{name}: unbalance of the voltages", area)
+    tags = _aging(UNBALANCE, rate)
+    return Device(f"{name}.unbalance", tags, ("Transformer", name), f"{name}: unbalance of the voltages", area)
+
+
+def _aging(tags: Sequence[TagDef], rate: float) -> tuple[TagDef, ...]:
+    """They are computed in real time and grow stale in the site's."""
+    return tuple(attrs.evolve(tag, stale_after=round(STALE_NS * max(rate, 1.0))) for tag in tags)
 
 
 def _taken(

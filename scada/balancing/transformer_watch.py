@@ -20,7 +20,8 @@ OLD_NS: Final = 300 * 10**9             # heat that was saved longer ago is work
 class TransformerWatch:
     """Those whose meter is on the bus."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float = 1.0) -> None:
+        self._rate = rate
         none = np.empty((0, 3), dtype=np.intp)
         self.rated, self.heat = Rated((), (), np.empty((0, 6), dtype=np.intp), np.empty(0), none), heat.unknown(0)
         self._means, self._sequences = ten_minutes.TenMinutes(0), ten_minutes.TenMinutes(0, 2)
@@ -53,8 +54,8 @@ class TransformerWatch:
         wanted = (
             one for name, area, sided in zip(names, self.rated.areas, self.rated.sided.tolist(), strict=True)
             for one in (
-                thermal_device(name, area), voltage_device(name, area, sided),
-                *((unbalance_device(name, area),) if sided else ()),
+                thermal_device(name, area, self._rate), voltage_device(name, area, sided),
+                *((unbalance_device(name, area, self._rate),) if sided else ()),
             )
         )
         return [one for one in wanted if devices.get(one.name) != one]

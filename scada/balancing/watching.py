@@ -56,7 +56,7 @@ class WatchService:
         self._saving: Deferred[None] | None = None
         self._replaying: Deferred[None] | None = None
         self._stopping = False
-        self._transformers, self._faults = TransformerWatch(), FaultAlarms(alarms)
+        self._transformers, self._faults = TransformerWatch(clock.rate), FaultAlarms(alarms)
 
     def start(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._start())

@@ -25,10 +25,10 @@ RATED = 100_000.0 / 690.0                   # A
 
 
 class World:
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, rate=1.0, **settings):
         self.folder, self.settings = folder, TransformerSettings(**settings)
         self.reactor = LoopClock()
-        self.clock = site_clock(self.reactor)
+        self.clock = site_clock(self.reactor, rate=rate)
         self.build()
 
     def build(self):
@@ -87,6 +87,16 @@ def test_the_heat_of_a_transformer_is_tags_beside_its_figures(world):
     assert world.get("T01.thermal/minutes_left") == (2880.0, Quality.UNCERTAIN_ESTIMATED)
     assert world.get("T01.thermal/loading_phase") == (pytest.approx(50.0), Quality.GOOD)
     assert world.bus.devices()["T01.thermal"].path == ("Transformer", "T01")
+
+
+def test_heat_stays_fresh_where_the_site_s_time_runs_faster(tmp_path):
+    """It is computed in real time: between two of its values a fast demo lives through ten minutes."""
+    world = World(tmp_path, rate=60.0)
+    world.seconds(15)
+    world.reactor.advance(9.0)
+    world.bus.sweep()
+
+    assert world.get("T01.thermal/top_oil")[1] == Quality.UNCERTAIN_ESTIMATED
 
 
 def test_heat_is_kept_over_a_restart(world):
