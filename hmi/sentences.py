@@ -530,6 +530,9 @@ SENTENCES: Final = (
     _l("%(days)s days are being balanced anew"),
     _l("%(n)s networks whose losses are computed"),
     _l("%(n)s networks whose losses are computed; %(wrong)s are wrong, see the losses of %(name)s"),
+    _l("%(n)s networks whose losses are computed; %(loops)s have loops and are not computed, %(name)s among them: "
+       "power-grid-model is to be installed (%(remedy)s)"),
+    _l("in the checkout: %(command)s"),
     _l("losses cannot be computed or stored; they stay due and are tried again"),
     _l("the memory of balances is closed"),
     _l("the file of losses to be computed anew is closed"),

@@ -37,6 +37,8 @@ TITLES: Final = (
     _l("Loading of the most loaded phase"),
     _l("Temperature around the transformer, as reckoned with"),
     _l("Voltage %(phase)s, mean of ten minutes (RMS)"),
+    _l("Voltage unbalance, negative over positive sequence"),
+    _l("Voltage unbalance U2/U1 of ten minutes"),
     _l("Active power"),
     _l("Apparent power"),
     _l("Frequency"),

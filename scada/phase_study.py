@@ -38,6 +38,14 @@ class Unchecked(StrEnum):
     COLLAPSED = "collapsed"                 # no voltages were found
 
 
+class FormUsed(StrEnum):
+    """Which form factor is in a check by power flow."""
+
+    SHIPPED = "shipped"
+    FITTED = "fitted"                       # to the transformer's own consumers
+    NONE = "none"                           # the network has loops
+
+
 @attrs.frozen
 class PhaseCheck:
     """A feeder under one allocation by power flow over the hours used, as hourly means tell; a form factor for the loss."""
@@ -139,6 +147,7 @@ class PhaseStudy:
     objective: Objective = Objective.SQUARES
     unchecked: Unchecked | None = None
     outside: int = 0                        # consumers that have no node in the network: not in the power flow
+    form: FormUsed = FormUsed.SHIPPED
 
     @property
     def disagreements(self) -> tuple[ConsumerPhase, ...]:

@@ -1059,6 +1059,20 @@ class PhaseWeek:
     complies: bool                      # what was counted
     lowest: float                       # [V]; NaN where there is none
     highest: float
+    settled: bool = True                # no mean is missing, or none of those that are can change `complies`; else "so far"
+
+
+@attrs.frozen
+class UnbalanceWeek:
+    """Unbalance of the voltages, negative over positive sequence, in a week of ten-minute means (EN 50160)."""
+
+    counted: int
+    beyond: int                         # of them above 2 %: 5 % may be
+    share: float                        # at most 2 % [1]
+    worst: float                        # what 95 % of them keep [1]
+    highest: float                      # [1]
+    complies: bool                      # what was counted
+    settled: bool = True
 
 
 @attrs.frozen
@@ -1071,6 +1085,7 @@ class VoltageWeek:
     due: int                            # means a week has
     phases: tuple[PhaseWeek, ...]
     whole: bool                         # nothing is missing: else this is a look, and no report
+    unbalance: UnbalanceWeek | None = None      # None where its meter has no voltages between phases, or none were kept
 
     @property
     def complies(self) -> bool:
@@ -1233,7 +1248,7 @@ class SectionLoss:
 
     name: str
     feeder: str
-    ends: tuple[str, str]               # the one that feeds comes first
+    ends: tuple[str, str]               # the one that feeds comes first; of one that closes a loop, none does
     length_m: float
     lost: float                         # kWh
     neutral: float                      # share of it [1]; NaN where nothing is lost
@@ -1269,6 +1284,9 @@ class LossReport:
     uncertainty: float
     sections: tuple[SectionLoss, ...]   # nearer ones first
     consumers: tuple[ConsumerLoss, ...]
+    fitted: bool = False                # the form factor was fitted to its consumers; else it is the one that is shipped
+    form_source: str = ""               # where that one is from, in words
+    looped: bool = False                # no tree: no form factor, no uncertainty and no part of a consumer is known
 
     @property
     def lost(self) -> float:

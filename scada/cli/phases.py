@@ -97,7 +97,7 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
 
 
 def _print_points(found: PhaseStudy) -> None:
-    from scada.cli.phases_inputs import UNCHECKED
+    from scada.cli.phases_inputs import FORMS, UNCHECKED
 
     names = ("moves", "unevenness left", "W (rms)", "W, worst hour", "deviation")
     checked = ("kWh lost", "A neutral", "A, worst", "V, lowest") if found.points and found.points[0].check else ()
@@ -112,7 +112,7 @@ def _print_points(found: PhaseStudy) -> None:
         click.echo(f"not checked by power flow: {UNCHECKED[found.unchecked]}")
     elif checked:
         click.echo("kWh lost (lines), neutral current and lowest voltage are by power flow over the hours used, from "
-                   "hourly means; the loss with the form factor")
+                   f"hourly means; the loss {FORMS[found.form]}")
         if found.outside:
             click.echo(f"{found.outside} consumers have no node in the network and are not in the power flow")
         if left := max(one.check.collapsed for one in found.points if one.check):
@@ -160,6 +160,7 @@ def _everything(found: PhaseStudy, said: list[str]) -> dict[str, object]:
     }
     return {
         "objective": found.objective.value, "unchecked": found.unchecked and found.unchecked.value,
+        "form_factor": found.form.value,
         "outside_network": found.outside, "computed_losses": found.computed,
         "group": found.group, "from": utc(found.first_hour * HOUR_S), "to": utc((found.first_hour + found.hours) * HOUR_S),
         "hours": found.hours, "used": found.used, "fed": found.fed, "filled": found.filled, "lacks": said,

@@ -19,7 +19,7 @@ from scada.cli.read import history_dir
 from scada.cli.run import make_clock
 from scada.clock import DAY_H, HOUR_S
 from scada.errors import ConfigError, Problem
-from scada.phase_study import Lack, Unchecked
+from scada.phase_study import FormUsed, Lack, Unchecked
 from scada.settings import Settings, load
 from scada.site import Directory
 
@@ -43,6 +43,12 @@ UNCHECKED: Final = {
     Unchecked.WRONG_NETWORK: "the network of the group's transformer is wrong; scada balance losses CONFIG says what",
     Unchecked.OUTSIDE: "none of the consumers has a node in the transformer's network",
     Unchecked.COLLAPSED: "no voltages were found: more is asked of the network in the registry than it can carry",
+}
+
+FORMS: Final = {
+    FormUsed.SHIPPED: "with the form factor that is shipped",
+    FormUsed.FITTED: "with the form factor of the transformer's own consumers",
+    FormUsed.NONE: "without form factor, for the network has loops",
 }
 
 

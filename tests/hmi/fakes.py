@@ -84,6 +84,7 @@ from scada.ports import (
     ResultTable,
     SectionLoss,
     TagHistory,
+    UnbalanceWeek,
     VoltageWeek,
     WalkbyExamination,
     WalkbyReport,
@@ -576,6 +577,7 @@ class FakeLosses:
     def __init__(self) -> None:
         self.wrong: tuple[Problem, ...] = ()
         self.known = True
+        self.form_source, self.looped = "", False
 
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         return self.wrong if transformer == "T01" else None
@@ -597,7 +599,10 @@ class FakeLosses:
             ConsumerLoss("P-01-001", "ap. 1", "N2", "L1", 2.1, 40.0, 226.5),
             ConsumerLoss("P-01-002", "ap. 2", "N4", "L2", -0.125, -3.0, 231.0),
         )
-        return LossReport("T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers)
+        return LossReport(
+            "T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers,
+            bool(self.form_source), self.form_source, self.looped,
+        )
 
 
 def kept_order(path: Path, at: int) -> None:
@@ -653,15 +658,18 @@ class FakeBalances:
 
 
 class FakeVoltages:
+    sided = True
+
     def week(self, transformer: str, last: int) -> VoltageWeek:
         """L1 keeps to everything, L2 was low for long, of L3 nothing is known."""
         nan = float("nan")
         phases = (
             PhaseWeek(1008, 2, 0, 1 - 2 / 1008, 0.04, True, 221.3, 238.9),
             PhaseWeek(1008, 90, 4, 1 - 90 / 1008, 0.13, False, 194.2, 231.0),
-            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan),
+            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan, settled=False),
         )
-        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False)
+        unbalance = UnbalanceWeek(700, 7, 0.99, 0.0123, 0.0234, True, settled=False)
+        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False, unbalance if self.sided else None)
 
 
 class FakeLive:

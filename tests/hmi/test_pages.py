@@ -16,7 +16,7 @@ from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
 from hmi.site_time import SiteTime
-from scada.balancing.meters import thermal_device
+from scada.balancing.meters import SIDES, thermal_device, unbalance_device
 from scada.balancing.phases.service import PhaseStudyService
 from scada.clock import HOUR_S
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
@@ -24,6 +24,7 @@ from scada.errors import Problem
 from scada.phase_orders import Achieved, MeasuredGain, MoveState
 from scada.phase_study import (
     ConsumerPhase,
+    FormUsed,
     Lack,
     PhaseCheck,
     PhaseCurves,
@@ -36,9 +37,9 @@ from scada.phase_study import (
 )
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
-from scada.tags import Batch
+from scada.tags import Batch, TagDef
 from tests.hmi.conftest import Person
-from tests.hmi.fakes import MODULES, World
+from tests.hmi.fakes import MODULES, FakeVoltages, World
 
 PAGES = [
     "/",
@@ -175,6 +176,31 @@ def test_a_transformers_page_shows_its_heat_and_a_week_of_voltage(person: Callab
     assert 'data-tag="T01.thermal/minutes_left"' in text
     assert re.search(r"EN 50160 kept</th><td[^>]*>yes</td><td[^>]*>no</td><td[^>]*>–</td>", text)
     assert "Not a whole week of 1008 means" in text
+
+
+def test_the_unbalance_of_the_voltages_is_shown_where_the_meter_tells_it(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live, and as the week's report, which is one so far; else it is said not to be known. Currents keep their name."""
+    monkeypatch.setattr(FakeVoltages, "sided", False)
+    without = person("viewer").client.get("/transformers/T01").text
+    monkeypatch.setattr(FakeVoltages, "sided", True)
+    meter, device = world.bus.devices()["T01-meter"], unbalance_device("T01", "north")
+    world.bus.add_device(attrs.evolve(meter, tags=(*meter.tags, *(TagDef(one, "V") for one in SIDES))))
+    world.bus.add_device(device)
+    now = world.clock.now()
+    world.bus.publish(Batch(device.name, np.array([1.37]), np.zeros(1, np.uint8), now, now))
+    text = person("viewer").client.get("/transformers/T01").text
+
+    (cell,) = re.findall(r"Voltage unbalance U₂/U₁</dt><dd>(.*?)</dd>", text, re.DOTALL)
+    assert 'data-tag="T01.unbalance/voltage_unbalance"' in cell
+    assert ">1.37<" in cell
+    assert re.search(r"95 % of the means are at most \[%\]</dt><dd>1.23</dd>", text)
+    assert "EN 50160 kept</dt><dd>so far</dd>" in text
+    assert "no voltages between the phases" not in text
+    assert "Voltage unbalance U₂/U₁" not in without
+    assert "no voltages between the phases" in without
+    assert "Current imbalance I₂/I₁" in without
 
 
 @pytest.mark.parametrize("path", ["/", "/dispatch", "/alarms", "/account", "/meters", "/login"])
@@ -822,6 +848,11 @@ def test_points_checked_by_power_flow_have_kwh_neutral_current_and_voltage_and_o
 ) -> None:
     """Hours without voltages and consumers without a node are said; where nothing is checked, that is."""
     client = person("viewer").client
+    for form, said in ((FormUsed.FITTED, "own consumers"), (FormUsed.NONE, "has loops"), (FormUsed.SHIPPED, "")):
+        monkeypatch.setattr(PhaseStudyService, "study", lambda *_, of=form: phase_study(points=CHECKED, form=of))
+        shown = client.get("/balance/BG-T01/phases").text
+        assert ["The form factor is that of" in shown, "loops: what hourly" in shown] == [
+            said == "own consumers", said == "has loops"]
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(points=CHECKED, outside=4))
     checked = client.get("/balance/BG-T01/phases").text
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(unchecked=Unchecked.NO_NETWORK))
@@ -900,6 +931,15 @@ def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: Worl
     assert 'class="loss3"' in text
     assert '<span class="flag">relieves</span> -0.125' in text.replace("−", "-")
     assert "1 hours are left out" in text
+    assert "<dd>the one that is shipped</dd>" in text
+    world.losses.form_source = "34 flats, minutes of May"
+    text = person("engineer").client.get("/transformers/T01/losses").text
+    assert "fitted to its consumers: 34 flats, minutes of May" in text
+    assert "The network has loops" not in text
+    world.losses.looped = True
+    text = person("engineer").client.get("/transformers/T01/losses").text
+    assert "none: the network has loops" in text
+    assert "more is lost than this" in text
 
 
 def test_a_network_that_is_missing_or_wrong_or_not_known_says_so(person: Callable[..., Person], world: World) -> None:

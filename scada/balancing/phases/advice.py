@@ -3,13 +3,11 @@
 The steps are apart because the first two are the heavy ones: they are sent to wherever there is a processor to spare.
 """
 
-from typing import Final
-
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import DEFAULTS, Network
+from scada.balancing.network import Network, of_hours
 from scada.balancing.phases.absolute import by_mean
 from scada.balancing.phases.checked import Check, by_power_flow
 from scada.balancing.phases.gram import Score, by_neutral
@@ -21,7 +19,6 @@ from scada.balancing.phases.search import KICKS
 from scada.balancing.phases.several import several_phases
 from scada.phase_study import Lack, Objective, PhaseCheck, PhaseMove, PhasePoint, PhaseSplit
 
-FORM: Final = DEFAULTS[60]
 KICKS_EACH, FEWEST_KICKS = 5, 200       # disturbances of each search: a small group has few places to look at
 Advice = tuple[tuple[PhasePoint, ...], tuple[PhaseMove, ...], tuple[PhaseSplit, ...]]
 
@@ -85,7 +82,9 @@ def check_jobs(given: Given, draft: Draft, rows: NDArray[np.int64]) -> tuple[lis
 
 def check_of(job: CheckJob) -> tuple[tuple[int, int], Check]:
     """Hourly means, with what they hide of the loss."""
-    return job.place, by_power_flow(job.network, job.active, job.consumers, 1.0, FORM)(job.phase)
+    return job.place, by_power_flow(
+        job.network, job.active, job.consumers, 1.0, of_hours(job.network.form)
+    )(job.phase)
 
 
 def advice(

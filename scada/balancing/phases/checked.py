@@ -6,9 +6,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import Feeder, FormFactor, Network, feeder, losses, powers, solve
+from scada.balancing.network import Feeder, FormFactor, Network, feeder, losses, of_hours, powers, solve, solve_meshed
 from scada.balancing.phases.gram import shared_resistance
 from scada.balancing.phases.uneven import PHASES
+from scada.phase_study import FormUsed
 
 
 @attrs.frozen
@@ -34,7 +35,7 @@ def by_power_flow(
     Parameters
     ----------
     network : Network
-        Radial; p service points.
+        p service points; one with loops by power-grid-model, and without form factor.
     active : ndarray of float64, shape (h, p)
         Mean active power of every service point in each interval. Intervals of a minute tell the loss, hourly means about
         four fifths of it. [W]
@@ -51,18 +52,34 @@ def by_power_flow(
         From an allocation, shape (n,), to its `Check`.
     """
     def check(phase: NDArray[np.int64]) -> Check:
-        model = feeder(network.on_phases(phases_of(network, consumers, phase)))
-        flow = solve(model, powers(model.network, active), strict=False)
-        known = int(flow.converged.sum())
+        changed = network.on_phases(phases_of(network, consumers, phase))
+        power = powers(changed, active)
+        if changed.looped:
+            meshed = solve_meshed(changed, power, strict=False)
+            voltage, converged, lost = meshed.voltage, meshed.converged, meshed.losses
+            current = np.conj(power / voltage)
+        else:
+            model = feeder(changed)
+            flow = solve(model, power, strict=False)
+            voltage, converged, lost = flow.voltage, flow.converged, losses(model, flow, form)
+            current = flow.current
+        known = int(converged.sum())
         if not known:
             return Check(np.nan, np.nan, np.nan, np.nan, len(active))
-        returned = np.abs(flow.current.sum(axis=1))
+        returned = np.abs(current.sum(axis=1))
         return Check(
-            loss=float(np.nansum(losses(model, flow, form).lines)) * hours, neutral=float(np.nanmean(returned)),
-            neutral_peak=float(np.nanmax(returned)), lowest=float(np.nanmin(np.abs(flow.voltage))),
+            loss=float(np.nansum(lost.lines)) * hours, neutral=float(np.nanmean(returned)),
+            neutral_peak=float(np.nanmax(returned)), lowest=float(np.nanmin(np.abs(voltage))),
             collapsed=int(np.isfinite(active).all(axis=1).sum()) - known,
         )
     return check
+
+
+def form_used(network: Network) -> FormUsed:
+    """Which form factor the losses of a network's hourly means have."""
+    if network.looped:
+        return FormUsed.NONE
+    return FormUsed.FITTED if network.form is not None and network.form is of_hours(network.form) else FormUsed.SHIPPED
 
 
 def phases_of(network: Network, consumers: NDArray[np.intp], phase: NDArray[np.int64]) -> NDArray[np.bool_]:

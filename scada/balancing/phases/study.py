@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.phases.advice import CheckJob, Draft, advice, check_jobs, check_of, drafted
+from scada.balancing.phases.checked import form_used
 from scada.balancing.phases.curves import Curves, Measure, curves
 from scada.balancing.phases.identify import LEAST_HOURS, UNKNOWN, Identified, disagreements, identify, relabelled
 from scada.balancing.phases.inputs import Given, Inputs
@@ -83,7 +84,10 @@ def study(asked: Asked, each: Each = map, told: Told = lambda _step, _done, _of:
     points, order, splits = advice(asked.group, given.of, draft, beginning.found, checks)
     if jobs and points[0].check is None:
         unchecked = Unchecked.COLLAPSED
-    return attrs.evolve(made, points=points, order=order, splits=splits, unchecked=unchecked, outside=outside)
+    form = made.form if given.network is None else form_used(given.network)
+    return attrs.evolve(
+        made, points=points, order=order, splits=splits, unchecked=unchecked, outside=outside, form=form
+    )
 
 
 def begun(asked: Asked) -> Begun:
