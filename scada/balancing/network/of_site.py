@@ -20,6 +20,7 @@ from scada.site import Directory, Linecode, Medium, Section, Transformer
 
 VOLT: Final = 400.0                         # between phases; nameplate figures are of this voltage
 HOUR_MINUTES: Final = 60
+MOST_CONNECTIONS: Final = 4_000             # one-phase, of a network: what each does to each other takes 16 B a pair, twice
 MOST_NAMED: Final = 5                       # sections that close a loop
 PERCENT: Final = 4.0                        # stands in where uk is not known, and that is a problem
 
@@ -64,6 +65,9 @@ def networks(directory: Directory, meshed: bool | None = None) -> Known:
         try:
             made = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed=True)
             found[one.name] = attrs.evolve(made, form=form_of(one))
+            if (there := int(made.point_phases.sum())) > MOST_CONNECTIONS:
+                wrong.append(Problem("points", "", f"{there:,} one-phase connections in the network of {one.name}; "
+                                     f"expected at most {MOST_CONNECTIONS:,}"))
             if made.looped and loops and not wrong:
                 closed.append(_closed(one, made, "computed by power-grid-model, without form factor and shares"))
             elif made.looped and not loops:

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
-from scada.balancing.network import FormFactor, network_of, networks
+from scada.balancing.network import FormFactor, network_of, networks, of_site
 from scada.balancing.network.of_site import tables
 from scada.site import Consumer, Directory, Feeder, Linecode, Medium, Point, Section, Site, Transformer
 
@@ -134,3 +134,21 @@ def test_a_network_with_loops_wants_an_engine_and_is_named_with_what_to_install(
     ]
     assert without.waiting == ("T01",)
     assert any("no uk_percent" in str(one) for one in without.problems["T02"])
+
+
+def test_a_network_that_would_fill_the_memory_is_named_and_the_others_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_site, "MOST_CONNECTIONS", 2)
+    one = a_site()
+    both = attrs.evolve(
+        one, transformers=(one.transformers[0], attrs.evolve(one.transformers[0], name="T03")),
+        feeders=(one.feeders[0], Feeder("F3", "T03")),
+        sections=(*one.sections, Section("S3", "F3", "head", "foot", 10.0, "4x95")),
+        consumers=(*one.consumers, Consumer("K3", phases="L1", feeder="F3")),
+        points=(*one.points, Point("P3", Medium.ELECTRICITY, "K3", node="foot")),
+    )
+    found = networks(Directory(both))
+
+    assert found.networks.keys() == {"T03"}
+    assert [str(each) for each in found.problems["T01"]] == [
+        "points: 3 one-phase connections in the network of T01; expected at most 2"
+    ]
