@@ -13,13 +13,15 @@ class Lack(StrEnum):
 
     NOT_ELECTRICITY = "not_electricity"
     NO_CONSUMERS = "no_consumers"           # no member with one phase
-    TOO_LARGE = "too_large"                 # members, most
+    TOO_LARGE = "too_large"                 # members that were counted before nobody looked further; most
     FEW_HOURS = "few_hours"                 # hours in which members and, where there is one, the feed are known; least
-    NO_FEED = "no_feed"                     # no transformer's meter with powers by phase is named
+    NO_FEED = "no_feed"                     # no meter whose powers by phase are those of this very group feeds it
     FEW_FEED_HOURS = "few_feed_hours"       # of it hours that are known together with the members; least
     SILENT = "silent"                       # consumers left out: heard of too seldom
     UNKNOWN_PHASE = "unknown_phase"         # consumers left out of the moves: nobody knows where they hang
-    THREE_PHASE = "three_phase"             # consumers of three phases: taken as even, never moved
+    THREE_PHASE = "three_phase"             # consumers of several phases: taken as even, never moved
+    PASSING = "passing"                     # members that came or went within the period: on their phase, never moved
+    GENERATION = "generation"               # counts negatively on its phase, never moved
 
 
 class Objective(StrEnum):
@@ -138,6 +140,8 @@ class PhaseStudy:
     computed: int = 0                       # hours used whose losses are computed; of the others the normal share is taken
     objective: Objective = Objective.SQUARES
     unchecked: Unchecked | None = None
+    rest: float = np.nan                    # share of the feed with no member of the study, losses too; NaN: not known [1]
+    staying: tuple[float, ...] = ()         # mean of what the feed has on each phase besides those who may move [W]
     outside: int = 0                        # consumers that have no node in the network: not in the power flow
 
     @property

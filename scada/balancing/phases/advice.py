@@ -19,6 +19,7 @@ from scada.balancing.phases.orders import NAMES, work_order
 from scada.balancing.phases.pareto import CAPS, candidates, judged
 from scada.balancing.phases.search import KICKS
 from scada.balancing.phases.several import several_phases
+from scada.balancing.phases.uneven import allocated
 from scada.phase_study import Lack, Objective, PhaseCheck, PhaseMove, PhasePoint, PhaseSplit
 
 FORM: Final = DEFAULTS[60]
@@ -32,6 +33,8 @@ class Draft:
 
     which: NDArray[np.intp]                             # (k,) rows of the inputs
     start: NDArray[np.int64]                            # (k,) today
+    fixed: NDArray[np.float64]                          # (t, 3) what stays on each phase; NaN where it is not known [W]
+    feed: NDArray[np.float64] | None                    # (t, 3) that it is the rest of; None: of other members only [W]
     found: list[list[NDArray[np.int64]]]                # as `pareto.candidates`
     objective: Objective
     chosen: bool                                        # by a cap that somebody gave; else the last point that is worth it
@@ -49,9 +52,15 @@ class CheckJob:
 
 
 def drafted(
-    of: Inputs, found: Identified | None, moves: int | None, lacks: dict[Lack, tuple[int, ...]], objective: Objective
+    of: Inputs, found: Identified | None, moves: int | None, lacks: dict[Lack, tuple[int, ...]], objective: Objective,
+    feed: NDArray[np.float64] | None = None,
 ) -> Draft | None:
-    """From the phases that profiles clearly show, else from those of the registry; None where nobody's is known."""
+    """
+    Return allocations to choose from; None where nobody's phase is known.
+
+    They start from the phases that profiles clearly show, else from those of the registry. What stays is the rest of the
+    feed, (t, 3) in the registry's names; without one, what is known of members whom nobody moves.
+    """
     start = of.registered.copy()
     if found is not None:
         clear = (found.phase != UNKNOWN) & (np.nan_to_num(found.margin) >= SURE)
@@ -63,10 +72,12 @@ def drafted(
         return None
     which = np.flatnonzero(known)
     caps = [cap for cap in CAPS if moves is None or cap < moves] + ([] if moves is None else [moves])
-    table, profiles = _score(of, which, objective), of.profiles[which]
+    profiles, start = of.profiles[which], start[which]
+    fixed = of.fixed if feed is None else feed - allocated(profiles, start)
+    table = _score(profiles, fixed, objective)
     kicks = min(max(KICKS_EACH * len(which), FEWEST_KICKS), KICKS)
-    choice = candidates(profiles, table, start[which], caps, of.three, kicks=kicks)
-    return Draft(which, start[which], choice, objective, moves is not None)
+    choice = candidates(profiles, table, start, caps, fixed, kicks=kicks)
+    return Draft(which, start, fixed, feed, choice, objective, moves is not None)
 
 
 def check_jobs(given: Given, draft: Draft, rows: NDArray[np.int64]) -> tuple[list[CheckJob], int]:
@@ -93,17 +104,17 @@ def advice(
 ) -> Advice:
     """The points, the work order of the chosen one, and who gains from more phases; unchecked unless all are."""
     profiles, begin = of.profiles[draft.which], draft.start
-    table = _score(of, draft.which, draft.objective)
+    table = _score(profiles, draft.fixed, draft.objective)
     by_place = [[checks.get((cap, index)) for index in range(len(alike))] for cap, alike in enumerate(draft.found)]
     whole = all(one is not None and np.isfinite(one.loss) for alike in by_place for one in alike)
-    curve = judged(profiles, table, begin, draft.found, of.three, by_place if whole else None)
+    curve = judged(profiles, table, begin, draft.found, draft.fixed, by_place if whole else None)
     chosen = curve[-1] if draft.chosen else next(one for one in reversed(curve) if one.worth)
     said = found and Identified(
         found.phase[draft.which], found.margin[draft.which], found.votes[draft.which], found.hours)
     points, titles = ([names[one] for one in draft.which] for names in (of.points, of.titles))
     order = work_order(group, table, begin, chosen.phase, points, titles, said)
     other = {of.points[one] for one, now in zip(draft.which, begin, strict=True) if now != of.registered[one]}
-    splits = several_phases(by_neutral(profiles, of.three), profiles, chosen.phase)
+    splits = several_phases(by_neutral(profiles, draft.fixed), profiles, chosen.phase)
     return (
         tuple(
             PhasePoint(one.moves, one.score, one.unevenness, one.worst, one.deviation, one.worth, _said(one.check))
@@ -125,8 +136,8 @@ def advice(
 
 
 # ---------------------------------------------------------------------- private
-def _score(of: Inputs, which: NDArray[np.intp], objective: Objective) -> Score:
-    return (by_mean if objective is Objective.ABSOLUTE else by_neutral)(of.profiles[which], of.three)
+def _score(profiles: NDArray[np.float64], fixed: NDArray[np.float64], objective: Objective) -> Score:
+    return (by_mean if objective is Objective.ABSOLUTE else by_neutral)(profiles, fixed)
 
 
 def _said(check: Check | None) -> PhaseCheck | None:
