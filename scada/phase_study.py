@@ -27,8 +27,8 @@ class Lack(StrEnum):
 class Objective(StrEnum):
     """What the moves are to make small."""
 
-    SQUARES = "squares"                     # sum over the hours of the squared neutral current: its loss
     ABSOLUTE = "absolute"                   # sum over the hours of the neutral current: its mean
+    SQUARES = "squares"                     # sum over the hours of the squared neutral current: its loss
 
 
 class Unchecked(StrEnum):
@@ -138,7 +138,7 @@ class PhaseStudy:
     losses: Mapping[int, PhaseCurves] = attrs.field(factory=dict)      # by span [s]; shape of losses [W²], imbalance [kWh]
     net: Mapping[int, PhaseCurves] = attrs.field(factory=dict)         # the same, technical losses deducted
     computed: int = 0                       # hours used whose losses are computed; of the others the normal share is taken
-    objective: Objective = Objective.SQUARES
+    objective: Objective = Objective.ABSOLUTE
     unchecked: Unchecked | None = None
     rest: float = np.nan                    # share of the feed with no member of the study, losses too; NaN: not known [1]
     staying: tuple[float, ...] = ()         # mean of what the feed has on each phase besides those who may move [W]

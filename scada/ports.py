@@ -1375,7 +1375,7 @@ class Replacements(Protocol):
 
 class PhaseStudies(Protocol):
     def study(
-        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.SQUARES
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE
     ) -> PhaseStudy | Working:
         """What can be said of a group's phases, or how far that or another study is. Waits for two seconds at most.
 

@@ -141,4 +141,4 @@ def make(services: Services) -> Blueprint:
 
 
 def objective_of(asked: "MultiDict[str, str]") -> Objective:
-    return Objective.ABSOLUTE if asked.get("objective") == Objective.ABSOLUTE.value else Objective.SQUARES
+    return Objective.SQUARES if asked.get("objective") == Objective.SQUARES.value else Objective.ABSOLUTE

@@ -28,7 +28,7 @@ TABLES = ("order", "consumers", "moves")
 @click.option("--to", "last", help="End, not included.")
 @click.option("--moves", type=click.IntRange(1, 100), help="Most moves of the work order; else what is worth it.")
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
-              help="Make small: the squared neutral current (its loss), or its mean.")
+              help="Make small: the mean of the neutral current, or of its square (its loss).")
 @click.option("--keep", is_flag=True, help="Keep the order, to measure later what it gave; see `scada balance orders`.")
 @click.option("--table", type=click.Choice(TABLES), default=TABLES[0], show_default=True, help="What --csv writes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON with everything, curves included; times in UTC.")

@@ -17,9 +17,10 @@ from scada.balancing.phases.identify import SURE, UNKNOWN, Identified
 from scada.balancing.phases.inputs import Given, Inputs
 from scada.balancing.phases.orders import NAMES, work_order
 from scada.balancing.phases.pareto import CAPS, candidates, judged
-from scada.balancing.phases.search import KICKS
+from scada.balancing.phases.search import KICKS, searched
 from scada.balancing.phases.several import several_phases
 from scada.balancing.phases.uneven import allocated
+from scada.balancing.phases.wires import by_wires
 from scada.phase_study import Lack, Objective, PhaseCheck, PhaseMove, PhasePoint, PhaseSplit
 
 FORM: Final = DEFAULTS[60]
@@ -52,15 +53,17 @@ class CheckJob:
 
 
 def drafted(
-    of: Inputs, found: Identified | None, moves: int | None, lacks: dict[Lack, tuple[int, ...]], objective: Objective,
-    feed: NDArray[np.float64] | None = None,
+    given: Given, rows: NDArray[np.int64], found: Identified | None, moves: int | None, lacks: dict[Lack, tuple[int, ...]],
+    objective: Objective, feed: NDArray[np.float64] | None = None,
 ) -> Draft | None:
     """
     Return allocations to choose from; None where nobody's phase is known.
 
     They start from the phases that profiles clearly show, else from those of the registry. What stays is the rest of the
-    feed, (t, 3) in the registry's names; without one, what is known of members whom nobody moves.
+    feed, (t, 3) in the registry's names; without one, what is known of members whom nobody moves. `rows` are the hours used
+    of the period. Where there is a network, those that its lines like best are among them: power flow decides.
     """
+    of = given.of
     start = of.registered.copy()
     if found is not None:
         clear = (found.phase != UNKNOWN) & (np.nan_to_num(found.margin) >= SURE)
@@ -77,14 +80,18 @@ def drafted(
     table = _score(profiles, fixed, objective)
     kicks = min(max(KICKS_EACH * len(which), FEWEST_KICKS), KICKS)
     choice = candidates(profiles, table, start, caps, fixed, kicks=kicks)
+    points = _places(given, which)
+    wires = None if given.network is None else by_wires(given.network, given.active[rows], points, start, profiles, fixed)
+    if wires is not None:
+        others = searched(wires, start, caps, kicks=kicks)
+        choice = [_different([other, *alike]) for other, alike in zip([start, *others], choice, strict=True)]
     return Draft(which, start, fixed, feed, choice, objective, moves is not None)
 
 
 def check_jobs(given: Given, draft: Draft, rows: NDArray[np.int64]) -> tuple[list[CheckJob], int]:
     """What is to be computed over the hours `rows` of the period, and how many consumers are not in the network."""
     assert given.network is not None
-    place = {name: index for index, name in enumerate(given.network.points)}
-    points = np.array([place.get(given.of.points[one], -1) for one in draft.which], dtype=np.intp)
+    points = _places(given, draft.which)
     inside = points >= 0
     active = given.active[rows]
     jobs = [
@@ -136,6 +143,17 @@ def advice(
 
 
 # ---------------------------------------------------------------------- private
+def _places(given: Given, which: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(k,) service points of the network; -1 where a consumer has none."""
+    place = {name: index for index, name in enumerate(given.network.points if given.network is not None else ())}
+    return np.array([place.get(given.of.points[one], -1) for one in which], dtype=np.intp)
+
+
+def _different(alike: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Each allocation once, where it comes last: the last of all is taken where nothing is checked."""
+    return [one for place, one in enumerate(alike) if not any((one == other).all() for other in alike[place + 1:])]
+
+
 def _score(profiles: NDArray[np.float64], fixed: NDArray[np.float64], objective: Objective) -> Score:
     return (by_mean if objective is Objective.ABSOLUTE else by_neutral)(profiles, fixed)
 

@@ -56,7 +56,7 @@ class PhaseStudyService:
         return ()
 
     def study(
-        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.SQUARES
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE
     ) -> PhaseStudy | Working:
         if not 0 < hours <= self.most_days * DAY_H + 1:
             raise ValueError(f"a study is of 1 to {self.most_days} days; found {hours} hours")

@@ -42,7 +42,7 @@ class Asked:
     hours: int
     given: Given
     moves: int | None = None                # most of the work order; None: the last number that is worth its moves
-    objective: Objective = Objective.SQUARES
+    objective: Objective = Objective.ABSOLUTE
 
 
 @attrs.frozen(eq=False)
@@ -108,7 +108,7 @@ def begun(asked: Asked) -> Begun:
             float(found.margin[index]) if found else np.nan, index in differ and of.registered[index] != UNKNOWN,
         ) for index, (point, title) in enumerate(zip(of.points, of.titles, strict=True))
     )
-    draft = drafted(of, found, asked.moves, lacks, asked.objective, enough)
+    draft = drafted(asked.given, at, found, asked.moves, lacks, asked.objective, enough)
     known = of.registered != UNKNOWN
     by_registry = np.nan
     if known.any():

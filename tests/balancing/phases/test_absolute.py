@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from scada.balancing.phases.absolute import by_mean, least_sum
 from scada.balancing.phases.gram import by_neutral
-from scada.balancing.phases.pareto import pareto
 from scada.balancing.phases.search import search
 from scada.balancing.phases.uneven import allocated, unevenness
-from tests.balancing.phases.world import households
+from tests.balancing.phases.world import households, pareto
 
 
 @pytest.mark.parametrize("seed", range(4))
