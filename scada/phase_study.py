@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_MOVES: Final = 100                 # of a work order
 
 
 class Lack(StrEnum):

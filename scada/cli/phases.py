@@ -12,7 +12,7 @@ from rich.progress import TaskProgressColumn
 from scada.cli.output import one_of, print_json, print_table
 from scada.cli.periods import local, utc
 from scada.clock import DAY_H, HOUR_S
-from scada.phase_study import Objective, PhaseCurves, PhaseStudy
+from scada.phase_study import MOST_MOVES, Objective, PhaseCurves, PhaseStudy
 
 SPANS = {HOUR_S: "hourly", DAY_H * HOUR_S: "daily"}
 OBJECTIVES = [one.value for one in Objective]
@@ -26,7 +26,7 @@ TABLES = ("order", "consumers", "moves")
 @click.argument("group")
 @click.option("--from", "first", help="Start, site time: 2026-11-22; without it the last 14 days.")
 @click.option("--to", "last", help="End, not included.")
-@click.option("--moves", type=click.IntRange(1, 100), help="Most moves of the work order; else what is worth it.")
+@click.option("--moves", type=click.IntRange(1, MOST_MOVES), help="Most moves of the work order; else what is worth it.")
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
               help="Make small: the mean of the neutral current, or of its square (its loss).")
 @click.option("--keep", is_flag=True, help="Keep the order, to measure later what it gave; see `scada balance orders`.")

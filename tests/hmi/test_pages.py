@@ -783,6 +783,23 @@ def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
     assert scaled.group(1) == imbalance.group(1)
 
 
+@pytest.mark.parametrize(("said", "moves"), [
+    ("moves=17", 17), ("moves=5000", 100), ("moves=", None), ("moves=x", None), ("", None),
+])
+def test_the_most_moves_of_a_work_order_can_be_said_on_the_page(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, said: str, moves: int | None
+) -> None:
+    """From 1 to 100, else what is worth it; whoever keeps the order keeps this one."""
+    asked = []
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-1]) or phase_study())
+    engineer = person("engineer")
+    text = engineer.client.get(f"/balance/BG-T01/phases?{said}").text
+
+    assert asked == [moves]
+    assert f'name="moves" min="1" max="100" value="{moves or ""}"' in text
+    assert f'<input type="hidden" name="moves" value="{moves or ""}">' in text
+
+
 @pytest.mark.parametrize(("rest", "said"), [
     (0.231, "23 % of the feed is with no member"), (-0.07, "take 7 % more than was fed"), (float("nan"), None),
 ])

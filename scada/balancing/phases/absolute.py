@@ -17,6 +17,7 @@ from scada.balancing.phases.uneven import PHASES
 
 KICKS: Final = 16                       # disturbances; 240 consumers and a week then take about half a second
 FIRST: Final = 6                        # changes of one consumer from which a change of two is looked for
+MOST_BACK: Final = 24                   # moves that are taken back for another one, the cheapest first
 TURNS: Final = NOMINAL_ANGLES
 WAYS: Final = TURNS - TURNS[:, None]    # (3, 3) from one phase to another
 GAINED: Final = 1e-9
@@ -169,9 +170,11 @@ def _double(
     """First one of the likeliest changes, or one taken back, then the best that follows; None if no pair helps."""
     change, now = _allowed(of, start, cap, can, phase, room=1), of.score(phase)
     likely = [divmod(int(place), PHASES) for place in np.argsort(change, axis=None, kind="stable")[:FIRST]]
-    backs = [(int(one), int(start[one])) for one in np.flatnonzero((phase != start) & can)]
+    away = np.flatnonzero((phase != start) & can)
+    cheapest = away[np.argsort(change[away, start[away]], kind="stable")[:MOST_BACK]]
+    backs = [(int(one), int(start[one])) for one in cheapest]
     best, found = now * (1 - GAINED), None
-    for one, to in dict.fromkeys((*likely, *backs)):                    # at most `cap` and a few
+    for one, to in dict.fromkeys((*likely, *backs)):                    # a dozen or two
         if not np.isfinite(change[one, to]):
             continue
         trial = phase.copy()

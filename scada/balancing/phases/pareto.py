@@ -17,6 +17,8 @@ from scada.balancing.phases.search import KICKS, search
 from scada.balancing.phases.uneven import allocated, unevenness
 
 CAPS: Final = (1, 2, 3, 5, 10)
+KICKED_HOURS: Final = 650_000           # disturbances times consumers times hours of the search by the plain sum
+FEWEST: Final = 4
 KICKS_A_MOVE: Final = 50                # disturbances: few moves have few places to be looked for
 
 
@@ -65,12 +67,13 @@ def candidates(
     """
     profiles, base = _used(profiles, fixed)
     squares = by_neutral(profiles, base) if isinstance(table, Absolute) else None
+    fewer = min(max(KICKED_HOURS // max(profiles.size, 1), FEWEST), KICKS_OF_MEAN)
     found, phase = [[start.copy()]], start
     for cap in sorted(caps):
         if isinstance(table, Absolute) and squares is not None:
             by_squares = search(squares, start, cap, movable, None, min(kicks, KICKS_A_MOVE * cap))
             begin = min(by_squares, phase, key=table.score)
-            phase = least_sum(table, start, cap, movable, begin, min(KICKS_OF_MEAN, cap))
+            phase = least_sum(table, start, cap, movable, begin, min(fewer, cap))
         elif isinstance(table, Table):
             phase = search(table, start, cap, movable, phase, kicks)
         polished = even_worst_hour(profiles, table, start, phase, cap, base, movable)
