@@ -358,15 +358,18 @@ NOT_RECKONED: Final[dict[NotReckoned, Any]] = {
 }
 PHASE_LACK: Final[dict[Lack, Any]] = {
     Lack.NOT_ELECTRICITY: _l("The group is not of electricity: there are no phases."),
-    Lack.NO_CONSUMERS: _l("No member of the group has one phase."),
-    Lack.TOO_LARGE: _l("%(n)s members are too many for one study; at most %(least)s."),
+    Lack.NO_CONSUMERS: _l("No member of the group has one phase and was there all the time."),
+    Lack.TOO_LARGE: _l("%(n)s members or more are too many for one study; at most %(least)s."),
     Lack.FEW_HOURS: _l("Members are known in %(n)s hours of the period only; at least %(least)s are needed."),
-    Lack.NO_FEED: _l("No three-phase feed: the transformer has no meter in the registry. Moves go by the registry alone."),
+    Lack.NO_FEED: _l("No three-phase feed: the group is not fed by a meter whose powers by phase are known. What else "
+                     "hangs on its phases is unknown, and moves go by the registry and the members alone."),
     Lack.FEW_FEED_HOURS: _l("The phases of the feed are known in %(n)s hours only; at least %(least)s are needed. "
-                            "Moves go by the registry alone."),
+                            "What else hangs on them is unknown, and moves go by the registry and the members alone."),
     Lack.SILENT: _l("Left out, because too few of their hours have come: %(n)s members."),
     Lack.UNKNOWN_PHASE: _l("Left out of the moves, because nobody knows where they hang: %(n)s members."),
-    Lack.THREE_PHASE: _l("Members of three phases, taken as even and never moved: %(n)s."),
+    Lack.THREE_PHASE: _l("Members of several phases, taken as even and never moved: %(n)s."),
+    Lack.PASSING: _l("Members that came or went within the period, counted while they were there and never moved: %(n)s."),
+    Lack.GENERATION: _l("Members that generate, counted negatively on their phase and never moved: %(n)s."),
 }
 
 

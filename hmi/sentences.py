@@ -44,6 +44,7 @@ SENTENCES: Final = (
     _l("only a shed can be restored"),
     _l("the command is %(state)s: nothing is off any more"),
     _l("a restore of this command is under way"),
+    _l("this could not be worked out; the server's log has the details, and it is tried again when it is asked for"),
     # what a reviewer should know
     _l("monitor-only: nothing will be sent"),
     _l("%(n)s of %(all)s members: %(why)s"),

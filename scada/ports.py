@@ -1393,10 +1393,11 @@ class Replacements(Protocol):
 
 class PhaseStudies(Protocol):
     def study(
-        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.SQUARES
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE, moves: int | None = None
     ) -> PhaseStudy | Working:
         """What can be said of a group's phases, or how far that or another study is. Waits for two seconds at most.
 
+        `moves`: most of the work order; None: what is worth it.
         Unknown groups raise `KeyError`; a period that is longer than `most_days` raises `ValueError`.
         """
 

@@ -809,6 +809,39 @@ def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
     assert scaled.group(1) == imbalance.group(1)
 
 
+@pytest.mark.parametrize(("said", "moves"), [
+    ("moves=17", 17), ("moves=5000", 100), ("moves=", None), ("moves=x", None), ("", None),
+])
+def test_the_most_moves_of_a_work_order_can_be_said_on_the_page(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, said: str, moves: int | None
+) -> None:
+    """From 1 to 100, else what is worth it; whoever keeps the order keeps this one."""
+    asked = []
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-1]) or phase_study())
+    engineer = person("engineer")
+    text = engineer.client.get(f"/balance/BG-T01/phases?{said}").text
+
+    assert asked == [moves]
+    assert f'name="moves" min="1" max="100" value="{moves or ""}"' in text
+    assert f'<input type="hidden" name="moves" value="{moves or ""}">' in text
+
+
+@pytest.mark.parametrize(("rest", "said"), [
+    (0.231, "23 % of the feed is with no member"), (-0.07, "take 7 % more than was fed"), (float("nan"), None),
+])
+def test_the_share_of_the_feed_that_is_not_in_a_study_is_said(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, rest: float, said: str | None
+) -> None:
+    """With what the phases carry besides; nothing where it is not known, for that is among what the study lacks."""
+    staying = () if said is None else (400.0, 300.0, 8100.0)
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(rest=rest, staying=staying))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert ("of the feed is with no" in text or "more than was fed" in text) == (said is not None)
+    assert (said or "") in text
+    assert ("L1 0.4, L2 0.3, L3 8.1 kW" in text) == (said is not None)
+
+
 @pytest.mark.parametrize("lack", Lack)
 def test_what_a_study_lacks_is_a_sentence(
     person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, lack: Lack

@@ -1,12 +1,25 @@
 """What an allocation really gives, by power flow. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import Feeder, FormFactor, Network, feeder, losses, of_hours, powers, solve, solve_meshed
+from scada.balancing.live import NOMINAL_ANGLES
+from scada.balancing.network import (
+    Feeder,
+    FormFactor,
+    Network,
+    connections,
+    feeder,
+    losses,
+    of_hours,
+    powers,
+    solve,
+    solve_meshed,
+)
+from scada.balancing.network.model import TURN
 from scada.balancing.phases.gram import shared_resistance
 from scada.balancing.phases.uneven import PHASES
 from scada.phase_study import FormUsed
@@ -21,13 +34,17 @@ class Check:
     neutral_peak: float                     # its largest [A]
     lowest: float                           # voltage of any connection in any interval [V]
     collapsed: int = 0                      # intervals left out: no voltages were found
+    returned: NDArray[np.complex128] | None = attrs.field(default=None, eq=False, repr=False)   # (h,) in the neutral [A]
+    power: NDArray[np.float64] | None = attrs.field(default=None, eq=False, repr=False)         # (h, 3) at the source [W]
 
 
+Place = tuple[int, int]
 Checker = Callable[[NDArray[np.int64]], Check]
 
 
 def by_power_flow(
-    network: Network, active: NDArray[np.float64], consumers: NDArray[np.intp], hours: float, form: FormFactor | None = None
+    network: Network, active: NDArray[np.float64], consumers: NDArray[np.intp], hours: float,
+    form: FormFactor | None = None,
 ) -> Checker:
     """
     Return a function that computes a feeder with its consumers on other phases.
@@ -66,11 +83,14 @@ def by_power_flow(
         known = int(converged.sum())
         if not known:
             return Check(np.nan, np.nan, np.nan, np.nan, len(active))
-        returned = np.abs(current.sum(axis=1))
+        returned = current.sum(axis=1)
+        neutral, peak = _mean_and_peak(returned)
+        _, wire = connections(changed)
+        source = changed.supply.voltage * TURN[wire]
         return Check(
-            loss=float(np.nansum(lost.lines)) * hours, neutral=float(np.nanmean(returned)),
-            neutral_peak=float(np.nanmax(returned)), lowest=float(np.nanmin(np.abs(voltage))),
-            collapsed=int(np.isfinite(active).all(axis=1).sum()) - known,
+            loss=float(np.nansum(lost.lines)) * hours, neutral=neutral, neutral_peak=peak,
+            lowest=float(np.nanmin(np.abs(voltage))), collapsed=int(np.isfinite(active).all(axis=1).sum()) - known,
+            returned=returned, power=(np.conj(current) * source).real @ np.eye(PHASES)[wire],
         )
     return check
 
@@ -80,6 +100,38 @@ def form_used(network: Network) -> FormUsed:
     if network.looped:
         return FormUsed.NONE
     return FormUsed.FITTED if network.form is not None and network.form is of_hours(network.form) else FormUsed.SHIPPED
+
+
+def with_rest(checks: Mapping[Place, Check], today: Check, feed: NDArray[np.float64], voltage: float) -> dict[Place, Check]:
+    """
+    Return checks whose neutral current has what else hangs on the feed, too.
+
+    Parameters
+    ----------
+    checks : mapping of Check
+        Of several allocations in the same h intervals.
+    today : Check
+        Of how it is; what the meter has beyond it stays, whoever is moved.
+    feed : ndarray of float64, shape (h, 3)
+        Powers of the feed's phases as metered. Where it is NaN an interval is in the loss alone. [W]
+    voltage : float
+        Phase to neutral. The power factor of the rest is taken as one. [V]
+    """
+    if today.power is None:
+        return dict(checks)
+    rest = (feed - today.power) @ NOMINAL_ANGLES / voltage
+    found = dict(checks)
+    for place, one in checks.items():
+        if one.returned is not None:
+            neutral, peak = _mean_and_peak(one.returned + rest)
+            found[place] = attrs.evolve(one, neutral=neutral, neutral_peak=peak)
+    return found
+
+
+def _mean_and_peak(returned: NDArray[np.complex128]) -> tuple[float, float]:
+    """Of the intervals that are known."""
+    size = np.abs(returned[np.isfinite(returned)])
+    return (float(size.mean()), float(size.max())) if len(size) else (np.nan, np.nan)
 
 
 def phases_of(network: Network, consumers: NDArray[np.intp], phase: NDArray[np.int64]) -> NDArray[np.bool_]:
