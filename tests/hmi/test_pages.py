@@ -789,13 +789,16 @@ def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
 def test_the_most_moves_of_a_work_order_can_be_said_on_the_page(
     person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, said: str, moves: int | None
 ) -> None:
-    """From 1 to 100, else what is worth it; whoever keeps the order keeps this one."""
+    """From 1 to 100, else what is worth it, or the exact solver's; whoever keeps the order keeps this one."""
     asked = []
-    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-1]) or phase_study())
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-2:]) or phase_study(proven=True))
     engineer = person("engineer")
     text = engineer.client.get(f"/balance/BG-T01/phases?{said}").text
+    exact = engineer.client.get("/balance/BG-T01/phases?exact=1").text
 
-    assert asked == [moves]
+    assert asked == [(moves, False), (None, True)]
+    assert 'name="exact" value="1" checked' in exact
+    assert "no phase can depart less" in exact
     assert f'name="moves" min="1" max="100" value="{moves or ""}"' in text
     assert f'<input type="hidden" name="moves" value="{moves or ""}">' in text
 
@@ -821,7 +824,8 @@ def test_what_a_study_lacks_is_a_sentence(
     person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, lack: Lack
 ) -> None:
     """With its figures, and none left as a placeholder."""
-    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48)}.get(lack, (7,))
+    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48),
+               Lack.EXACT_TOO_LARGE: (61, 60)}.get(lack, (7,))
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(lacks={lack: figures}))
     text = person("viewer").client.get("/balance/BG-T01/phases").text
 
