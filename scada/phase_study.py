@@ -146,6 +146,7 @@ class PhaseStudy:
     computed: int = 0                       # hours used whose losses are computed; of the others the normal share is taken
     objective: Objective = Objective.ABSOLUTE
     unchecked: Unchecked | None = None
+    together: "Simultaneity | None" = None  # how much the consumers peak together
     proven: bool | None = None              # the moves have the least worst hour there is; None: were not sought so
     rest: float = np.nan                    # share of the feed with no member of the study, losses too; NaN: not known [1]
     staying: tuple[float, ...] = ()         # mean of what the feed has on each phase besides those who may move [W]

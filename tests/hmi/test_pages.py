@@ -31,6 +31,7 @@ from scada.phase_study import (
     PhasePoint,
     PhaseSplit,
     PhaseStudy,
+    Simultaneity,
     Unchecked,
     Working,
 )
@@ -781,6 +782,19 @@ def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
     assert imbalance
     assert true.group(1) != scaled.group(1)
     assert scaled.group(1) == imbalance.group(1)
+
+
+def test_how_much_the_consumers_peak_together_is_on_the_page_with_its_fit(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each number of them."""
+    together = Simultaneity(
+        "BG-T01", 490_000, 168, 160, 0.0, {}, (1, 20), (1.0, 0.41), (1.0, 0.38), (1.0, 0.44), (1.0, 0.4), 0.23, 0.012)
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(together=together))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert re.search(r">20</td><td[^>]*>0.41</td><td[^>]*>0.38 – 0.44</td><td[^>]*>0.40</td>", text)
+    assert "g∞ = 0.23; off by 0.012" in text
 
 
 @pytest.mark.parametrize(("said", "moves"), [

@@ -126,6 +126,7 @@ def begun(asked: Asked) -> Begun:
     staying = () if draft is None or enough is None else tuple(np.nanmean(draft.fixed, axis=0).tolist())
     made = attrs.evolve(
         base, fed=fed, rest=_rest(of, enough), staying=staying, consumers=consumers, renamed=renamed,
+        together=simultaneity_of(asked.group, asked.first_hour, asked.hours, of),
         registered_position=by_registry, uneven=uneven, losses=losses, net=net,
     )
     return Begun(made, found, draft)
