@@ -368,6 +368,10 @@ PHASE_LACK: Final[dict[Lack, Any]] = {
     Lack.SILENT: _l("Left out, because too few of their hours have come: %(n)s members."),
     Lack.UNKNOWN_PHASE: _l("Left out of the moves, because nobody knows where they hang: %(n)s members."),
     Lack.THREE_PHASE: _l("Members of several phases, taken as even and never moved: %(n)s."),
+    Lack.EXACT_TOO_LARGE: _l("%(n)s consumers are too many for the exact solver; at most %(least)s. "
+                             "The moves were searched."),
+    Lack.NO_SOLVER: _l("No exact solver is installed (scipy). The moves were searched."),
+    Lack.NO_ANSWER: _l("The exact solver found nothing in %(n)s s. The moves were searched."),
     Lack.PASSING: _l("Members that came or went within the period, counted while they were there and never moved: %(n)s."),
     Lack.GENERATION: _l("Members that generate, counted negatively on their phase and never moved: %(n)s."),
 }

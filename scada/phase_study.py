@@ -24,6 +24,9 @@ class Lack(StrEnum):
     UNKNOWN_PHASE = "unknown_phase"         # consumers left out of the moves: nobody knows where they hang
     THREE_PHASE = "three_phase"             # consumers of several phases: taken as even, never moved
     PASSING = "passing"                     # members that came or went within the period: on their phase, never moved
+    EXACT_TOO_LARGE = "exact_too_large"     # consumers, most: the exact solver was not asked
+    NO_SOLVER = "no_solver"                 # scipy is not installed
+    NO_ANSWER = "no_answer"                 # the exact solver found nothing in its time [s]
     GENERATION = "generation"               # counts negatively on its phase, never moved
 
 
@@ -151,6 +154,8 @@ class PhaseStudy:
     computed: int = 0                       # hours used whose losses are computed; of the others the normal share is taken
     objective: Objective = Objective.ABSOLUTE
     unchecked: Unchecked | None = None
+    together: "Simultaneity | None" = None  # how much the consumers peak together
+    proven: bool | None = None              # the moves have the least worst hour there is; None: were not sought so
     rest: float = np.nan                    # share of the feed with no member of the study, losses too; NaN: not known [1]
     staying: tuple[float, ...] = ()         # mean of what the feed has on each phase besides those who may move [W]
     outside: int = 0                        # consumers that have no node in the network: not in the power flow

@@ -1393,11 +1393,12 @@ class Replacements(Protocol):
 
 class PhaseStudies(Protocol):
     def study(
-        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE, moves: int | None = None
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE,
+        moves: int | None = None, exact: bool = False,
     ) -> PhaseStudy | Working:
         """What can be said of a group's phases, or how far that or another study is. Waits for two seconds at most.
 
-        `moves`: most of the work order; None: what is worth it.
+        `moves`: most of the work order; None: what is worth it. `exact`: by a solver, for the worst hour.
         Unknown groups raise `KeyError`; a period that is longer than `most_days` raises `ValueError`.
         """
 

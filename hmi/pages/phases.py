@@ -69,14 +69,14 @@ def make(services: Services) -> Blueprint:
         group, asked = group_of(name), request.args
         when, objective = period(asked), objective_of(asked)
         moves = moves_of(asked)
-        found = services.phases.study(name, when.first_hour, when.hours, objective, moves)
+        found = services.phases.study(name, when.first_hour, when.hours, objective, moves, asked.get("exact") == "1")
         working = found if isinstance(found, Working) else None
         study = None if isinstance(found, Working) else found
         choice = {
             "days": when.days, "date": when.date, "span": "days" if asked.get("span") == "days" else "hours",
             "of": "imbalance" if asked.get("of") == "imbalance" or (study and not study.uneven) else "uneven",
             "net": int(asked.get("net") == "1"), "scaled": int(asked.get("scaled") == "1"), "objective": objective.value,
-            "moves": moves or "",
+            "moves": moves or "", "exact": int(asked.get("exact") == "1"),
         }
         span = SPANS[str(choice["span"])]
         kinds = {} if study is None else {"uneven": study.uneven, "imbalance": study.net if choice["net"] else study.losses}
@@ -100,7 +100,8 @@ def make(services: Services) -> Blueprint:
     def keep(name: str) -> Any:
         group_of(name)
         when = period(request.form)
-        found = services.phases.study(name, when.first_hour, when.hours, objective_of(request.form), moves_of(request.form))
+        found = services.phases.study(name, when.first_hour, when.hours, objective_of(request.form), moves_of(request.form),
+                                      request.form.get("exact") == "1")
         if isinstance(found, Working):
             notice(_("The study has to be worked out again first."), "error")
             return redirect(url_for("phases.page", name=name, days=when.days, date=when.date))

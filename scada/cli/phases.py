@@ -29,13 +29,14 @@ TABLES = ("order", "consumers", "moves")
 @click.option("--moves", type=click.IntRange(1, MOST_MOVES), help="Most moves of the work order; else what is worth it.")
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
               help="Make small: the mean of the neutral current, or of its square (its loss).")
+@click.option("--exact", is_flag=True, help="Moves with the least worst hour, by a solver (scipy): groups of up to 60.")
 @click.option("--keep", is_flag=True, help="Keep the order, to measure later what it gave; see `scada balance orders`.")
 @click.option("--table", type=click.Choice(TABLES), default=TABLES[0], show_default=True, help="What --csv writes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON with everything, curves included; times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV of one table.")
 def phases(
-    config: Path, group: str, first: str | None, last: str | None, moves: int | None, objective: str, keep: bool,
-    table: str, as_json: bool, as_csv: bool,
+    config: Path, group: str, first: str | None, last: str | None, moves: int | None, objective: str, exact: bool,
+    keep: bool, table: str, as_json: bool, as_csv: bool,
 ) -> None:
     """
     Say on which phase the members of GROUP hang, and print whom to move, as a curve and as a work order.
@@ -58,7 +59,7 @@ def phases(
             advance(step, now - told)
             told = now
 
-        question = made.Asked(group, of.first_hour, of.hours, of.given, moves, Objective(objective))
+        question = made.Asked(group, of.first_hour, of.hours, of.given, moves, Objective(objective), exact)
         found = made.study(question, map, tell)
     if keep:
         keep_order(config, found)
@@ -89,6 +90,9 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
         columns = ("consumer", "title", "registry", "found", "margin")
         print_table("elsewhere than the registry says", columns, rows, numbers=(4,))
     _print_points(found)
+    if found.proven is not None:
+        click.echo("by the exact solver, for the least largest deviation of a phase in any hour: "
+                   + ("proven" if found.proven else "the best in its time, not proven"))
     print_table(
         f"work order {found.group}", ("step", "consumer", "title", "from", "to", "unevenness left", "note"),
         [(str(one.number), one.point, one.title, one.of, one.to, f"{one.left:.0%}",
@@ -177,7 +181,7 @@ def _everything(found: PhaseStudy, said: list[str]) -> dict[str, object]:
         for name in ("consumers", "points", "order", "splits")
     }
     return {
-        "objective": found.objective.value, "unchecked": found.unchecked and found.unchecked.value,
+        "objective": found.objective.value, "proven": found.proven, "unchecked": found.unchecked and found.unchecked.value,
         "form_factor": found.form.value,
         "outside_network": found.outside, "computed_losses": found.computed,
         "group": found.group, "from": utc(found.first_hour * HOUR_S), "to": utc((found.first_hour + found.hours) * HOUR_S),

@@ -37,6 +37,9 @@ SAID: Final = {
     Lack.SILENT: "left out, because too few of their hours have come: {} members",
     Lack.UNKNOWN_PHASE: "left out of the moves, because nobody knows where they hang: {} members",
     Lack.THREE_PHASE: "members of several phases, taken as even and never moved: {}",
+    Lack.EXACT_TOO_LARGE: "{} consumers are too many for the exact solver; at most {}, and the moves were searched",
+    Lack.NO_SOLVER: "no exact solver: scipy is not installed (pip install 'scada[exact]'), and the moves were searched",
+    Lack.NO_ANSWER: "the exact solver found nothing in {} s, and the moves were searched",
     Lack.PASSING: "members that came or went within the period, counted while they were there and never moved: {}",
     Lack.GENERATION: "members that generate, counted negatively on their phase and never moved: {}",
 }

@@ -244,6 +244,14 @@ def test_moves_for_the_mean_neutral_current_are_another_choice(config: Path) -> 
     assert said["points"][-1]["left"] == pytest.approx(ratio)
 
 
+def test_a_small_groups_least_worst_hour_can_be_asked_of_a_solver(config: Path) -> None:
+    """Two moves of a house of seven."""
+    said = asked(config, "phases", "HOUSE", "--moves", "2", "--exact")
+
+    assert "by the exact solver, for the least largest deviation of a phase in any hour: proven" in said.stdout
+    assert said.exit_code == 0
+
+
 def orders(config: Path, *words: str) -> Result:
     return CliRunner(env={"COLUMNS": "160"}).invoke(main, ["balance", "orders", words[0], str(config), *words[1:]])
 

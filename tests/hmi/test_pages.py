@@ -32,6 +32,7 @@ from scada.phase_study import (
     PhasePoint,
     PhaseSplit,
     PhaseStudy,
+    Simultaneity,
     Unchecked,
     Working,
 )
@@ -809,19 +810,35 @@ def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
     assert scaled.group(1) == imbalance.group(1)
 
 
+def test_how_much_the_consumers_peak_together_is_on_the_page_with_its_fit(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each number of them."""
+    together = Simultaneity(
+        "BG-T01", 490_000, 168, 160, 0.0, {}, (1, 20), (1.0, 0.41), (1.0, 0.38), (1.0, 0.44), (1.0, 0.4), 0.23, 0.012)
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(together=together))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert re.search(r">20</td><td[^>]*>0.41</td><td[^>]*>0.38 – 0.44</td><td[^>]*>0.40</td>", text)
+    assert "g∞ = 0.23; off by 0.012" in text
+
+
 @pytest.mark.parametrize(("said", "moves"), [
     ("moves=17", 17), ("moves=5000", 100), ("moves=", None), ("moves=x", None), ("", None),
 ])
 def test_the_most_moves_of_a_work_order_can_be_said_on_the_page(
     person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, said: str, moves: int | None
 ) -> None:
-    """From 1 to 100, else what is worth it; whoever keeps the order keeps this one."""
+    """From 1 to 100, else what is worth it, or the exact solver's; whoever keeps the order keeps this one."""
     asked = []
-    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-1]) or phase_study())
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-2:]) or phase_study(proven=True))
     engineer = person("engineer")
     text = engineer.client.get(f"/balance/BG-T01/phases?{said}").text
+    exact = engineer.client.get("/balance/BG-T01/phases?exact=1").text
 
-    assert asked == [moves]
+    assert asked == [(moves, False), (None, True)]
+    assert 'name="exact" value="1" checked' in exact
+    assert "no phase can depart less" in exact
     assert f'name="moves" min="1" max="100" value="{moves or ""}"' in text
     assert f'<input type="hidden" name="moves" value="{moves or ""}">' in text
 
@@ -847,7 +864,8 @@ def test_what_a_study_lacks_is_a_sentence(
     person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, lack: Lack
 ) -> None:
     """With its figures, and none left as a placeholder."""
-    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48)}.get(lack, (7,))
+    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48),
+               Lack.EXACT_TOO_LARGE: (61, 60)}.get(lack, (7,))
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(lacks={lack: figures}))
     text = person("viewer").client.get("/balance/BG-T01/phases").text
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scada.balancing.phases.advice import CheckJob, Draft, advice, check_jobs, check_of, drafted
 from scada.balancing.phases.checked import Check, Place, form_used, with_rest
 from scada.balancing.phases.curves import Curves, Measure, curves
+from scada.balancing.phases.exact import LARGEST, SECONDS, Exact, Question, answered
 from scada.balancing.phases.identify import LEAST_HOURS, UNKNOWN, Identified, disagreements, identify, relabelled
 from scada.balancing.phases.inputs import HOPELESS, Given, Inputs
 from scada.balancing.phases.likeness import deducted, position, similarity
 from scada.balancing.phases.orders import NAMES
+from scada.balancing.phases.pareto import CAPS
 from scada.balancing.phases.uneven import allocated, loss_shape, unevenness
 from scada.balancing.simultaneity import coincidence
 from scada.clock import DAY_H, HOUR_S
@@ -43,6 +45,7 @@ class Asked:
     given: Given
     moves: int | None = None                # most of the work order; None: the last number that is worth its moves
     objective: Objective = Objective.ABSOLUTE
+    exact: bool = False                     # the least worst hour by a solver, where the group is small enough
 
 
 @attrs.frozen(eq=False)
@@ -71,6 +74,8 @@ def study(asked: Asked, each: Each = map, told: Told = lambda _step, _done, _of:
     given, draft, made = asked.given, beginning.draft, beginning.study
     if draft is None:
         return made
+    if asked.exact:
+        draft, made = _exactly(asked, draft, made, each)
     unchecked, outside, checks, jobs = given.unchecked, 0, dict[Place, Check](), list[CheckJob]()
     if given.network is not None:
         jobs, outside = check_jobs(given, draft, given.of.hours - asked.first_hour)
@@ -124,6 +129,7 @@ def begun(asked: Asked) -> Begun:
     staying = () if draft is None or enough is None else tuple(np.nanmean(draft.fixed, axis=0).tolist())
     made = attrs.evolve(
         base, fed=fed, rest=_rest(of, enough), staying=staying, consumers=consumers, renamed=renamed,
+        together=simultaneity_of(asked.group, asked.first_hour, asked.hours, of),
         registered_position=by_registry, uneven=uneven, losses=losses, net=net,
     )
     return Begun(made, found, draft)
@@ -145,6 +151,19 @@ def simultaneity_of(group: str, first_hour: int, hours: int, of: Inputs) -> Simu
 
 
 # ---------------------------------------------------------------------- private
+def _exactly(asked: Asked, draft: Draft, made: PhaseStudy, each: Each) -> tuple[Draft, PhaseStudy]:
+    """Today's phases and the solver's, in the place of what was searched; or why there is no such answer."""
+    question = Question(asked.given.of.profiles[draft.which], draft.start, asked.moves or CAPS[-1], draft.fixed)
+    (found,) = each(answered, [question])
+    if isinstance(found, Exact):
+        draft = attrs.evolve(draft, found=[draft.found[0], [found.phase]], chosen=True)
+        return draft, attrs.evolve(made, proven=found.proven)
+    figures: dict[Lack, tuple[int, ...]] = {
+        Lack.EXACT_TOO_LARGE: (len(draft.which), LARGEST), Lack.NO_ANSWER: (round(SECONDS),),
+    }
+    return draft, attrs.evolve(made, lacks={**made.lacks, found: figures.get(found, ())})
+
+
 def _identified(
     of: Inputs, feed: NDArray[np.float64] | None, lacks: dict[Lack, tuple[int, ...]]
 ) -> tuple[Identified | None, tuple[str, ...], NDArray[np.float64] | None, int]:

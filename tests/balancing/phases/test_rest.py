@@ -55,6 +55,7 @@ def test_what_is_with_no_member_is_said_as_a_share_and_by_phase_and_without_a_fe
     assert turned.staying == pytest.approx(tuple(HEATER), abs=1e-6)
     assert [one.to for one in turned.order] == [one.to for one in straight.order]
     assert np.isnan(blind.rest)
+    assert (blind.together.sizes[-1], blind.together.mean[0]) == (N, 1.0)
     assert blind.staying == ()
     assert Lack.NO_FEED in blind.lacks
 
