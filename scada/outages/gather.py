@@ -35,9 +35,18 @@ def last_words(shot: Snapshot) -> dict[str, int]:
     return found
 
 
+def losses(directory: Directory, signs: Mapping[tuple[str, int], int]) -> dict[str, dict[int, int]]:
+    """When modules were lost that their concentrator calls so: by concentrator, by EUI. [ns]"""
+    found: dict[str, dict[int, int]] = {}
+    for (device, code), at in signs.items():
+        if code == EventCode.MODULE_LOST and (module := directory.module_of_name.get(device)) is not None:
+            found.setdefault(module.concentrator, {})[module.eui] = at
+    return found
+
+
 def witnesses(
     directory: Directory, views: Sequence[MeshView], signs: Mapping[tuple[str, int], int], overheard: Mapping[int, int],
-    words: Mapping[str, int],
+    words: Mapping[str, int], through: Mapping[int, int],
 ) -> tuple[Witness, ...]:
     """
     Return the adopted modules of some concentrators as witnesses.
@@ -54,6 +63,9 @@ def witnesses(
         When other concentrators last heard a module, by EUI. [ns]
     words : mapping of str to int
         Modules whose last delivered hour said that the supply was lost, and that hour's end. [ns]
+    through : mapping of int to int
+        Through whom modules that are lost were last heard, by EUI: the relay's EUI, 0 for the concentrator. Of everybody
+        else the last report says it.
 
     Returns
     -------
@@ -67,11 +79,13 @@ def witnesses(
             node.index: module for node in view.nodes
             if (module := directory.module_of_eui.get(node.eui)) is not None and module.state in IN_SERVICE
         }
+        node_at = {node.index: node.eui for node in view.nodes}
+        name_of = {module.eui: module.name for module in adopted.values()}
         for node in view.nodes:
             if (module := adopted.get(node.index)) is None:
                 continue
             building, riser = place_of(directory, module)
-            parent = adopted.get(node.parent)
+            relay = through.get(node.eui, node_at.get(node.parent, 0))
             heard = max(node.heard, overheard.get(node.eui, 0))
             lost = signs.get((module.name, EventCode.MODULE_LOST), 0)
             dark = signs.get((module.name, EventCode.POWER_DOWN), 0)
@@ -79,7 +93,7 @@ def witnesses(
             if not dark and word and heard <= lost <= word + LAST_WORD_NS:
                 dark = word
             found.append(Witness(
-                module.name, view.concentrator, parent.name if parent is not None else "", building, riser,
+                module.name, view.concentrator, name_of.get(relay, ""), building, riser,
                 heard, lost, dark, (module.name, EventCode.BATTERY_LOW) in signs,
             ))
     return tuple(found)
