@@ -1,13 +1,13 @@
 """Makes witnesses of the registry, the last reports and the signs that devices gave. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from scada.clock import HOUR_S, NS
 from scada.events import EventCode
 from scada.intervals import IntervalStatus
 from scada.outages.evidence import Witness
-from scada.site import IN_SERVICE, Directory, MeshView, Module
+from scada.site import IN_SERVICE, OUT_OF_SERVICE, Directory, MeshView, Module
 from scada.tags import Snapshot
 
 HOUR_STATUS: Final = "/hour_status"     # the tag of a channel with the status bits of its last delivered hour
@@ -33,6 +33,14 @@ def last_words(shot: Snapshot) -> dict[str, int]:
             name = tag.removesuffix(HOUR_STATUS).rpartition(".ch")[0]
             found[name] = max(found.get(name, 0), int(shot.at[position]))
     return found
+
+
+def departed(directory: Directory, signs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Signs, by device and event code, of modules that have left service."""
+    return [
+        (device, code) for device, code in signs
+        if (module := directory.module_of_name.get(device)) is not None and module.state in OUT_OF_SERVICE
+    ]
 
 
 def losses(directory: Directory, signs: Mapping[tuple[str, int], int]) -> dict[str, dict[int, int]]:

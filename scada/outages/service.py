@@ -23,7 +23,7 @@ from scada.outage import Outage, Scope
 from scada.outages.cause import Cause
 from scada.outages.causes import causes
 from scada.outages.evidence import Evidence, Post
-from scada.outages.gather import last_words, losses, witnesses
+from scada.outages.gather import departed, last_words, losses, witnesses
 from scada.outages.store import OutageStore
 from scada.outages.tracker import Changes, Tracker, posts_of
 from scada.outages.ways import Ways
@@ -174,6 +174,7 @@ class OutageService:
         posts = self._posts(directory)
         asked = (self._news, directory.site.generation, posts, self._clock.monotonic() // AGAIN_S)
         if asked != self._answered:                         # else nothing is new, and the causes are those of before
+            await self._forget_departed(directory)
             evidence = await deferToThreadPool(
                 self._reactor, self._pool, self._gather, directory, posts, dict(self._signs), dict(self._overheard),
                 self._bus.snapshot(),
@@ -187,6 +188,14 @@ class OutageService:
         if (changes.changed or changes.closed) and self._store is not None:
             await deferToThreadPool(self._reactor, self._pool, self._store.write, changes.changed, changes.closed)
         self._failing = False
+
+    async def _forget_departed(self, directory: Directory) -> None:
+        """Nobody is left who could take back what they said."""
+        signs = await deferToThreadPool(self._reactor, self._pool, departed, directory, tuple(self._signs))
+        if signs and self._store is not None:
+            await deferToThreadPool(self._reactor, self._pool, self._store.forget, signs)
+            for sign in signs:
+                self._signs.pop(sign, None)
 
     def _posts(self, directory: Directory) -> tuple[Post, ...]:
         """Every concentrator; one that never came is down since the start, once it has had its time."""

@@ -17,7 +17,7 @@ from scada.events import DeviceEvent, EventCode
 from scada.outage import Scope
 from scada.outages.service import FIRST_S, OutageService
 from scada.ports import AlarmState, Priority
-from scada.site import Consumer, MeshNeighbour, Point, Site
+from scada.site import Consumer, MeshNeighbour, ModuleState, Point, Site
 from scada.tags import Batch, Device, TagDef
 from tests.alarms.test_service import ENGINEER, Field, MemoryAudit
 from tests.fakes import NOON, InlinePool, LoopClock, site_clock
@@ -54,7 +54,7 @@ class Bench:
         self.reactor, self.monitor, self.field = LoopClock(), Monitor(), Field()
         self.clock = site_clock(self.reactor)
         self.bus = TagBus(self.clock, self.reactor)
-        registry = FixedRegistry(inhabited())
+        self.registry = registry = FixedRegistry(inhabited())
         pool: Any = InlinePool()
         self.trees: Any = Trees()
         self.alarms = AlarmService(
@@ -138,6 +138,25 @@ def test_a_history_that_cannot_be_read_leaves_the_last_report(bench: Bench) -> N
     (outage,) = bench.outages.open()
 
     assert (outage.scope, outage.subject, outage.left) == (Scope.RELAY, "C01-001", 3)
+
+
+@pytest.mark.parametrize("state", [ModuleState.REPLACED, ModuleState.RETIRED])
+def test_a_lost_module_that_left_service_is_no_outage_and_leaves_no_sign(bench: Bench, state: ModuleState) -> None:
+    """Its index may be another module's by now: nobody would ever say that it is back."""
+    bench.say(EventCode.MODULE_LOST, "C01-003", "C01-004")
+    bench.pass_(30)
+    before = len(bench.outages.open())
+    content = bench.registry.directory.site
+    modules = tuple(attrs.evolve(one, state=state) if one.name == "C01-003" else one for one in content.modules)
+    bench.registry.replace(attrs.evolve(content, modules=modules, generation=content.generation + 1))
+    bench.pass_(90)
+    store = bench.outages._store
+    assert store is not None
+
+    assert before == 2
+    assert [one.subject for one in bench.outages.open()] == ["C01-004"]
+    assert bench.shown() == {"C01-003:module_lost": AlarmState.RETURNED, "C01-004:module_lost": AlarmState.UNACKNOWLEDGED}
+    assert set(store.load()[1]) == {("C01-004", EventCode.MODULE_LOST)}
 
 
 def test_what_still_holds_when_the_parent_clears_is_shown_again_and_what_ended_needs_nobody(bench: Bench) -> None:
