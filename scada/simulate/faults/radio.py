@@ -74,7 +74,7 @@ def hot_relay(rig: Rig) -> Undo:
     "parent-flapping", Kind.MODULE,
     does="A module changes its parent to and fro.",
     shows="The tree shows each change as of now; nothing is missing, and no alarm is raised for it.",
-    expect=("tree.told >= 6", "event.MODULE_LOST == 0"),
+    expect=("tree.told >= 6", "event.MODULE_LOST == 0", "outage.any == 0"),
 )
 def flapping(rig: Rig) -> Undo:
     mesh = rig.state.mesh
@@ -119,7 +119,7 @@ def interferer(rig: Rig) -> Undo:
     "interferer-by-hour", Kind.MODULE,
     does="A transmitter nearby takes 12 dB from every link, every second hour.",
     shows="Delivery ratios fall and recover, again and again; who is not heard meanwhile is lost and comes back each time.",
-    expect=("mesh.delivery_fell >= 2", "tree.told >= 4"),
+    expect=("mesh.delivery_fell >= 2", "tree.told >= 4", "outage.any >= 2", "trouble.CUT_OFF >= 2"),
     lasts_h=5.0,
 )
 def by_hour(rig: Rig) -> Undo:
@@ -151,7 +151,8 @@ def by_hour(rig: Rig) -> Undo:
     "too-deep", Kind.MODULE,
     does="The subnet becomes a corridor: a module hears the two beside it alone, and nothing is relayed beyond level 30.",
     shows="Who is deeper is lost by name, the others go on; everybody is back when it ends, and nothing is missing.",
-    expect=("event.MODULE_LOST >= 6", "cleared.MODULE_LOST >= 6", "tree.at_limit >= 1"),
+    expect=("event.MODULE_LOST >= 6", "cleared.MODULE_LOST >= 6", "tree.at_limit >= 1", "outage.any == 1",
+            "trouble.CUT_OFF >= 1"),
     modules=36,
 )
 def too_deep(rig: Rig) -> Undo:
