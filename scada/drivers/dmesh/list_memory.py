@@ -79,9 +79,9 @@ class ListMemory:
     def took(self, link_id: int, archive_id: int, euis: NDArray[np.uint64], now: int) -> None:
         """The present list of a link, as EUIs by index, at a site time [s]. Another archive is another concentrator."""
         known, before = self._lists.get(link_id, (archive_id, np.zeros(MAX_MODULES + 1, dtype=np.uint64)))
-        if link_id in self._lists and known == archive_id and bool((before == euis).all()):
+        fresh, self._lists[link_id] = link_id not in self._lists, (archive_id, euis)
+        if not fresh and known == archive_id and bool((before == euis).all()):
             return
-        self._lists[link_id] = archive_id, euis
         blob = euis.astype("<u8").tobytes()
         self._write(("INSERT OR REPLACE INTO list VALUES (?, ?, ?)", (link_id, archive_id, blob)))
         if known != archive_id:
