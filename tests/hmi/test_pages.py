@@ -18,9 +18,10 @@ from hmi.i18n import LANGUAGES
 from hmi.site_time import SiteTime
 from scada.balancing.meters import SIDES, thermal_device, unbalance_device
 from scada.balancing.phases.service import PhaseStudyService
-from scada.clock import HOUR_S
+from scada.clock import HOUR_S, NS
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
 from scada.errors import Problem
+from scada.network import Place
 from scada.phase_orders import Achieved, MeasuredGain, MoveState
 from scada.phase_study import (
     ConsumerPhase,
@@ -487,6 +488,41 @@ def test_a_module_that_never_reported_has_no_figures(
     assert "no value yet" in row
     assert "poor link" not in text.replace(">poor link</option>", "")
     assert not re.search(r'class="num">0[ .<]', row)
+
+
+def test_a_module_that_nobody_hears_hangs_on_nothing(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent has index 0, as the concentrator has; it is not drawn below it, and its last link is no link."""
+    first, second, *_ = world.mesh.views()[0].nodes
+    nodes = (first, attrs.evolve(second, parent=0, level=0))
+    monkeypatch.setattr(world.mesh, "views", lambda: (MeshView("C01", True, 1, nodes, world.clock.now()),))
+    text = person("viewer").client.get("/network?module=C01-002").text
+    heard, unheard = sorted(text.split("<tbody>")[-1].split("<tr ")[1:], key=lambda row: "C01-002" in row)
+
+    assert "<td>C01</td>" in heard
+    assert "<td>not in the tree</td>" in unheard
+    assert "<td>C01</td>" not in unheard
+    assert text.count("<path class=\"edge") == 1
+    assert re.search(r"Parents in order</dt><dd>not in the tree *[<›]", text)
+    assert '<span class="flag">no way to the concentrator</span>' in unheard
+
+
+def test_a_parent_is_whoever_had_the_index_then(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a tree of the past another module than today; and one that no list has is told by its index."""
+    base = 0x00124B0000000000 + 1000
+    places = (Place(base + 7, 2, 0, 1, NS), Place(base + 3, 3, 2, 2, NS), Place(base + 4, 4, 99, 2, NS))
+    monkeypatch.setattr(world.network, "tree", lambda concentrator, at: places)
+    table = person("viewer").client.get("/network?concentrator=C01&at=1767258000").text.split("<tbody>")[-1]
+    rows = {found[1]: row for row in table.split("<tr>")[1:] if (found := re.search(r"(C01-\d+) ", row))}
+
+    assert {name: "<td>C01-007</td>" in row for name, row in rows.items()} == {
+        "C01-007": False, "C01-003": True, "C01-004": False,
+    }
+    assert "<td>C01</td>" in rows["C01-007"]
+    assert "<td>index 99</td>" in rows["C01-004"]
 
 
 def test_the_network_page_colours_filters_and_orders_by_what_is_asked(person: Callable[..., Person]) -> None:

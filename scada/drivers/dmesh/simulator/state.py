@@ -477,8 +477,7 @@ class ConcentratorState(Fate, Lists):
 
     def _standing(self) -> network.Places:
         """Where the modules stand; nobody knows it of one that was not heard yet."""
-        found = network.places((module.index for module in self.modules), self.mesh)
-        return found | dict.fromkeys(self._unheard & found.keys(), (0, 0))
+        return network.places((module.index for module in self.modules if module.index not in self._unheard), self.mesh)
 
     def _tree_grew(self) -> None:
         """Compare with how it stood before, and let it be told."""
