@@ -1,4 +1,4 @@
-"""Case files of suspects in balance groups: what was found, and what people made of it."""
+"""Case files of balance groups: of members that are suspected, and of whole groups that no member explains."""
 
 import math
 from enum import StrEnum
@@ -26,12 +26,12 @@ OPEN: Final = (CaseState.NEW, CaseState.INSPECTION)
 
 @attrs.frozen
 class Suspicion:
-    """What an examination says of one member; energies in `unit`."""
+    """What an examination says of one member, or of the group as a whole; energies in `unit`."""
 
     group: str
-    member: str
+    member: str                         # the group's own name: of it as a whole
     suspect: bool                       # False: somebody should read of it, nobody should go there
-    cause: str                          # "faulty_meter", "bypass_hours" …
+    cause: str                          # "faulty_meter", "bypass_hours" …; of a whole group "unmetered", "technical"
     reason: str                         # a sentence
     unit: str
     energy: float                       # since the beginning
@@ -43,6 +43,14 @@ class Suspicion:
     forecast: tuple[float, ...] = ()    # each day, from its own past; NaN = not known
     registered: tuple[float, ...] = ()  # each day
     imbalance: tuple[float, ...] = ()   # of the group, each day
+    unassigned: tuple[float, ...] = ()  # of a whole group: what nobody explains, each day
+    mean_registered: tuple[float, ...] = ()     # of a member: its mean day, 24 hours from midnight on
+    mean_imbalance: tuple[float, ...] = ()      # and that of its group
+    resemblance: float = math.nan       # plain correlation of the two, hour by hour; nothing decides by it [1]
+
+    @property
+    def whole(self) -> bool:
+        return self.member == self.group
 
     def to_json(self) -> dict[str, Any]:
         """NaN as null."""

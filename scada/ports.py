@@ -1227,6 +1227,7 @@ BALANCE_COLUMNS = (
     "uncertainty",                      # half-width, same unit as feed
     "completeness",                     # share of member-hours that were measured, 0-1
     "estimated",                        # share of member-hours, or of the feed's if that is more, that are estimates, 0-1
+    "doubtful",                         # share of member-hours, or of the feed's if that is more, that are uncertain, 0-1
     "common",                           # of `members`: common needs of the house
     "generation",                       # local generation, positive; `members` has it as negative
     "technical",                        # technical loss of the network; NaN where none is computed

@@ -55,6 +55,7 @@ class GroupKind(StrEnum):
 
 
 NORMAL_LOSS = {Medium.ELECTRICITY: 0.08, Medium.GAS: 0.09, Medium.WATER: 0.12, Medium.HEAT: 0.12}    # domain C1
+LIMIT_PERCENT = {Medium.ELECTRICITY: 10.0, Medium.GAS: 10.0, Medium.WATER: 12.0, Medium.HEAT: 12.0}     # ours
 UNIT_OF_MEDIUM = {Medium.ELECTRICITY: "kWh", Medium.WATER: "m³", Medium.GAS: "m³", Medium.HEAT: "kWh"}
 
 
@@ -271,7 +272,7 @@ class BalanceGroup:
     feed_point: str = ""
     members: tuple[str, ...] = ()       # metering points or other groups that always take from it; others: `BalanceMember`
     normal_loss: float | None = None    # share of the feed; None = that of the medium
-    limit_percent: float = 10.0         # |imbalance| above it raises an alarm
+    limit_percent: float | None = None  # what is missing beyond expected losses, or too much; None = that of the medium
     kind: GroupKind = GroupKind.FREE
     metering_w: float = 0.0             # own consumption of the metering equipment, constant: of the group [W]
     metering_w_each: float = 0.0        # and of each meter that hangs in it [W]
@@ -284,6 +285,11 @@ class BalanceGroup:
     def normal_share(self) -> float:
         """Loss that is normal, as a share of the feed."""
         return NORMAL_LOSS[self.medium] if self.normal_loss is None else self.normal_loss
+
+    @property
+    def limit(self) -> float:
+        """Imbalance beyond the losses that are to be expected, either way, that is an alarm. [% of the feed]"""
+        return LIMIT_PERCENT[self.medium] if self.limit_percent is None else self.limit_percent
 
 
 @attrs.frozen

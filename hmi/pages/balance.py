@@ -16,6 +16,7 @@ from hmi.paging import Page
 from hmi.services import Services
 from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
 from hmi.whereabouts import whereabouts
+from scada.beyond import beyond
 from scada.clock import DAY_H, HOUR_S, NS
 from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, MemberRole
@@ -118,7 +119,7 @@ def _state(group: BalanceGroup, last: dict[str, float]) -> str:
         return "estimated"
     if not last["whole"]:
         return "incomplete"
-    return "over" if abs(last["imbalance_percent"]) > group.limit_percent else "whole"
+    return "over" if beyond(group, last).over else "whole"
 
 
 def _newest(services: Services, group: BalanceGroup) -> tuple[str, int, dict[str, float]]:

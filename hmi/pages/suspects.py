@@ -1,19 +1,21 @@
 """Suspects of balance groups: case files of what the examination of every night found, and what people made of it."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
+import attrs
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 
 from hmi.access import DECIDE, STAFF, allow
 from hmi.i18n import _
-from hmi.lines import lines
+from hmi.lines import LineChart, lines
 from hmi.notices import notice
 from hmi.paging import Page
 from hmi.reasons import in_words
 from hmi.services import Services
 from hmi.whereabouts import whereabouts
-from scada.cases import LONGEST_NOTE, OPEN, CaseState
+from scada.cases import LONGEST_NOTE, OPEN, CaseState, Suspicion
 from scada.errors import CommandRejected
 
 SIZE: Final = 50
@@ -51,14 +53,10 @@ def make(services: Services) -> Blueprint:
     def one(number: int) -> Any:
         if number >= 2**63 or (case := services.cases.one(number)) is None:
             abort(404)
-        found = case.suspicion
-        first = date.fromisoformat(found.first_day)
-        days = [(first + timedelta(days=n)).isoformat() for n in range(len(found.imbalance))]
-        courses = (found.forecast, found.registered, found.imbalance)
         return render_template(
-            "suspect.html", case=case, found=found, days=days, courses=courses, longest=LONGEST_NOTE,
-            chart=lines(courses, [day[5:] for day in days]) if days else None,
-            known=services.registry.directory.point, group_known=services.registry.directory.balance_group,
+            "suspect.html", case=case, found=case.suspicion, days=_days(case.suspicion), hours=_hours(case.suspicion),
+            longest=LONGEST_NOTE, known=services.registry.directory.point,
+            group_known=services.registry.directory.balance_group,
             possible=[state for state in CaseState if state is not case.state],
         )
 
@@ -78,3 +76,36 @@ def make(services: Services) -> Blueprint:
         return redirect(url_for("suspects.one", number=number))
 
     return blueprint
+
+
+@attrs.frozen
+class Drawn:
+    """Courses over one another, and what they are called: names are those of `Suspicion`."""
+
+    names: tuple[str, ...]
+    places: tuple[str, ...]
+    courses: tuple[tuple[float, ...], ...]
+    chart: LineChart
+
+
+def _days(found: Suspicion) -> Drawn | None:
+    """What the case rests on, day by day."""
+    first = date.fromisoformat(found.first_day)
+    days = tuple((first + timedelta(days=n)).isoformat() for n in range(len(found.imbalance)))
+    if not days:
+        return None
+    if found.whole:
+        return _drawn({"imbalance": found.imbalance, "unassigned": found.unassigned}, days, [day[5:] for day in days])
+    courses = {"forecast": found.forecast, "registered": found.registered, "imbalance": found.imbalance}
+    return _drawn(courses, days, [day[5:] for day in days])
+
+
+def _hours(found: Suspicion) -> Drawn | None:
+    """The mean day of a member over that of the imbalance: a picture, by which nothing is decided."""
+    hours = tuple(f"{n:02}" for n in range(len(found.mean_registered)))
+    courses = {"registered": found.mean_registered, "imbalance": found.mean_imbalance}
+    return _drawn(courses, hours, hours) if hours else None
+
+
+def _drawn(courses: dict[str, tuple[float, ...]], places: tuple[str, ...], labels: Sequence[str]) -> Drawn:
+    return Drawn(tuple(courses), places, tuple(courses.values()), lines(tuple(courses.values()), labels))

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from scada.balancing import register_feed
 from scada.balancing.counting import METER_ACCURACY, accuracy_of, own_consumption, registers_over, running
 from scada.balancing.days import day_bounds
-from scada.balancing.hourly import ESTIMATE_ERROR, FIELDS, Members, balance, is_estimated, members_over, together
+from scada.balancing.hourly import (
+    ESTIMATE_ERROR,
+    FIELDS,
+    Members,
+    balance,
+    is_doubtful,
+    is_estimated,
+    members_over,
+    together,
+)
 from scada.balancing.register import Feed
 from scada.balancing.register_feed import Found, Registers
 from scada.balancing.roster import Columns, Roster, accuracy_in, active_in, pulse, shared, signs
@@ -222,8 +231,8 @@ def _feeds(
     """The feeds by hour and by day, the limits of error of their meters by hour, and edges that had to be looked up."""
     count = int(days[-1])
     error = np.full((len(groups), count), METER_ACCURACY)
-    shares = [np.zeros((len(groups), k)) for k in (count, len(days) - 1)]       # that are estimates
-    hourly, daily = (Feed(np.full(share.shape, np.nan), np.full(share.shape, np.nan), share) for share in shares)
+    shares = [np.zeros((2, len(groups), k)) for k in (count, len(days) - 1)]    # that are estimates, that are doubtful
+    hourly, daily = (Feed(np.full(one.shape[1:], np.nan), np.full(one.shape[1:], np.nan), *one) for one in shares)
     edges: list[Found] = []
     points = [row for row, group in enumerate(groups) if group.feed_point and group.feed_point in directory.point]
     metered = set(points)
@@ -244,8 +253,9 @@ def _feeds(
         hourly.energy[points], hourly.doubt[points] = energy, resolution + widened
         daily.energy[points] = _summed(energy, days)        # an hour that is missing makes its day NaN
         daily.doubt[points] = resolution + _summed(widened, days)
-        shares[0][points] = guessed
-        shares[1][points] = _summed(guessed.astype(np.float64), days) / np.diff(days)
+        for n, some in enumerate((guessed, is_doubtful(taken.quality))):
+            shares[0][n, points] = some
+            shares[1][n, points] = _summed(some.astype(np.float64), days) / np.diff(days)
         error[points] = accuracy_of(directory, names, first, count)
     return (hourly, daily), error, edges
 

@@ -118,6 +118,7 @@ def registers_over(
         estimated=np.zeros(len(total), dtype=np.int64),
         common=(signs * shared) @ each,
         generation=(signs < 0).astype(np.float64) @ each,
+        doubtful=np.zeros(len(total), dtype=np.int64),
     )
 
 

@@ -1,6 +1,6 @@
 """What examinations of balance groups are made of: reads hours, feeds and events, a batch of groups at a time. Blocking.
 
-`inquiries` runs where the stores are, `examined` wherever there is a processor to spare.
+`inquiries` runs where the stores are, `answers.examined` wherever there is a processor to spare.
 """
 
 import re
@@ -15,27 +15,20 @@ from numpy.typing import NDArray
 
 from scada.balancing.counted import Counted, counted, net_feed
 from scada.balancing.days import day_bounds
-from scada.balancing.suspects.columns import DAY_H, batches, stacked
-from scada.balancing.suspects.evidence import evidence
-from scada.balancing.suspects.examine import examine
-from scada.balancing.suspects.reasons import Reason, english, reasons
-from scada.balancing.suspects.states import State
-from scada.balancing.suspects.verdicts import Cause
-from scada.cases import GroupState, Suspicion
+from scada.balancing.suspects.columns import DAY_H, batches
 from scada.clock import HOUR_S, NS
 from scada.event_devices import devices_of
 from scada.events import Stream
 from scada.ports import Consumption, EventHistory, EventsWanted, ResultTable, measured
-from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
+from scada.site import BalanceGroup, Directory, Medium
 from scada.site_groups import Part, sum_of
 from scada.tags import BAD
 
 DAYS: Final = 20                        # what the figures are of
 BUDGET: Final = 1_000_000               # member-hours of one batch, some 100 MB while it is examined
-EVENTS: Final = ("magnet", "cover_open")
+MAGNET, COVER = "magnet", "cover_open"  # events that bear on a verdict
 EVENTS_PAGE, MOST_EVENTS = 1_000, 50_000
 KNOWN_LOSS: Final = 0.8                 # of the hours with a feed: with fewer computed losses they are not subtracted
-TOLD: Final = 200                       # members of one batch that somebody should read of, without the suspects
 _CHANNEL: Final = re.compile(r"\.ch\d+$")
 
 
@@ -68,25 +61,19 @@ class Period:
 
 @attrs.frozen(eq=False)
 class Inquiry:
-    """One batch of groups of one length: everything that `examined` needs, and nothing that cannot be sent."""
+    """One batch of groups of one length: everything that `answers.examined` needs, and nothing that cannot be sent."""
 
     period: Period
     groups: tuple[str, ...]
-    units: tuple[str, ...]
+    media: tuple[Medium, ...]
     members: tuple[tuple[str, ...], ...]
     feed: tuple[NDArray[np.float64], ...]               # (h,) each; what the members that are examined are fed with
     taken: tuple[NDArray[np.float64], ...]              # (n_i, h) each; NaN where bad or missing
     resolution: NDArray[np.float64]                     # (g, n)
     magnets: NDArray[np.bool_]                          # (g, n, d)
+    covers: NDArray[np.bool_]                           # (g, n, d)
     technical: tuple[NDArray[np.float64], ...] = ()     # (h,) each: losses by power flow, 0 where nobody computes them
-
-
-@attrs.frozen
-class Answer:
-    """What a batch came to: every group's state, and members that somebody should read of, suspects first."""
-
-    states: tuple[GroupState, ...]
-    suspicions: tuple[Suspicion, ...]
+    normal: tuple[float, ...] = ()                      # loss that is normal in each [1]; () = not to be judged
 
 
 def period_before(zone: ZoneInfo, hour: int, days: int = DAYS) -> Period:
@@ -117,46 +104,9 @@ def inquiries(
         yield _inquiry(sources, directory, [with_members[row] for row in rows.tolist()], period, noticed)
 
 
-def examined(inquiry: Inquiry) -> Answer:
-    """Pure: the arithmetic, and sentences of it."""
-    groups = stacked(inquiry.feed, inquiry.taken, inquiry.technical or None)
-    # The square of the load stays: of groups without a network it is all of the loss, of others what is left of it.
-    report = examine(groups, inquiry.resolution, inquiry.period.weekend, inquiry.magnets, loss_term=True)
-    named = int(report.said.suspect.sum())
-    listed = reasons(groups, report.first, report.found, report.said, inquiry.resolution, named + TOLD)
-    states = tuple(
-        GroupState(
-            name, State(report.said.state[index]).name.lower(), float(report.said.unassigned[index]), inquiry.units[index],
-            int(report.first.hours[index]),
-        )
-        for index, name in enumerate(inquiry.groups)
-    )
-
-    def told(reason: Reason) -> Suspicion:
-        unit, suspect = inquiry.units[reason.group], bool(report.said.suspect[reason.group, reason.member])
-        drawn = evidence(groups, report.found, reason.group, reason.member) if suspect else None
-        since = date.fromordinal(inquiry.period.first_day.toordinal() + max(reason.since, 0)).isoformat()
-        return Suspicion(
-            inquiry.groups[reason.group], inquiry.members[reason.group][reason.member], suspect, reason.cause.name.lower(),
-            english(reason, inquiry.period.first_day, unit), unit, reason.energy, reason.half_width, reason.share,
-            reason.score, since if suspect else "", inquiry.period.first_day.isoformat(),
-            *(() if drawn is None else (
-                _rounded(drawn.daily_forecast), _rounded(drawn.daily_registered), _rounded(drawn.daily_imbalance),
-            )),
-        )
-
-    # a whole group without enough data says so by its state, not by each of its members
-    return Answer(states, tuple(told(one) for one in listed if one.cause is not Cause.FEW_HOURS))
-
-
-def ranked(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
-    """Suspects first, each part by score."""
-    return sorted(suspicions, key=lambda one: (not one.suspect, -one.score, one.group, one.member))
-
-
 def _inquiry(
     sources: Sources, directory: Directory, some: Sequence[tuple[BalanceGroup, Counted]], period: Period,
-    noticed: Mapping[str, frozenset[int]],
+    noticed: Mapping[str, Mapping[str, set[int]]],
 ) -> Inquiry:
     groups, its = [group for group, _ in some], [one for _, one in some]
     parts = {part.key: part for one in its for part in one.parts}
@@ -177,18 +127,20 @@ def _inquiry(
     place = [np.array([row.get(part.key, len(keys)) for part in one.examined]) for one in its]
     widest = max(len(one) for one in place)
     resolution = np.zeros((len(groups), widest))
-    magnets = np.zeros((len(groups), widest, period.days), dtype=np.bool_)
+    days = {kind: np.zeros((len(groups), widest, period.days), dtype=np.bool_) for kind in (MAGNET, COVER)}
     for g, one in enumerate(its):
         for n, part in enumerate(one.examined):
             resolution[g, n] = _count(directory, part.point)
             for name in devices_of(directory, part.point) if noticed and part.point else ():
-                magnets[g, n, list(noticed.get(name, ()))] = True
+                for kind, on in noticed.get(name, {}).items():
+                    days[kind][g, n, list(on)] = True
     feeds, technical = zip(*(_feed_and_loss(sources, group.name, period) for group in groups), strict=True)
     return Inquiry(
-        period, tuple(group.name for group in groups), tuple(UNIT_OF_MEDIUM[group.medium] for group in groups),
+        period, tuple(group.name for group in groups), tuple(group.medium for group in groups),
         tuple(one.names for one in its),
         tuple(net_feed(feed, one.settled, registered, period.first) for feed, one in zip(feeds, its, strict=True)),
-        tuple(values[one] for one in place), resolution, magnets, technical,
+        tuple(values[one] for one in place), resolution, days[MAGNET], days[COVER], technical,
+        tuple(group.normal_share for group in groups),
     )
 
 
@@ -216,24 +168,20 @@ def _count(directory: Directory, point: str) -> float:
     return max((1.0 / one.pulses_per_unit for one in directory.meters_of_point.get(point, ())), default=0.0)
 
 
-def _noticed(events: EventHistory, period: Period) -> Mapping[str, frozenset[int]]:
-    """Days on which a magnet or an open cover was reported, by device; of more than `MOST_EVENTS` the newest."""
+def _noticed(events: EventHistory, period: Period) -> Mapping[str, Mapping[str, set[int]]]:
+    """Days on which a magnet or an open cover was reported, by device and kind; of more than `MOST_EVENTS` the newest."""
     first, last = (hour * HOUR_S * NS for hour in (period.first, period.first + period.hours))
-    found: dict[str, set[int]] = {}
+    found: dict[str, dict[str, set[int]]] = {}
     before, left = None, MOST_EVENTS
     while left > 0:
-        wanted = EventsWanted(first, last, kinds=EVENTS, streams=(Stream.DEVICE,), before=before, size=EVENTS_PAGE)
+        wanted = EventsWanted(first, last, kinds=(MAGNET, COVER), streams=(Stream.DEVICE,), before=before, size=EVENTS_PAGE)
         page = events.find(wanted)
         for event in page.events:
             moment = event.at if event.time_good else event.received
             day = (moment - first) // (DAY_H * HOUR_S * NS)
             if event.state == "raised" and 0 <= day < period.days:
-                found.setdefault(_CHANNEL.sub("", event.source), set()).add(int(day))
+                found.setdefault(_CHANNEL.sub("", event.source), {}).setdefault(event.kind, set()).add(int(day))
         before, left = page.older, left - EVENTS_PAGE
         if before is None:
             break
-    return {device: frozenset(days) for device, days in found.items()}
-
-
-def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(round(value, 3) for value in values.tolist())
+    return found

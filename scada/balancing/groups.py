@@ -125,7 +125,8 @@ def hours_of(mark: Mark) -> NDArray[np.int64]:
 def device(directory: Directory, group: BalanceGroup) -> Device:
     """The tags of the newest whole hour; only the completeness speaks of the newest closed one."""
     unit = UNIT_OF_MEDIUM[group.medium]
-    limits = Limits(low=-group.limit_percent, high=group.limit_percent, hysteresis=group.limit_percent / 20)
+    # the whole imbalance: what is lost as usual is in it
+    limits = Limits(low=-group.limit, high=group.limit + 100 * group.normal_share, hysteresis=group.limit / 20)
     transformer = directory.transformer.get(group.transformer)
     tags: Sequence[TagDef] = (
         TagDef("feed", unit, "Fed in", digits=2),

@@ -27,6 +27,7 @@ class Members:
     estimated: NDArray[np.int64]            # (k,) of the present ones, those that are estimates
     common: NDArray[np.float64]             # (k,) of the energy, what the common needs took
     generation: NDArray[np.float64]         # (k,) what was generated locally, positive; the energy has it as negative
+    doubtful: NDArray[np.int64]             # (k,) of the present ones, those that are uncertain, no estimates
 
     def of(self, group: int) -> "Members":
         """Of one of several groups, (k,)."""
@@ -36,6 +37,11 @@ class Members:
 def is_estimated(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """What nobody measured: worked out, or a person's figure."""
     return np.asarray((quality == Quality.UNCERTAIN_ESTIMATED) | (quality == Quality.SUBSTITUTED))
+
+
+def is_doubtful(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Measured, and summed, but not to be relied on."""
+    return np.asarray(quality == Quality.UNCERTAIN_LAST_KNOWN)
 
 
 def members_over(
@@ -87,6 +93,7 @@ def members_over(
     usable = usable & wanted
     taken = np.where(usable, values[:, :width], 0.0)
     guessed = usable & is_estimated(quality[:, :width])
+    unsure = usable & is_doubtful(quality[:, :width])
     limit = accuracy[:, :width] if isinstance(accuracy, np.ndarray) else accuracy
     each = _over(taken, bounds)                                             # (n, k): per meter, before squaring
     present = _over(usable.astype(np.int64), bounds)
@@ -95,6 +102,10 @@ def members_over(
     squares = off**2 + np.where(present > 0, resolution[:, None] ** 2, 0.0)
     total = _together(present, groups)
     none = np.zeros(total.shape)
+
+    def counted(some: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return _together(_over(some.astype(np.int64), bounds), groups) if some.any() else none.astype(np.int64)
+
     positive = sign is None or bool((sign > 0).all())
     signed = each if positive or sign is None else sign[:, None] * each
     if active is None:
@@ -107,9 +118,10 @@ def members_over(
         doubt=np.sqrt(_together(squares, groups)),
         present=total,
         expected=expected,
-        estimated=_together(_over(guessed.astype(np.int64), bounds), groups) if guessed.any() else none.astype(np.int64),
+        estimated=counted(guessed),
         common=none if common is None or not common.any() else _together(np.where(common[:, None], signed, 0.0), groups),
         generation=none if positive or sign is None else _together(np.where(sign[:, None] < 0, each, 0.0), groups),
+        doubtful=counted(unsure),
     )
     return found if start is not None else found.of(0)
 
@@ -128,6 +140,7 @@ def together(one: Members, other: Members) -> Members:
         estimated=one.estimated + other.estimated,
         common=one.common + other.common,
         generation=one.generation + other.generation,
+        doubtful=one.doubtful + other.doubtful,
     )
 
 
@@ -179,11 +192,13 @@ def balance(
         independent parts added as squares: register at the edges, class of the feed, members. `unexplained` is
         imbalance - technical - own, known where the imbalance is; where no technical loss is computed it is still in it.
         `completeness` is what was measured: an estimate makes a balance possible, not complete. `estimated` is the share of
-        the members' hours, or of the feed's where that is more.
+        the members' hours, or of the feed's where that is more; `doubtful` is the same of hours that are summed as
+        uncertain: a magnet, a doubtful clock, a loss of power.
     """
     some = np.maximum(members.expected, 1)
     completeness = np.where(members.expected > 0, (members.present - members.estimated) / some, 0.0)
     guessed = np.where(members.expected > 0, members.estimated / some, 0.0)
+    unsure = np.where(members.expected > 0, members.doubtful / some, 0.0)
     everything = (members.expected == members.present) & (members.expected > 0)
     imbalance = np.where(everything, feed.energy - members.energy, np.nan)
     known = ~np.isnan(imbalance)
@@ -200,6 +215,7 @@ def balance(
         "uncertainty": np.where(known, doubt, np.nan),
         "completeness": completeness,
         "estimated": guessed if feed.estimated is None else np.maximum(guessed, feed.estimated),
+        "doubtful": unsure if feed.doubtful is None else np.maximum(unsure, feed.doubtful),
         "common": np.where(np.isnan(members.energy), np.nan, members.common),
         "generation": np.where(np.isnan(members.energy), np.nan, members.generation),
         "technical": lost,

@@ -14,6 +14,7 @@ from scada.ports import ResultStore, TagSink
 from scada.tags import Batch, Device, Quality
 
 SHOWN: Final = ("feed", "members", "imbalance", "imbalance_percent", "uncertainty")
+DOUBTED: Final = 0.05                   # share of doubtful hours above which what rests on them is uncertain
 PER_TURN: Final = 100                   # groups published in one turn of the loop: well under its 20 ms
 NEVER: Final = float("-inf"),           # shown of a group of which nothing was
 
@@ -78,10 +79,14 @@ class Keeping:
         values = np.column_stack([
             *(outcome.whole.columns[name] for name in SHOWN), 100.0 * outcome.latest_completeness
         ])
-        quality = np.where(np.isnan(values), Quality.BAD_OUT_OF_RANGE, Quality.GOOD).astype(np.uint8)
+        unsure = np.zeros(values.shape, dtype=np.bool_)
+        unsure[:, 1:len(SHOWN)] = outcome.whole.columns["doubtful"][:, None] > DOUBTED
+        quality = np.select(
+            [np.isnan(values), unsure], [Quality.BAD_OUT_OF_RANGE, Quality.UNCERTAIN_LAST_KNOWN], Quality.GOOD
+        ).astype(np.uint8)
         for row in np.flatnonzero(starts >= 0).tolist():
             name, start = outcome.groups[row], int(starts[row])
-            fresh, last = (float(start), *values[row].tolist()), self._shown.get(name, NEVER)
+            fresh, last = (float(start), *values[row].tolist(), *quality[row].tolist()), self._shown.get(name, NEVER)
             if name not in devices or start < last[0] or np.array_equal(fresh, last, equal_nan=True):
                 continue
             self._shown[name] = fresh

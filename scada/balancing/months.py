@@ -12,7 +12,7 @@ from scada.clock import DAY_H, HOUR_S
 from scada.ports import BALANCE_COLUMNS, ResultTable
 
 DAY_S: Final = DAY_H * HOUR_S
-SHARES: Final = ("completeness", "estimated")
+SHARES: Final = ("completeness", "estimated", "doubtful")
 
 
 def months_between(

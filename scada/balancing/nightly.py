@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+from scada.balancing.answers import examined, ranked
 from scada.balancing.casebook import FILE, Casebook
-from scada.balancing.examination import Sources, examined, inquiries, period_before, ranked
+from scada.balancing.examination import Sources, inquiries, period_before
 from scada.balancing.once_a_night import OnceANight
 from scada.cases import OPEN, Case, CaseState, GroupState, Suspicion
 from scada.clock import NS, SiteClock
@@ -112,9 +113,8 @@ class NightlyService:
         period = period_before(self._zone, self._clock.hour() - AFTER_H)
         states: list[GroupState] = []
         suspects: list[Suspicion] = []
-        for answer in self._compute.each(
-            examined, inquiries(self._sources, directory, directory.site.balance_groups, period)
-        ):
+        fed = [one for one in directory.site.balance_groups if one.fed]     # of others nothing can be missing
+        for answer in self._compute.each(examined, inquiries(self._sources, directory, fed, period)):
             if stopping.is_set():
                 return False
             states.extend(answer.states)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, tzinfo
 from typing import Final
 
 import attrs
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scada.balancing.suspects.failures import FailureCurve
 from scada.balancing.suspects.recalibration import Recalibration, Terms, recalibration
 from scada.cases import Case
-from scada.clock import DAY_H
+from scada.clock import DAY_H, HOUR_S
 from scada.replacement import AgeFrom, Left, NotReckoned, Replaceable, ReplacementList, costs
 from scada.site import UNIT_OF_MEDIUM, Directory, Medium, MeterTerms, verified_on
 
@@ -60,6 +60,7 @@ def terms_of(one: MeterTerms) -> Terms:
 def gathered(
     directory: Directory, registers: Registers, hour: int, day: str, cases: Sequence[Case] = (),
     spans: Sequence[int] = SPANS, progress: Callable[[int], None] = lambda done: None, stopping: Callable[[], bool] = bool,
+    zone: tzinfo = UTC,
 ) -> Base | None:
     """
     Return what is known of every meter in service.
@@ -80,6 +81,8 @@ def gathered(
         Lengths of the periods that are tried, the longest first. [d]
     progress, stopping : callable
         Hears how many points were read; asks whether to leave off, and then there is no answer.
+    zone : tzinfo
+        The site's zone: cases speak of its days.
     """
     meters = [
         (point.name, periods[-1], MEDIA.index(point.medium)) for point in directory.site.points
@@ -118,7 +121,11 @@ def gathered(
         [date.fromisoformat(text).toordinal() if text else epoch + int(meter.valid_from) // DAY_H
          for text, (_name, meter, _medium) in zip(said, meters, strict=True)], dtype=np.int64,
     )
-    factor = factors(cases)
+    suspected = {case.suspicion.member for case in cases}
+    factor = factors(cases, {
+        name: datetime.fromtimestamp(meter.valid_from * HOUR_S, UTC).astimezone(zone).date().isoformat()
+        for name, meter, _medium in meters if name in suspected
+    })
     return Base(
         day, names, tuple(meter.serial for _name, meter, _medium in meters),
         np.array([medium for _name, _meter, medium in meters], dtype=np.int8), yearly, over,
@@ -128,11 +135,22 @@ def gathered(
     )
 
 
-def factors(cases: Sequence[Case]) -> Mapping[str, float]:
-    """What meters do not register over what they do, as cases that are not cleared say it. [1]"""
+def factors(cases: Sequence[Case], hung: Mapping[str, str]) -> Mapping[str, float]:
+    """
+    Return what meters do not register over what they do, as cases that are not cleared say it. [1]
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        The newest first: of two of one member it is the newest that counts.
+    hung : mapping of str to str
+        The site day on which the present meter of a point was hung up. What began before it was another meter's.
+    """
     found: dict[str, float] = {}
-    for case in cases:
+    for case in reversed(cases):
         one = case.suspicion
+        if (one.since or one.first_day) < hung.get(one.member, ""):
+            continue
         behind = max(date.fromisoformat(one.since).toordinal() - date.fromisoformat(one.first_day).toordinal(), 0) \
             if one.since else 0
         registered = float(np.nansum(one.registered[behind:])) if one.registered else 0.0

@@ -6,6 +6,7 @@ Implements the ports Replacements and HealthSource. Nothing is stored: the regis
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.threadpool import ThreadPool
@@ -32,6 +33,7 @@ class RecalibrationService:
         timezone: str,
     ) -> None:
         self._registry, self._metering, self._cases, self._clock = registry, metering, cases, clock
+        self._zone = ZoneInfo(timezone)
         self.nightly = OnceANight(
             "the reckoning of meters", AFTER_H, self._night, lambda: None, clock, reactor, pool, timezone
         )
@@ -90,7 +92,7 @@ class RecalibrationService:
         cases, _total = self._cases.find(LOSING, 0, MOST_CASES)
         base = gathered(
             self._registry.directory, self._metering.register, self._clock.hour() - AFTER_H, day, cases,
-            stopping=stopping.is_set,
+            stopping=stopping.is_set, zone=self._zone,
         )
         if base is None:
             return False

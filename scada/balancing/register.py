@@ -99,6 +99,7 @@ class Feed:
     energy: NDArray[np.float64]             # (h,) NaN where an edge is not known
     doubt: NDArray[np.float64]              # (h,) half-width from reading the register, without its class
     estimated: NDArray[np.float64] | None = None    # (h,) share of each interval's hours that are estimates; None = none
+    doubtful: NDArray[np.float64] | None = None     # (h,) and of those that are uncertain
 
 
 def feed_between(start: Edges, end: Edges, hours: NDArray[np.int64], rates: Rates = ANY) -> Feed:

@@ -52,6 +52,8 @@ def _stored(before: ResultTable, name: str) -> NDArray[np.float64]:
     former = np.isnan(before.columns.get("own", lacking))
     if name in ("estimated", "own"):
         return np.where(former, 0.0, column)
+    if name == "doubtful":                                  # younger than the others
+        return np.nan_to_num(column)
     if name in ("common", "generation"):
         return np.where(former, np.where(np.isnan(before.columns["members"]), np.nan, 0.0), column)
     return np.where(former, before.columns["imbalance"], column) if name == "unexplained" else column

@@ -53,32 +53,33 @@ def balance(
 def print_balance(table: ResultTable, group: str, unit: str, timezone: ZoneInfo, as_json: bool) -> None:
     """A balance for people (site time; no imbalance where readings are missing, marked where estimated) or JSON."""
     if as_json:
-        rows = [
+        print_json({"group": group, "unit": unit, "rows": [
             {"start": utc(start), **{name: None if np.isnan(value) else value for name, value in row.items()}}
             for start, row in _each(table)
-        ]
-        print_json({"group": group, "unit": unit, "rows": rows})
+        ]})
         return
+    rows = _each(table)
+    doubt = any(row["doubtful"] > 0 for _, row in rows)     # a column more only where there is some
     shown = [
         (
             local(start, timezone), _number(row["feed"]), _number(row["members"]),
             _number(row["imbalance"]) + (" estimated" if row["estimated"] > 0 and np.isfinite(row["imbalance"]) else ""),
             _number(row["imbalance_percent"], 1), _number(row["uncertainty"]), _number(row["technical"]),
             _number(row["own"]), _number(row["unexplained"]), f"{100 * row['completeness']:.1f}",
-            f"{100 * row['estimated']:.1f}",
+            f"{100 * row['estimated']:.1f}", *([f"{100 * np.nan_to_num(row['doubtful']):.1f}"] if doubt else []),
         )
-        for start, row in _each(table)
+        for start, row in rows
     ]
     columns = (
         "from", f"feed {unit}", f"members {unit}", f"imbalance {unit}", "%", f"± {unit}", f"technical {unit}",
-        f"own {unit}", f"unexplained {unit}", "complete %", "estimated %",
+        f"own {unit}", f"unexplained {unit}", "complete %", "estimated %", *(["doubtful %"] if doubt else []),
     )
     print_table(group, columns, shown, numbers=range(1, len(columns)))
 
 
 def print_csv(table: ResultTable, unit: str) -> None:
     """One line per interval; energies in `unit`, a share for completeness, empty where there is nothing."""
-    energies = set(BALANCE_COLUMNS) - {"imbalance_percent", "completeness", "estimated", "version"}
+    energies = set(BALANCE_COLUMNS) - {"imbalance_percent", "completeness", "estimated", "doubtful", "version"}
     writer = csv.writer(sys.stdout)
     writer.writerow(["start", *(f"{name} [{unit}]" if name in energies else name for name in BALANCE_COLUMNS)])
     for start, row in _each(table):

@@ -15,6 +15,7 @@ from scada.cli.periods import local_ns, utc_ns
 from scada.cli.read import history_dir
 from scada.cli.run import make_clock
 from scada.cli.site import AS_JSON, CONFIG, person, registry_of
+from scada.cli.suspects import about
 from scada.clock import NS
 from scada.settings import load
 
@@ -48,7 +49,7 @@ def list_(config: Path, states: tuple[str, ...], as_json: bool) -> None:
         return
     title = f"cases; last examined on {day}" if day else "cases; the server has not examined anything yet"
     print_table(title, ("no.", "state", "member", "group", "opened", "seen", "reason"), [
-        (str(one.number), one.state.value, one.suspicion.member, one.suspicion.group, one.opened, one.seen,
+        (str(one.number), one.state.value, about(one.suspicion), one.suspicion.group, one.opened, one.seen,
          one.suspicion.reason) for one in found
     ], numbers=(0,))
     if total > len(found):
@@ -71,7 +72,7 @@ def set_(config: Path, number: int, state: str, note: str, as_json: bool) -> Non
     if as_json:
         print_json(_with_changes(found))
         return
-    click.echo(f"case {number}: {found.suspicion.member} of {found.suspicion.group} is {state}")
+    click.echo(f"case {number}: {about(found.suspicion)} of {found.suspicion.group} is {state}")
     for one in found.changes:
         click.echo(f"  {local_ns(one.at, zone)} {one.who}: {one.after}" + (f", {one.note}" if one.note else ""))
 

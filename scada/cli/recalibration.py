@@ -102,7 +102,7 @@ def _gathered(config: Path, settings: Settings, directory: Directory, first: str
             task = progress.add_task("reading registers", total=len(directory.meters_of_point))
             base = gathered(
                 directory, lambda points, at: registers(directory, reader.intervals, points, at), hour, day, cases, spans,
-                lambda done: progress.advance(task, done),
+                lambda done: progress.advance(task, done), zone=zone,
             )
     finally:
         reader.close()

@@ -77,7 +77,9 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("balance_members", "valid_from"): _hour,
     ("balance_members", "valid_to"): _hour,
     ("replacements", "hour"): _hour,
-    ("balance_groups", "limit_percent"): _positive,
+    ("balance_groups", "limit_percent"): (
+        lambda value: value is None or _positive[0](value), "expected a number above 0"
+    ),
     ("meters", "verified"): (lambda value: verified_on(value) is not None, "expected a year or a day: 2014 or 2014-05-20"),
     ("meter_terms", "tariff"): _from_zero,
     ("meter_terms", "verification"): _from_zero,

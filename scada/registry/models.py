@@ -248,7 +248,7 @@ class BalanceGroupRow(Base):
     feed_tag: Mapped[str] = _text()
     feed_point: Mapped[str] = _refers("points.name")
     normal_loss: Mapped[float | None] = mapped_column(Double)
-    limit_percent: Mapped[float] = mapped_column(Double)
+    limit_percent: Mapped[float | None] = mapped_column(Double)
     kind: Mapped[GroupKind] = mapped_column(named(GroupKind))
     metering_w: Mapped[float] = mapped_column(Double)
     metering_w_each: Mapped[float] = mapped_column(Double)

@@ -192,7 +192,7 @@ def _balance_groups(district: District, points: list[Point], meter: str) -> tupl
         groups.append(
             BalanceGroup(
                 f"BG-{building}-WATER", Medium.WATER, f"Water of building {building}",
-                feed_point=f"{building}-entry-water", members=members, normal_loss=0.12, limit_percent=20.0,
+                feed_point=f"{building}-entry-water", members=members,
             )
         )
     return tuple(groups)

@@ -1,7 +1,8 @@
 """What is said of yesterday's balances by six in the morning: over the limit, or not whole. Pure but for reading.
 
 As soon as a day is whole it is judged; at five o'clock site time it is judged as it is, and what is not whole is said to be
-incomplete, never balanced. Until then the day before stands.
+incomplete, never balanced. Until then the day before stands. Losses that are to be expected are taken off before, and a
+doubt that reaches back to the limit is no message.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from scada.beyond import beyond
 from scada.clock import DAY_H, HOUR_S, NS
 from scada.ports import Balances
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
@@ -73,11 +75,12 @@ def _group(
             measured = f"{share:.1f} % of readings are measured"
             said = f"the balance of {day} is estimated and not judged: {measured}, {guessed:.1f} % estimated"
         yield DayFinding(group.name, INCOMPLETE, area, over, said)
-    elif abs(row["imbalance_percent"]) > group.limit_percent:
+    elif (found := beyond(group, row)).over:
         yield DayFinding(
             group.name, OVER, area, over,
             f"the balance of {day}: {row['imbalance']:.2f} ± {row['uncertainty']:.2f} {unit}, "
-            f"{row['imbalance_percent']:.1f} % of the feed; the limit is {group.limit_percent:g} %",
+            f"{row['imbalance_percent']:.1f} % of the feed, {found.percent:.1f} % beyond expected losses; "
+            f"the limit is {group.limit:g} %",
         )
 
 

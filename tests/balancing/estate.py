@@ -54,7 +54,8 @@ def site_of(count: int = MEMBERS) -> dict[str, Any]:
              "valid_from": "2020-01-01T00:00Z"} for n in range(count)
         ],
         "balance_groups": [
-            {"name": "BG-1", "medium": "electricity", "transformer": "T01", "members": names},
+            {"name": "BG-1", "medium": "electricity", "transformer": "T01", "feed_tag": "T01-meter/energy_import",
+             "members": names},
             {"name": "BG-2", "medium": "electricity", "members": names[:5]},
         ],
     }

@@ -9,10 +9,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scada.balancing.examination import Inquiry, Sources, examined, inquiries, period_before
-from scada.events import Stream
-from scada.ports import BALANCE_COLUMNS, Consumption, EventPage, ResultTable
-from scada.site import BalanceGroup, BalanceMember, Directory, Medium, MemberRole, Point, Site
+from scada.balancing.answers import examined
+from scada.balancing.examination import Inquiry, Sources, inquiries, period_before
+from scada.clock import HOUR_S, NS
+from scada.events import KeptEvent, Stream
+from scada.ports import BALANCE_COLUMNS, Consumption, EventPage, EventsWanted, ResultTable
+from scada.site import (
+    BalanceGroup,
+    BalanceMember,
+    Directory,
+    Medium,
+    MemberRole,
+    MeterPeriod,
+    Module,
+    Point,
+    Site,
+)
 from tests.bench.feeders import Feeder, feeder
 from tests.bench.thefts import Theft
 
@@ -34,7 +46,10 @@ class NoEvents:
         return EventPage((), None)
 
 
-def asked(site: Site, hourly: dict[str, NDArray[np.float64]], feeds: dict[str, NDArray[np.float64]]) -> list[Inquiry]:
+def asked(
+    site: Site, hourly: dict[str, NDArray[np.float64]], feeds: dict[str, NDArray[np.float64]],
+    events: "NoEvents | Reported | None" = None,
+) -> list[Inquiry]:
     """Inquiries of what points counted and of feeds as their balances have them."""
     def consumption(points: Sequence[str], first: int, hours: int) -> Consumption:
         values = np.array([hourly[one] for one in points])
@@ -45,7 +60,7 @@ def asked(site: Site, hourly: dict[str, NDArray[np.float64]], feeds: dict[str, N
         columns = {name: np.zeros(HOURS) for name in BALANCE_COLUMNS}
         return ResultTable(start, {**columns, "feed": feeds.get(group, np.full(HOURS, np.nan))})
 
-    sources = Sources(consumption, table, NoEvents())  # type: ignore[arg-type]
+    sources = Sources(consumption, table, events or NoEvents())  # type: ignore[arg-type]
     return list(inquiries(sources, Directory(site), site.balance_groups, PERIOD))
 
 
@@ -83,7 +98,7 @@ def test_of_a_group_of_groups_it_is_examined_what_is_lost_between_it_and_them(by
 
     assert inquiry.members[street] == tuple(names)
     assert (inquiry.feed[street] - inquiry.taken[street].sum(axis=0)) == pytest.approx(tap)
-    assert not [one for one in said.suspicions if one.group == "STREET" and one.suspect]
+    assert [one.member for one in said.suspicions if one.group == "STREET" and one.suspect] == ["STREET"] * tapped
     state = next(one for one in said.states if one.group == "STREET")
     assert state.state == ("unmetered" if tapped else "balanced")
     if tapped:
@@ -110,6 +125,33 @@ def test_generation_is_fed_in_and_who_comes_or_goes_is_taken_off_the_feed() -> N
     assert inquiry.members == (("A", "B"),)
     assert np.isnan(inquiry.feed[0][7])
     assert np.delete(inquiry.feed[0], 7) == pytest.approx(np.full(HOURS - 1, 4.0))
+
+
+class Reported:
+    """Each of two modules reported something on a day, by its channel or its EUI; one took it back."""
+
+    def find(self, wanted: EventsWanted) -> EventPage:
+        def said(source: str, kind: str, day: int, state: str = "raised") -> KeptEvent:
+            return KeptEvent(Stream.DEVICE, source, kind, state, day, (PERIOD.first + 24 * day + 5) * HOUR_S * NS, True, 1)
+
+        events = (
+            said("M1.ch0", "magnet", 3), said("M1", "cover_open", 4, "cleared"), said(f"{2:016x}", "cover_open", 5),
+            said("M1", "cover_open", 25),
+        )
+        return EventPage(tuple(one for one in events if one.kind in wanted.kinds), None)
+
+
+def test_magnets_and_covers_are_told_apart_and_come_from_the_meters_module() -> None:
+    """On the days on which they were raised."""
+    site = Site(
+        modules=(Module(1, "M1", "C01", 1), Module(2, "M2", "C01", 2)), points=points("A", "B"),
+        meters=tuple(MeterPeriod(f"S{n}", name, n, 0, 100.0, 0) for n, name in ((1, "A"), (2, "B"))),
+        balance_groups=(group("G", "", ["A", "B"]),),
+    )
+    (inquiry,) = asked(site, {name: np.ones(HOURS) for name in "AB"}, {"G": np.full(HOURS, 2.0)}, Reported())
+
+    assert np.argwhere(inquiry.magnets).tolist() == [[0, 0, 3]]
+    assert np.argwhere(inquiry.covers).tolist() == [[0, 1, 5]]
 
 
 def test_a_sub_meter_is_in_its_meter_and_not_asked_beside_it() -> None:

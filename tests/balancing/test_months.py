@@ -26,8 +26,8 @@ def days_of(first, last):
     starts = day_bounds(ZONE, first, last - 1)[:-1]
     each = {
         "feed": 10.0, "members": 9.0, "imbalance": 1.0, "imbalance_percent": 10.0, "uncertainty": 0.5,
-        "completeness": 1.0, "estimated": 0.0, "common": 0.0, "generation": 0.0, "technical": np.nan, "own": 0.25,
-        "unexplained": 0.75, "version": 1.0,
+        "completeness": 1.0, "estimated": 0.0, "doubtful": 0.25, "common": 0.0, "generation": 0.0, "technical": np.nan,
+        "own": 0.25, "unexplained": 0.75, "version": 1.0,
     }
     return ResultTable(starts * HOUR_S, {name: np.full(len(starts), each[name]) for name in BALANCE_COLUMNS})
 
@@ -42,6 +42,7 @@ def test_months_are_the_sums_of_their_days_also_where_the_clock_is_changed():
         assert found.columns[name].tolist() == pytest.approx([28 * per_day, 31 * per_day])
     assert found.columns["completeness"].tolist() == [1.0, 1.0]
     assert found.columns["imbalance_percent"].tolist() == pytest.approx([10.0, 10.0])
+    assert found.columns["doubtful"].tolist() == pytest.approx([0.25, 0.25])
     assert np.isnan(found.columns["technical"]).all()
 
 

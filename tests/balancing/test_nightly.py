@@ -116,7 +116,8 @@ def members(server: Server, *states: CaseState) -> list[str]:
 
 
 def test_a_night_opens_a_case_for_each_suspect_and_again_is_once(server: Server) -> None:
-    """Not before the radio has had its time; a restart makes no second examination of the same day."""
+    """Not before the radio has had its time; a restart makes no second examination of the same day. A group without a feed
+    can never be in order, and is not said to be out of it."""
     before = server.night.nightly.under_way
     server.until(estate.TODAY + 2)
     server.examined()
@@ -134,7 +135,7 @@ def test_a_night_opens_a_case_for_each_suspect_and_again_is_once(server: Server)
     assert sorted(one.suspicion.member for one in first) == sorted(estate.thieves())
     assert [one.number for one in server.night.find(OPEN)[0]] == [one.number for one in first]
     assert [len(server.night.one(one.number).changes) for one in first] == [1, 1]
-    assert ("BG-2", "not_enough_data") in [(one.group, one.state) for one in states]
+    assert "BG-2" not in [one.group for one in states]
     assert first[0].opened == first[0].seen == day
     assert quiet is None
 
@@ -247,6 +248,29 @@ def test_a_backup_beside_the_server_has_the_cases_as_they_were_at_one_instant(tm
 def test_all_files_of_cases_are_known_to_backups() -> None:
     """The history's package does not know whose they are, only their names."""
     assert set(CASE_FILES) == {CASES, leakbook.FILE, orderbook.FILE}
+
+
+def test_a_whole_group_has_a_case_beside_those_of_its_members_and_its_outcome_stays(tmp_path: Path) -> None:
+    """One at most, brought up to date; what a member's decision was has nothing to do with it."""
+    whole = attrs.evolve(suspicion("2026-01-01"), member="BG-1", cause="unmetered", unassigned=(1.0, float("nan")))
+    book = Casebook(tmp_path / "cases.sqlite", lambda *_: None)
+    book.open()
+    first = book.enter([suspicion("2026-01-01"), whole], "2026-01-20", 1)
+    again = book.enter([attrs.evolve(whole, cause="technical", score=3.0)], "2026-01-21", 2)
+    book.decide(ENGINEER, 1, None, CaseState.CLEARED, "", at=3, day="2026-01-21")
+    still = book.one(2)
+    book.decide(ENGINEER, 2, None, CaseState.CONFIRMED, "a kiosk", at=4, day="2026-01-22")
+    same = book.enter([whole], "2026-01-23", 5)
+    done = book.one(2)
+    book.close()
+
+    assert (first, again, same) == (2, 0, 0)
+    assert still is not None
+    assert (still.state, still.seen, still.suspicion.cause, still.suspicion.whole) == (
+        CaseState.NEW, "2026-01-21", "technical", True,
+    )
+    assert done is not None
+    assert [(one.after, one.note) for one in done.changes] == [("new", ""), ("confirmed", "a kiosk")]
 
 
 def test_after_a_decision_only_what_began_later_opens_another_case(tmp_path: Path) -> None:

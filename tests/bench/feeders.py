@@ -26,6 +26,7 @@ class Feeder:
     stolen: NDArray[np.float64]             # (n, h) taken and not counted, gain apart
     loss: NDArray[np.float64]               # (h,) technical
     tap: NDArray[np.float64]                # (h,) taken before the meters
+    first_weekday: int = 0                  # of its first day; 0 = Monday
 
     @property
     def imbalance(self) -> NDArray[np.float64]:
@@ -72,7 +73,8 @@ def feeder(
     """
     rng = np.random.default_rng(seed)
     start = int(rng.integers(0, 365)) if day_of_year is None else day_of_year
-    homes = make(count + taps, days, rng, first_weekday=int(rng.integers(0, 7)), day_of_year=start)
+    weekday = int(rng.integers(0, 7))
+    homes = make(count + taps, days, rng, first_weekday=weekday, day_of_year=start)
     true = homes.energy()
     since = since_day * 24
     kind = np.zeros(count, dtype=np.int64)
@@ -86,7 +88,7 @@ def feeder(
     technical = _loss(rng, homes, count, loss)
     feed = (true[:count].sum(axis=0) + tap + technical) * meters.gains(rng, 1, meters.FEEDER_SD)
     fed, counted = (meters.counted(rng, energy, resolution) for energy in (feed[None], seen))
-    return Feeder(fed[0], counted, kind, honest - seen, technical, tap)
+    return Feeder(fed[0], counted, kind, honest - seen, technical, tap, weekday)
 
 
 def _loss(rng: np.random.Generator, homes: Households, count: int, share: float) -> NDArray[np.float64]:

@@ -132,3 +132,28 @@ def test_an_estimated_hour_is_never_shown_as_measured_whole(
     for text in (page, index, overview):
         assert "≈ 1.0" in text
         assert "estimated" in text
+
+
+def test_doubtful_hours_are_named_in_the_balance_and_in_the_list(
+    street: World, person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of the member-hours had a magnet or a doubtful clock; rows from before that was kept say nothing of it."""
+    whole = street.services.balances.table
+
+    def doubtful(*arguments: Any) -> ResultTable:
+        table = whole(*arguments)
+        table.columns["doubtful"][:] = 0.2
+        return table
+
+    def former(*arguments: Any) -> ResultTable:
+        table = whole(*arguments)
+        return ResultTable(table.start, {name: column for name, column in table.columns.items() if name != "doubtful"})
+
+    said = {}
+    for which in (doubtful, former):
+        monkeypatch.setattr(street.services.balances, "table", which)
+        client = person("viewer").client
+        said[which] = [client.get(path).text for path in ("/balance/BG-T01", "/balance")]
+
+    assert all("? 20.0 % doubtful" in text for text in said[doubtful])
+    assert not any("doubtful" in text for text in said[former])

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from hmi.pages.balance import _state
 from hmi.whereabouts import whereabouts
-from scada.site import Directory, Feeder
+from scada.site import BalanceGroup, Directory, Feeder, Medium
 from tests.hmi.conftest import Person
 from tests.hmi.fakes import World
 from tests.hmi.test_api import bearer
@@ -52,6 +53,21 @@ def test_cases_are_chosen_by_where_they_are_and_by_what_became_of_them(
 ) -> None:
     """The strongest first; not decided ones, unless states are named."""
     assert found(client, query) == members
+
+
+def test_a_case_of_a_whole_group_has_its_name_as_member_and_is_on_its_feeders(district: World, client: FlaskClient) -> None:
+    """With what nobody explains, each day."""
+    whole = attrs.evolve(
+        district.cases.suspicion, member="BG-T01", cause="technical", unassigned=(0.5,) * 20, score=1.0
+    )
+    district.cases.book.enter([whole], "2026-03-12", 1)
+    number = client.get("/api/v1/cases", headers=bearer(client)).json["cases"][-1]["number"]
+    one = client.get(f"/api/v1/cases/{number}", headers=bearer(client)).json
+
+    assert found(client, "feeder=F1") == ["P-01-003", "BG-T01"]
+    assert found(client, "transformer=T02") == []
+    assert (one["group"], one["member"], one["cause"]) == ("BG-T01", "BG-T01", "technical")
+    assert one["unassigned"] == [0.5] * 20
 
 
 def test_a_case_has_its_days_and_its_history_and_is_decided_by_who_may(district: World, client: FlaskClient) -> None:
@@ -128,3 +144,11 @@ def test_a_feeder_of_which_only_the_name_is_known_is_a_place_too(district: World
     directory = Directory(attrs.evolve(site, feeders=()))
 
     assert whereabouts(directory, "", "F1").groups == frozenset({"BG-T01"})
+
+
+@pytest.mark.parametrize(("imbalance", "state"), [(17.0, "whole"), (19.0, "over"), (-11.0, "over")])
+def test_a_balance_is_over_by_what_is_beyond_expected_losses(imbalance: float, state: str) -> None:
+    """As the message of the day judges it: eight per cent are lost as usual."""
+    row = {"imbalance": imbalance, "imbalance_percent": imbalance, "feed": 100.0, "by_estimates": 0.0, "whole": 1.0}
+
+    assert _state(BalanceGroup("G", Medium.ELECTRICITY), row) == state

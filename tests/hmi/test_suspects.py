@@ -28,6 +28,59 @@ def test_a_case_shows_its_reason_its_evidence_and_the_table_behind_it(person: Ca
     assert "–" in text
 
 
+DOES_NOT_DECIDE = {"en": "It does not decide", "ro": "Nu ea hotărăște", "ru": "Решает не она"}
+NOBODY = {
+    "en": "no member explains it: perhaps a connection without a meter",
+    "ro": "niciun membru nu îl explică: poate un racord fără contor",
+    "ru": "ни один участник этого не объясняет: возможно, подключение без счётчика",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "ro", "ru"])
+def test_profile_and_imbalance_lie_over_each_other_with_the_correlation_that_does_not_decide(
+    person: Callable[..., Person], world: World, language: str
+) -> None:
+    """The mean day of both in one chart and one table; cases from before it was kept have none of it."""
+    day = tuple(0.1 * n for n in range(24))
+    shown = attrs.evolve(
+        world.cases.suspicion, member="P-01-004", mean_registered=day, mean_imbalance=(*day[:-1], float("nan")),
+        resemblance=0.74,
+    )
+    world.cases.book.enter([shown], "2026-03-12", 1)
+    text, older = (person("engineer", language).client.get(f"/suspects/{n}").text for n in (2, 1))
+    number = "0.74" if language == "en" else "0,74"
+
+    assert DOES_NOT_DECIDE[language] in text
+    assert number in text
+    assert [text.count(f'stroke="{colour}"') for colour in ("#1f6fd0", "#c99700", "#d0312d")] == [2, 4, 4]
+    assert "<td>23</td>" in text
+    assert DOES_NOT_DECIDE[language] not in older
+
+
+@pytest.mark.parametrize("language", ["en", "ro", "ru"])
+def test_a_case_of_a_whole_group_is_decided_like_any_other_and_names_no_member(
+    person: Callable[..., Person], world: World, language: str
+) -> None:
+    """State, note, evidence day by day, outcome."""
+    world.cases.book.enter([attrs.evolve(
+        world.cases.suspicion, member="BG-T01", cause="unmetered", forecast=(), registered=(), unassigned=(1.5,) * 20,
+        reason="no member explains it: perhaps a connection without a meter; unassigned are 25 % of the imbalance since "
+        "2026-03-03; 79 ± 16 kWh",
+    )], "2026-03-12", 1)
+    engineer = person("engineer", language)
+    listed, text = (engineer.client.get(f"/suspects{which}").text for which in ("", "/2"))
+    engineer.post("/suspects/2", was="new", state="confirmed", note="a kiosk")
+    found = world.cases.one(2)
+
+    assert NOBODY[language] in listed
+    assert NOBODY[language] in text
+    assert ("unassigned are" in text) is (language == "en")
+    assert [text.count(f'stroke="{colour}"') for colour in ("#1f6fd0", "#d0312d", "#6b46c1")] == [0, 2, 2]
+    assert "/meter/BG-T01" not in text
+    assert found is not None
+    assert (found.state, found.changes[-1].note) == (CaseState.CONFIRMED, "a kiosk")
+
+
 @pytest.mark.parametrize(("language", "said"), [
     ("en", "it began when a magnet was reported"), ("ro", "Suspecți"), ("ru", "Подозрения"),
 ])

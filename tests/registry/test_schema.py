@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.dialects import postgresql
@@ -16,7 +18,7 @@ from sqlalchemy.schema import CreateTable
 
 from scada.errors import StartError, StorageError
 from scada.registry.models import Base, MeterRow
-from scada.registry.schema import make_engine, migrate, reading, writing
+from scada.registry.schema import MIGRATIONS, make_engine, migrate, reading, writing
 from tests.registry.sites import sqlite
 
 
@@ -63,6 +65,30 @@ def test_the_models_are_valid_for_postgresql() -> None:
     assert len(made) == 23
     assert sum(one.count("DEFERRABLE INITIALLY DEFERRED") for one in made) == 22
     assert any("eui CHAR(16) NOT NULL" in one for one in made)
+
+
+def test_limits_of_groups_that_nobody_gave_become_those_of_their_media(tmp_path: Path) -> None:
+    """Ten was what stood there; others stay, and so do the members, whose table refers to the one that is made anew."""
+    engine = make_engine(sqlite(tmp_path))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        for number, limit in enumerate((10.0, 20.0), 1):
+            connection.exec_driver_sql(
+                "INSERT INTO balance_groups VALUES (?, ?, 'water', '', NULL, '', NULL, NULL, ?, 'free', 0, 0)",
+                (number, f"G{number}", limit),
+            )
+            connection.exec_driver_sql("INSERT INTO balance_group_members VALUES (?, 0, 'P')", (f"G{number}",))
+    migrate(engine)
+    with reading(engine) as connection:
+        found = connection.exec_driver_sql(
+            "SELECT name, limit_percent, member FROM balance_groups JOIN balance_group_members ON owner = name ORDER BY 1"
+        ).fetchall()
+    engine.dispose()
+
+    assert [tuple(one) for one in found] == [("G1", None, "P"), ("G2", 20.0, "P")]
 
 
 def test_migrating_twice_is_migrating_once(engine: Engine) -> None:

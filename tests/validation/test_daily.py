@@ -50,21 +50,23 @@ def said(days, hour):
     return [(one.source, one.kind, one.area, one.detail) for one in days_found(Directory(SITE), days, ZONE, hour)]
 
 
-@pytest.mark.parametrize("imbalance", [15.0, -15.0])
-def test_a_whole_day_over_its_limit_is_said_at_once(imbalance):
+@pytest.mark.parametrize(("imbalance", "beyond"), [(25.0, 17.0), (-15.0, -15.0)])
+def test_a_whole_day_over_its_limit_is_said_at_once(imbalance, beyond):
     """Either way, with the figures and how sure they are; it began when that day was over."""
     days = Days(d10=(100.0, imbalance, 1.0))
 
     assert said(days, at(11, 1)) == [(
         "BG", "balance_over", "north",
-        f"the balance of 2026-03-10: {imbalance:.2f} ± 2.00 kWh, {imbalance:.1f} % of the feed; the limit is 10 %",
+        f"the balance of 2026-03-10: {imbalance:.2f} ± 2.00 kWh, {imbalance:.1f} % of the feed, "
+        f"{beyond:.1f} % beyond expected losses; the limit is 10 %",
     )]
     assert days_found(Directory(SITE), days, ZONE, at(11, 1))[0].since == at(11, 0) * HOUR_S * NS
 
 
 def test_a_whole_day_within_its_limit_is_no_message():
-    """Nine per cent of ten."""
-    assert said(Days(d10=(100.0, 9.0, 1.0)), at(11, 8)) == []
+    """Seventeen per cent, of which eight are lost as usual; or twelve over it, of which two may be errors of meters."""
+    assert said(Days(d10=(100.0, 17.0, 1.0)), at(11, 8)) == []
+    assert said(Days(d10=(100.0, 20.0, 1.0)), at(11, 8)) == []
 
 
 @pytest.mark.parametrize(("row", "what"), [
@@ -100,7 +102,7 @@ class Alarms:
 
 def test_every_day_has_its_own_message_before_six():
     """Two bad days are two alarms, each raised before six of the day after; a good one ends it."""
-    days = Days(d9=(100.0, 1.0, 1.0), d10=(100.0, np.nan, 0.5), d11=(100.0, 15.0, 1.0), d12=(100.0, 20.0, 1.0),
+    days = Days(d9=(100.0, 1.0, 1.0), d10=(100.0, np.nan, 0.5), d11=(100.0, 25.0, 1.0), d12=(100.0, 30.0, 1.0),
                 d13=(100.0, 1.0, 1.0))
     alarms = Alarms()
     reactor = LoopClock()

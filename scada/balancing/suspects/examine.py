@@ -24,6 +24,7 @@ class Report:
     """All that was found of g groups."""
 
     before: NDArray[np.int64]               # (g,) days that say what is usual
+    stepped: NDArray[np.bool_]              # (g,) the imbalance has a step there
     first: Explained
     found: Ranking
     said: Verdicts
@@ -34,6 +35,7 @@ def examine(
     resolution: float | NDArray[np.float64] = 0.01,
     like: NDArray[np.int64] | None = None,
     magnets: NDArray[np.bool_] | None = None,
+    covers: NDArray[np.bool_] | None = None,
     before: int | None = None,
     loss_term: bool | None = None,
 ) -> Report:
@@ -48,7 +50,7 @@ def examine(
         One count of each member's register. [kWh or m3]
     like : ndarray of int64, shape (d,), optional
         Kind of each day, as in `history.change`.
-    magnets : ndarray of bool, shape (g, n, d), optional
+    magnets, covers : ndarray of bool, shape (g, n, d), optional
         As in `verdicts.verdicts`.
     before : int, optional
         Days that say what is usual; by default each group's own, up to the step of its imbalance. [d]
@@ -74,11 +76,13 @@ def examine(
         windows = Windows(int(day), days)
         fine = resolution[row] if isinstance(resolution, np.ndarray) else resolution
         found = ranking(some, windows, of_some, fine, like, loss_term)
-        said = verdicts(some, windows, of_some, found, fine, None if magnets is None else magnets[row], stepped[row])
+        on_magnet, on_cover = (None if events is None else events[row] for events in (magnets, covers))
+        said = verdicts(some, windows, of_some, found, fine, on_magnet, on_cover, stepped[row])
         parts.append((found, said))
         rows.append(row)
     order = np.argsort(np.concatenate(rows), kind="stable")
-    return Report(usual, first, _join([found for found, _ in parts], order), _join([said for _, said in parts], order))
+    ranked, said = _join([found for found, _ in parts], order), _join([said for _, said in parts], order)
+    return Report(usual, stepped, first, ranked, said)
 
 
 def step_day(groups: Groups, first: Explained) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

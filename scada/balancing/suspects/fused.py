@@ -38,6 +38,7 @@ class Ranking:
     named: NDArray[np.bool_]                # (g, n) enough to be told to people
     tap: NDArray[np.float64]                # (g,) what a connection without a meter explains [kWh or m3 a day]; 0 if none
     course: NDArray[np.float64]             # (g, n, d) what an accused explains of each day, and what nobody does [kWh]
+    rest: NDArray[np.float64]               # (g, d) of that, what nobody does [kWh or m3]
     changes: Change
     nothing: NDArray[np.float64]            # (g, n) as in `Signatures`
 
@@ -67,9 +68,11 @@ def ranking(
     loss_term : bool, optional
         As in `joint.explained`.
 
-    Notes ----- Valid where the days before were not all tampered with in the same way, or the tampering is in
-    proportion (`Pattern.STEADY`). The constants are ours, found on the generator of tests/bench; figures in
-    docs/performance.md are of other draws.
+    Notes
+    -----
+    Valid where the days before were not all tampered with in the same way, or the tampering is in proportion
+    (`Pattern.STEADY`). The constants are ours, found on the generator of tests/bench; figures in docs/performance.md
+    are of other draws.
     """
     with_loss = groups.technical is None if loss_term is None else loss_term
     changes = change(groups, windows, like)
@@ -87,7 +90,8 @@ def ranking(
     score = np.where(shown, accused.score + 1000.0 * is_accused, np.nan)
     return Ranking(
         score, accused.place, accused.pattern, accused.rate, accused.error, accused.balance, accused.own, named,
-        accused.tap, _course(accused, search, residual), changes, marks.nothing,
+        accused.tap, _course(accused, search, residual), residual.reshape(len(residual), -1, DAY_H).sum(axis=2), changes,
+        marks.nothing,
     )
 
 

@@ -2,10 +2,10 @@
 
 A meter that registers the share a of what it should leaves k = (1 - a) / a of its own profile in the imbalance. All
 profiles are regressed at once, because homes resemble each other: plain correlation of a profile with the imbalance
-finds the busiest, not the guilty (`resemblance` draws it, nothing decides by it). The idea of regressing the feeder's
-surplus on the members' readings is that of Yip et al., "Detection of energy theft and defective smart meters in smart
-grids using linear regression", Int. J. Electr. Power Energy Syst. 91 (2017); the loss term, weights and the gate on
-size are ours.
+finds the busiest, not the guilty (`resemblance` stands beside the picture, nothing decides by it). The idea of
+regressing the feeder's surplus on the members' readings is that of Yip et al., "Detection of energy theft and defective
+smart meters in smart grids using linear regression", Int. J. Electr. Power Energy Syst. 91 (2017); the loss term,
+weights and the gate on size are ours.
 """
 
 from typing import Final
@@ -75,9 +75,10 @@ def explained(groups: Groups, loss_term: bool | None = None) -> Explained:
         of the energy holds the regression's error and the spread of honest members' k, taken from the group's median
         deviation.
 
-    Notes ----- Valid for thefts in proportion to what is registered, hourly registers of 10-100 Wh, clocks within
-    minutes. Blind to a meter that registers nothing or always the same, and to thefts by the hour: way 2 and `fused`
-    look at those.
+    Notes
+    -----
+    Valid for thefts in proportion to what is registered, hourly registers of 10-100 Wh, clocks within minutes. Blind to
+    a meter that registers nothing or always the same, and to thefts by the hour: way 2 and `fused` look at those.
     """
     with_loss = groups.technical is None if loss_term is None else loss_term
     columns, weight = design(groups, with_loss)

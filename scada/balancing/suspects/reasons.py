@@ -10,7 +10,10 @@ from scada.balancing.suspects.columns import Groups
 from scada.balancing.suspects.fused import Ranking
 from scada.balancing.suspects.joint import Explained
 from scada.balancing.suspects.signatures import Pattern
+from scada.balancing.suspects.states import State
 from scada.balancing.suspects.verdicts import Cause, Verdicts
+from scada.balancing.suspects.whole import Leftover
+from scada.site import UNIT_OF_MEDIUM, Medium
 
 
 @attrs.frozen
@@ -60,7 +63,7 @@ def reasons(
     ]
 
 
-def english(reason: Reason, first_day: datetime.date, unit: str = "kWh") -> str:
+def english(reason: Reason, first_day: datetime.date, medium: Medium = Medium.ELECTRICITY) -> str:
     """
     Return the sentence; its parts, between semicolons, are each in the catalogue of sentences for people.
 
@@ -69,13 +72,49 @@ def english(reason: Reason, first_day: datetime.date, unit: str = "kWh") -> str:
     reason : Reason
     first_day : date
         Site day 0 of the groups.
-    unit : str
-        Of the medium.
+    medium : Medium
+        Of the group.
     """
+    cause = _cause(reason)
+    if reason.cause is Cause.NOTHING and medium is not Medium.ELECTRICITY:
+        cause = "it registers nothing while something is taken: bypass or stands still"
     if reason.since < 0:
-        return _cause(reason)
+        return cause
     since = (first_day + datetime.timedelta(days=reason.since)).isoformat()
-    return "; ".join((_cause(reason), _pattern(reason, since), f"{reason.energy:.0f} ± {reason.half_width:.0f} {unit}"))
+    return "; ".join((cause, _pattern(reason, since), _amount(reason.energy, reason.half_width, medium)))
+
+
+def english_whole(found: Leftover, state: State, normal: float, first_day: datetime.date, medium: Medium) -> str:
+    """
+    Return the sentence of a case of a whole group.
+
+    Parameters
+    ----------
+    found : Leftover
+    state : State
+        `UNMETERED` or `TECHNICAL`.
+    normal : float
+        The loss that is normal in the group. [1]
+    first_day : date
+        Site day 0 of the groups.
+    medium : Medium
+    """
+    since = (first_day + datetime.timedelta(days=found.since)).isoformat()
+    share, lost = f"{100 * found.share:.0f}", f"{100 * found.lost:.1f}"
+    if state is State.TECHNICAL:
+        parts = ("what is missing goes with the square of the load: technical losses",
+                 f"{lost} % of the feed are missing since {since}, where {100 * normal:g} % are normal")
+    elif found.since:
+        parts = ("no member explains it: perhaps a connection without a meter",
+                 f"unassigned are {share} % of the imbalance since {since}")
+    else:
+        parts = ("no member explains it: perhaps a connection without a meter",
+                 f"unassigned are {share} % of the imbalance, for as long as was looked at (since {since})")
+    return "; ".join((*parts, _amount(found.energy, found.half_width, medium)))
+
+
+def _amount(energy: float, half_width: float, medium: Medium) -> str:
+    return f"{energy:.0f} ± {half_width:.0f} {UNIT_OF_MEDIUM[medium]}"
 
 
 def _pattern(reason: Reason, since: str) -> str:
@@ -97,7 +136,9 @@ def _cause(reason: Reason) -> str:
         Cause.FAULTY_METER: "slow, failed or tampered meter",
         Cause.BYPASS_HOURS: "bypass by hours",
         Cause.MAGNET: "it began when a magnet was reported",
-        Cause.REVERSED: "phase and neutral swapped, or the meter stands still",
+        Cause.COVER_OPENED: "it began when an opened cover was reported",
+        Cause.REVERSED: "it counts backwards since lately: phase and neutral swapped, or somebody generates behind it",
+        Cause.NOTHING: "it registers nothing while it takes power: bypass, stands still or phase and neutral swapped",
         Cause.CHANGED_HABITS: f"changed habits: {drop} % less than before, and the imbalance stayed",
         Cause.FEW_HOURS: f"not enough data: {reason.hours} hours in which the feed and all members are there",
         Cause.COARSE_REGISTER: f"not enough data: one count of its register is {reason.counts:.1f} hours of consumption",

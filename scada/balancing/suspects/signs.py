@@ -1,4 +1,4 @@
-"""What else bears on a verdict: habits that changed, registers that are too coarse, magnets that were reported."""
+"""What else bears on a verdict: habits that changed, registers that are too coarse."""
 
 from typing import Final
 
@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from scada.balancing.suspects.columns import Groups
 from scada.balancing.suspects.fused import Ranking
-from scada.balancing.suspects.history import Windows, unlikely
+from scada.balancing.suspects.history import unlikely
 
-NEAR_DAYS: Final = 1                    # between a magnet's event and the beginning
 COARSE: Final = 0.5                     # one count over the mean hour: the profile is noise
 CHANGED: Final = 3.0                    # log-odds against a usual change, to be mentioned
 MATCHED: Final = 0.3                    # of what a member lacks, explained by the imbalance: less is a change of habits
@@ -26,11 +25,3 @@ def habits(found: Ranking) -> NDArray[np.bool_]:
 def coarse(groups: Groups, resolution: float | NDArray[np.float64]) -> NDArray[np.bool_]:
     hour = np.abs(groups.members).sum(axis=2) / np.maximum(groups.known.sum(axis=2), 1)
     return np.asarray((np.broadcast_to(resolution, hour.shape) > COARSE * hour) & (hour > 0) & groups.real)
-
-
-def near(windows: Windows, since: NDArray[np.int64], magnets: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Where a magnet was reported about the day of the beginning, or again and again since the days in question."""
-    if magnets is None:
-        return np.zeros(since.shape, dtype=np.bool_)
-    close = np.abs(np.arange(windows.days) - since[..., None]) <= NEAR_DAYS
-    return np.asarray((magnets & close).any(axis=2) | (magnets[..., windows.before :].sum(axis=2) > 1))

@@ -27,12 +27,14 @@ class Cause(IntEnum):
     CLEAR = 0
     FAULTY_METER = 1        # slow, failed or shunted: it registers less than was taken
     BYPASS_HOURS = 2        # nothing in the same hours of each day
-    MAGNET = 3              # the beginning coincides with a magnet's event
-    REVERSED = 4            # counts backwards or not at all: phase and neutral swapped, or it stands still
+    MAGNET = 3              # a magnet was reported when it may have begun
+    NOTHING = 4             # registers nothing while it takes power: pulses do not say why
     CHANGED_HABITS = 5      # less than its past, and the imbalance stays
     FEW_HOURS = 6           # not enough data: too few days or hours in which feed and all members are there
     COARSE_REGISTER = 7     # not enough data: one count of the register is as large as an hour
     LITTLE_PAST = 8         # not enough data: too few of its own days before or after
+    COVER_OPENED = 9        # an opened cover was reported when it may have begun
+    REVERSED = 10           # counts backwards since lately, which a register with a sign can: phase and neutral swapped
 
 
 @attrs.frozen(eq=False)
@@ -56,6 +58,7 @@ def verdicts(
     found: Ranking,
     resolution: float | NDArray[np.float64] = 0.01,
     magnets: NDArray[np.bool_] | None = None,
+    covers: NDArray[np.bool_] | None = None,
     stepped: NDArray[np.bool_] | None = None,
 ) -> Verdicts:
     """
@@ -67,8 +70,8 @@ def verdicts(
         The groups, the days, way 1 and the ranking of both ways.
     resolution : float or ndarray of float64, shape (g, n)
         One count of each register. [kWh or m3]
-    magnets : ndarray of bool, shape (g, n, d), optional
-        Days with an event of a magnet at the member's meter or module.
+    magnets, covers : ndarray of bool, shape (g, n, d), optional
+        Days with an event of a magnet, or of an opened cover, at the member's meter or module.
     stepped : ndarray of bool, shape (g,), optional
         Whether the group's imbalance has a step. Then way 1 over all days takes whoever grew meanwhile for the cause,
         and is believed only where the search accuses the same member.
@@ -79,7 +82,8 @@ def verdicts(
     alone = first.alarm & ~found.named & (calm[:, None] | (found.place >= 0))
     coarse, habits = signs.coarse(groups, resolution), signs.habits(found)
     suspect = (found.named & ~(habits & (found.pattern != Pattern.STEADY)) | alone) & ~coarse
-    since = np.where(suspect, np.where(alone, 0, onset(found)), -1).astype(np.int64)
+    began = onset(found)
+    since = np.where(suspect, np.where(alone, 0, began.day), -1).astype(np.int64)
     whole = alone | (found.pattern == Pattern.STEADY)
     recent = days - windows.before
     span = np.where(since >= windows.before, days - since, recent)
@@ -96,24 +100,30 @@ def verdicts(
     missing = behind[row, np.where(whole, 0, np.maximum(days - span, 0))]
     share = np.where(suspect, energy / np.where(np.abs(missing) > TINY, missing, np.nan), 0.0)
 
-    cause = _cause(groups, windows, first, found, suspect, habits, coarse, signs.near(windows, since, magnets))
+    # way 1 alone knows of no beginning
+    with_magnet, with_cover = (
+        np.zeros(suspect.shape, dtype=np.bool_) if events is None else suspect & ~alone & began.holds(events)
+        for events in (magnets, covers)
+    )
+    cause = _cause(groups, windows, first, found, suspect, habits, coarse, with_magnet, with_cover)
     state, unassigned = state_of(groups, windows, first, found, suspect, rate)
     return Verdicts(cause, suspect, energy, half_width, share, since, state, unassigned)
 
 
 def _cause(
     groups: Groups, windows: Windows, first: Explained, found: Ranking, suspect: NDArray[np.bool_],
-    habits: NDArray[np.bool_], coarse: NDArray[np.bool_], near: NDArray[np.bool_],
+    habits: NDArray[np.bool_], coarse: NDArray[np.bool_], with_magnet: NDArray[np.bool_], with_cover: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     recent = windows.recent
+    # only the feed of a child group can, where its register has a sign: pulses have none
     backwards = (groups.members[..., recent] < 0).mean(axis=2) > BACKWARDS
     backwards &= (groups.members[..., ~recent] < 0).mean(axis=2) <= BACKWARDS
     stands = found.nothing > STANDS
     cause = np.select(
-        [~first.enough[:, None], ~found.changes.enough, coarse, suspect & near, backwards | (suspect & stands),
+        [~first.enough[:, None], ~found.changes.enough, coarse, with_magnet, with_cover, backwards, suspect & stands,
          suspect & found.named & (found.pattern == Pattern.HOURS), suspect, habits],
-        [Cause.FEW_HOURS, Cause.LITTLE_PAST, Cause.COARSE_REGISTER, Cause.MAGNET, Cause.REVERSED,
-         Cause.BYPASS_HOURS, Cause.FAULTY_METER, Cause.CHANGED_HABITS],
+        [Cause.FEW_HOURS, Cause.LITTLE_PAST, Cause.COARSE_REGISTER, Cause.MAGNET, Cause.COVER_OPENED, Cause.REVERSED,
+         Cause.NOTHING, Cause.BYPASS_HOURS, Cause.FAULTY_METER, Cause.CHANGED_HABITS],
         Cause.CLEAR,
     )
     return np.where(groups.real, cause, Cause.CLEAR)

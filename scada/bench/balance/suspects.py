@@ -61,9 +61,9 @@ def _fused(repeats: int) -> list[Figure]:
         return tuple(theft(int(kind)) for kind in rng.integers(1, 7, THIEVES))
 
     groups = _groups(repeats, SEED + 200_000, mixed, since_day=DAYS // 2)
-    parts = [(some, examine(_stacked(some))) for some in _parts(groups)]
+    parts = _examined(groups)
     ranks = _ranked([(some, report.found) for some, report in parts])
-    suspect, bad = _suspects(parts), np.array([group.kind > 0 for group in groups])
+    suspect, bad = _suspects(parts), np.array([group.kind > 0 for some, _ in parts for group in some])
     of = f"{repeats} groups, {THIEVES} of six kinds since the 11th of {DAYS} days"
     return [
         *_with_interval("fused_auc", f"both ways, AUC; {of}", ranks[:, 0]),
@@ -78,8 +78,7 @@ def _taps(repeats: int) -> list[Figure]:
     found = []
     for name, since, when in (("tap_blamed", DAYS // 2, "since the 11th day"), ("tap_blamed_old", 0, "all the time")):
         groups = _groups(repeats, SEED + 300_000 + 5_000 * since, lambda _: (), since_day=since, taps=1)
-        parts = [(some, examine(_stacked(some))) for some in _parts(groups)]
-        blamed = 100 * _suspects(parts).mean(axis=1)
+        blamed = 100 * _suspects(_examined(groups)).mean(axis=1)
         found += _with_interval(name, f"unmetered tap {when}: honest members blamed; {repeats} groups", blamed, "%")
     return found
 
@@ -116,6 +115,14 @@ def _groups(count: int, seed: int, thieves: Callable[[np.random.Generator], tupl
 
 def _parts(groups: Sequence[Any], size: int = 20) -> list[Sequence[Any]]:
     return [groups[start : start + size] for start in range(0, len(groups), size)]
+
+
+def _examined(groups: Sequence[Any]) -> list[tuple[Sequence[Any], Report]]:
+    """As the server does it: weekends are forecast from weekends. Each stack is of groups of the same calendar."""
+    return [
+        (some, examine(_stacked(some), like=((weekday + np.arange(DAYS)) % 7 >= 5).astype(np.int64)))
+        for weekday in range(7) for some in _parts([group for group in groups if group.first_weekday == weekday])
+    ]
 
 
 def _stacked(groups: Sequence[Any]) -> Any:

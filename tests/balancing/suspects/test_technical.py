@@ -6,11 +6,13 @@ from functools import cache
 import attrs
 import numpy as np
 
-from scada.balancing.examination import Inquiry, Period, Sources, _feed_and_loss, examined
+from scada.balancing.answers import examined
+from scada.balancing.examination import Inquiry, Period, Sources, _feed_and_loss
 from scada.balancing.network import DEFAULTS, feeder, losses, network_of, powers, solve
 from scada.bench.balance.feeders import tables
 from scada.clock import HOUR_S
 from scada.ports import ResultTable
+from scada.site import Medium
 from tests.bench import meters
 from tests.bench.households import make
 
@@ -44,8 +46,9 @@ def blamed(technical):
     of = [street(seed) for seed in LONGER]
     members = tuple(f"P{n}" for n in range(HOMES))
     inquiry = Inquiry(
-        PERIOD, ("BG-7", "BG-8"), ("kWh",) * 2, (members,) * 2, tuple(one[0] for one in of), tuple(one[1] for one in of),
-        np.full((2, HOMES), meters.RESOLUTION), np.zeros((2, HOMES, DAYS), dtype=np.bool_),
+        PERIOD, ("BG-7", "BG-8"), (Medium.ELECTRICITY,) * 2, (members,) * 2,
+        tuple(one[0] for one in of), tuple(one[1] for one in of),
+        np.full((2, HOMES), meters.RESOLUTION), *np.zeros((2, 2, HOMES, DAYS), dtype=np.bool_),
         tuple(one[2] for one in of) if technical else (),
     )
     return sum(one.suspect for one in examined(inquiry).suspicions)
