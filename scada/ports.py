@@ -191,6 +191,7 @@ class TagHistory:
     at: NDArray[np.int64]               # ns, source clock
     values: NDArray[np.float64]
     quality: NDArray[np.uint8]
+    held: NDArray[np.int64] | None = None       # ns a sample stands at most, by its dead-band; None: there never was one
 
 
 class LiveReader(Protocol):
@@ -211,7 +212,10 @@ class History(Protocol):
     """
 
     def resample(self, name: str, edges: NDArray[np.int64], how: How) -> Buckets:
-        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges."""
+        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges.
+
+        Of a tag with a dead-band each sample stands until the next one; its sum is a `ValueError`.
+        """
 
     def line(self, name: str, first: int, last: int, points: int, silence: int = 0) -> Line:
         """At most `points` (6 or more) samples of [first, last) [ns] to draw, the lowest and the highest among them.

@@ -135,6 +135,7 @@ EDGES = {
     # historian
     "scada/historian/backlog.py": "a lock: marks come in the reactor's thread",
     "scada/historian/backup.py": "SQLite, and the manifest's place",
+    "scada/historian/bands_stored.py": "SQLite",
     "scada/historian/changes.py": "SQLite",
     "scada/historian/commit_thread.py": "a thread",
     "scada/historian/compacting.py": "SQLite, and the lock of the folder",

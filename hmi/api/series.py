@@ -102,7 +102,10 @@ def _series(services: Services, name: str, first: int, last: int, how: How, sile
         edges = step_edges(step, first * NS, last * NS, ZoneInfo(services.site.timezone), MOST_VALUES)
     except ValueError as error:
         abort(400, f"step: {error}")
-    found = services.history.resample(name, edges, how)
+    try:
+        found = services.history.resample(name, edges, how)
+    except ValueError as error:
+        abort(400, f"how: {error}")
     return {
         "step": step, "how": how.value, "at_s": (found.edges[:-1] / NS).tolist(), "end_s": int(found.edges[-1]) / NS,
         "values": jsonable(found.values), "quality": qualities(found.quality), "count": found.count.tolist(),
