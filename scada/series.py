@@ -109,6 +109,17 @@ def step_edges(text: str, first: int, last: int, zone: tzinfo, most: int = MOST_
     return np.concatenate(([first], inner, [last]))
 
 
+def first_steps(text: str, first: int, last: int, zone: tzinfo, most: int) -> NDArray[np.int64]:
+    """
+    Cut the beginning of [first, last) into at most `most` of its steps, however many it has in all.
+
+    The last edge is where the rest begins: cut from there, it has the same steps as the whole. Parameters and errors as in
+    `step_edges`.
+    """
+    reach = first + (most + 2) * step_seconds(text) * NS            # more than a change of the clocks takes
+    return step_edges(text, first, min(last, reach), zone)[: most + 1]
+
+
 def _midnights(days: int, first: int, last: int, zone: tzinfo) -> NDArray[np.int64]:
     """Every `days`-th site midnight inside (first, last), counted from the day of `first`. [ns since 1970]"""
     day = datetime.fromtimestamp(first // NS, zone).date()
