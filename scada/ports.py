@@ -299,10 +299,17 @@ class ResultStore(Protocol):
     def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
         """Store rows of several series, all or none of them, durably."""
 
-    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
-        """Rows with first <= start < last [s]. Blocking."""
+    def get(
+        self, kind: str, name: str, span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultTable:
+        """Rows with first <= start < last [s]; with `as_of` [ns] as they were known then. Blocking.
 
-    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+        Raises `NotKept` where it is not kept so long how they were known.
+        """
+
+    def get_many(
+        self, kind: str, names: Sequence[str], span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultRows:
         """The same of several series, each named once. Blocking."""
 
 
@@ -1298,8 +1305,11 @@ class TechnicalLosses(Protocol):
 
 
 class Balances(Protocol):
-    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
-        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking."""
+    def table(self, group: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
+        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking.
+
+        With `as_of` [ns] as it was known then, `NotKept` where that is not kept so long.
+        """
 
 
 class Compute(Protocol):

@@ -168,6 +168,7 @@ EDGES = {
     "scada/historian/stored.py": "SQLite, from any thread",
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
     "scada/historian/replica.py": "wires the spool, its worker and its sender",
+    "scada/historian/former.py": "SQLite",
     "scada/historian/holding.py": "a lock of the operating system",
     "scada/historian/removal.py": "times of files, and fsync",
     "scada/historian/retention.py": "waits between two looks, and the worker's Deferreds",
