@@ -12,6 +12,7 @@ from hmi.formats import Cells
 from hmi.paging import Page, fits
 from hmi.services import Services
 from scada.clock import HOUR_S, NS
+from scada.errors import NotKept
 from scada.ports import MONTH_S
 from scada.site import UNIT_OF_MEDIUM
 from scada.tags import Quality
@@ -76,6 +77,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/balances/<name>")
     @allow(STAFF)
     def balance(name: str) -> Any:
+        """A balance by hours, days or months; with `as_of` [s] as it was known then. What is left begins at `next_s`."""
         group = services.registry.directory.balance_group.get(name)
         if group is None:
             abort(404, f"no balance group {name}")
@@ -85,7 +87,11 @@ def add(blueprint: Blueprint, services: Services) -> None:
         last = whole("last", services.clock.seconds(), 0, 2**33)
         first = whole("first", max(last - 24 * span, 0), 0, 2**33)
         end = min(last, first + MOST_ROWS * span)
-        table = services.balances.table(name, span, first, end)
+        try:
+            table = services.balances.table(name, span, first, end, whole("as_of", 0, 1, 2**33) * NS or None)
+        except NotKept as error:
+            since = "at no instant" if error.since is None else f"from {-(-error.since // NS)} on"
+            abort(400, f"as_of: how balances were known is kept {since}")
         return jsonify({
             "group": name, "medium": group.medium.value, "unit": UNIT_OF_MEDIUM[group.medium], "span_s": span,
             "next_s": end if end < last else None, "start": table.start.tolist(),

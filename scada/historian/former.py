@@ -49,7 +49,7 @@ FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result LEFT JOIN former
 WHERE kind = ? AND name = asked.value AND span = ? AND result.series = number AND result.start >= ? AND result.start < ?
 ORDER BY asked.key, result.start
 """
-_OLD: Final = "start < ?1 AND until < ?2"
+_OLD: Final = "SELECT start, version FROM former WHERE series = {} AND start < ?1 AND until < ?2"
 FOR_EVER: Final = 2**62                 # ms since 1970
 
 
@@ -112,7 +112,7 @@ def count_replaced(database: sqlite3.Connection, before: int) -> int:
     if known_since(database) is None:
         return 0
     (rows,) = database.execute(
-        f"SELECT sum((SELECT count(*) FROM former WHERE series = number AND {_OLD})) FROM series", (before, before * 1000)
+        f"SELECT sum((SELECT count(*) FROM ({_OLD.format('number')}))) FROM series", (before, before * 1000)
     ).fetchone()
     return rows or 0
 
@@ -183,11 +183,11 @@ def sound(rows: Sequence[Sequence[Any]]) -> list[bool]:
 # ---------------------------------------------------------------------- private
 def _remove(database: sqlite3.Connection, before: int, until: int, most: int) -> int:
     gone = 0
-    old = f"SELECT number FROM series WHERE EXISTS (SELECT 1 FROM former WHERE series = number AND {_OLD})"
+    old = f"SELECT number FROM series WHERE EXISTS ({_OLD.format('number')})"
     for (series,) in database.execute(f"{old} ORDER BY number LIMIT ?3", (before, until, most)).fetchall():
         gone += database.execute(
             "DELETE FROM former WHERE series = ?4 AND (start, version) IN "
-            f"(SELECT start, version FROM former WHERE series = ?4 AND {_OLD} ORDER BY start, version LIMIT ?3)",
+            f"({_OLD.format('?4')} ORDER BY start, version LIMIT ?3)",
             (before, until, most - gone, series),
         ).rowcount
         if gone >= most:

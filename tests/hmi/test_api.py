@@ -387,6 +387,18 @@ def test_an_alarm_is_acknowledged_once(client: FlaskClient) -> None:
     assert again.status_code == 409
 
 
+def test_a_balance_is_answered_as_it_was_known(client: FlaskClient, world: World) -> None:
+    """`as_of` reaches the store; an instant of which nothing is kept is refused, with the first that is."""
+    headers, now = bearer(client), world.clock.seconds()
+    path = f"/api/v1/balances/BG-T01?first={now - 48 * 3600}&last={now}"
+    then, today = (client.get(path + more, headers=headers).json for more in (f"&as_of={now - 86_400}", ""))
+    refused = client.get(f"{path}&as_of=1000000000", headers=headers)
+
+    assert max(then["start"]) < now - 86_400 < max(today["start"])
+    assert refused.status_code == 400
+    assert refused.json["error"].startswith("as_of: how balances were known is kept from ")
+
+
 def test_hours_as_known_before_they_came_are_missing(client: FlaskClient, world: World) -> None:
     """`as_of` reaches the store for hours and registers; without it today's are answered."""
     headers, now = bearer(client), world.clock.hour()
