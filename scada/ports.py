@@ -191,6 +191,7 @@ class TagHistory:
     at: NDArray[np.int64]               # ns, source clock
     values: NDArray[np.float64]
     quality: NDArray[np.uint8]
+    held: NDArray[np.int64] | None = None       # ns a sample stands at most, by its dead-band; None: there never was one
 
 
 class LiveReader(Protocol):
@@ -211,7 +212,10 @@ class History(Protocol):
     """
 
     def resample(self, name: str, edges: NDArray[np.int64], how: How) -> Buckets:
-        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges."""
+        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges.
+
+        Of a tag with a dead-band each sample stands until the next one; its sum is a `ValueError`.
+        """
 
     def line(self, name: str, first: int, last: int, points: int, silence: int = 0) -> Line:
         """At most `points` (6 or more) samples of [first, last) [ns] to draw, the lowest and the highest among them.
@@ -295,10 +299,17 @@ class ResultStore(Protocol):
     def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
         """Store rows of several series, all or none of them, durably."""
 
-    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
-        """Rows with first <= start < last [s]. Blocking."""
+    def get(
+        self, kind: str, name: str, span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultTable:
+        """Rows with first <= start < last [s]; with `as_of` [ns] as they were known then. Blocking.
 
-    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+        Raises `NotKept` where it is not kept so long how they were known.
+        """
+
+    def get_many(
+        self, kind: str, names: Sequence[str], span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultRows:
         """The same of several series, each named once. Blocking."""
 
 
@@ -1319,8 +1330,11 @@ class TechnicalLosses(Protocol):
 
 
 class Balances(Protocol):
-    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
-        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking."""
+    def table(self, group: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
+        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking.
+
+        With `as_of` [ns] as it was known then, `NotKept` where that is not kept so long.
+        """
 
 
 class Compute(Protocol):

@@ -137,6 +137,7 @@ EDGES = {
     # historian
     "scada/historian/backlog.py": "a lock: marks come in the reactor's thread",
     "scada/historian/backup.py": "SQLite, and the manifest's place",
+    "scada/historian/bands_stored.py": "SQLite",
     "scada/historian/changes.py": "SQLite",
     "scada/historian/commit_thread.py": "a thread",
     "scada/historian/compacting.py": "SQLite, and the lock of the folder",
@@ -169,6 +170,7 @@ EDGES = {
     "scada/historian/stored.py": "SQLite, from any thread",
     "scada/historian/refusals.py": "knows the errors of the system and of SQLite",
     "scada/historian/replica.py": "wires the spool, its worker and its sender",
+    "scada/historian/former.py": "SQLite",
     "scada/historian/holding.py": "a lock of the operating system",
     "scada/historian/removal.py": "times of files, and fsync",
     "scada/historian/retention.py": "waits between two looks, and the worker's Deferreds",

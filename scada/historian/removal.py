@@ -14,6 +14,7 @@ from scada.clock import NS
 from scada.historian.copying import write_durably
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.event_rows import EVENT_FILE
+from scada.historian.former import count_replaced
 from scada.historian.inspection import size_on_disk, with_logs
 from scada.historian.journal import kept_in, segments_in, sync_directory
 from scada.historian.months import month_paths
@@ -23,7 +24,7 @@ from scada.settings import RetentionSettings
 
 DAY_S: Final = 86_400
 REMOVED: Final = "removed.json"
-ROWS: Final = frozenset({"results", "events"})     # kinds that go row by row
+ROWS: Final = frozenset({"results", "replaced results", "events"})     # kinds that go row by row
 REMEMBERED: Final = 500                             # removals that are remembered, the newest
 
 
@@ -51,6 +52,8 @@ def due(directory: Path, settings: RetentionSettings, now: int) -> list[Due]:
     if settings.result_days:
         before = (now // NS // DAY_S - settings.result_days) * DAY_S        # once a day, not every hour
         found += _results(directory / RESULT_FILE, before)
+    if settings.replaced_days:
+        found += _replaced(directory / RESULT_FILE, (now // NS // DAY_S - settings.replaced_days) * DAY_S)
     if settings.event_days:
         found += _events(directory / EVENT_FILE, (now // NS // DAY_S - settings.event_days) * DAY_S)
     found += _segments(kept_in(directory / "journal"), int(time.time()) - settings.journal_days * DAY_S)
@@ -133,6 +136,13 @@ def _results(path: Path, before: int) -> Iterator[Due]:
         ).fetchone()
     if rows:
         yield Due("results", path, before, rows)
+
+
+def _replaced(path: Path, before: int) -> Iterator[Due]:
+    with reading_once(path) as database:
+        rows = count_replaced(database, before) if database is not None else 0
+    if rows:
+        yield Due("replaced results", path, before, rows)
 
 
 def _events(path: Path, before: int) -> Iterator[Due]:

@@ -83,6 +83,8 @@ class Retention:
                 gone = await self._store.between_merges(partial(self._month, one))
             elif one.kind == "results":
                 gone = await self._rows(partial(self._worker.call, self._some_results, one))
+            elif one.kind == "replaced results":
+                gone = await self._rows(partial(self._worker.call, self._some_replaced, one.before))
             elif one.kind == "events":
                 gone = await self._rows(partial(self._events.call, self._some_events, one.before))
             else:
@@ -126,6 +128,10 @@ class Retention:
     def _some_results(self, one: Due) -> int:
         with unheld(self._directory) as free:
             return self._results.remove_before(one.before, ROWS) if free and not self._lacking(one) else 0
+
+    def _some_replaced(self, before: int) -> int:
+        with unheld(self._directory) as free:
+            return self._results.remove_replaced(before, ROWS) if free else 0
 
     def _some_events(self, before: int) -> int:
         """In the thread that writes them."""

@@ -14,16 +14,16 @@ from twisted.internet.defer import Deferred, succeed
 from scada.bus import TagBus
 from scada.clock import NS, SiteClock
 from scada.historian.backlog import Backlog
-from scada.historian.database import reading_once
+from scada.historian.database import reading_once, transaction
 from scada.historian.holding import held
 from scada.historian.removal import due, lacking, lacking_results, removed
-from scada.historian.results import RESULT_FILE, open_results
+from scada.historian.results import RESULT_FILE, open_results, store_many
 from scada.historian.retention import EVERY_S, FIRST_S
 from scada.historian.service import Historian
 from scada.historian.slots import SlotBook
 from scada.historian.spool import Spool
 from scada.intervals import Mark
-from scada.ports import ResultTable
+from scada.ports import ResultRows, ResultTable
 from scada.settings import HistorianSettings, RetentionSettings
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 
@@ -115,6 +115,26 @@ def test_what_is_too_old_goes_and_the_rest_stays(running: Running) -> None:
         ("historian.retention", name) for name in ("live-2024-01.sqlite", OLD_MONTH, "results.sqlite")
     ]
     assert [one["name"] for one in removed(running.directory)] == [target for _, target, _ in running.audit.rows]
+
+
+def test_what_results_were_goes_after_its_days(tmp_path: Path) -> None:
+    """What was replaced a year ago and more; what it is now stays, and so does what was replaced since."""
+    (tmp_path / "history").mkdir()
+    rows = ResultRows(("A",), np.zeros(1, np.int64), ResultTable(np.array([OLD * 3600]), {"x": np.ones(1)}))
+    with closing(open_results(tmp_path / "history" / "results.sqlite")) as database:
+        for days in (500, 400, 100):
+            with transaction(database):
+                store_many(database, "balance", 3600, rows, NOW - days * DAY_H * 3600 * NS)
+    running = Running(tmp_path, RetentionSettings(live_days=0, replaced_days=365))
+    running.look()
+    with closing(sqlite3.connect(running.directory / "results.sqlite")) as database:
+        left = database.execute("SELECT version FROM former").fetchall()
+    running.stop()
+
+    assert left == [(2,)]
+    assert [(target, detail["kind"], detail["size"]) for _, target, detail in running.audit.rows] == [
+        ("results.sqlite", "replaced results", 2)
+    ]
 
 
 def test_by_default_intervals_and_results_are_kept_for_ever(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ from scada.dials.images import kind_of
 from scada.dials.readings import Readings, grown
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
-from scada.errors import CommandRejected, Problem, TooManyTries
+from scada.errors import CommandRejected, NotKept, Problem, TooManyTries
 from scada.estimates import Estimate, Method
 from scada.events import KeptEvent, Stream
 from scada.group_keys import GroupKeyShare, GroupKeyState
@@ -622,13 +622,17 @@ def kept_order(path: Path, at: int) -> None:
 
 
 class FakeBalances:
-    """Thirty days of hours; the newest two are incomplete, the newest has no row."""
+    """Thirty days of hours; the newest two are incomplete, the newest has no row. So it was at each instant of 92 days."""
 
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
 
-    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
+    def table(self, group: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
         now = self._clock.seconds()
+        if as_of is not None:
+            if as_of < (now - 92 * 86400) * NS:
+                raise NotKept((now - 92 * 86400) * NS)
+            now = as_of // NS
         start = np.arange(
             -(-max(first, now - 40 * 86400) // span_s) * span_s, min(last, now - span_s), span_s, dtype=np.int64
         )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ PAGES = [
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
     "/meters/P-01-003?known=2025-12-31T12:00",
+    "/balance/BG-T01?known=2025-12-31T12:00",
     "/meters/P-01-003/changes",
     "/meters/W-01-005?span=month",
     "/meters/P-01-003/swap",
@@ -249,6 +251,38 @@ def test_a_day_is_shown_as_it_was_known_at_an_instant(person: Callable[..., Pers
     assert "As it was known at" not in now
     assert then.count("1 / 1") < now.count("1 / 1")                     # fewer hours were there
     assert "date=2025-12-30&amp;known=2025-12-31T12:00" in then         # and the next page is of the same instant
+
+
+def test_a_balance_is_shown_as_it_was_known_at_an_instant(person: Callable[..., Person]) -> None:
+    """Hours that were computed later are not there."""
+    client = person("viewer").client
+    then, now = (client.get(f"/balance/BG-T01?date=2025-12-31{more}").text for more in ("&known=2025-12-31T12:00", ""))
+
+    assert "As it was known at 2025-12-31 12:00 +02:00" in then
+    assert "As it was known at" not in now
+    assert then.count("no data") > now.count("no data")
+
+
+@pytest.mark.parametrize("span", ["date=2025-12-31", "span=month&month=2025-12", "span=year&year=2025"])
+def test_other_periods_of_a_balance_are_of_the_same_instant(person: Callable[..., Person], span: str) -> None:
+    """Before and after, hours, days and months; the way back to what is known now is there."""
+    text = person("viewer").client.get(f"/balance/BG-T01?{span}&known=2025-12-31T12:00").text
+    period = text[text.index('<nav class="range"'):]
+    links = re.findall(r'href="\?([^"]*)"', period[:period.index("</nav>")])
+
+    assert len(links) > 3
+    assert [link for link in links if "known=2025-12-31T12:00" not in link] == []
+    assert f'href="?{span}"' in unescape(text)
+
+
+def test_a_balance_of_an_instant_that_is_not_kept_says_so_and_shows_today_s(person: Callable[..., Person]) -> None:
+    """From when on it is kept is said too."""
+    client = person("viewer").client
+    text, now = (client.get(f"/balance/BG-T01?date=2025-12-31{more}").text for more in ("&known=2020-01-01T00:00", ""))
+
+    assert re.search(r"How balances were known is kept from 20\d\d-\d\d-\d\d \d\d:\d\d \+0[23]:00 on", text)
+    assert "As it was known at" not in text
+    assert text.count("no data") == now.count("no data")
 
 
 @pytest.mark.parametrize("known", ["9999-01-01T00:00", "yesterday", "2099-01-01T00:00", "0001-01-01T00:00"])
