@@ -50,8 +50,9 @@ setup(
         "postgresql": ["psycopg[binary]>=3.2"],
         "parquet": ["pyarrow>=19"],      # `scada historian export` and `import`; 150 MB, so only where somebody wants it
         "network": ["power-grid-model>=1.12"],       # meshed and odd low-voltage networks; radial ones need nothing
+        "exact": ["scipy>=1.15"],        # `scada balance phases --exact`: small groups, the worst hour
         "test": [
-            "pytest>=9", "pytest-timeout", "pytest-xdist", "hypothesis", "playwright", "pyModbusTCP", "psutil",
+            "pytest>=9", "pytest-timeout", "pytest-xdist", "hypothesis", "playwright", "pyModbusTCP", "psutil", "segno",
             "pyarrow>=19", "dss-python>=0.15", "power-grid-model>=1.12", "scipy>=1.15", "ruff", "mypy", "import-linter",
             "types-PyYAML",
         ],

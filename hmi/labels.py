@@ -81,7 +81,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
-    "outage_backhaul": _l("outage of a back-haul"),
+    "outage_backhaul": _l("outage of a back-haul"), "outage_partition": _l("outage: part of a radio network cut off"),
     "dial_mismatch": _l("dial does not agree with the count"),
     "meter_stuck": _l("no pulses any more"), "meter_too_much": _l("counts too much, by its balance"),
     "meter_too_little": _l("counts too little, by its balance"),
@@ -263,7 +263,7 @@ DUE: Final[dict[Due, Any]] = {
 
 SCOPE: Final[dict[Scope, Any]] = {
     Scope.MODULE: _l("Module"), Scope.RELAY: _l("Relay"), Scope.RISER: _l("Riser"), Scope.BUILDING: _l("Building"),
-    Scope.CONCENTRATOR: _l("Concentrator"), Scope.BACKHAUL: _l("Back-haul"),
+    Scope.CONCENTRATOR: _l("Concentrator"), Scope.BACKHAUL: _l("Back-haul"), Scope.PARTITION: _l("Part of a radio network"),
 }
 TROUBLE: Final[dict[Trouble, Any]] = {
     Trouble.CUT_OFF: _l("no way to the concentrator"), Trouble.POOR_LINK: _l("poor link"),
@@ -358,15 +358,22 @@ NOT_RECKONED: Final[dict[NotReckoned, Any]] = {
 }
 PHASE_LACK: Final[dict[Lack, Any]] = {
     Lack.NOT_ELECTRICITY: _l("The group is not of electricity: there are no phases."),
-    Lack.NO_CONSUMERS: _l("No member of the group has one phase."),
-    Lack.TOO_LARGE: _l("%(n)s members are too many for one study; at most %(least)s."),
+    Lack.NO_CONSUMERS: _l("No member of the group has one phase and was there all the time."),
+    Lack.TOO_LARGE: _l("%(n)s members or more are too many for one study; at most %(least)s."),
     Lack.FEW_HOURS: _l("Members are known in %(n)s hours of the period only; at least %(least)s are needed."),
-    Lack.NO_FEED: _l("No three-phase feed: the transformer has no meter in the registry. Moves go by the registry alone."),
+    Lack.NO_FEED: _l("No three-phase feed: the group is not fed by a meter whose powers by phase are known. What else "
+                     "hangs on its phases is unknown, and moves go by the registry and the members alone."),
     Lack.FEW_FEED_HOURS: _l("The phases of the feed are known in %(n)s hours only; at least %(least)s are needed. "
-                            "Moves go by the registry alone."),
+                            "What else hangs on them is unknown, and moves go by the registry and the members alone."),
     Lack.SILENT: _l("Left out, because too few of their hours have come: %(n)s members."),
     Lack.UNKNOWN_PHASE: _l("Left out of the moves, because nobody knows where they hang: %(n)s members."),
-    Lack.THREE_PHASE: _l("Members of three phases, taken as even and never moved: %(n)s."),
+    Lack.THREE_PHASE: _l("Members of several phases, taken as even and never moved: %(n)s."),
+    Lack.EXACT_TOO_LARGE: _l("%(n)s consumers are too many for the exact solver; at most %(least)s. "
+                             "The moves were searched."),
+    Lack.NO_SOLVER: _l("No exact solver is installed (scipy). The moves were searched."),
+    Lack.NO_ANSWER: _l("The exact solver found nothing in %(n)s s. The moves were searched."),
+    Lack.PASSING: _l("Members that came or went within the period, counted while they were there and never moved: %(n)s."),
+    Lack.GENERATION: _l("Members that generate, counted negatively on their phase and never moved: %(n)s."),
 }
 
 

@@ -32,12 +32,20 @@ class Drawing:
 
 
 def drawing(root: str, sections: Sequence[SectionLoss]) -> Drawing:
-    """Lay out a tree of sections, nearer ones first: to the right as long as they are, an end a row."""
+    """
+    Lay out a tree of sections, nearer ones first: to the right as long as they are, an end a row.
+
+    What leads to a node that is there already closes a loop, and is drawn straight between its ends.
+    """
     drawn = sections[:MOST]
     onward: dict[str, list[str]] = {}
     away = {root: 0.0}
+    ties = set()
     for one in drawn:
         near, far = one.ends
+        if far in away:
+            ties.add(one.name)
+            continue
         onward.setdefault(near, []).append(far)
         away[far] = away[near] + one.length_m
     rows: dict[str, float] = {}
@@ -47,7 +55,7 @@ def drawing(root: str, sections: Sequence[SectionLoss]) -> Drawing:
         waiting += reversed(onward.get(node, ()))
         if node not in onward:
             rows[node], ends = float(ends), ends + 1
-    for node in (*(one.ends[1] for one in reversed(drawn)), root):
+    for node in reversed(away):
         if node not in rows:
             rows[node] = (rows[onward[node][0]] + rows[onward[node][-1]]) / 2
     scale = (WIDTH - LEFT - RIGHT) / (max(away.values()) or 1.0)
@@ -60,5 +68,8 @@ def drawing(root: str, sections: Sequence[SectionLoss]) -> Drawing:
     for one in drawn:
         (x1, y1), (x2, y2) = place(one.ends[0]), place(one.ends[1])
         grade = sum(one.lost >= share * most for share in GRADES) if one.lost > 0 else 0
-        lines.append(Line(f"M{x1} {y1}V{y2}H{x2}", f"loss{grade}", one, x2, y2, one.ends[1] not in onward))
+        if one.name in ties:
+            lines.append(Line(f"M{x1} {y1}L{x2} {y2}", f"loss{grade} tie", one, x2, y2, False))
+        else:
+            lines.append(Line(f"M{x1} {y1}V{y2}H{x2}", f"loss{grade}", one, x2, y2, one.ends[1] not in onward))
     return Drawing(WIDTH, TOP * 2 + max(ends - 1, 0) * ROW, tuple(lines), len(sections) - len(drawn))

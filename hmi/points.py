@@ -4,6 +4,7 @@ from typing import Final
 
 PHASES: Final = ("L1", "L2", "L3")
 VOLTAGE: Final = ("voltage_l1_n", "voltage_l2_n", "voltage_l3_n")
+SIDES: Final = ("voltage_l1_l2", "voltage_l2_l3", "voltage_l3_l1")
 CURRENT: Final = ("current_l1", "current_l2", "current_l3")
 POWER: Final = ("power_active_l1", "power_active_l2", "power_active_l3")
 REACTIVE: Final = ("power_reactive_l1", "power_reactive_l2", "power_reactive_l3")
@@ -28,3 +29,4 @@ AGEING: Final = ".thermal/ageing_rate"
 MINUTES_LEFT: Final = ".thermal/minutes_left"
 LOADING_PHASE: Final = ".thermal/loading_phase"
 AMBIENT: Final = ".thermal/ambient"
+VOLTAGE_UNBALANCE: Final = ".unbalance/voltage_unbalance"   # U₂/U₁, from the sides of the triangle

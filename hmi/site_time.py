@@ -64,6 +64,12 @@ def offset(at: datetime) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
+def known_at(text: str, zone: ZoneInfo, now: int) -> int | None:
+    """The instant as of which a page is asked for; None for one to come, or what is none. [ns]"""
+    at = instant_of(text[:40], zone) if text else None
+    return at if at is not None and at < now else None
+
+
 def instant_of(text: str, zone: ZoneInfo) -> int | None:
     """What a browser's date and time field says, in the site's zone; None for anything else. [ns]"""
     try:

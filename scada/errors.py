@@ -1,6 +1,7 @@
 """What can go wrong, sorted by what the caller should do about it."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -38,6 +39,15 @@ class StartError(ScadaError):
     def __init__(self, part: str, reason: str, remedy: str = "") -> None:
         self.part, self.reason, self.remedy = part, reason, remedy
         super().__init__(f"{part}: {reason}" + (f" ({remedy})" if remedy else ""))
+
+
+class NotKept(ScadaError):
+    """How something was known at an instant is not kept so long: ask for a later one, or for what is known now."""
+
+    def __init__(self, since: int | None) -> None:
+        self.since = since                  # ns since 1970; None: not at all
+        when = "" if since is None else f" before {datetime.fromtimestamp(since / 1e9, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        super().__init__(f"how results were known{when} is not kept")
 
 
 class LinkError(ScadaError):

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_MOVES: Final = 100                 # of a work order
 
 
 class Lack(StrEnum):
@@ -13,20 +16,25 @@ class Lack(StrEnum):
 
     NOT_ELECTRICITY = "not_electricity"
     NO_CONSUMERS = "no_consumers"           # no member with one phase
-    TOO_LARGE = "too_large"                 # members, most
+    TOO_LARGE = "too_large"                 # members that were counted before nobody looked further; most
     FEW_HOURS = "few_hours"                 # hours in which members and, where there is one, the feed are known; least
-    NO_FEED = "no_feed"                     # no transformer's meter with powers by phase is named
+    NO_FEED = "no_feed"                     # no meter whose powers by phase are those of this very group feeds it
     FEW_FEED_HOURS = "few_feed_hours"       # of it hours that are known together with the members; least
     SILENT = "silent"                       # consumers left out: heard of too seldom
     UNKNOWN_PHASE = "unknown_phase"         # consumers left out of the moves: nobody knows where they hang
-    THREE_PHASE = "three_phase"             # consumers of three phases: taken as even, never moved
+    THREE_PHASE = "three_phase"             # consumers of several phases: taken as even, never moved
+    PASSING = "passing"                     # members that came or went within the period: on their phase, never moved
+    EXACT_TOO_LARGE = "exact_too_large"     # consumers, most: the exact solver was not asked
+    NO_SOLVER = "no_solver"                 # scipy is not installed
+    NO_ANSWER = "no_answer"                 # the exact solver found nothing in its time [s]
+    GENERATION = "generation"               # counts negatively on its phase, never moved
 
 
 class Objective(StrEnum):
     """What the moves are to make small."""
 
-    SQUARES = "squares"                     # sum over the hours of the squared neutral current: its loss
     ABSOLUTE = "absolute"                   # sum over the hours of the neutral current: its mean
+    SQUARES = "squares"                     # sum over the hours of the squared neutral current: its loss
 
 
 class Unchecked(StrEnum):
@@ -36,6 +44,14 @@ class Unchecked(StrEnum):
     WRONG_NETWORK = "wrong_network"         # it has, and it cannot be computed
     OUTSIDE = "outside"                     # none of the consumers hangs in it
     COLLAPSED = "collapsed"                 # no voltages were found
+
+
+class FormUsed(StrEnum):
+    """Which form factor is in a check by power flow."""
+
+    SHIPPED = "shipped"
+    FITTED = "fitted"                       # to the transformer's own consumers
+    NONE = "none"                           # the network has loops
 
 
 @attrs.frozen
@@ -136,9 +152,14 @@ class PhaseStudy:
     losses: Mapping[int, PhaseCurves] = attrs.field(factory=dict)      # by span [s]; shape of losses [W²], imbalance [kWh]
     net: Mapping[int, PhaseCurves] = attrs.field(factory=dict)         # the same, technical losses deducted
     computed: int = 0                       # hours used whose losses are computed; of the others the normal share is taken
-    objective: Objective = Objective.SQUARES
+    objective: Objective = Objective.ABSOLUTE
     unchecked: Unchecked | None = None
+    together: "Simultaneity | None" = None  # how much the consumers peak together
+    proven: bool | None = None              # the moves have the least worst hour there is; None: were not sought so
+    rest: float = np.nan                    # share of the feed with no member of the study, losses too; NaN: not known [1]
+    staying: tuple[float, ...] = ()         # mean of what the feed has on each phase besides those who may move [W]
     outside: int = 0                        # consumers that have no node in the network: not in the power flow
+    form: FormUsed = FormUsed.SHIPPED
 
     @property
     def disagreements(self) -> tuple[ConsumerPhase, ...]:

@@ -191,6 +191,7 @@ class TagHistory:
     at: NDArray[np.int64]               # ns, source clock
     values: NDArray[np.float64]
     quality: NDArray[np.uint8]
+    held: NDArray[np.int64] | None = None       # ns a sample stands at most, by its dead-band; None: there never was one
 
 
 class LiveReader(Protocol):
@@ -211,7 +212,10 @@ class History(Protocol):
     """
 
     def resample(self, name: str, edges: NDArray[np.int64], how: How) -> Buckets:
-        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges."""
+        """One series in the steps between `edges` [ns]; a point's steps are whole hours, told by the answer's edges.
+
+        Of a tag with a dead-band each sample stands until the next one; its sum is a `ValueError`.
+        """
 
     def line(self, name: str, first: int, last: int, points: int, silence: int = 0) -> Line:
         """At most `points` (6 or more) samples of [first, last) [ns] to draw, the lowest and the highest among them.
@@ -295,10 +299,17 @@ class ResultStore(Protocol):
     def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
         """Store rows of several series, all or none of them, durably."""
 
-    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
-        """Rows with first <= start < last [s]. Blocking."""
+    def get(
+        self, kind: str, name: str, span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultTable:
+        """Rows with first <= start < last [s]; with `as_of` [ns] as they were known then. Blocking.
 
-    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+        Raises `NotKept` where it is not kept so long how they were known.
+        """
+
+    def get_many(
+        self, kind: str, names: Sequence[str], span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultRows:
         """The same of several series, each named once. Blocking."""
 
 
@@ -635,6 +646,12 @@ class NetworkMonitor(Protocol):
 
     def tree(self, concentrator: str, at: int) -> tuple[Place, ...]:
         """The tree as it was known at an instant [ns], in the order of the subnet indices. Blocking."""
+
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> Mapping[int, int]:
+        """Whom modules sent through when they were last in the tree before an instant [ns] of their own, by EUI.
+
+        The EUI of the relay, 0 = the concentrator; without those of whom nothing is known. Blocking; raises `StorageError`.
+        """
 
     def moments(self, concentrator: str) -> tuple[int, ...]:
         """The instants at which the tree changed [ns], newest first, a few hundred at most. Blocking."""
@@ -1059,6 +1076,20 @@ class PhaseWeek:
     complies: bool                      # what was counted
     lowest: float                       # [V]; NaN where there is none
     highest: float
+    settled: bool = True                # no mean is missing, or none of those that are can change `complies`; else "so far"
+
+
+@attrs.frozen
+class UnbalanceWeek:
+    """Unbalance of the voltages, negative over positive sequence, in a week of ten-minute means (EN 50160)."""
+
+    counted: int
+    beyond: int                         # of them above 2 %: 5 % may be
+    share: float                        # at most 2 % [1]
+    worst: float                        # what 95 % of them keep [1]
+    highest: float                      # [1]
+    complies: bool                      # what was counted
+    settled: bool = True
 
 
 @attrs.frozen
@@ -1071,6 +1102,7 @@ class VoltageWeek:
     due: int                            # means a week has
     phases: tuple[PhaseWeek, ...]
     whole: bool                         # nothing is missing: else this is a look, and no report
+    unbalance: UnbalanceWeek | None = None      # None where its meter has no voltages between phases, or none were kept
 
     @property
     def complies(self) -> bool:
@@ -1234,7 +1266,7 @@ class SectionLoss:
 
     name: str
     feeder: str
-    ends: tuple[str, str]               # the one that feeds comes first
+    ends: tuple[str, str]               # the one that feeds comes first; of one that closes a loop, none does
     length_m: float
     lost: float                         # kWh
     neutral: float                      # share of it [1]; NaN where nothing is lost
@@ -1270,6 +1302,9 @@ class LossReport:
     uncertainty: float
     sections: tuple[SectionLoss, ...]   # nearer ones first
     consumers: tuple[ConsumerLoss, ...]
+    fitted: bool = False                # the form factor was fitted to its consumers; else it is the one that is shipped
+    form_source: str = ""               # where that one is from, in words
+    looped: bool = False                # no tree: no form factor, no uncertainty and no part of a consumer is known
 
     @property
     def lost(self) -> float:
@@ -1295,8 +1330,11 @@ class TechnicalLosses(Protocol):
 
 
 class Balances(Protocol):
-    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
-        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking."""
+    def table(self, group: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
+        """`BALANCE_COLUMNS` of a balance group; span 3600, 86400 (site days) or `MONTH_S`, named by start [s]. Blocking.
+
+        With `as_of` [ns] as it was known then, `NotKept` where that is not kept so long.
+        """
 
 
 class Compute(Protocol):
@@ -1376,10 +1414,12 @@ class Replacements(Protocol):
 
 class PhaseStudies(Protocol):
     def study(
-        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.SQUARES
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE,
+        moves: int | None = None, exact: bool = False,
     ) -> PhaseStudy | Working:
         """What can be said of a group's phases, or how far that or another study is. Waits for two seconds at most.
 
+        `moves`: most of the work order; None: what is worth it. `exact`: by a solver, for the worst hour.
         Unknown groups raise `KeyError`; a period that is longer than `most_days` raises `ValueError`.
         """
 

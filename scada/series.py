@@ -35,19 +35,19 @@ class Buckets:
     edges: NDArray[np.int64]            # (b + 1,) ns since 1970; a step begins at its edge and ends before the next
     values: NDArray[np.float64]         # (b,) in the series' unit
     quality: NDArray[np.uint8]          # (b,) worst `Quality` of what counts; of what does not where nothing counts
-    count: NDArray[np.int64]            # (b,) samples that count
-    completeness: NDArray[np.float64]   # (b,) share of the expected samples that count, 0-1; NaN if none can be expected
+    count: NDArray[np.int64]            # (b,) samples that count; of a tag with a dead-band those that were kept
+    completeness: NDArray[np.float64]   # (b,) share of the expected samples, or of the time, that counts, 0-1; NaN if none
 
 
 @attrs.frozen(eq=False)
 class Line:
-    """A series thinned for drawing: samples as they were, NaN where the line is broken."""
+    """A series thinned for drawing: samples as they were, NaN where the line is broken; ends of what a dead-band held."""
 
     at: NDArray[np.int64]               # (n,) ns since 1970
     values: NDArray[np.float64]         # (n,)
     quality: NDArray[np.uint8]          # (n,) `Quality`
     samples: int                        # how many it was made of
-    completeness: float                 # share of the expected samples that are usable, 0-1; NaN if none can be expected
+    completeness: float                 # share of the expected samples, or of the time, 0-1; NaN if none can be expected
 
 
 @attrs.frozen(eq=False)
@@ -107,6 +107,17 @@ def step_edges(text: str, first: int, last: int, zone: tzinfo, most: int = MOST_
     else:
         inner = np.arange((first // step + 1) * step, last, step, dtype=np.int64)
     return np.concatenate(([first], inner, [last]))
+
+
+def first_steps(text: str, first: int, last: int, zone: tzinfo, most: int) -> NDArray[np.int64]:
+    """
+    Cut the beginning of [first, last) into at most `most` of its steps, however many it has in all.
+
+    The last edge is where the rest begins: cut from there, it has the same steps as the whole. Parameters and errors as in
+    `step_edges`.
+    """
+    reach = first + (most + 2) * step_seconds(text) * NS            # more than a change of the clocks takes
+    return step_edges(text, first, min(last, reach), zone)[: most + 1]
 
 
 def _midnights(days: int, first: int, last: int, zone: tzinfo) -> NDArray[np.int64]:

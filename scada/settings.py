@@ -234,6 +234,9 @@ class RetentionSettings(Section):
         0, ge=0, description="Days for which interval data is kept, by whole months, 400 or more; 0 = for ever."
     )
     result_days: int = Field(0, ge=0, description="Days for which results (balances, group sums) are kept; 0 = for ever.")
+    replaced_days: int = Field(
+        92, ge=0, description="Days for which results that were computed anew are kept as they were before; 0 = not at all."
+    )
     event_days: int = Field(0, ge=0, description="Days for which events of devices and alarms are kept; 0 = for ever.")
     journal_days: int = Field(
         3, ge=0, description="Days for which the merged journal is kept, to restore instants between backups; 0 = not kept."

@@ -73,6 +73,7 @@ class ModuleState(StrEnum):
 
 EXPECTED = frozenset({ModuleState.PLANNED, ModuleState.COMMISSIONING})     # who may not have been heard yet
 IN_SERVICE = frozenset({ModuleState.COMMISSIONING, ModuleState.ACTIVE, ModuleState.LOST})     # these have tags
+OUT_OF_SERVICE = frozenset({ModuleState.REPLACED, ModuleState.RETIRED})    # who says no more, and whose alarms are over
 
 
 class Adoption(StrEnum):
@@ -92,6 +93,13 @@ class Transformer:
     no_load_loss_kw: float | None = None
     vector_group: str = ""              # "Dyn5"; "" is taken for Dyn
     root: str = ""                      # the node where it stands, "" = that of its name, or the only one that feeds
+    form_alone: float | None = None     # a, b, c of the form factor of its consumers; None = the one that is shipped
+    form_together: float | None = None
+    form_alike: float | None = None
+    form_doubt: float | None = None     # one sigma, relative; None = that of the shipped one
+    form_minutes: int = 60              # the means it is for; losses are worked out from those of an hour
+    form_source: str = ""               # where it is from, in words
+    no_load_v: float = 400.0            # between phases at its terminals, as its tap is set
 
 
 @attrs.frozen

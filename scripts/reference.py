@@ -41,7 +41,8 @@ def faults_page() -> str:
         "What each does, and what the server must show for it; the last column is what its test asserts, by the names of "
         "the [guide](../guide/simulator.md). All tests are `tests/simulate/test_faults.py::"
         "test_the_server_shows_what_it_must_and_loses_and_doubles_nothing[NAME]`; beside what is listed, each asserts "
-        "that no reading is lost or counted twice.", "",
+        "that no reading is lost or counted twice. Those of a supply are played at the real server, in "
+        "`tests/system/test_supplies.py`.", "",
     ]
     for kind in Kind:
         lines += [f"## Of a {kind}", "", "| fault | does | the server shows | asserted |", "|---|---|---|---|"]

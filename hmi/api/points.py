@@ -7,7 +7,7 @@ from flask import Blueprint, abort, jsonify, request
 
 from hmi.access import STAFF, allow
 from hmi.api.body import whole
-from hmi.api.series import jsonable, qualities
+from hmi.api.series import MOST_RANGE_H, jsonable, qualities
 from hmi.encode import finite
 from hmi.paging import Page
 from hmi.services import Services
@@ -17,7 +17,6 @@ from scada.ports import PointChange
 from scada.site import UNIT_OF_MEDIUM
 
 MOST_INTERVALS: Final = 5000            # of one point in one answer
-MOST_HOURS: Final = 24 * 400            # whose changes are listed at once
 MOST_SUMS: Final = 250_000              # group-hours in one answer
 MOST_GROUPS: Final = 1000
 
@@ -114,7 +113,7 @@ def _bits(bits: int) -> list[str]:
 
 def _hours(services: Services) -> tuple[int, int]:
     """(first hour, hours) that are asked for; the newest day unless they are said."""
-    hours = whole("hours", 24, 1, MOST_HOURS)
+    hours = whole("hours", 24, 1, MOST_RANGE_H)
     return whole("first_hour", max(services.clock.hour() - hours, 0), 0, 2**31), hours
 
 

@@ -1,5 +1,8 @@
 """Long ranges in few values, in steps or thinned for drawing, and many values at one instant: how good, how complete."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,13 +16,18 @@ from hmi.encode import finite
 from hmi.services import Services
 from scada.clock import HOUR_S, NS
 from scada.ports import TagSource
-from scada.series import How, Instant, step_edges
+from scada.series import How, Instant, first_steps
 from scada.site import UNIT_OF_MEDIUM, Point
 from scada.tags import Quality, TagDef
 
 MOST_VALUES: Final = 5000               # of one series in one answer
+DRAWN: Final = 1200                     # points of a line, unless said: more than a screen has pixels is waste
 MOST_NAMES: Final = 500                 # at one instant
-MAX_LIVE_S: Final = 32 * 24 * HOUR_S    # of a live tag in one question: seconds of a month are 2.7 million samples
+MOST_MINUTES: Final = 400 * 24 * 60
+MOST_RANGE_H: Final = 200 * 366 * 24    # hours of a point in one question: as many as there will ever be
+LONG_S: Final = 32 * 24 * HOUR_S        # seconds of a month are 2.7 million samples of a live tag
+LONG_AT_ONCE: Final = 4                 # of the threads that answer people
+_long = threading.BoundedSemaphore(LONG_AT_ONCE)
 NAMES: Final = {int(one): one.name.lower() for one in Quality}
 UNKNOWN: Final = TagDef("")
 
@@ -61,32 +69,48 @@ def series_of_tags(services: Services, tags: list[str]) -> dict[str, Any]:
     """Of live tags, between `first` and `last` [s]; by default the last `minutes`."""
     now = services.clock.seconds()
     last = whole("last", now, 1, 2**33)
-    first = whole("first", last - whole("minutes", 60, 1, 24 * 60) * 60, 0, 2**33)
-    if last - first > MAX_LIVE_S:
-        abort(400, f"first, last: at most {MAX_LIVE_S // HOUR_S} hours at once")
+    minutes = whole("minutes", 60, 1, MOST_MINUTES)
+    first = whole("first", max(last - minutes * 60, 0), 0, 2**33)
     end = min(last, now) if first < now else last           # what is still to come is not missing
     found = []
     for tag in tags:
         known = definition(services.bus, tag)
         found.append({"tag": tag, "unit": known.unit, **_series(services, tag, first, end, How.MEAN, known.stale_after)})
-    return {"series": found, "now_s": services.clock.now() / NS}
+    return {"series": found, "now_s": services.clock.now() / NS, "minutes": minutes}
 
 
-def series_of_point(services: Services, point: Point, most_hours: int) -> dict[str, Any]:
+def series_of_point(services: Services, point: Point) -> dict[str, Any]:
     """Of a metering point's hours, from `first_hour`; by default the last `hours` that are over."""
-    hours, over = whole("hours", 24, 1, most_hours), services.clock.hour()
+    hours, over = whole("hours", 24, 1, MOST_RANGE_H), services.clock.hour()
     first = whole("first_hour", max(over - hours, 0), 0, 2**31)
     last = min(first + hours, over) if first < over else first + hours
-    return {
-        "unit": UNIT_OF_MEDIUM[point.medium], "first_hour": first, "hours": last - first,
-        **_series(services, point.name, first * HOUR_S, last * HOUR_S, How.SUM),
-    }
+    series = _series(services, point.name, first * HOUR_S, last * HOUR_S, How.SUM)
+    if "next_s" in series:
+        rest = series.pop("next_s")
+        series["next_hour"] = None if rest is None else rest // HOUR_S
+    return {"unit": UNIT_OF_MEDIUM[point.medium], "first_hour": first, "hours": last - first, **series}
+
+
+@contextmanager
+def _long_range(name: str, first: int, last: int) -> Iterator[None]:
+    """Whoever reads years of a tag [ns] holds a thread for some seconds: some may at once, so that others are answered."""
+    if "/" not in name or last - first <= LONG_S * NS:
+        yield
+        return
+    if not _long.acquire(blocking=False):
+        abort(503, f"{LONG_AT_ONCE} ranges of more than {LONG_S // HOUR_S} hours are being read; ask again in a moment")
+    try:
+        yield
+    finally:
+        _long.release()
 
 
 def _series(services: Services, name: str, first: int, last: int, how: How, silence: int = 0) -> dict[str, Any]:
-    """`step` with `how`, or `points`, over [first, last) [s]."""
+    """`step` with `how`, `size` of them at once, or a line of `points`, over [first, last) [s]."""
     if "step" not in request.args:
-        line = services.history.line(name, first * NS, last * NS, whole("points", 1000, 6, MOST_VALUES), silence)
+        points = whole("points", DRAWN, 6, MOST_VALUES)
+        with _long_range(name, first * NS, last * NS):
+            line = services.history.line(name, first * NS, last * NS, points, silence)
         return {
             "at_s": (line.at / NS).round(3).tolist(), "values": jsonable(line.values), "quality": qualities(line.quality),
             "samples": line.samples, "completeness": finite(line.completeness),
@@ -99,12 +123,19 @@ def _series(services: Services, name: str, first: int, last: int, how: How, sile
         abort(400, f"how: expected one of {', '.join(How)}")
     step = request.args["step"]
     try:
-        edges = step_edges(step, first * NS, last * NS, ZoneInfo(services.site.timezone), MOST_VALUES)
+        size = whole("size", MOST_VALUES, 1, MOST_VALUES)
+        edges = first_steps(step, first * NS, last * NS, ZoneInfo(services.site.timezone), size)
     except ValueError as error:
         abort(400, f"step: {error}")
-    found = services.history.resample(name, edges, how)
+    try:
+        with _long_range(name, int(edges[0]), int(edges[-1])):
+            found = services.history.resample(name, edges, how)
+    except ValueError as error:
+        abort(400, f"how: {error}")
+    end = int(found.edges[-1])
     return {
-        "step": step, "how": how.value, "at_s": (found.edges[:-1] / NS).tolist(), "end_s": int(found.edges[-1]) / NS,
+        "step": step, "how": how.value, "at_s": (found.edges[:-1] / NS).tolist(), "end_s": end / NS,
+        "next_s": end // NS if end < last * NS else None,
         "values": jsonable(found.values), "quality": qualities(found.quality), "count": found.count.tolist(),
         "completeness": jsonable(found.completeness),
     }

@@ -1,7 +1,8 @@
-"""Balance groups: fed in, taken, missing, hour by hour; an incomplete hour is never drawn as a whole one."""
+"""Balance groups: fed in, taken, missing, hour by hour, now or as known once; what is incomplete is drawn so."""
 
 from datetime import date, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from flask import Blueprint, abort, render_template, request
@@ -14,10 +15,11 @@ from hmi.group_tree import as_tree, children, trail
 from hmi.labels import BALANCE_STATE
 from hmi.paging import Page
 from hmi.services import Services
-from hmi.site_time import SiteTime, day_from, month_of, next_month, previous_month
+from hmi.site_time import SiteTime, day_from, known_at, month_of, next_month, previous_month
 from hmi.whereabouts import whereabouts
 from scada.beyond import beyond
 from scada.clock import DAY_H, HOUR_S, NS
+from scada.errors import NotKept
 from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, MemberRole
 
@@ -30,7 +32,7 @@ MOST_LOOKED: Final = 2000               # whose newest hour is read to choose by
 
 def make(services: Services) -> Blueprint:
     blueprint = Blueprint("balance", __name__)
-    time = SiteTime(services.site.timezone)
+    time, zone = SiteTime(services.site.timezone), ZoneInfo(services.site.timezone)
 
     @blueprint.get("/balance")
     @allow(STAFF)
@@ -79,13 +81,20 @@ def make(services: Services) -> Blueprint:
             edges = start + np.arange(count + 1, dtype=np.int64)
             shown, before, after = str(day), str(day - ONE_DAY), str(day + ONE_DAY)
         span = MONTH_S if by_year else DAY_S if by_month else HOUR_S
-        table = services.balances.table(name, span, int(edges[0]) * HOUR_S, int(edges[-1]) * HOUR_S)
+        asked, refused = request.args.get("known", "")[:40], None
+        as_of = known_at(asked, zone, services.clock.now())
+        of = name, span, int(edges[0]) * HOUR_S, int(edges[-1]) * HOUR_S
+        try:
+            table = services.balances.table(*of, as_of)
+        except NotKept as error:
+            as_of, refused = None, error
+            table = services.balances.table(*of)
         found = _spread(table, edges[:-1] * HOUR_S)
         columns = with_provisional(found)
         directory, now = services.registry.directory, services.clock.hour()
         past = edges[:-1] < now
         above, beside = trail(directory, name, min(int(edges[-1]) - 1, now))
-        inside = children(directory, name, min(int(edges[-1]) - 1, now))
+        inside = [] if as_of else children(directory, name, min(int(edges[-1]) - 1, now))   # shown with their newest hour
         unfed = np.isfinite(columns["version"]) & np.isnan(columns["feed"])
         numbered = by_month or by_year
         labels = [f"{n + 1}" if numbered else time.clock(int(hour)) for n, hour in enumerate(edges[:-1])]
@@ -105,7 +114,8 @@ def make(services: Services) -> Blueprint:
             chart=bars(
                 columns["imbalance"], columns["whole"], labels, columns["uncertainty"], past, unfed, columns["by_estimates"]
             ),
-            over=int(past.sum()), goes_on=bool(past.all()),
+            over=int(past.sum()), goes_on=bool(past.all()), as_of=as_of, asked=asked, refused=refused,
+            today_known=f"{time.local(services.clock.now()):%Y-%m-%dT%H:%M}",
         )
 
     return blueprint

@@ -84,16 +84,16 @@ def _view(
         places = services.network.tree(view.concentrator, wish["at"])
         view, since = network.as_it_was(view, places, wish["at"]), network.since(places)
     rows: list[dict[str, Any]] = []
+    names = {node.index: _name(node, modules, directory, past=past) for node in view.nodes}
     for node in sorted(view.nodes, key=lambda node: (node.level, node.index)):
-        # What an index was in the past may be another module today: then it is told by its number.
-        module = directory.module_of_eui.get(node.eui) if past else modules.get(node.index)
+        module = _module(node, modules, directory, past=past)
         state = module.state if module else ModuleState.DISCOVERED
         of_node = network.Figures() if past else reckoned.get(node.eui, network.Figures())
         value = network.amount(wish["colour"], node, of_node)
         rows.append({
-            "node": node, "name": module.name if module else f"{node.eui:016x}", "title": module.title if module else "",
+            "node": node, "name": names[node.index], "title": module.title if module else "",
             "state": state, "state_text": str(labels.MODULE_STATE[state]), "figures": of_node,
-            "parent": modules[node.parent].name if node.parent in modules else view.concentrator,
+            "parent": _parent(node, names, view.concentrator),
             "link": link_grade(node.delivery), "quality": int(quality_of(node, module, shot, link_up=view.link_up)),
             "silent": now - node.heard if node.heard else None, "since": since.get(node.eui, 0),
             "value": value, "band": network.band(wish["colour"], value),
@@ -130,6 +130,25 @@ def _detail(
         "history": services.network.places(node.eui, MOST_PLACES),
         "module": directory.module_of_eui.get(node.eui), "basis": labels.BASIS[row["figures"].basis],
     }
+
+
+def _module(node: MeshNode, modules: dict[int, Module], directory: Directory, *, past: bool) -> Module | None:
+    """What an index was in the past may be another module today: then it is told by its EUI."""
+    return directory.module_of_eui.get(node.eui) if past else modules.get(node.index)
+
+
+def _name(node: MeshNode, modules: dict[int, Module], directory: Directory, *, past: bool) -> str:
+    module = _module(node, modules, directory, past=past)
+    return module.name if module else f"{node.eui:016x}"
+
+
+def _parent(node: MeshNode, names: dict[int, str], concentrator: str) -> str:
+    """Whom a module sends through; one that nobody hears has an index of 0 for a parent too, and no level."""
+    if not node.level:
+        return _("not in the tree")
+    if node.parent == 0:
+        return concentrator
+    return names.get(node.parent) or _("index %(n)s", n=node.parent)
 
 
 def _named(modules: dict[int, Module], index: int) -> str:

@@ -13,7 +13,7 @@ from hmi.charts import bars
 from hmi.flows import rate
 from hmi.paging import Page
 from hmi.services import Services
-from hmi.site_time import SiteTime, day_from, instant_of, month_of, next_month, previous_month
+from hmi.site_time import SiteTime, day_from, known_at, month_of, next_month, previous_month
 from scada.clock import HOUR_S, NS
 from scada.intervals import IntervalStatus
 from scada.leaks import RUNNING, Leak
@@ -38,8 +38,7 @@ def make(services: Services) -> Blueprint:
         today, this_hour = time.day_of(now), services.clock.hour()
         by_month = request.args.get("span") == "month"
         asked = request.args.get("known", "")[:40]
-        known = instant_of(asked, zone) if asked else None
-        known = known if known is not None and known < now else None
+        known = known_at(asked, zone, now)
         if by_month:
             first = month_of(request.args.get("month", ""), today)
             after = next_month(first)

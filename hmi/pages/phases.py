@@ -18,7 +18,7 @@ from hmi.site_time import SiteTime, day_from
 from scada.clock import DAY_H, HOUR_S, NS
 from scada.errors import CommandRejected
 from scada.phase_orders import LONGEST_NOTE, MoveState, OrderState, PhaseOrder
-from scada.phase_study import Objective, Working
+from scada.phase_study import MOST_MOVES, Objective, Working
 from scada.site import BalanceGroup
 
 PERIODS: Final = (7, 14, 28)            # days
@@ -68,13 +68,15 @@ def make(services: Services) -> Blueprint:
     def page(name: str) -> Any:
         group, asked = group_of(name), request.args
         when, objective = period(asked), objective_of(asked)
-        found = services.phases.study(name, when.first_hour, when.hours, objective)
+        moves = moves_of(asked)
+        found = services.phases.study(name, when.first_hour, when.hours, objective, moves, asked.get("exact") == "1")
         working = found if isinstance(found, Working) else None
         study = None if isinstance(found, Working) else found
         choice = {
             "days": when.days, "date": when.date, "span": "days" if asked.get("span") == "days" else "hours",
             "of": "imbalance" if asked.get("of") == "imbalance" or (study and not study.uneven) else "uneven",
             "net": int(asked.get("net") == "1"), "scaled": int(asked.get("scaled") == "1"), "objective": objective.value,
+            "moves": moves or "", "exact": int(asked.get("exact") == "1"),
         }
         span = SPANS[str(choice["span"])]
         kinds = {} if study is None else {"uneven": study.uneven, "imbalance": study.net if choice["net"] else study.losses}
@@ -89,7 +91,7 @@ def make(services: Services) -> Blueprint:
             "phases.html", group=group, study=study, working=working, choice=choice, periods=PERIODS, when=when,
             curves=curves, chart=chart, unit="kWh" if choice["of"] == "imbalance" or span > HOUR_S else "kW",
             position=study.uneven[HOUR_S].position if study and HOUR_S in study.uneven else np.nan,
-            loss_percent=100 * group.normal_share, objectives=Objective,
+            loss_percent=100 * group.normal_share, objectives=Objective, most_moves=MOST_MOVES,
             orders=[(one, services.phase_orders.states(one).count(MoveState.DONE)) for one in orders],
         )
 
@@ -98,7 +100,8 @@ def make(services: Services) -> Blueprint:
     def keep(name: str) -> Any:
         group_of(name)
         when = period(request.form)
-        found = services.phases.study(name, when.first_hour, when.hours, objective_of(request.form))
+        found = services.phases.study(name, when.first_hour, when.hours, objective_of(request.form), moves_of(request.form),
+                                      request.form.get("exact") == "1")
         if isinstance(found, Working):
             notice(_("The study has to be worked out again first."), "error")
             return redirect(url_for("phases.page", name=name, days=when.days, date=when.date))
@@ -140,5 +143,11 @@ def make(services: Services) -> Blueprint:
     return blueprint
 
 
+def moves_of(asked: "MultiDict[str, str]") -> int | None:
+    """Most moves of the work order; None where nobody says so."""
+    said = asked.get("moves", "")
+    return min(max(int(said), 1), MOST_MOVES) if said.isascii() and said.isdigit() and len(said) < 9 else None
+
+
 def objective_of(asked: "MultiDict[str, str]") -> Objective:
-    return Objective.ABSOLUTE if asked.get("objective") == Objective.ABSOLUTE.value else Objective.SQUARES
+    return Objective.SQUARES if asked.get("objective") == Objective.SQUARES.value else Objective.ABSOLUTE

@@ -23,7 +23,8 @@ def make(services: Services) -> Blueprint:
             abort(404)
         cells = Cells(services.bus)
         meter = transformer.meter or transformer.name
-        devices = (name, f"{name}.thermal", meter)
+        devices = (name, f"{name}.thermal", f"{name}.unbalance", meter)
+        metered = services.bus.devices().get(meter)
         loading = cells(f"{name}/{points.LOADING}")
         return render_template(
             "transformer.html",
@@ -34,6 +35,8 @@ def make(services: Services) -> Blueprint:
             bar=loading_bar(loading.raw),
             sums={point: cells(f"{meter}/{point}") for point in (
                 points.POWER_TOTAL, points.FREQUENCY, points.ENERGY_IMPORT, points.ENERGY_EXPORT)},
+            sided=metered is not None and set(points.SIDES) <= set(metered.points),
+            voltage_unbalance=cells(f"{name}{points.VOLTAGE_UNBALANCE}"),
             unbalance=cells(f"{name}/{points.UNBALANCE}"),
             deviation=cells(f"{name}/{points.DEVIATION}"),
             neutral=cells(f"{name}/{points.NEUTRAL}"),

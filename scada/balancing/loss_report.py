@@ -5,17 +5,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import Network, Period, feeder, node_voltages, powers, solve
+from scada.balancing.network import Network, Period, feeder, node_voltages, of_hours, powers, solve
 from scada.balancing.network.flow import Flow
 from scada.balancing.network.model import PHASES
 from scada.balancing.network.solver import Feeder
+from scada.balancing.network.topology import Tree, spanning_tree
 from scada.ports import ConsumerLoss, LossReport, SectionLoss
 from scada.site import Directory
 
 BLOCK: Final = 200                      # hours whose voltages at all nodes are held at once
 
 
-def report(network: Network, directory: Directory, found: Period, watts: NDArray[np.float64]) -> LossReport:
+def report(
+    network: Network, directory: Directory, transformer: str, found: Period, watts: NDArray[np.float64]
+) -> LossReport:
     """
     Return the report of a period.
 
@@ -25,22 +28,30 @@ def report(network: Network, directory: Directory, found: Period, watts: NDArray
         s sections, p service points.
     directory : Directory
         It was made from.
+    transformer : str
+        Whose it is.
     found : Period
         Of `network.over`.
     watts : ndarray of float64, shape (h, p)
         What it was worked out from. [W]
     """
-    model = feeder(network)
-    current, lowest = _extremes(model, watts[found.known])
+    tree = spanning_tree(len(network.nodes), network.root, network.ends)
+    if found.currents is not None and found.nodes is not None:
+        current, lowest = found.currents, found.nodes
+    else:
+        current, lowest = _extremes(feeder(network), watts[found.known])
     lines = found.sections / 1000
     sums = lines.sum(axis=0)
-    transformer = float(np.nansum(found.transformer)) * found.minutes / 60 / 1000
+    of_transformer = float(np.nansum(found.transformer)) * found.minutes / 60 / 1000
     return LossReport(
         root=network.nodes[network.root], hours=len(found.known), known=int(found.known.sum()),
         collapsed=len(found.collapsed), taken=found.taken / 1000, phases=float(sums[:PHASES].sum()),
-        neutral=float(sums[PHASES]), transformer=transformer, uncertainty=found.doubt / 1000,
-        sections=_sections(model, directory, lines, current, lowest),
+        neutral=float(sums[PHASES]), transformer=of_transformer,
+        uncertainty=np.nan if network.looped else found.doubt / 1000,
+        sections=_sections(network, tree, directory, lines, current, lowest),
         consumers=_consumers(network, directory, found, watts),
+        fitted=network.form is not None and network.form is of_hours(network.form),
+        form_source=directory.transformer[transformer].form_source, looped=network.looped,
     )
 
 
@@ -67,31 +78,33 @@ def _currents(model: Feeder, flow: Flow) -> NDArray[np.float64]:
 
 
 def _sections(
-    model: Feeder, directory: Directory, lines: NDArray[np.float64], current: NDArray[np.float64],
+    network: Network, tree: Tree, directory: Directory, lines: NDArray[np.float64], current: NDArray[np.float64],
     lowest: NDArray[np.float64],
 ) -> tuple[SectionLoss, ...]:
-    network, tree = model.network, model.tree
+    """Those of the tree first, nearer ones before others; then those that close loops."""
     far = np.full(len(network.sections), -1, dtype=np.intp)
     fed = np.flatnonzero(tree.feeding >= 0)
     far[tree.feeding[fed]] = fed
+    near = tree.above[far]
+    near[tree.closing], far[tree.closing] = network.ends[tree.closing].T
     feeder_of = {one.name: one.feeder for one in directory.site.sections}
     whole = lines.sum(axis=1)
     neutral = np.where(whole > 0, lines[:, PHASES] / np.where(whole > 0, whole, 1.0), np.nan)
     return tuple(
         SectionLoss(
             name=network.sections[row], feeder=feeder_of.get(network.sections[row], ""),
-            ends=(network.nodes[tree.above[far[row]]], network.nodes[far[row]]), length_m=float(network.length[row]),
+            ends=(network.nodes[near[row]], network.nodes[far[row]]), length_m=float(network.length[row]),
             lost=float(whole[row]), neutral=float(neutral[row]), current=float(current[row]),
             lowest=float(lowest[far[row]]),
         )
-        for row in tree.order.tolist()
+        for row in (*tree.order.tolist(), *tree.closing.tolist())
     )
 
 
 def _consumers(
     network: Network, directory: Directory, found: Period, watts: NDArray[np.float64]
 ) -> tuple[ConsumerLoss, ...]:
-    shares = np.zeros(len(network.points)) if found.points is None else found.points.sum(axis=1) / 1000
+    shares = np.full(len(network.points), np.nan) if found.points is None else found.points.sum(axis=1) / 1000
     energy = np.where(found.known.any(), watts[found.known].sum(axis=0) / 1000, np.nan)
     made = []
     for row, name in enumerate(network.points):

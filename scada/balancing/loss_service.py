@@ -23,6 +23,7 @@ from scada.balancing.basis import LOSSES_BACK_H as LOOK_BACK_H
 from scada.balancing.due import Due, days_of
 from scada.balancing.groups import STALE_AFTER, hours_of
 from scada.balancing.network import Network
+from scada.balancing.network.engine import REMEDY
 from scada.balancing.network.of_site import Known
 from scada.balancing.wishes import FILE, Wishes
 from scada.clock import DAY_H, HOUR_S, NS, SiteClock
@@ -180,19 +181,26 @@ class LossService:
         if network is None:
             return None
         found, taken = technical.period(self._metering, network, first, hours)
-        return loss_report.report(network, networks.directory, found, taken.watts)
+        return loss_report.report(network, networks.directory, transformer, found, taken.watts)
 
     def health(self) -> Iterable[Health]:
         known = self._networks.known
+        wrong = [name for name in known.problems if name not in known.waiting]
         text = f"{len(known.networks)} networks whose losses are computed"
-        if known.problems:
-            wrong, name = len(known.problems), next(iter(known.problems))
-            text = f"{len(known.networks)} networks whose losses are computed; {wrong} are wrong, see the losses of {name}"
+        if known.waiting:
+            loops, name = len(known.waiting), known.waiting[0]
+            text = (
+                f"{len(known.networks)} networks whose losses are computed; {loops} have loops and are not computed, "
+                f"{name} among them: power-grid-model is to be installed ({REMEDY})"
+            )
+        if wrong:
+            count, name = len(wrong), wrong[0]
+            text = f"{len(known.networks)} networks whose losses are computed; {count} are wrong, see the losses of {name}"
         if self._failing:
             text = "losses cannot be computed or stored; they stay due and are tried again"
         yield Health("losses", not (self._failing or known.problems), text, {
-            "networks": len(known.networks), "wrong_networks": len(known.problems), "rows": self._rows,
-            "failures": self._failures, "days_left": self._due.days + self._in_hand,
+            "networks": len(known.networks), "wrong_networks": len(wrong), "networks_without_engine": len(known.waiting),
+            "rows": self._rows, "failures": self._failures, "days_left": self._due.days + self._in_hand,
         })
 
     # ------------------------------------------------------------------ what becomes due

@@ -158,10 +158,10 @@ class BalancingService:
         await self._blocking(self._memory.close)
 
     # ------------------------------------------------------------------ Balances, HealthSource
-    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
+    def table(self, group: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
         if span_s == MONTH_S:
-            return months_between(partial(self.table, group), self._stores.zone, first, last)
-        found = self._results.get(KIND, group, span_s, first, last)
+            return months_between(partial(self.table, group, as_of=as_of), self._stores.zone, first, last)
+        found = self._results.get(KIND, group, span_s, first, last, as_of)
         return found if len(found.start) else ResultTable(found.start, {name: np.empty(0) for name in BALANCE_COLUMNS})
 
     def recompute(self, groups: Sequence[str], first: int, last: int) -> "Deferred[None]":

@@ -9,7 +9,18 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import DEFAULTS, Feeder, Network, Period, feeder, losses, over, powers, solve
+from scada.balancing.network import (
+    Feeder,
+    Network,
+    Period,
+    feeder,
+    losses,
+    of_hours,
+    over,
+    powers,
+    solve,
+    solve_meshed,
+)
 from scada.balancing.network.of_site import Known, networks
 from scada.clock import HOUR_S
 from scada.ports import LOSS_COLUMNS, Metering, Registry, ResultTable
@@ -17,7 +28,6 @@ from scada.site import BalanceGroup, Directory, Medium
 from scada.tags import BAD
 
 KIND: Final = "losses"
-FORM: Final = DEFAULTS[60]
 MOST_KEPT: Final = 64                   # networks whose matrices are kept
 
 
@@ -52,18 +62,25 @@ def hourly(network: Network, from_meters: Taken) -> dict[str, NDArray[np.float64
     Returns
     -------
     columns : dict of str to ndarray of float64, shape (h,)
-        Energies; NaN in an hour in which a service point is not known, or the network cannot carry the load. [kWh]
+        Energies; NaN in an hour in which a service point is not known, or the network cannot carry the load. In a network
+        with loops nothing is added for what means over an hour hide, and its uncertainty is NaN. [kWh]
     """
-    model, watts = _model(network), from_meters.watts
-    flow = solve(model, powers(network, watts), strict=False)
-    lost = losses(model, flow, FORM)
+    watts, form = from_meters.watts, of_hours(network.form)
+    power = powers(network, watts)
+    if network.looped:                      # nobody is behind a section of a loop: what means hide of it is not known
+        meshed = solve_meshed(network, power, strict=False)
+        lost, converged, doubt = meshed.losses, meshed.converged, np.full(len(watts), np.nan)
+    else:
+        model = _model(network)
+        flow = solve(model, power, strict=False)
+        lost, converged = losses(model, flow, form), flow.converged
+        doubt = (lost.total - losses(model, flow).total) * form.doubt
     phases, neutral = lost.lines[:, :-1].sum(axis=1), lost.lines[:, -1]
-    hidden = lost.total - losses(model, flow).total
     columns = {
         "technical": lost.total, "phases": phases, "neutral": neutral, "transformer": lost.transformer,
-        "uncertainty": hidden * FORM.doubt, "taken": watts.sum(axis=1),
+        "uncertainty": doubt, "taken": watts.sum(axis=1),
     }
-    good = flow.converged & np.isfinite(lost.total)
+    good = converged & np.isfinite(lost.total)
     found = {name: np.where(good, column, np.nan) / 1000 for name, column in columns.items()}
     return {**found, "completeness": from_meters.known}
 
@@ -117,6 +134,8 @@ def _digest(network: Network) -> str:
     found = hashlib.sha256()
     for name in attrs.fields_dict(Network):
         value = getattr(network, name)
+        if value is None:                   # nothing of its own: what stood for it before there was such a thing still does
+            continue
         found.update(f"{name}:".encode())
         found.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return found.hexdigest()[:16]
@@ -125,7 +144,7 @@ def _digest(network: Network) -> str:
 def period(metering: Metering, network: Network, first: int, count: int) -> tuple[Period, Taken]:
     """Return the losses of all of a period, by section and service point, and what they were worked out from."""
     found = taken(metering, network, first, count)
-    return over(network, found.watts, 60.0, FORM), found
+    return over(network, found.watts, 60.0, of_hours(network.form), meshed=network.looped), found
 
 
 def news(start: NDArray[np.int64], columns: dict[str, NDArray[np.float64]], before: ResultTable) -> ResultTable:

@@ -13,16 +13,17 @@ OUTPUTS: Final = (
     TagDef("voltage_10min_l2", "V", "Voltage L2, mean of ten minutes (RMS)"),
     TagDef("voltage_10min_l3", "V", "Voltage L3, mean of ten minutes (RMS)"),
 )
+UNBALANCE: Final = TagDef("unbalance_10min", "%", "Voltage unbalance U2/U1 of ten minutes", digits=2)
 MOST_STEP_NS: Final = 5 * 10**9         # a look stands for the time since the last one, but not for more than this
 
 
 class TenMinutes:
-    """Sums of n transformers since the last full ten minutes of UTC."""
+    """Sums of n transformers since the last full ten minutes of UTC; of three phases, or of k other voltages."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, voltages: int = 3) -> None:
         self.size = size
-        self._squares = np.zeros((size, 3))                 # [V² ns]
-        self._known = np.zeros((size, 3))                   # [ns]
+        self._squares = np.zeros((size, voltages))          # [V² ns]
+        self._known = np.zeros((size, voltages))            # [ns]
         self._at = 0
 
     def look(
@@ -33,16 +34,16 @@ class TenMinutes:
 
         Parameters
         ----------
-        voltage : ndarray of float64, shape (n, 3)
-            Phase to neutral. [V]
-        good : ndarray of bool, shape (n, 3)
+        voltage : ndarray of float64, shape (n, k)
+            [V]
+        good : ndarray of bool, shape (n, k)
             Which count.
         now : int
             [ns]
 
         Returns
         -------
-        interval : (int, ndarray of float64, shape (n, 3)), optional
+        interval : (int, ndarray of float64, shape (n, k)), optional
             Its end [ns], and root mean squares [V]; NaN where less than `LEAST_SAMPLES` of its time was seen. The interval
             in which this object was made is whole only if it was made near its beginning.
         """

@@ -7,10 +7,12 @@ import attrs
 import numpy as np
 
 from scada.balancing import heat, heat_file, ten_minutes
-from scada.balancing.meters import Rated, rated, thermal_device, voltage_device
+from scada.balancing.meters import Rated, rated, thermal_device, unbalance_device, voltage_device
+from scada.balancing.phases.unbalance import sequences_of_sides, unbalance_of_sides
 from scada.site import Transformer
 from scada.tags import BAD, UNCERTAIN, Batch, Device, Quality, Snapshot
 
+PER_CENT: Final = 100.0
 TURNS: Final = 10                       # looks in which the heat of all is published once
 OLD_NS: Final = 300 * 10**9             # heat that was saved longer ago is worked out from the history of the load
 
@@ -18,9 +20,11 @@ OLD_NS: Final = 300 * 10**9             # heat that was saved longer ago is work
 class TransformerWatch:
     """Those whose meter is on the bus."""
 
-    def __init__(self) -> None:
-        self.rated, self.heat = Rated((), (), np.empty((0, 6), dtype=np.intp), np.empty(0)), heat.unknown(0)
-        self._means = ten_minutes.TenMinutes(0)
+    def __init__(self, rate: float = 1.0) -> None:
+        self._rate = rate
+        none = np.empty((0, 3), dtype=np.intp)
+        self.rated, self.heat = Rated((), (), np.empty((0, 6), dtype=np.intp), np.empty(0), none), heat.unknown(0)
+        self._means, self._sequences = ten_minutes.TenMinutes(0), ten_minutes.TenMinutes(0, 2)
         self._looks = 0
         self._seen: set[str] = set()
         self.wanting: dict[str, heat.Heat] = {}             # what was known at the start of those whose past is to be found
@@ -29,7 +33,7 @@ class TransformerWatch:
         """What a file tells of transformers, before the first of them is seen."""
         self.heat = known
         self.rated = attrs.evolve(self.rated, names=names, position=np.empty((len(names), 6), dtype=np.intp),
-                                  current=np.empty(len(names)))
+                                  current=np.empty(len(names)), sides=np.full((len(names), 3), -1))
 
     def arrange(
         self, transformers: Sequence[Transformer], devices: Mapping[str, Device], snapshot: Snapshot
@@ -41,15 +45,18 @@ class TransformerWatch:
         if names != before:
             self.heat = heat_file.arranged(names, before, self.heat, heat.unknown(len(names)))
         if names != before or self._means.size != len(before):          # after a start `before` is from the file
-            self._means = ten_minutes.TenMinutes(len(names))
+            self._means, self._sequences = ten_minutes.TenMinutes(len(names)), ten_minutes.TenMinutes(len(names), 2)
         for row, name in enumerate(names):
             if name not in self._seen:
                 self._seen.add(name)
                 if np.isnan(self.heat.oil[row]) or snapshot.taken - self.heat.at[row] > OLD_NS:
                     self.wanting[name] = heat_file.rows_of(self.heat, np.array([row]))
         wanted = (
-            one for name, area in zip(names, self.rated.areas, strict=True)
-            for one in (thermal_device(name, area), voltage_device(name, area))
+            one for name, area, sided in zip(names, self.rated.areas, self.rated.sided.tolist(), strict=True)
+            for one in (
+                thermal_device(name, area, self._rate), voltage_device(name, area, sided),
+                *((unbalance_device(name, area, self._rate),) if sided else ()),
+            )
         )
         return [one for one in wanted if devices.get(one.name) != one]
 
@@ -80,15 +87,35 @@ class TransformerWatch:
             for row, value, quality in zip(rows.tolist(), values, qualities, strict=True)
         ]
 
+    def unbalance_of(self, snapshot: Snapshot) -> list[Batch]:
+        """Of every tenth transformer in turn, where its meter has the voltages between the phases. After `heat_of`."""
+        rows = np.flatnonzero(self.rated.sided)
+        rows = rows[rows % TURNS == self._looks % TURNS]
+        if not len(rows):
+            return []
+        sides, worst = self.rated.read_sides(snapshot)
+        value = PER_CENT * unbalance_of_sides(sides[rows])
+        quality = np.where(np.isnan(value) & (worst[rows] < BAD), Quality.BAD_OUT_OF_RANGE, worst[rows]).astype(np.uint8)
+        return [
+            Batch(f"{self.rated.names[row]}.unbalance", value[n:n + 1], quality[n:n + 1], snapshot.taken, snapshot.taken)
+            for n, row in enumerate(rows.tolist())
+        ]
+
     def voltages_of(self, snapshot: Snapshot) -> list[Batch]:
         """When ten minutes are over, those of all transformers."""
         value, quality, _at = self.rated.read(snapshot)
         over = self._means.look(value[:, :3], quality[:, :3] < UNCERTAIN, snapshot.taken)
-        if over is None:
+        sides, worst = self.rated.read_sides(snapshot)
+        both = sequences_of_sides(sides)
+        beside = self._sequences.look(both, np.repeat((worst < UNCERTAIN)[:, None], 2, axis=1), snapshot.taken)
+        if over is None or beside is None:
             return []
         end, means = over
-        qualities = np.where(np.isnan(means), Quality.BAD_STALE, Quality.GOOD).astype(np.uint8)
+        factor = PER_CENT * beside[1][:, 1] / beside[1][:, 0]
+        values = np.column_stack([means, factor])
+        qualities = np.where(np.isnan(values), Quality.BAD_STALE, Quality.GOOD).astype(np.uint8)
+        sizes = np.where(self.rated.sided, values.shape[1], means.shape[1]).tolist()
         return [
-            Batch(f"{name}.voltage", mean, quality, end, snapshot.taken)
-            for name, mean, quality in zip(self.rated.names, means, qualities, strict=True)
+            Batch(f"{name}.voltage", mean[:size], quality[:size], end, snapshot.taken)
+            for name, size, mean, quality in zip(self.rated.names, sizes, values, qualities, strict=True)
         ]

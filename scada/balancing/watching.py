@@ -1,7 +1,7 @@
 """Every second: the heat of transformers, faults of the network at three-phase meters, and voltages of ten minutes.
 
-Implements the port HealthSource. Figures are tags of the devices "T01.thermal" and "T01.voltage"; faults are alarms. A look
-sees one instant and takes several turns of the loop, because a thousand transformers are published by it.
+Implements the port HealthSource. Figures are tags of the devices "T01.thermal", "T01.voltage" and "T01.unbalance"; faults
+are alarms. A look sees one instant and takes several turns of the loop, for a thousand transformers are published by it.
 """
 
 from collections.abc import Callable, Iterable
@@ -56,7 +56,7 @@ class WatchService:
         self._saving: Deferred[None] | None = None
         self._replaying: Deferred[None] | None = None
         self._stopping = False
-        self._transformers, self._faults = TransformerWatch(), FaultAlarms(alarms)
+        self._transformers, self._faults = TransformerWatch(clock.rate), FaultAlarms(alarms)
 
     def start(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._start())
@@ -119,6 +119,7 @@ class WatchService:
         heat = self._transformers.heat_of(snapshot, self._ambient(snapshot))
         await in_turns(self._reactor, self._sink.publish, heat, PER_TURN)
         await self._next_turn()
+        await in_turns(self._reactor, self._sink.publish, self._transformers.unbalance_of(snapshot), PER_TURN)
         self._faults.look(snapshot)
         await self._next_turn()
         await in_turns(self._reactor, self._sink.publish, self._transformers.voltages_of(snapshot), PER_TURN)

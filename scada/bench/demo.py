@@ -66,7 +66,10 @@ class Demo:
 
     def opcua(self) -> int:
         """Process id of the server's OPC UA process; it is still on its way when /healthz answers first."""
-        (process,) = within(START_LIMIT_S, lambda: children(self.server()), "the OPC UA process")
+        def processes() -> list[int]:
+            return [one for one in children(self.server()) if "scada.opcua_server" in words_of(one)]
+
+        (process,) = within(START_LIMIT_S, processes, "the OPC UA process")
         return int(process)
 
 

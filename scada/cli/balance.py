@@ -10,10 +10,10 @@ import click
 import numpy as np
 
 from scada.cli.output import one_of, print_json, print_table
-from scada.cli.periods import local, period, utc
+from scada.cli.periods import local, parse_time, period, utc
 from scada.cli.run import make_clock
-from scada.clock import DAY_H, HOUR_S
-from scada.errors import ConfigError, Problem
+from scada.clock import DAY_H, HOUR_S, NS
+from scada.errors import ConfigError, NotKept, Problem
 from scada.ports import BALANCE_COLUMNS, MONTH_S, ResultTable
 from scada.settings import Settings, load
 from scada.site import UNIT_OF_MEDIUM, BalanceGroup, Directory
@@ -28,12 +28,18 @@ HOURS_SHOWN, DAYS_SHOWN, MONTHS_SHOWN = DAY_H, 31 * DAY_H, 366 * DAY_H
 @click.option("--to", "last", help="End, not included.")
 @click.option("--daily", is_flag=True, help="Site days instead of hours.")
 @click.option("--monthly", is_flag=True, help="Site months instead of hours.")
+@click.option("--as-of", help="As it was known at this time, before it was computed anew.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, times in UTC.")
 def balance(
-    config: Path, group: str, first: str | None, last: str | None, daily: bool, monthly: bool, as_json: bool, as_csv: bool
+    config: Path, group: str, first: str | None, last: str | None, daily: bool, monthly: bool, as_of: str | None,
+    as_json: bool, as_csv: bool,
 ) -> None:
-    """Print what was fed into GROUP, what its members took, and the imbalance of every hour that is whole."""
+    """
+    Print what was fed into GROUP, what its members took, and the imbalance of every hour that is whole.
+
+    With --as-of what a page or a report said then; `historian.retention.replaced_days` says how long that is kept.
+    """
     one_of(as_json, as_csv)
     if daily and monthly:
         raise click.UsageError("--daily and --monthly exclude each other")
@@ -43,7 +49,11 @@ def balance(
     span, shown = (MONTH_S, MONTHS_SHOWN) if monthly else (DAY_H * HOUR_S, DAYS_SHOWN) if daily else (HOUR_S, HOURS_SHOWN)
     start, end = period(first, last, zone, now, shown)
     unit = UNIT_OF_MEDIUM[find_group(settings, group)[1].medium]
-    table = _rows(settings, group, span, start, end, zone)
+    try:
+        table = _rows(settings, group, span, start, end, zone, parse_time(as_of, zone) * NS if as_of else None)
+    except NotKept as error:
+        since = "at no instant" if error.since is None else f"from {local(error.since // NS, zone)} on"
+        raise ConfigError([Problem("argument", "--as-of", f"how balances were known is kept {since}")]) from None
     if as_csv:
         print_csv(table, unit)
     else:
@@ -111,7 +121,9 @@ def find_group(settings: Settings, name: str) -> tuple[Directory, BalanceGroup]:
     return directory, groups[name]
 
 
-def _rows(settings: Settings, group: str, span_s: int, start: int, end: int, zone: ZoneInfo) -> ResultTable:
+def _rows(
+    settings: Settings, group: str, span_s: int, start: int, end: int, zone: ZoneInfo, as_of: int | None
+) -> ResultTable:
     from scada.balancing.compute import KIND
     from scada.balancing.months import months_between
     from scada.historian.service import open_reader
@@ -119,7 +131,7 @@ def _rows(settings: Settings, group: str, span_s: int, start: int, end: int, zon
     reader = open_reader(settings.path(settings.historian.dir, "history"))
     try:
         if span_s == MONTH_S:
-            return months_between(partial(reader.results.get, KIND, group), zone, start, end)
-        return reader.results.get(KIND, group, span_s, start, end)
+            return months_between(partial(reader.results.get, KIND, group, as_of=as_of), zone, start, end)
+        return reader.results.get(KIND, group, span_s, start, end, as_of)
     finally:
         reader.close()

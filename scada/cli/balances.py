@@ -9,6 +9,7 @@ from scada.cli.lazy import LazyGroup
 OWN: Final = "show"
 COMMANDS: Final = {
     "cases": "scada.cli.cases:cases",
+    "fit": "scada.cli.form_fit:fit",
     "kept-leaks": "scada.cli.kept_leaks:kept_leaks",
     "leaks": "scada.cli.leaks:leaks",
     "losses": "scada.cli.losses:losses",

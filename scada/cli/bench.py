@@ -35,6 +35,7 @@ AREAS: Final = {
         "suspects": "scada.bench.balance.suspects",
         "city_suspects": "scada.bench.balance.city_suspects",
         "city_day": "scada.bench.balance.city_day",
+        "city_night": "scada.bench.balance.city_night",
         "watching": "scada.bench.balance.watching",
     },
 }
@@ -58,8 +59,9 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     losses against OpenDSS and power-grid-model; needs dss-python; with the folder of a known feeder in SCADA_BENCH_DATA it
     says more), phases (identified on generated feeders), advice (240 consumers; what it saves by power flow, of the
     known feeder too), suspects (thieves found, honest people left alone, leaks) and city_suspects (a million meters), all
-    but losses on the households of tests/bench; city_day (a day of a million
-    meters balanced on a real store) and watching (turns of the loop with a thousand transformers).
+    but losses on the households of tests/bench; city_day (a day of a million meters balanced on a real store), city_night
+    (twenty days of them read out of one, and searched for leaks) and watching (turns of the loop with a thousand
+    transformers).
     Without NAMES: decode, fuzz, bus, commit, demo.
     """
     wanted = chosen(names or USUAL)

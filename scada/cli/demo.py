@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -34,10 +35,13 @@ Location = tuple[str | int, ...]        # of a key in the configuration
 @click.option("--modbus-port", type=PORT, help="Port of the simulated Modbus meter.  [default: 15020]")
 @click.option("--profiles", type=click.Path(path_type=Path, exists=True), help="Minute × kW profiles of real consumers.")
 @click.option("--loads", type=click.Path(path_type=Path, exists=True), help="Which consumer has which profile and phase.")
+@click.option("--concentrators", type=click.IntRange(2, 40), default=2, show_default=True,
+              help="Buildings with one each; for a folder of its own.")
+@click.option("--modules", type=click.IntRange(60, 240), default=60, show_default=True, help="Of each concentrator.")
 @click.option("--firmware-key", "firmware_keys", multiple=True, type=click.Path(path_type=Path, exists=True),
               help="Public key of a maker whose firmware the simulated modules take; may be given again.")
 def demo(folder: Path, speed: float, hmi_port: int | None, opcua_port: int | None, dmlp_port: int | None,
-         modbus_port: int | None, profiles: Path | None, loads: Path | None,
+         modbus_port: int | None, profiles: Path | None, loads: Path | None, concentrators: int, modules: int,
          firmware_keys: tuple[Path, ...]) -> None:
     """Run the server beside a simulated district; Ctrl-C stops both. Ports that are given stay in its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +51,9 @@ def demo(folder: Path, speed: float, hmi_port: int | None, opcua_port: int | Non
         ("modbus", "devices", 0, "port"): modbus_port,
     })
     settings = load(config)
-    same_district(folder, profiles, loads)
+    size = [("--concentrators", concentrators, 2), ("--modules", modules, 60)]
+    larger = [word for option, value, usual in size if value != usual for word in (option, str(value))]
+    same_district(folder, profiles, loads, larger)
     clock = resume_clock(folder, speed)
     meter = settings.modbus.devices[0].port if settings.modbus.devices else 0
     field = [
@@ -56,6 +62,7 @@ def demo(folder: Path, speed: float, hmi_port: int | None, opcua_port: int | Non
     ]
     for option, value in (("--profiles", profiles), ("--loads", loads)):
         field += [option, str(value)] if value else []
+    field += larger
     field += [word for path in firmware_keys for word in ("--firmware-key", str(path))]
     prepare(folder, config, field)
     if nothing_stored(settings):
@@ -99,13 +106,16 @@ def with_value(text: str, location: Location, value: int, path: Path) -> str:
     return text[:node.start_mark.index] + str(value) + text[node.end_mark.index:]
 
 
-def same_district(folder: Path, profiles: Path | None, loads: Path | None) -> None:
+def same_district(
+    folder: Path, profiles: Path | None, loads: Path | None, larger: Sequence[str] = ()
+) -> None:
     """The registry in the folder describes the district of the first start: another one would be strangers to it."""
-    given = json.dumps([str(one.resolve()) if one else None for one in (profiles, loads)])
+    given = json.dumps([*(str(one.resolve()) if one else None for one in (profiles, loads)), *larger])
     made = folder / ".district"
     described = made.exists() and (folder / "site.yaml").exists()
     if described and made.read_text(encoding="utf-8") != given:
-        raise StartError("demo", f"{folder} was made with other --profiles and --loads", "give this one a --dir of its own")
+        reason = f"{folder} was made with other --profiles, --loads, --concentrators or --modules"
+        raise StartError("demo", reason, "give this one a --dir of its own")
     made.write_text(given, encoding="utf-8")
 
 

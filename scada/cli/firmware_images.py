@@ -26,7 +26,7 @@ SIGNATURE_BYTES: Final = 64
 @CONFIG
 @click.argument("key_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--vendor", required=True, help="The maker, exactly as manifests name it.")
-@click.option("--remove", is_flag=True, help="Trust it no longer; campaigns with its images cannot go on.")
+@click.option("--remove", is_flag=True, help="Trust it no longer; campaigns with its images pause by themselves.")
 def trust(config: Path, key_file: Path, vendor: str, remove: bool) -> None:
     """Trust the public key in KEY_FILE (Ed25519: PEM, or 64 hex digits) for images of --vendor; compare its fingerprint."""
     key = TrustedKey(vendor, key_file_of(key_file), time.time_ns(), person().name)

@@ -1,6 +1,7 @@
 """`scada historian`: what the embedded store holds, whether it is sound, and its backups; beside a running server too."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -79,13 +80,13 @@ def status(config: Path, as_json: bool) -> None:
 def retention(config: Path, as_json: bool) -> None:
     """Show what is older than `historian.retention` keeps it. Nothing is removed: the running server does that."""
     from scada.historian.removal import due
-    from scada.historian.spool import events_in, sent_in
+    from scada.historian.spool import facts_in, versions_in
 
     settings = load(config)
     directory = folder(settings)
     found = due(directory, settings.historian.retention, make_clock(config, settings).now())
     destinations = zip(settings.historian.influx, spools(settings), strict=True)
-    sent = {one.name: (sent_in(path), events_in(path)) for one, path in destinations}
+    sent = {one.name: (partial(versions_in, path), facts_in(path)) for one, path in destinations}
     waits = {one: [name for name, has in sent.items() if _lacks(one, *has)] for one in found}
     if as_json:
         print_json(to_remove(waits))
@@ -207,13 +208,19 @@ for _command in (
     historian.add_command(_command)
 
 
-def _lacks(one: Any, versions: Mapping[Any, int], last_event: int) -> bool:
+def _lacks(one: Any, versions: Any, facts: Mapping[str, str]) -> bool:
     """Whether a destination that has so much keeps something from going."""
-    from scada.historian.removal import lacking, lacking_events
+    from scada.historian.past import needed
+    from scada.historian.removal import lacking, lacking_events, lacking_results
+    from scada.historian.spool import EVENTS, PAST, RESULTS
 
     match one.kind:
         case "intervals":
             return lacking(one.path, versions)
+        case "live":
+            return needed(facts.get(PAST, ""), one.path)
+        case "results":
+            return lacking_results(one.path, one.before, int(facts.get(RESULTS) or 0))
         case "events":
-            return lacking_events(one.path, one.before, last_event)
+            return lacking_events(one.path, one.before, int(facts.get(EVENTS) or 0))
     return False

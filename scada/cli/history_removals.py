@@ -38,8 +38,9 @@ def show_to_remove(settings: RetentionSettings, found: Mapping[Due, Sequence[str
         "live samples": settings.live_days, "interval data": settings.interval_days, "results": settings.result_days,
         "events": settings.event_days,
     }
+    replaced = f"{settings.replaced_days:,} days" if settings.replaced_days else "not at all"
     said = ", ".join(f"{what} {f'{days:,} days' if days else 'for ever'}" for what, days in kept.items())
-    click.echo(f"kept: {said}, the merged journal {settings.journal_days:,} days")
+    click.echo(f"kept: {said}, the merged journal {settings.journal_days:,} days, replaced results {replaced}")
     print_table(f"{len(found):,} pieces may go", ("kind", "name", "older than", "size", "not confirmed by"), [
         (one.kind, one.name, utc(one.before), f"{one.size:,} rows" if one.kind in ROWS else size_text(one.size),
          ", ".join(lacks))

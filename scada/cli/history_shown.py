@@ -10,7 +10,7 @@ import click
 
 from scada.cli.history_removals import removals
 from scada.cli.history_removals import size_text as _size
-from scada.cli.output import print_json, print_table
+from scada.cli.output import counted, print_json, print_table
 from scada.cli.periods import utc_ns
 from scada.historian.compacting import Compacted
 from scada.historian.destinations import Destination
@@ -82,14 +82,14 @@ def show_destinations(found: Sequence[Destination]) -> None:
     if not found:
         return
     print_table(
-        f"{len(found)} destinations",
-        ("destination", "server", "lines that wait", "size", "dead letters", "earlier live values"),
+        counted(len(found), "destination"),
+        ("destination", "server", "lines that wait", "size", "dead letters", "lines in them", "earlier live values"),
         [
             (one.name, one.server or "not known yet", f"{one.waiting_lines:,}", _size(one.waiting_bytes),
-             f"{one.dead_letters:,}", one.past)
+             f"{one.dead_letters:,}", f"{one.dead_lines:,}", one.past)
             for one in found
         ],
-        numbers=(2, 3, 4),
+        numbers=(2, 3, 4, 5),
     )
     for one in found:
         if one.trouble:

@@ -31,7 +31,7 @@ MANY = 5                                    # intervals that are named
 @click.option("--fill-gaps", is_flag=True, help="A gap is its consumer's mean; else the interval is left out.")
 @click.option("--minute-data", type=FILE, help="CSV of kW minute by minute, to fit a form factor; else the one shipped.")
 @click.option("--no-form-factor", is_flag=True, help="Do not add what means over an interval hide.")
-@click.option("--meshed", is_flag=True, help="With loops: by power-grid-model, without form factor and shares.")
+@click.option("--meshed", is_flag=True, help="By power-grid-model, without form factor and shares, as with loops.")
 @click.option("--by", type=click.Choice(BY), default=BY[0], show_default=True, help="What a row of --csv is.")
 @click.option("--recompute", "anew", nargs=2, metavar="FROM TO", help="Let the server compute stored losses anew.")
 @click.option("--user", "-u", envvar="SCADA_USER", help="With --recompute: your user name.")
@@ -72,13 +72,14 @@ def losses(
         raise click.UsageError("expected --profiles or --config, one of them")
     else:
         network = read_network(folder, meshed)
+    meshed |= network.looped
     if profiles is not None:
         when, active = read_profiles(profiles, network, unit, minutes)
     else:
         assert config is not None
         minutes, (when, active) = 60, history(config, network, first, last)
     active, share = filled(active) if fill_gaps else (active, 0.0)
-    form = None if meshed or no_form_factor else form_factor(network, minutes, minute_data)
+    form, of_form = (None, "none") if meshed or no_form_factor else form_factor(network, minutes, minute_data)
 
     def progress(blocks: Iterable[slice]) -> Iterable[slice]:
         console = Console(stderr=True)
@@ -94,8 +95,8 @@ def losses(
         expected = "no interval in which the power of all service points is known; see --fill-gaps"
         raise ConfigError([Problem(str(profiles or config), "", expected)])
     if as_json:
-        print_json(said(network, found, share))
+        print_json(said(network, found, share, of_form))
     elif as_csv:
         csv.writer(sys.stdout).writerows(table(network, found, when, by))
     else:
-        as_text(network, found, share)
+        as_text(network, found, share, of_form)

@@ -7,7 +7,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network import DEFAULTS, FormFactor, Network, calibrate, networks
+from scada.balancing.network import DEFAULTS, FormFactor, Network, calibrate, for_means, networks
 from scada.balancing.network.profiles import read_profiles
 from scada.cli.periods import period, utc
 from scada.cli.read import history_dir, open_directory
@@ -18,18 +18,19 @@ from scada.settings import load
 from scada.tags import BAD
 
 
-def form_factor(network: Network, minutes: int, minute_data: Path | None) -> FormFactor | None:
-    """Fitted to what is at hand, else the one shipped for means over that many minutes, else none, and that is said."""
+def form_factor(network: Network, minutes: int, minute_data: Path | None) -> tuple[FormFactor | None, str]:
+    """Fitted to what is at hand, else the registry's, else the one shipped for such means, else none; and which it is."""
     if minute_data is not None:
         _, fine = read_profiles(minute_data, network, "kW", 1.0)
         try:
-            return calibrate(fine, minutes)
+            return calibrate(fine, minutes), f"fitted to {minute_data.name}"
         except ValueError as error:
             raise ConfigError([Problem(str(minute_data), "", str(error))]) from None
-    if minutes > 1 and minutes not in DEFAULTS:
+    form = for_means(network.form, minutes)
+    if minutes > 1 and form is None:
         known = ", ".join(map(str, sorted(DEFAULTS)))
         click.echo(f"no form factor for means over {minutes} minutes, only over {known}: none is used", err=True)
-    return DEFAULTS.get(minutes)
+    return form, "none" if form is None else "shipped" if form is DEFAULTS[form.minutes] else "of the registry"
 
 
 def of_registry(config: Path, transformer: str, meshed: bool) -> Network:
@@ -38,7 +39,7 @@ def of_registry(config: Path, transformer: str, meshed: bool) -> Network:
     if transformer not in directory.transformer:
         some = ", ".join(sorted(directory.transformer)[:5]) or "none"
         raise ConfigError([Problem("argument", "TRANSFORMER", f"no transformer {transformer!r}; there are {some}")])
-    known = networks(directory, meshed)
+    known = networks(directory, meshed or None)
     if transformer in known.problems:
         raise ConfigError(list(known.problems[transformer]))
     if transformer not in known.networks:

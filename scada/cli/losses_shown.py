@@ -49,7 +49,7 @@ def table(network: Network, found: Period, when: Sequence[str], by: str) -> list
     return [INTERVALS, *((at, *row) for at, row in zip(when, rows, strict=True))]
 
 
-def said(network: Network, found: Period, filled: float) -> dict[str, Any]:
+def said(network: Network, found: Period, filled: float, form: str) -> dict[str, Any]:
     """All of it as JSON, but for the single intervals."""
     lines = found.sections.sum(axis=0) / 1000
     return {
@@ -58,12 +58,13 @@ def said(network: Network, found: Period, filled: float) -> dict[str, Any]:
         "lines_kwh": dict(zip(CONDUCTORS, lines.tolist(), strict=True)),
         "transformer_kwh": found.lost / 1000 - float(lines.sum()),
         "hidden_kwh": found.hidden / 1000, "hidden_doubt_kwh": found.doubt / 1000,
+        "form_factor": form,
         "sections": [dict(zip(SECTIONS, row, strict=True)) for row in sections(network, found)],
         "consumers": [dict(zip(CONSUMERS, row, strict=True)) for row in consumers(network, found)],
     }
 
 
-def as_text(network: Network, found: Period, filled: float) -> None:
+def as_text(network: Network, found: Period, filled: float, form: str) -> None:
     """The whole, and who and what loses most."""
     lines, lost = found.sections.sum(axis=0) / 1000, found.lost / 1000
     share = f"{100 * found.lost / found.taken:.2f} % of what was taken" if found.taken > 0 else ""
@@ -74,6 +75,7 @@ def as_text(network: Network, found: Period, filled: float) -> None:
         ("transformer", f"{lost - lines.sum():,.3f}", ""),
         ("all", f"{lost:,.3f}", share),
         ("hidden in means", f"{found.hidden / 1000:,.3f}", f"± {found.doubt / 1000:,.3f}, a part of the above"),
+        ("form factor", "", form),
     ], numbers=(1,))
     most = sorted(sections(network, found), key=lambda row: -sum(row[4:]))[:SHOWN]
     print_table("sections that lose most", ("name", "from", "to", "m", *(f"{name} kWh" for name in CONDUCTORS)), [

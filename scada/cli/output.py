@@ -19,6 +19,11 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with its noun, in the singular where it is one."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def tell(error: ScadaError) -> int:
     """Say an error on stderr, every problem on a line of its own; returns the exit status that goes with it."""
     match error:

@@ -12,10 +12,12 @@ from rich.progress import TaskProgressColumn
 from scada.cli.output import one_of, print_json, print_table
 from scada.cli.periods import local, utc
 from scada.clock import DAY_H, HOUR_S
-from scada.phase_study import Objective, PhaseCurves, PhaseStudy
+from scada.phase_study import MOST_MOVES, Objective, PhaseCurves, PhaseStudy
 
 SPANS = {HOUR_S: "hourly", DAY_H * HOUR_S: "daily"}
 OBJECTIVES = [one.value for one in Objective]
+NAMES = ("L1", "L2", "L3")
+MEASURED = 0.02                         # of the feed: what meters may differ by
 TABLES = ("order", "consumers", "moves")
 
 
@@ -24,16 +26,17 @@ TABLES = ("order", "consumers", "moves")
 @click.argument("group")
 @click.option("--from", "first", help="Start, site time: 2026-11-22; without it the last 14 days.")
 @click.option("--to", "last", help="End, not included.")
-@click.option("--moves", type=click.IntRange(1, 100), help="Most moves of the work order; else what is worth it.")
+@click.option("--moves", type=click.IntRange(1, MOST_MOVES), help="Most moves of the work order; else what is worth it.")
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
-              help="Make small: the squared neutral current (its loss), or its mean.")
+              help="Make small: the mean of the neutral current, or of its square (its loss).")
+@click.option("--exact", is_flag=True, help="Moves with the least worst hour, by a solver (scipy): groups of up to 60.")
 @click.option("--keep", is_flag=True, help="Keep the order, to measure later what it gave; see `scada balance orders`.")
 @click.option("--table", type=click.Choice(TABLES), default=TABLES[0], show_default=True, help="What --csv writes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON with everything, curves included; times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV of one table.")
 def phases(
-    config: Path, group: str, first: str | None, last: str | None, moves: int | None, objective: str, keep: bool,
-    table: str, as_json: bool, as_csv: bool,
+    config: Path, group: str, first: str | None, last: str | None, moves: int | None, objective: str, exact: bool,
+    keep: bool, table: str, as_json: bool, as_csv: bool,
 ) -> None:
     """
     Say on which phase the members of GROUP hang, and print whom to move, as a curve and as a work order.
@@ -56,7 +59,7 @@ def phases(
             advance(step, now - told)
             told = now
 
-        question = made.Asked(group, of.first_hour, of.hours, of.given, moves, Objective(objective))
+        question = made.Asked(group, of.first_hour, of.hours, of.given, moves, Objective(objective), exact)
         found = made.study(question, map, tell)
     if keep:
         keep_order(config, found)
@@ -78,6 +81,7 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
     if not found.consumers:
         return
     click.echo(f"{found.filled:.1%} of the consumers' hours are missing and taken as usual")
+    _print_rest(found)
     _print_position(found)
     if found.renamed:
         click.echo(f"the meter's L1, L2, L3 are {', '.join(found.renamed)} in the registry; look at its wires first")
@@ -86,6 +90,9 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
         columns = ("consumer", "title", "registry", "found", "margin")
         print_table("elsewhere than the registry says", columns, rows, numbers=(4,))
     _print_points(found)
+    if found.proven is not None:
+        click.echo("by the exact solver, for the least largest deviation of a phase in any hour: "
+                   + ("proven" if found.proven else "the best in its time, not proven"))
     print_table(
         f"work order {found.group}", ("step", "consumer", "title", "from", "to", "unevenness left", "note"),
         [(str(one.number), one.point, one.title, one.of, one.to, f"{one.left:.0%}",
@@ -97,7 +104,7 @@ def _print(found: PhaseStudy, start: str, end: str) -> None:
 
 
 def _print_points(found: PhaseStudy) -> None:
-    from scada.cli.phases_inputs import UNCHECKED
+    from scada.cli.phases_inputs import FORMS, UNCHECKED
 
     names = ("moves", "unevenness left", "W (rms)", "W, worst hour", "deviation")
     checked = ("kWh lost", "A neutral", "A, worst", "V, lowest") if found.points and found.points[0].check else ()
@@ -112,11 +119,26 @@ def _print_points(found: PhaseStudy) -> None:
         click.echo(f"not checked by power flow: {UNCHECKED[found.unchecked]}")
     elif checked:
         click.echo("kWh lost (lines), neutral current and lowest voltage are by power flow over the hours used, from "
-                   "hourly means; the loss with the form factor")
+                   f"hourly means; the loss {FORMS[found.form]}")
         if found.outside:
             click.echo(f"{found.outside} consumers have no node in the network and are not in the power flow")
         if left := max(one.check.collapsed for one in found.points if one.check):
             click.echo(f"{left} hours are left out of it: no voltages were found")
+
+
+def _print_rest(found: PhaseStudy) -> None:
+    """What else hangs on the phases: the moves are only as good as that is known."""
+    if np.isnan(found.rest):
+        click.echo("what else hangs on the feed's phases is unknown: moves are reckoned from the members alone")
+        return
+    if found.rest < -MEASURED:
+        click.echo(f"the members take {-found.rest:.0%} more than was fed: some of them are not behind this feed")
+    else:
+        click.echo(f"{max(found.rest, 0.0):.0%} of the feed is with no member of this study (losses, consumers without a "
+                   "meter, members left out)")
+    if found.staying:
+        said = ", ".join(f"{name} {power / 1000:,.1f}" for name, power in zip(NAMES, found.staying, strict=True))
+        click.echo(f"on the phases besides those who may move, mean kW: {said}; moves are reckoned with it")
 
 
 def _print_position(found: PhaseStudy) -> None:
@@ -159,11 +181,14 @@ def _everything(found: PhaseStudy, said: list[str]) -> dict[str, object]:
         for name in ("consumers", "points", "order", "splits")
     }
     return {
-        "objective": found.objective.value, "unchecked": found.unchecked and found.unchecked.value,
+        "objective": found.objective.value, "proven": found.proven, "unchecked": found.unchecked and found.unchecked.value,
+        "form_factor": found.form.value,
         "outside_network": found.outside, "computed_losses": found.computed,
         "group": found.group, "from": utc(found.first_hour * HOUR_S), "to": utc((found.first_hour + found.hours) * HOUR_S),
         "hours": found.hours, "used": found.used, "fed": found.fed, "filled": found.filled, "lacks": said,
-        "renamed": found.renamed, **tables, **_plain({"registered_position": found.registered_position}),
+        "renamed": found.renamed, **tables,
+        **_plain({"registered_position": found.registered_position, "rest_of_feed": found.rest}),
+        "staying_w": dict(zip(NAMES, found.staying, strict=False)) or None,
         **{name: {SPANS[span]: curves_said(one) for span, one in getattr(found, name).items()}
            for name in ("uneven", "losses", "net")},
     }

@@ -19,7 +19,7 @@ from scada.cli.read import history_dir
 from scada.cli.run import make_clock
 from scada.clock import DAY_H, HOUR_S
 from scada.errors import ConfigError, Problem
-from scada.phase_study import Lack, Unchecked
+from scada.phase_study import FormUsed, Lack, Unchecked
 from scada.settings import Settings, load
 from scada.site import Directory
 
@@ -27,22 +27,33 @@ USUAL_DAYS: Final = 14
 MOST_DAYS: Final = 92
 SAID: Final = {
     Lack.NOT_ELECTRICITY: "the group is not of electricity: there are no phases",
-    Lack.NO_CONSUMERS: "no member of the group has one phase",
-    Lack.TOO_LARGE: "{} members are too many for one study; at most {}, as of one transformer",
+    Lack.NO_CONSUMERS: "no member of the group has one phase and was there all the time",
+    Lack.TOO_LARGE: "{} members or more are too many for one study; at most {}, as of one transformer",
     Lack.FEW_HOURS: "members are known in {} hours of the period only; at least {} are needed, a week or two is better",
-    Lack.NO_FEED: "no three-phase feed: the group's transformer has no meter in the registry, so nobody's phase can be "
-                  "found; moves go by the registry alone",
+    Lack.NO_FEED: "no three-phase feed: the group is not fed by a meter whose powers by phase are known (feed_tag), so "
+                  "nobody's phase can be found; moves go by the registry alone",
     Lack.FEW_FEED_HOURS: "powers of the feed's phases are kept for {} hours of the period; at least {} are needed to find "
                          "phases, and moves go by the registry alone",
     Lack.SILENT: "left out, because too few of their hours have come: {} members",
     Lack.UNKNOWN_PHASE: "left out of the moves, because nobody knows where they hang: {} members",
-    Lack.THREE_PHASE: "members of three phases, taken as even and never moved: {}",
+    Lack.THREE_PHASE: "members of several phases, taken as even and never moved: {}",
+    Lack.EXACT_TOO_LARGE: "{} consumers are too many for the exact solver; at most {}, and the moves were searched",
+    Lack.NO_SOLVER: "no exact solver: scipy is not installed (pip install 'scada[exact]'), and the moves were searched",
+    Lack.NO_ANSWER: "the exact solver found nothing in {} s, and the moves were searched",
+    Lack.PASSING: "members that came or went within the period, counted while they were there and never moved: {}",
+    Lack.GENERATION: "members that generate, counted negatively on their phase and never moved: {}",
 }
 UNCHECKED: Final = {
     Unchecked.NO_NETWORK: "the group's transformer has no network in the registry (sections and nodes)",
     Unchecked.WRONG_NETWORK: "the network of the group's transformer is wrong; scada balance losses CONFIG says what",
     Unchecked.OUTSIDE: "none of the consumers has a node in the transformer's network",
     Unchecked.COLLAPSED: "no voltages were found: more is asked of the network in the registry than it can carry",
+}
+
+FORMS: Final = {
+    FormUsed.SHIPPED: "with the form factor that is shipped",
+    FormUsed.FITTED: "with the form factor of the transformer's own consumers",
+    FormUsed.NONE: "without form factor, for the network has loops",
 }
 
 

@@ -243,7 +243,10 @@ def in_steps(
         raise click.BadParameter(str(error), param_hint="--step") from None
     if "/" in name:
         unit, live = stored_tag(settings, directory, source, name)
-        return unit, tag_steps(live, name, edges, how)
+        try:
+            return unit, tag_steps(live, name, edges, how)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--how") from None
     edges = hour_edges(edges)
     found = hours_of(directory, source, name, int(edges[0]) // NS, int(edges[-1]) // NS, now, wanted)
     return found.units[0], hour_steps(found, edges, how)

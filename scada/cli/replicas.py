@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from scada.cli.output import print_json, print_table
+from scada.cli.output import counted, print_json, print_table
 from scada.cli.periods import utc_ns
 from scada.cli.site import AS_JSON, CONFIG, person, registry_of
 from scada.errors import ConfigError, Problem
@@ -39,7 +39,7 @@ def list_(config: Path, name: str | None, as_json: bool) -> None:
         for one, letters in found.items() for letter in letters
     ]
     columns = ("destination", "number", "set aside, UTC", "lines", "reason", "begins with")
-    print_table(f"{len(rows)} dead letters", columns, rows, numbers=(1, 3))
+    print_table(counted(len(rows), "dead letter"), columns, rows, numbers=(1, 3))
 
 
 @dead_letter.command()
@@ -52,8 +52,8 @@ def retry(config: Path, name: str, numbers: tuple[int, ...], every: bool) -> Non
     letters = letters_of(config, name)
     queued, left = letters.retry(_chosen(numbers, every))
     audit(config, "retry", name, numbers, queued)
-    stay = f"; {left} cannot be read any more and stay" if left else ""
-    click.echo(f"{queued} dead letters wait to be sent again{stay}")
+    stay = f"; {counted(left, 'letter')} cannot be read any more and stay here" if left else ""
+    click.echo(f"to be sent again: {counted(queued, 'dead letter')}{stay}")
 
 
 @dead_letter.command()
@@ -66,11 +66,11 @@ def drop(config: Path, name: str, numbers: tuple[int, ...], every: bool, yes: bo
     """Forget dead letters of NAME: the destination will never have them. Here nothing of the history is lost."""
     letters, chosen = letters_of(config, name), _chosen(numbers, every)
     if not yes:
-        which = "all dead letters" if chosen is None else f"{len(chosen)} dead letters"
+        which = "all dead letters" if chosen is None else counted(len(chosen), "dead letter")
         click.confirm(f"Forget {which} of {name}?", abort=True)
     dropped = letters.drop(chosen)
     audit(config, "drop", name, numbers, dropped)
-    click.echo(f"{dropped} dead letters are forgotten")
+    click.echo(f"forgotten: {counted(dropped, 'dead letter')}")
 
 
 @click.command()
@@ -89,7 +89,11 @@ def replay(config: Path, name: str, first: Any, last: Any) -> None:
     letters = letters_of(config, name)
     blocks = letters.replay((first.date() - EPOCH).days, (last.date() - EPOCH).days)
     audit(config, "replay", name, (), blocks, first=first.date().isoformat(), last=last.date().isoformat())
-    click.echo(f"{blocks} blocks of {first.date()} to {last.date()} wait to be sent to {name} again")
+    days = f"{first.date()} to {last.date()}"
+    if blocks:
+        click.echo(f"to be sent to {name} again: {counted(blocks, 'block')} of {days}")
+    else:
+        click.echo(f"nothing of {days} counts as sent to {name}: what the history has of these days goes there by itself")
 
 
 def _all(config: Path) -> dict[str, Letters]:

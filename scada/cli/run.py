@@ -123,6 +123,9 @@ def make_clock(config: Path, settings: Settings) -> SiteClock:
         try:
             time_map = TimeMap.load(settings.clock.map_file)
         except (OSError, ValueError, TypeError) as error:
-            found = f"{settings.clock.map_file} cannot be used: {error}; expected a site time map"
+            found = (
+                f"{settings.clock.map_file} cannot be used: {error}; expected a site time map, which "
+                "`scada simulate --clock` makes at its first start"
+            )
             raise ConfigError([Problem(str(config), "clock.map_file", found)]) from None
     return SiteClock(time_map, trusted=(lambda: True) if settings.clock.trust == "assumed" else synchronised)

@@ -65,18 +65,42 @@ def site() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Make the file the whole site: what it does not hold is removed.")
 @click.option("--dry-run", is_flag=True, help="Check only, and say what would change.")
+@click.option("--layout", type=click.Choice(["site", "feeder"]), default="site", show_default=True,
+              help="feeder: a folder with lines.csv, linecodes.csv, loads.csv and source_transformer.csv.")
+@click.option("--transformer", help="With --layout feeder: whose network it is.")
+@click.option("--feeder", help="With --layout feeder: the feeder of its sections; else TRANSFORMER-LV.")
+@click.option("--prefix", default="", help="With --layout feeder: put before the names of sections and linecodes.")
 @AS_JSON
-def import_(config: Path, file: Path, replace: bool, dry_run: bool, as_json: bool) -> None:
-    """Put FILE (YAML, a folder of CSV files or one CSV file) into the registry of CONFIG, all of it or nothing."""
+def import_(
+    config: Path, file: Path, replace: bool, dry_run: bool, layout: str, transformer: str | None, feeder: str | None,
+    prefix: str, as_json: bool,
+) -> None:
+    """
+    Put FILE (YAML, a folder of CSV files or one CSV file) into the registry of CONFIG, all of it or nothing.
+
+    With --layout feeder FILE is a folder as the IEEE European low-voltage test feeder is often handed on, and becomes the
+    network of TRANSFORMER; loads are metering points by their names, new ones where there are none.
+    """
+    of_feeder = layout == "feeder"
+    if of_feeder != (transformer is not None) or (not of_feeder and (feeder or prefix)) or (of_feeder and replace):
+        raise click.UsageError("--layout feeder goes with --transformer, and not with --replace; the others go with it")
+    left_out: tuple[Problem, ...] = ()
     with registry_of(config) as database:
-        draft, loaded = exchange.read(file), configuration.load(config)
+        loaded = configuration.load(config)
+        if transformer is not None:
+            from scada.cli.feeder_layout import Wish, drafted
+
+            wish = Wish(transformer, feeder or f"{transformer}-LV", prefix)
+            draft, left_out = drafted(file, wish, database.load())
+        else:
+            draft = exchange.read(file)
         if loaded.modbus.devices:
             refuse_shared_names(loaded, database.try_out(draft, replace=replace).site)
         outcome = database.try_out(draft, replace=replace) if dry_run else (
             database.put(draft, person(), str(file), replace=replace)
         )
     warnings: list[Problem] = [
-        *outcome.warnings, *misfits(config, loaded, outcome.site), *unfit_networks(outcome.site)
+        *left_out, *outcome.warnings, *misfits(config, loaded, outcome.site), *unfit_networks(outcome.site)
     ]
     _tell_outcome(outcome, warnings, dry_run=dry_run, as_json=as_json)
 

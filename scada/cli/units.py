@@ -5,6 +5,7 @@ from typing import Final
 
 from scada.balancing import heat, ten_minutes
 from scada.balancing.groups import device as balance_device
+from scada.balancing.meters import UNBALANCE
 from scada.balancing.transformers import OUTPUTS
 from scada.dr_dispatch.board import GROUP_TAGS
 from scada.drivers.dmesh.mesh import CONCENTRATOR_TAGS, MODULE_TAGS
@@ -14,7 +15,9 @@ from scada.settings import Settings
 from scada.site import Directory
 from scada.tags import TagDef
 
-WATCHED: Final = {"thermal": heat.OUTPUTS, "voltage": ten_minutes.OUTPUTS}
+WATCHED: Final = {
+    "thermal": heat.OUTPUTS, "voltage": (*ten_minutes.OUTPUTS, ten_minutes.UNBALANCE), "unbalance": UNBALANCE,
+}
 
 
 def unit_of(settings: Settings, directory: Directory, tag: str) -> str:

@@ -15,7 +15,7 @@ class Event(StrEnum):
     SETTLED = "settled"                 # every module of the canary has succeeded or failed
     WIDEN = "widen"                     # soaked and approved, or a wave is settled: the next wave
     FINISH = "finish"                   # nobody is left
-    TROUBLE = "trouble"                 # more have failed than allowed
+    TROUBLE = "trouble"                 # more have failed than allowed, or its maker is not trusted any more
     PAUSE = "pause"                     # a person's
     RESUME_CANARY = "resume canary"
     RESUME_WAVE = "resume wave"

@@ -22,7 +22,7 @@ from scada.firmware import board
 from scada.firmware.campaign import Campaign, Progress
 from scada.firmware.hearing import Hearing
 from scada.firmware.keeper import Keeper
-from scada.firmware.machine import Event
+from scada.firmware.machine import RUNNING, Event
 from scada.firmware.orders import NOT_SENT, Orders
 from scada.firmware.runner import Runner
 from scada.ports import Audit, FirmwareGateway, Health, Registry, TagSink, Unsubscribe
@@ -33,6 +33,7 @@ from scada.tags import Batch
 log = Logger()
 
 TICK_S: Final = 0.25                    # real time
+TRUST_S: Final = 10.0                   # the same, between two looks whether makers of what is sent are still trusted
 SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)
 
 
@@ -52,7 +53,8 @@ class FirmwareService:
         self._shown: tuple[float, ...] = ()
         self._unsubscribe: list[Unsubscribe] = []
         self._loop = LoopingCall(self._tick)
-        self._loop.clock = reactor
+        self._trust = LoopingCall(lambda: Deferred.fromCoroutine(self._pause_what_is_not_trusted()))
+        self._loop.clock = self._trust.clock = reactor
 
     # ------------------------------------------------------------------ life
     def start(self) -> "Deferred[None]":
@@ -69,6 +71,7 @@ class FirmwareService:
             self._gateway.on_firmware(self._hearing.heard), self._gateway.on_link(self._hearing.link_changed)
         ]
         self._loop.start(TICK_S, now=True)
+        self._trust.start(TRUST_S, now=False)
 
     def stop(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._stop())
@@ -79,8 +82,9 @@ class FirmwareService:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe = []
-        if self._loop.running:
-            self._loop.stop()
+        for loop in (self._loop, self._trust):
+            if loop.running:
+                loop.stop()
         try:
             await self._keeper.close()
         except StorageError as error:
@@ -160,7 +164,21 @@ class FirmwareService:
         why = ""
         if event is Event.TROUBLE:
             why = f"{campaign.failed()} of {campaign.size} modules of the stage have failed"
-        campaign.apply(event, now, why)
+        self._happened(campaign, event, now, why)
+
+    async def _pause_what_is_not_trusted(self) -> None:
+        """A key may be withdrawn because it is in wrong hands: nothing more of what it signed goes out."""
+        try:
+            for campaign in [one for one in self._keeper.live() if one.state in RUNNING]:
+                _image, why = await self._keeper.trusted_image(campaign.image.id.hex())
+                if why and self._running:
+                    self._happened(campaign, Event.TROUBLE, self._clock.now(), why)
+        except StorageError as error:                       # the next look is soon
+            log.error("{error}", error=str(error))
+
+    def _happened(self, campaign: Campaign, event: Event, now: int, why: str) -> None:
+        if not campaign.apply(event, now, why):
+            return
         self._keeper.later(campaign, ())
         log.info("firmware campaign {number}: {event}, it is {state} now", number=campaign.number, event=event.value,
                  state=campaign.state.value)

@@ -1,7 +1,9 @@
 """What an InfluxDB's answers mean, sorted by what to do about them. Pure.
 
 A body with bad lines is answered differently: 1.x stores the others and names the bad ones in a sentence, 2.x stores
-nothing and names the first, 3 stores the others and numbers the bad ones, a hundred of them at most.
+nothing and names the first, 3 stores the others and numbers the bad ones, a hundred of them at most. A limit of the
+server's own looks the same, though every line is good; and so does what something else says in its place, of which
+nothing is believed.
 """
 
 import json
@@ -16,7 +18,10 @@ from scada.settings import InfluxSettings
 
 _NAMED: Final = re.compile(r"unable to parse '(.*?)': ([^\n]*?)(?= dropped=|\n|$)", re.DOTALL)
 _DROPPED: Final = re.compile(r"dropped=(\d+)")
-_LIMIT: Final = re.compile(r"would exceed .*limit")     # 3 Core: five databases, and no more
+_LIMIT: Final = re.compile(
+    r"^partial write: max-[a-z-]+ limit exceeded"       # 1.x: values of a tag, series of a database
+    r"|would exceed .*limit"                            # 3 Core: five databases, and no more
+)
 
 
 class Verdict(Enum):
@@ -47,6 +52,11 @@ def judge(status: int, said: str, headers: Mapping[str, str], settings: InfluxSe
     if _LIMIT.search(reason):
         return Answer(Verdict.REFUSED, f"{where} is at a limit of its own ({status}): {reason[:120]}")
     match status:
+        case 200 | 400 | 422 if not of_influx(said, headers):
+            return Answer(
+                Verdict.REFUSED,
+                f"{where} answers {status}, and not as InfluxDB does (expected its address, http or https): {reason[:120]}",
+            )
         case 400 if "partial write" in reason:
             text = f"{where} dropped lines: {reason[:200]}"
             return Answer(Verdict.PARTLY, text, named_lines(said, sent), dropped=dropped(reason))
@@ -106,6 +116,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(float(text), 0.0)
     except ValueError:
         return None
+
+
+def of_influx(said: str, headers: Mapping[str, str]) -> bool:
+    """Whether InfluxDB itself says so: its headers, which a proxy may take away, or JSON as it writes it."""
+    if any(name.lower().startswith("x-influxdb-") for name in headers):
+        return True
+    parsed = _parsed(said)
+    return isinstance(parsed.get("error"), str) or (isinstance(parsed.get("code"), str) and "message" in parsed)
 
 
 def _parsed(said: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import attrs
 
 from scada.errors import StorageError
 from scada.historian.database import reading_once
+from scada.historian.letter_rows import count
 from scada.historian.past import DONE
 from scada.historian.spool import BEGIN, PAST, SERVER
 
@@ -22,6 +23,7 @@ class Destination:
     waiting_lines: int = 0
     waiting_bytes: int = 0
     dead_letters: int = 0
+    dead_lines: int = 0                 # in them
     past: str = "it was never used"     # the live values from before it
     trouble: str = ""
 
@@ -36,10 +38,10 @@ def look(path: Path) -> Destination:
             if spool.execute("SELECT 1 FROM sqlite_master WHERE name = 'fact'").fetchone():
                 facts = dict(spool.execute("SELECT name, value FROM fact").fetchall())
             lines, size = spool.execute(_WAITING).fetchone()
-            (dead,) = spool.execute("SELECT count(*) FROM dead").fetchone()
+            dead = count(spool)
     except StorageError as error:
         return Destination(path.stem, trouble=str(error))
-    return Destination(path.stem, facts.get(SERVER, ""), lines, size, dead, _in_words(facts.get(PAST, "")))
+    return Destination(path.stem, facts.get(SERVER, ""), lines, size, *dead, _in_words(facts.get(PAST, "")))
 
 
 def _in_words(place: str) -> str:

@@ -15,23 +15,26 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from scada.historian import mapping
-from scada.historian.answers import Answer, Verdict, judge
+from scada.historian.answers import Answer, Verdict, judge, of_influx
+from scada.historian.ceilings import QUESTION, Ceilings, ceilings_of
 from scada.historian.servers import Server, dialect_of, identify, unsuitable
 from scada.settings import InfluxSettings
 
 TIMEOUT_MS: Final = 20_000
+STORED: Final = 204                                 # of all versions; a login page in the way would say 200
 STARTING: Final = (500, 502, 503, 504)
 Query = list[tuple[str, str]]
 
 
 class InfluxDoor:
-    """Sends bodies to one destination; blocking, for one thread. `server` and `note` may be read from any."""
+    """Sends bodies to one destination; blocking, for one thread. What it knows of the server may be read from any."""
 
     def __init__(self, settings: InfluxSettings) -> None:
         self._settings = settings
         self._client: InfluxDBClient | None = None
         self._looked = False                        # since it was away, or a person had something to put right
         self.server = Server()
+        self.ceilings = Ceilings()
         self.note = ""                              # what keeps InfluxQL from reading what is written
 
     def write(self, body: bytes, precision: str) -> Answer:
@@ -56,7 +59,7 @@ class InfluxDoor:
         except (HTTPError, OSError) as error:
             self._looked = False                    # another one may come back
             return Answer(Verdict.RETRY, f"{settings.url} does not answer: {plain_reason(error)}")
-        if 200 <= status < 300:
+        if status == STORED or (200 <= status < 300 and of_influx(said, answered)):
             return Answer(Verdict.STORED)
         answer = judge(status, said, answered, settings, body)
         if answer.verdict is Verdict.REFUSED:
@@ -85,6 +88,9 @@ class InfluxDoor:
                 return judge(status, said, headers, self._settings)
         self.server = server
         self.note = mapping.ensure(self._settings, self._ask_json) if server.major == 2 else ""
+        self.ceilings = Ceilings()
+        if server.major == 1:
+            self.ceilings = ceilings_of(*self._ask_json("GET", "/query", [("q", QUESTION)]))
         self._looked = True
         return None
 

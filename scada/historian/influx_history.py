@@ -1,7 +1,7 @@
 """An InfluxDB as a history backend: what a replica has sent there is read back, over the client that has sent it.
 
-It keeps pulses and live samples. A later value replaces an earlier one; times of samples are milliseconds; registers and
-results are not sent there.
+It keeps pulses, live samples and results. A later value replaces an earlier one, and what has none leaves the earlier one
+where it is; times of samples are milliseconds; registers are not sent there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,34 @@ from scada.errors import DataRejected, NotOffered, StorageError
 from scada.historian.admission import unusable
 from scada.historian.answers import Verdict, judge, reason_of
 from scada.historian.influx import InfluxDoor, body_of, connect, plain_reason
-from scada.historian.influxql import CHANNELS_AT_ONCE, CHUNK_ROWS, SPAN_S, Chunk, chunks, pulses_of, samples_of
-from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION, channel_lines, escaped, live_lines, series_name
+from scada.historian.influxql import (
+    CHANNELS_AT_ONCE,
+    CHUNK_ROWS,
+    SPAN_S,
+    VALUE_AND_STATUS,
+    Chunk,
+    chunks,
+    pulses_of,
+    results_of,
+    samples_of,
+    table_of,
+)
+from scada.historian.lines import (
+    INTERVAL_PRECISION,
+    LIVE_PRECISION,
+    channel_lines,
+    escaped,
+    live_lines,
+    result_line,
+    series_name,
+)
 from scada.intervals import HOURLY, MISSING, IntervalBatch, IntervalBlock, IntervalSeries
 from scada.ports import Offers, ResultTable, TagHistory
 from scada.settings import InfluxSettings
 
 MS: Final = 1_000_000                               # ns
 LINES_AT_ONCE: Final = 10_000                       # in one body
-OFFERS: Final = Offers(registers=False, results=False, merges=False, resolution=MS, pulses_most=2**53)
+OFFERS: Final = Offers(registers=False, results=True, merges=False, resolution=MS, pulses_most=2**53)
 
 
 class InfluxHistory:
@@ -60,7 +79,9 @@ class InfluxHistory:
         self._send(lines, LIVE_PRECISION)
 
     def write_results(self, kind: str, name: str, span_s: int, table: ResultTable) -> None:
-        raise NotOffered(self._where, "results")
+        rows = zip(table.start.tolist(), *(values.tolist() for values in table.columns.values()), strict=True)
+        columns = tuple(table.columns)
+        self._send([result_line(kind, span_s, name, start, columns, row) for start, *row in rows], INTERVAL_PRECISION)
 
     # ------------------------------------------------------------------ reading
     def intervals(
@@ -95,7 +116,9 @@ class InfluxHistory:
         return TagHistory(at, values, np.array([int(row[2] or 0) for row in reversed(rows)], dtype=np.uint8))
 
     def results(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
-        raise NotOffered(self._where, "results")
+        if first >= last:
+            return table_of(())
+        return table_of(self._ask(results_of(kind, span_s, name, first, last), INTERVAL_PRECISION, None))
 
     def close(self) -> None:
         self._door.close()
@@ -131,7 +154,9 @@ class InfluxHistory:
             if answer.verdict is not Verdict.STORED:
                 raise StorageError(answer.text)
 
-    def _ask(self, question: str, precision: str) -> Iterator[Chunk]:
+    def _ask(
+        self, question: str, precision: str, columns: Sequence[str] | None = VALUE_AND_STATUS
+    ) -> Iterator[Chunk]:
         settings = self._settings
         query = [
             ("db", settings.database), ("q", question), ("epoch", precision), ("chunked", "true"),
@@ -144,7 +169,7 @@ class InfluxHistory:
                 "/query", "GET", query_params=query, _preload_content=False, _return_http_data_only=True,
             )
             try:
-                yield from chunks(answer, self._where)
+                yield from chunks(answer, self._where, columns)
             finally:
                 answer.close()                      # whoever stops in the middle leaves nothing on the line
         except ApiException as error:

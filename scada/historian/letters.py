@@ -16,7 +16,7 @@ import zstandard
 
 from scada.errors import StorageError
 from scada.historian.database import transaction
-from scada.historian.spool import BEGIN, EVENTS, LIVE, PAST, RESULTS, ROTTEN
+from scada.historian.spool import AGAIN, BEGIN, EVENTS, FORGOTTEN, LIVE, PAST, RESULTS, ROTTEN
 
 BUSY_S: Final = 10.0
 SECONDS_DIGITS: Final = 11              # a time of more digits is in ms: seconds have so many in the year 5138
@@ -60,7 +60,7 @@ class Letters:
                 packed = zstandard.ZstdCompressor(level=1).compress(in_ms(letter.body).encode())
                 database.execute(
                     "INSERT INTO queue(lane, made, lines, crc, body) VALUES (?,?,?,?,?)",
-                    (LIVE, letter.at, letter.lines, zlib.crc32(packed), packed),
+                    (LIVE, AGAIN, letter.lines, zlib.crc32(packed), packed),
                 )
                 database.execute("DELETE FROM dead WHERE number = ?", (letter.number,))
                 queued += 1
@@ -84,15 +84,17 @@ class Letters:
         Returns the number of blocks; raises `StorageError`. The destination takes the same point twice as once.
         """
         def forget(database: sqlite3.Connection) -> int:
-            return database.execute("DELETE FROM sent WHERE day BETWEEN ? AND ?", (first_day, last_day)).rowcount
+            count = database.execute("DELETE FROM sent WHERE day BETWEEN ? AND ?", (first_day, last_day)).rowcount
+            _tell(database)
+            return count
 
         return self._do(forget, write=True)
 
     def refill(self) -> None:
         """Have everything of the store sent, as to a destination that is new; raises `StorageError`."""
         def forget(database: sqlite3.Connection) -> None:
-            database.execute("CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
             database.execute("DELETE FROM sent")
+            _tell(database)
             anew = [(PAST, BEGIN), (RESULTS, "0"), (EVENTS, "0")]
             database.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", anew)
 
@@ -121,6 +123,14 @@ class Letters:
                     return what(database)
         except sqlite3.Error as error:
             raise StorageError(f"the spool {self.path} cannot be used: {error}") from None
+
+
+def _tell(database: sqlite3.Connection) -> None:
+    """A server that runs looks for what it has to send again, once."""
+    database.execute("CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+    database.execute(
+        "INSERT INTO fact VALUES (?, '1') ON CONFLICT(name) DO UPDATE SET value = CAST(value AS INTEGER) + 1", (FORGOTTEN,)
+    )
 
 
 def in_ms(body: str) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
 from scada.clock import SiteClock
+from scada.historian.bands_stored import Band, changed
 from scada.historian.deadband import Bands
 from scada.historian.livefiles import LiveFiles
 from scada.historian.samples import Samples
@@ -26,10 +28,10 @@ class LiveLog:
         dead_bands: Mapping[str, float] | None = None,
     ) -> None:
         self._files, self._clock, self._widths = files, clock, dead_bands or {}
-        self._bands: dict[Kept, Bands | None] = {}
+        self._bands: WeakKeyDictionary[Kept, Bands | None] = WeakKeyDictionary()          # goes with the definition
         self.left_out = 0                           # samples within their dead-band
         self._tags: dict[str, int] = {}
-        self._numbers: dict[Kept, NDArray[np.int32]] = {}
+        self._numbers: WeakKeyDictionary[Kept, NDArray[np.int32]] = WeakKeyDictionary()
         self._rolled = clock.monotonic()
         self.tap = BusTap(bus, reactor, worker, "the live log", files.directory, self._write)
 
@@ -56,7 +58,8 @@ class LiveLog:
         if keep is not None:
             samples = samples.take(keep)
         if len(samples):
-            self._files.append([(number, name) for name, number in new.items()], samples)
+            names = [(number, name) for name, number in new.items()]
+            self._files.append(names, samples, self._begun(taken, numbers, bands))
             self._tags.update(new)                  # only now are these numbers on disk
         else:
             numbers = {}
@@ -83,6 +86,22 @@ class LiveLog:
                 mask, bands[kept] = band.after(batch.values[kept.columns], batch.quality[kept.columns], batch.at)
                 keep.append(mask)
         return (None if all(one is None for one in bands.values()) else np.concatenate(keep)), bands
+
+    def _begun(
+        self, taken: list[Taken], numbers: Mapping[Kept, NDArray[np.int32]], bands: Mapping[Kept, Bands | None]
+    ) -> list[Band]:
+        """Dead-bands that begin or end with these samples."""
+        found: list[Band] = []
+        if not self._widths and not self._files.bands:
+            return found
+        seen = set(self._bands)
+        for kept, batch in taken:
+            if kept not in seen:
+                seen.add(kept)
+                band = bands[kept]
+                silences = [0] * len(kept.names) if band is None else band.held.tolist()
+                found += changed(self._files.bands, numbers[kept].tolist(), silences, batch.at)
+        return found
 
     def _numbers_of(self, kept: Kept, new: dict[str, int]) -> NDArray[np.int32]:
         """Numbers of a device's tags; those nobody has yet go into `new`, to be written with the samples."""

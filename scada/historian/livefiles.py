@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from scada.clock import HOUR_S, NS
+from scada.historian.bands_stored import SCHEMA, Band, bands_now, silence_at, store_bands
 from scada.historian.database import ReadPool, open_writer, transaction
 from scada.historian.instants import at_instant
 from scada.historian.samples import EMPTY, Samples, decode, encode, in_order, join
@@ -46,10 +47,12 @@ class LiveFiles:
         self.directory = directory
         self._hot: sqlite3.Connection | None = None
         self.damaged = 0
+        self.bands: dict[int, int] = {}             # silence of each tag that has a dead-band, or had one [ns]
 
     def open(self) -> dict[str, int]:
         """Numbers of the tags known so far."""
-        self._hot = open_writer(self.directory / HOT_FILE, _HOT)
+        self._hot = open_writer(self.directory / HOT_FILE, _HOT + SCHEMA)
+        self.bands = bands_now(self._hot)
         return {name: number for number, name in self._hot.execute("SELECT number, name FROM tag")}
 
     def close(self) -> None:
@@ -57,16 +60,18 @@ class LiveFiles:
             self._hot.close()
             self._hot = None
 
-    def append(self, names: list[tuple[int, str]], samples: Samples) -> None:
+    def append(self, names: list[tuple[int, str]], samples: Samples, bands: Sequence[Band] = ()) -> None:
         """Durable when it returns."""
         assert self._hot is not None
         crc, blob = encode(samples)
         with transaction(self._hot) as hot:
             hot.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", names)
+            store_bands(hot, bands)
             hot.execute(
                 "INSERT INTO hot(first, last, n, crc, samples) VALUES (?,?,?,?,?)",
                 (int(samples.at.min()), int(samples.at.max()), len(samples), crc, blob),
             )
+        self.bands |= {tag: silence for tag, _, silence in bands}
 
     def roll(self) -> None:
         """Move the hot log into the chunks. May be repeated after a crash: the same sample is kept once."""
@@ -125,7 +130,9 @@ class LiveHistory:
     def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
         found = in_order(self._read(tag, first, last, limit))
         found = found.take(slice(max(len(found) - limit, 0), None))
-        return TagHistory(found.at, found.values, found.quality)
+        with self._pool.reading(self._directory / HOT_FILE) as hot:
+            held = silence_at(hot, tag, found.at) if hot else None
+        return TagHistory(found.at, found.values, found.quality, held)
 
     def at(self, tags: Sequence[str], instant: int, back: int) -> Instant:
         found, damaged = at_instant(

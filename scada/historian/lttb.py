@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scada.tags import Quality
 
 FEWEST: Final = 4                       # the first, the last, and room for one stretch between
+SPARE: Final = 8                        # times as many samples as wanted are kept of a page, to choose from at the end
 
 
 def lttb(at: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[np.int64]:

@@ -23,6 +23,11 @@ _CHUNKS: Final = (
 )
 
 
+def needed(place: str, path: Path) -> bool:
+    """Whether a destination at this place still needs a month file of live values."""
+    return place not in ("", DONE) and (place == BEGIN or path.name <= place.split()[0])
+
+
 @attrs.frozen
 class Piece:
     """Some of it, and where one stands once the destination has confirmed."""
@@ -68,6 +73,10 @@ class Past:
             return 100.0
         over = self._all - len(self._months) + min(self._after[0] / self._highest, 1.0)
         return min(100.0 * over / max(self._all, 1), 100.0)
+
+    def lacks(self, path: Path) -> bool:
+        """Whether it still needs a month file. Memory, any thread."""
+        return self.left and path.name in self._months
 
     def take(self) -> Piece | None:
         """The next of it; the same again until `sent`. The last one has no lines."""

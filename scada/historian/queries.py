@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.clock import HOUR_S, NS
+from scada.historian import standing
+from scada.historian.deadband import LONGEST_SILENCE
 from scada.historian.downsample import buckets, resample, spacing, tally
-from scada.historian.lttb import extremes, line, with_silence
+from scada.historian.lttb import SPARE, extremes, line, with_silence
+from scada.historian.tag_histories import EMPTY, chosen, joined, usable
 from scada.ports import Consumption, GroupSums, LiveReader, Metering, TagHistory
 from scada.series import Buckets, How, Instant, Line
 from scada.tags import BAD, Quality
@@ -16,7 +19,6 @@ from scada.tags import BAD, Quality
 PAGE: Final = 100_000                   # samples read at once
 FIRST_WINDOW_NS: Final = 24 * HOUR_S * NS
 HOUR_NS: Final = HOUR_S * NS
-SPARE: Final = 8                        # times as many samples as wanted are kept of a page, to choose from at the end
 
 
 class Queries:
@@ -39,9 +41,9 @@ class Queries:
         found = self._metering.hourly([name], start, hours)
         at = (start + np.arange(hours, dtype=np.int64)) * HOUR_NS
         values, quality = usable(found.values[0], found.quality[0]), found.quality[0]
-        chosen = line(at, values, points)
+        shape = chosen(TagHistory(at, values, quality), line(at, values, points))
         share = float(np.isfinite(values).mean()) if hours else float("nan")
-        return Line(at[chosen], values[chosen], quality[chosen], hours, share)
+        return Line(shape.at, shape.values, shape.quality, hours, share)
 
     def registers(self, points: Sequence[str], hour: int, as_of: int | None = None) -> Instant:
         values = self._metering.register(points, hour, as_of)
@@ -77,9 +79,14 @@ def pages(live: LiveReader, name: str, first: int, last: int, most: int = PAGE) 
 
 
 def tag_steps(live: LiveReader, tag: str, edges: NDArray[np.int64], how: How) -> Buckets:
-    """A tag in steps; what can be expected of it is reckoned from the median distance of its samples."""
-    nothing = np.empty(0, np.int64)
-    found = tally(nothing, np.empty(0), np.empty(0, np.uint8), edges)
+    """A tag in steps; what can be expected of it is reckoned from the median distance of its samples.
+
+    Of one that has had a dead-band each sample stands until the next (`standing`); that has no sum: `ValueError`.
+    """
+    before = _before(live, tag, int(edges[0]))
+    if before.held is not None:
+        return standing.steps(before, pages(live, tag, int(edges[0]), int(edges[-1])), edges, how)
+    found = tally(EMPTY.at, EMPTY.values, EMPTY.quality, edges)
     distances = []
     for page in pages(live, tag, int(edges[0]), int(edges[-1])):
         found = found.then(tally(page.at, page.values, page.quality, edges))
@@ -101,8 +108,14 @@ def hour_steps(found: Consumption, edges: NDArray[np.int64], how: How) -> Bucket
 
 
 def tag_line(live: LiveReader, tag: str, first: int, last: int, points: int, silence: int = 0) -> Line:
-    """A tag for drawing; a silence longer than `silence` [ns] breaks the line, 0 = none does."""
-    kept: list[TagHistory] = []
+    """A tag for drawing; a silence longer than `silence` [ns] breaks the line, 0 = none does.
+
+    A dead-band says by itself how long its tag may be silent.
+    """
+    standing_in = _before(live, tag, first)
+    if standing_in.held is not None:
+        return standing.drawn(standing_in, pages(live, tag, first, last), first, last, points)
+    kept = [EMPTY]
     distances = []
     samples = good = 0
     before: int | None = None
@@ -111,37 +124,22 @@ def tag_line(live: LiveReader, tag: str, first: int, last: int, points: int, sil
         distances.append(spacing(page.at))
         page = TagHistory(page.at, usable(page.values, page.quality), page.quality)
         good += int(np.isfinite(page.values).sum())
-        joined = page if before is None else TagHistory(
+        following = page if before is None else TagHistory(
             np.insert(page.at, 0, before), np.insert(page.values, 0, np.nan), np.insert(page.quality, 0, 0)
         )
-        at, values, quality = with_silence(joined.at, joined.values, joined.quality, silence)
-        skip = 0 if before is None else 1
-        kept.append(_chosen(at[skip:], values[skip:], quality[skip:], extremes(values[skip:], points * SPARE)))
+        broken = TagHistory(*with_silence(following.at, following.values, following.quality, silence))
+        broken = broken if before is None else chosen(broken, slice(1, None))
+        kept.append(chosen(broken, extremes(broken.values, points * SPARE)))
         before = int(page.at[-1])
-    every = _joined(kept)
-    drawn = _chosen(every.at, every.values, every.quality, line(every.at, every.values, points))
+    every = joined(kept)
+    drawn = chosen(every, line(every.at, every.values, points))
     expected = (last - first) / period if (period := _median(distances)) > 0 else float("nan")
     return Line(drawn.at, drawn.values, drawn.quality, samples, min(good / expected, 1.0) if samples else 0.0)
 
 
-def usable(values: NDArray[np.float64], quality: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The values that may be drawn; NaN for the others."""
-    return np.where(np.isfinite(values) & (quality < BAD), values, np.nan)
-
-
-def _chosen(
-    at: NDArray[np.int64], values: NDArray[np.float64], quality: NDArray[np.uint8], which: NDArray[np.int64]
-) -> TagHistory:
-    return TagHistory(at[which], values[which], quality[which])
-
-
-def _joined(parts: list[TagHistory]) -> TagHistory:
-    empty = TagHistory(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
-    every = [empty, *parts]
-    return TagHistory(
-        np.concatenate([one.at for one in every]), np.concatenate([one.values for one in every]),
-        np.concatenate([one.quality for one in every]),
-    )
+def _before(live: LiveReader, tag: str, first: int) -> TagHistory:
+    """The newest sample that may still stand at `first` [ns]; `held` tells of a dead-band also where there is none."""
+    return live.read(tag, first - LONGEST_SILENCE, first, 1)
 
 
 def _median(distances: list[float]) -> float:

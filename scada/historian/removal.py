@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +14,17 @@ from scada.clock import NS
 from scada.historian.copying import write_durably
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.event_rows import EVENT_FILE
+from scada.historian.former import count_replaced
 from scada.historian.inspection import size_on_disk, with_logs
 from scada.historian.journal import kept_in, segments_in, sync_directory
 from scada.historian.months import month_paths
 from scada.historian.results import RESULT_FILE
+from scada.historian.sent import HasVersions, newer, versions_of
 from scada.settings import RetentionSettings
 
 DAY_S: Final = 86_400
 REMOVED: Final = "removed.json"
-ROWS: Final = frozenset({"results", "events"})     # kinds that go row by row
+ROWS: Final = frozenset({"results", "replaced results", "events"})     # kinds that go row by row
 REMEMBERED: Final = 500                             # removals that are remembered, the newest
 
 
@@ -50,20 +52,24 @@ def due(directory: Path, settings: RetentionSettings, now: int) -> list[Due]:
     if settings.result_days:
         before = (now // NS // DAY_S - settings.result_days) * DAY_S        # once a day, not every hour
         found += _results(directory / RESULT_FILE, before)
+    if settings.replaced_days:
+        found += _replaced(directory / RESULT_FILE, (now // NS // DAY_S - settings.replaced_days) * DAY_S)
     if settings.event_days:
         found += _events(directory / EVENT_FILE, (now // NS // DAY_S - settings.event_days) * DAY_S)
     found += _segments(kept_in(directory / "journal"), int(time.time()) - settings.journal_days * DAY_S)
     return found
 
 
-def lacking(path: Path, sent: Mapping[tuple[int, int, int], int]) -> bool:
+def lacking(path: Path, sent: HasVersions) -> bool:
     """Whether a destination, of which `sent` says the versions it has, lacks a block of a month file."""
     try:
         with reading_once(path) as database:
-            rows = database.execute("SELECT interval_s, day, block, version FROM block").fetchall() if database else []
+            if database is None:
+                return False
+            there = versions_of(database.execute("SELECT interval_s, day, block, version FROM block"))
     except DamagedFile:
         return True
-    return any(sent.get((interval_s, day, block), 0) < version for interval_s, day, block, version in rows)
+    return len(newer(there, sent)) > 0
 
 
 def lacking_events(path: Path, before: int, sent: int) -> bool:
@@ -74,6 +80,21 @@ def lacking_events(path: Path, before: int, sent: int) -> bool:
         return database.execute(
             "SELECT 1 FROM event WHERE number > ? AND moment < ? LIMIT 1", (sent, before * NS)
         ).fetchone() is not None
+
+
+def lacking_results(path: Path, before: int, sent: int) -> bool:
+    """Whether a destination, of which `sent` says the number of its last change, lacks one of a row before a second."""
+    try:
+        with reading_once(path) as database:
+            if database is None:
+                return False
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'change'").fetchone():
+                return True                         # a file from before changes were numbered
+            return database.execute(
+                "SELECT 1 FROM change WHERE number > ? AND start < ? LIMIT 1", (sent, before)
+            ).fetchone() is not None
+    except DamagedFile:
+        return True
 
 
 def remember(directory: Path, one: Due, at: int) -> None:
@@ -115,6 +136,13 @@ def _results(path: Path, before: int) -> Iterator[Due]:
         ).fetchone()
     if rows:
         yield Due("results", path, before, rows)
+
+
+def _replaced(path: Path, before: int) -> Iterator[Due]:
+    with reading_once(path) as database:
+        rows = count_replaced(database, before) if database is not None else 0
+    if rows:
+        yield Due("replaced results", path, before, rows)
 
 
 def _events(path: Path, before: int) -> Iterator[Due]:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred
 
@@ -20,6 +21,7 @@ from scada.historian.influx import InfluxDoor
 from scada.historian.lines import escaped, live_lines
 from scada.historian.past import DONE, Past
 from scada.historian.recent import Recent
+from scada.historian.removal import Due, lacking_results
 from scada.historian.replica_tags import HALF_FULL, tags_of
 from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
@@ -44,12 +46,12 @@ class Replica:
         clock: SiteClock, reactor: Any, bus: TagSource, *, back_off: BackOff | None = None,
     ) -> None:
         self.settings, self._clock = settings, clock
-        self._subscribe = subscribe
+        self._subscribe, self._book = subscribe, book
         self._unsubscribe: Callable[[], None] | None = None
         self.spool = Spool(
             spool_dir / f"{settings.name}.sqlite", settings.spool_max_mb << 20, int(settings.spool_max_days * DAY_NS)
         )
-        self._backlog = Backlog(store_dir, book)
+        self._backlog = Backlog(store_dir, book, self.spool)
         self._past = Past(store_dir)
         self._results = ResultsLeft(store_dir)
         self._events = EventsLeft(store_dir)
@@ -60,7 +62,7 @@ class Replica:
         )
         self._worker = Worker(reactor, f"spool-{settings.name}")
         self._tap = BusTap(bus, reactor, self._worker, "the spool", spool_dir, self._spool_live)
-        self._escaped: dict[Kept, tuple[str, ...]] = {}
+        self._escaped: WeakKeyDictionary[Kept, tuple[str, ...]] = WeakKeyDictionary()     # goes with the definition
         self._rate = (clock.monotonic(), 0, 0.0)    # when, sent then, lines/s since
         self._dropped = Recent()
         self._tags = tags_of(settings)
@@ -70,7 +72,7 @@ class Replica:
         """Open the spool, and find the blocks the destination does not have. Blocking."""
         try:
             self.spool.open()
-            self._backlog.open(self.spool.sent())
+            self._backlog.open()
             self._results.open(self.spool.fact(RESULTS))
             self._events.open(self.spool.fact(EVENTS))
         except (OSError, sqlite3.Error, StorageError) as error:
@@ -119,9 +121,16 @@ class Replica:
         """Find those in the files of live history, which must hold all of them by now. Blocking."""
         self._past.open(self.spool.fact(PAST))
 
-    def lacks(self, path: Path) -> bool:
-        """Whether it has not confirmed all of a month file. Blocking."""
-        return self._backlog.lacks(path)
+    def lacks(self, one: Due) -> bool:
+        """Whether it has not confirmed all of what may go; of events see `last_event`. Blocking."""
+        match one.kind:
+            case "intervals":
+                return self._backlog.lacks(one.path)
+            case "live":
+                return self._past.lacks(one.path)
+            case "results":
+                return lacking_results(one.path, one.before, self._results.after)
+        return False
 
     def health(self) -> Health:
         """Memory."""
@@ -138,6 +147,7 @@ class Replica:
         aside = "".join(f"a damaged spool is kept as {path.name}" for path in spool.aside[-1:])
         lost = f"{recently} lines were dropped in the last hour" if recently else ""
         trouble = "; ".join(filter(None, (self._sender.trouble, self._tap.trouble, filling, lost, aside)))
+        dead = f"dead letters: {spool.dead}, with {spool.dead_lines} lines" if spool.dead else ""
         waits = "results wait" if self._results.left else "events wait" if self._events.left else "up to date"
         if spool.lines or blocks:
             waits = f"{spool.lines} lines and {blocks} blocks wait"
@@ -146,11 +156,13 @@ class Replica:
             intervals, past = self._backlog.percent, self._past.percent
             progress = f"back-fill: {intervals:.0f} % of the intervals, {past:.0f} % of the live values"
         server = self._door.server
-        text = "; ".join(filter(None, (trouble or waits, progress, str(server), *limits_of(server), self._door.note)))
-        return Health(f"influx:{self.settings.name}", not trouble, text, {
+        notes = *limits_of(server), *self._door.ceilings.near(len(self._book()), self._tap.tags), self._door.note
+        text = "; ".join(filter(None, (trouble or waits, dead, progress, str(server), *notes)))
+        return Health(f"influx:{self.settings.name}", not (trouble or dead), text, {
             "waiting_lines": spool.lines, "waiting_bytes": spool.bytes, "waiting_blocks": blocks,
             "oldest_s": max(age, 0.0), "full_percent": share, "sent_lines": self._sender.sent_lines, "lines_per_s": rate,
-            "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead, "rotten_bodies": spool.rotten,
+            "dropped_lines": dropped, "dropped_in_hour": recently, "dead_lines": spool.dead_lines,
+            "dead_letters": spool.dead, "rotten_bodies": spool.rotten,
             "failures": self._sender.failures, "refused": float(self._sender.refused),
             "intervals_percent": self._backlog.percent, "past_percent": self._past.percent,
             "server_major": float(server.major), "damaged_spools": len(spool.aside),

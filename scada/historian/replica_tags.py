@@ -23,7 +23,7 @@ def tags_of(settings: InfluxSettings) -> Mapping[str, TagDef]:
         )),
         TagDef("lines_per_s", "1/s", "Lines sent in a second"),
         TagDef("dropped_in_hour", "", "Lines dropped in the last hour", limits=ANY, digits=0),
-        TagDef("dead_lines", "", "Dead letters", limits=ANY, digits=0),
+        TagDef("dead_lines", "", "Lines in dead letters", limits=ANY, digits=0),
         TagDef("refused", "", "1 while the destination refuses what it is sent", limits=ANY, digits=0),
         TagDef("intervals_percent", "%", "Share of the blocks of intervals that the destination has"),
         TagDef("past_percent", "%", "Share of the earlier live values that the destination has"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
 
 from scada.errors import StorageError
+from scada.historian import former
 from scada.historian.database import ReadPool, open_writer, transaction
 from scada.historian.refusals import storage_error
 from scada.historian.worker import Worker
@@ -63,14 +64,19 @@ class ResultHistory:
     def put_many(self, kind: str, span_s: int, rows: ResultRows) -> "Deferred[None]":
         return fail(StorageError("this is a reader; results are written by the server"))
 
-    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
-        return self.get_many(kind, [name], span_s, first, last).table
+    def get(
+        self, kind: str, name: str, span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultTable:
+        return self.get_many(kind, [name], span_s, first, last, as_of).table
 
-    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+    def get_many(
+        self, kind: str, names: Sequence[str], span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultRows:
         with self._pool.reading(self.path) as database:
             if database is None:
                 return ResultRows(tuple(names), np.empty(0, np.int64), ResultTable(np.empty(0, np.int64), {}))
-            rows = database.execute(
+            sought = kind, names, span_s, first, last
+            rows = former.as_of(database, *sought, as_of) if as_of is not None else database.execute(
                 "SELECT start, shape, row, asked.key FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result "
                 "WHERE kind=? AND name=asked.value AND span=? AND series=number AND start >= ? AND start < ? "
                 "ORDER BY asked.key, start", (json.dumps(names), kind, span_s, first, last),
@@ -88,10 +94,14 @@ class ResultHistory:
 
 
 class ResultWriter(ResultHistory):
-    """`ResultStore`: puts that wait together become durable together."""
+    """`ResultStore`: puts that wait together become durable together.
 
-    def __init__(self, directory: Path, pool: ReadPool, worker: Worker) -> None:
+    With a clock [ns], what is replaced is kept with the instant.
+    """
+
+    def __init__(self, directory: Path, pool: ReadPool, worker: Worker, now: Callable[[], int] | None = None) -> None:
         super().__init__(directory, pool)
+        self._now = now
         self._worker = worker
         self._database: sqlite3.Connection | None = None
         self._waiting: deque[_Put] = deque()
@@ -105,6 +115,9 @@ class ResultWriter(ResultHistory):
 
     def open(self) -> None:
         self._database = open_results(self.path)
+        if self._now is None:
+            with transaction(self._database) as database:
+                former.forget(database)
 
     def close(self) -> None:
         if self._database is not None:
@@ -135,8 +148,14 @@ class ResultWriter(ResultHistory):
                     (series, before, most - gone),
                 ).rowcount
                 if gone >= most:
-                    break
-        return gone
+                    return gone
+            return gone + former.remove_begun(database, before, most - gone)
+
+    def remove_replaced(self, before: int, most: int) -> int:
+        """Remove what was replaced before a second, so many rows at most; returns how many went. In the worker's thread."""
+        assert self._database is not None
+        with transaction(self._database) as database:
+            return former.remove_replaced(database, before, most)
 
     # ------------------------------------------------------------------ private
     def _store(self) -> list[_Put]:
@@ -147,7 +166,7 @@ class ResultWriter(ResultHistory):
         try:
             with transaction(self._database) as database:
                 for put in taken:
-                    store_many(database, put.kind, put.span_s, put.rows)
+                    store_many(database, put.kind, put.span_s, put.rows, self._now and self._now())
         except Exception as error:                  # whoever waits must hear of it, whatever it is
             raise _NotStored(taken, error) from error
         return taken
@@ -173,7 +192,7 @@ class ResultWriter(ResultHistory):
 
 def put_now(directory: Path, kind: str, name: str, span_s: int, table: ResultTable) -> None:
     """Store rows of one series in a folder that is ours alone; durable when it returns."""
-    with closing(open_writer(directory / RESULT_FILE, _SCHEMA)) as database, transaction(database):
+    with closing(open_writer(directory / RESULT_FILE, _SCHEMA + former.SCHEMA)) as database, transaction(database):
         store_rows(database, kind, name, span_s, table)
 
 
@@ -194,7 +213,7 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
 
 def open_results(path: Path) -> sqlite3.Connection:
     """The writing connection."""
-    database = open_writer(path, _SCHEMA)
+    database = open_writer(path, _SCHEMA + former.SCHEMA)
     database.execute(_NUMBER)
     return database
 
@@ -214,8 +233,10 @@ def store_rows(database: sqlite3.Connection, kind: str, name: str, span_s: int, 
     store_many(database, kind, span_s, rows_of(name, table))
 
 
-def store_many(database: sqlite3.Connection, kind: str, span_s: int, rows: ResultRows) -> None:
-    """Put rows of several series, inside a transaction.
+def store_many(
+    database: sqlite3.Connection, kind: str, span_s: int, rows: ResultRows, at: int | None = None
+) -> None:
+    """Put rows of several series, inside a transaction; with an instant [ns], what they replace is kept.
 
     One statement for all rows: the interpreter is left alone meanwhile, where a step for each would wait for it each time.
     """
@@ -229,10 +250,13 @@ def store_many(database: sqlite3.Connection, kind: str, span_s: int, rows: Resul
     columns = json.dumps(list(rows.table.columns))
     database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
     (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
-    keys = np.column_stack((numbers[rows.which], rows.table.start)).tolist()
+    n = len(rows.which)
+    keys = json.dumps(np.column_stack((numbers[rows.which], rows.table.start)).tolist())
+    if at is not None:
+        former.keep(database, keys, n, at)
     database.execute(
         "INSERT INTO result SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1, ?2, "
         "substr(?3, 1 + key * ?4, ?4) FROM json_each(?1) WHERE true ON CONFLICT(series, start) DO UPDATE SET "
         "version = version + 1, shape = excluded.shape, row = excluded.row",
-        (json.dumps(keys), shape, _rows(rows.table.columns, len(keys)).tobytes(), 8 * len(rows.table.columns)),
+        (keys, shape, _rows(rows.table.columns, n).tobytes(), 8 * len(rows.table.columns)),
     )

@@ -1,7 +1,8 @@
 """Removes what is older than it has to be kept, one piece after the other beside everything else, and says so.
 
-Nothing goes while somebody copies the history (`holding`), and no month of intervals and no event that an InfluxDB has not
-confirmed. A month of intervals goes in the thread that merges: nobody writes it meanwhile. Readers finish what they read.
+Nothing goes while somebody copies the history (`holding`), and nothing that an InfluxDB still needs: a month of intervals,
+events or results that it has not confirmed, a month of live values that its back-fill has not come to. A month of intervals
+goes in the thread that merges: nobody writes it meanwhile. Readers finish what they read.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +30,14 @@ _log = Logger()
 
 
 class Retention:
-    """Looks every hour; `lacks` say of a month file whether a destination has not confirmed all of it.
+    """Looks every hour; `lacks` say of what is due whether a destination has not confirmed all of it.
 
     `events_sent` says the number of the last event that every destination has.
     """
 
     def __init__(
         self, directory: Path, settings: RetentionSettings, store: EmbeddedIntervals, results: ResultWriter,
-        events: EventWriter, lacks: Sequence[Callable[[Path], bool]], events_sent: Callable[[], int | None],
+        events: EventWriter, lacks: Sequence[Callable[[Due], bool]], events_sent: Callable[[], int | None],
         clock: SiteClock, reactor: Any, worker: Worker, told: Callable[[Due], None],
     ) -> None:
         self._directory, self._settings, self._store, self._results = directory, settings, store, results
@@ -81,7 +82,9 @@ class Retention:
             if one.kind == "intervals":
                 gone = await self._store.between_merges(partial(self._month, one))
             elif one.kind == "results":
-                gone = await self._rows(partial(self._worker.call, self._some_results, one.before))
+                gone = await self._rows(partial(self._worker.call, self._some_results, one))
+            elif one.kind == "replaced results":
+                gone = await self._rows(partial(self._worker.call, self._some_replaced, one.before))
             elif one.kind == "events":
                 gone = await self._rows(partial(self._events.call, self._some_events, one.before))
             else:
@@ -95,14 +98,14 @@ class Retention:
     def _month(self, one: Due) -> bool:
         """In the merge thread."""
         with unheld(self._directory) as free:
-            if not free or any(lacks(one.path) for lacks in self._lacks):
+            if not free or self._lacking(one):
                 return False
             return self._store.blocks.remove_month(one.path)
 
     def _file(self, one: Due) -> bool:
         """In the worker, which is the one that writes live samples."""
         with unheld(self._directory) as free:
-            if not free:
+            if not free or self._lacking(one):
                 return False
             if one.kind == "live":
                 return remove_database(one.path)
@@ -119,9 +122,16 @@ class Retention:
                 break
         return any_gone
 
-    def _some_results(self, before: int) -> int:
+    def _lacking(self, one: Due) -> bool:
+        return any(lacks(one) for lacks in self._lacks)
+
+    def _some_results(self, one: Due) -> int:
         with unheld(self._directory) as free:
-            return self._results.remove_before(before, ROWS) if free else 0
+            return self._results.remove_before(one.before, ROWS) if free and not self._lacking(one) else 0
+
+    def _some_replaced(self, before: int) -> int:
+        with unheld(self._directory) as free:
+            return self._results.remove_replaced(before, ROWS) if free else 0
 
     def _some_events(self, before: int) -> int:
         """In the thread that writes them."""

@@ -7,6 +7,7 @@ before the destination; they take turns, a body each, and before every body what
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -20,6 +21,7 @@ from scada.historian.backlog import Backlog
 from scada.historian.delivery import KEPT, deliver
 from scada.historian.events_left import EventsLeft
 from scada.historian.influx import InfluxDoor
+from scada.historian.letter_rows import lines_in
 from scada.historian.lines import INTERVAL_PRECISION, LIVE_PRECISION
 from scada.historian.past import Past
 from scada.historian.refusals import sqlite_sentence
@@ -29,6 +31,9 @@ from scada.historian.spool import BACKLOG, EVENTS, LIVE, PAST, RESULTS, SERVER, 
 
 IDLE_S: Final = 5.0
 STOP_S: Final = 5.0                                 # how long a stop waits for a request under way
+NOW: Final = "live"                                 # whose body it is; the pieces are named as their facts in the spool
+LINES: Final = "lines"
+BLOCKS: Final = "blocks"
 _log = Logger()
 
 
@@ -46,9 +51,11 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._not_before = 0.0                      # monotonic; when the next attempt may be made
-        self._turns = deque([
-            self._left_behind, self._block, self._piece_of_past, self._piece_of_results, self._piece_of_events,
+        self._turns: deque[tuple[str, Callable[[], bool]]] = deque([
+            (LINES, self._left_behind), (BLOCKS, self._block), (PAST, self._piece_of_past),
+            (RESULTS, self._piece_of_results), (EVENTS, self._piece_of_events),
         ])
+        self._stuck = ""                            # whose body was refused last; what others have sent mends nothing
         self._server = ""                           # as it stands in the spool
         self.failures = 0                           # since the last success
         self.refused = False                        # a person must put something right
@@ -80,7 +87,7 @@ class Sender:
                     break
             try:
                 if self._spool.look():              # somebody wants dead letters, or some days, to be sent again
-                    self._backlog.open(self._spool.sent())
+                    self._backlog.open()
                     self._past.open(self._spool.fact(PAST))
                     self._results.open(self._spool.fact(RESULTS))
                     self._events.open(self._spool.fact(EVENTS))
@@ -105,18 +112,21 @@ class Sender:
         """One body: live first, then those that take turns."""
         item = self._spool.take(LIVE)
         if item is not None:
-            self._send_item(item)
+            self._send_item(item, NOW)
             return
         for _ in range(len(self._turns)):
             self._turns.rotate(-1)
-            if self._turns[-1]():
+            whose, send = self._turns[-1]
+            if send():
                 return
+            if whose == self._stuck:
+                self._stuck = ""                    # it has nothing left that could be tried again
 
     def _left_behind(self) -> bool:
         """Send a body that was live when it could not be sent; False if there is none. So with the other two."""
         item = self._spool.take(BACKLOG)
         if item is not None:
-            self._send_item(item)
+            self._send_item(item, LINES)
         return item is not None
 
     def _block(self) -> bool:
@@ -126,7 +136,7 @@ class Sender:
         try:
             self._send_block(key)
         except Exception:
-            self._backlog.again(key)
+            self._backlog.again(key)                # behind the others: it may be this one that cannot be read
             raise
         return True
 
@@ -148,24 +158,24 @@ class Sender:
         if lines:
             answer, dead = deliver(self._door, self._name, piece.body, precision)
             if answer.verdict in KEPT:
-                self._failed(answer)
+                self._failed(answer, name)
                 return True
             if dead:
                 self._spool.bury(dead, self._clock.now())
-            lines -= len(dead)
+            lines -= lines_in(dead)
         self._spool.remember(name, piece.place)
         source.sent(piece)
         if piece.lines:
-            self._succeeded(lines)
+            self._succeeded(lines, name)
         return True
 
-    def _send_item(self, item: Item) -> None:
+    def _send_item(self, item: Item, whose: str) -> None:
         answer, dead = deliver(self._door, self._name, item.body, LIVE_PRECISION)
         if answer.verdict in KEPT:
-            self._failed(answer)
+            self._failed(answer, LINES)             # a live one falls behind
             return
         self._spool.done(item.number, dead, self._clock.now())
-        self._succeeded(item.lines - len(dead))
+        self._succeeded(item.lines - lines_in(dead), whose)
 
     def _send_block(self, key: BlockKey) -> None:
         if (found := self._backlog.lines(key)) is None:
@@ -174,29 +184,31 @@ class Sender:
         if lines:
             answer, dead = deliver(self._door, self._name, body, INTERVAL_PRECISION)
             if answer.verdict in KEPT:
-                self._backlog.again(key)
-                self._failed(answer)
+                self._backlog.again(key, first=True)
+                self._failed(answer, BLOCKS)
                 return
             if dead:
                 self._spool.bury(dead, self._clock.now())
-            lines -= len(dead)
-        self._spool.mark_sent(key, version)
+            lines -= lines_in(dead)
         self._backlog.sent(key, version)
-        self._succeeded(lines)
+        self._succeeded(lines, BLOCKS)
 
-    def _succeeded(self, lines: int) -> None:
-        if self.trouble:
-            _log.info("influx {name}: takes data again", name=self._name)
-        self.failures, self.trouble, self._not_before, self.refused = 0, "", 0.0, False
+    def _succeeded(self, lines: int, whose: str) -> None:
+        """A body is stored. A refusal is over when what was refused is taken, not when something else is."""
+        if self._stuck in ("", whose) or not self._waiting():
+            if self.trouble:
+                _log.info("influx {name}: takes data again", name=self._name)
+            self.failures, self.trouble, self._not_before, self.refused, self._stuck = 0, "", 0.0, False, ""
         self.sent_lines += lines
         if (server := str(self._door.server)) != self._server:
             _log.info("influx {name}: writing to {server}", name=self._name, server=server or "a server without a version")
             self._spool.remember(SERVER, server)
             self._server = server
 
-    def _failed(self, answer: Answer) -> None:
+    def _failed(self, answer: Answer, whose: str = "") -> None:
         self.failures += 1
         self.refused = answer.verdict is Verdict.REFUSED
+        self._stuck = whose if self.refused else ""
         if answer.text != self.trouble:
             _log.warn("influx {name}: {text}", name=self._name, text=answer.text)
         self.trouble = answer.text

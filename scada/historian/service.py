@@ -70,7 +70,8 @@ class Historian:
         self._files = LiveFiles(self.directory)
         self._log = LiveLog(self._files, bus, clock, reactor, self._worker, settings.dead_bands)
         self._live = LiveHistory(self.directory, self._store.pool)
-        self._results = ResultWriter(self.directory, self._store.pool, self._worker)
+        replaced = clock.now if settings.retention.replaced_days else None
+        self._results = ResultWriter(self.directory, self._store.pool, self._worker, replaced)
         self._events = EventWriter(self.directory, self._store.pool, reactor)
         self._feed = EventFeed(self._events, reactor)
         self._replicas = [

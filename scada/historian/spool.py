@@ -19,28 +19,37 @@ import attrs
 import zstandard
 from twisted.logger import Logger
 
+from scada.historian import letter_rows
 from scada.historian.database import DamagedFile, aside_of, naming, open_writer, put_aside, reading_once, transaction
+from scada.historian.letter_rows import DEAD_MOST, Dead, lines_in
+from scada.historian.rows import BlockKey
+from scada.historian.sent import Versions, versions_of
 
 LIVE: Final = 0
 BACKLOG: Final = 1
-DEAD_MOST: Final = 1000
+AGAIN: Final = 0                        # when a body was made that a person has sent again: its age drops it no more
 ROTTEN: Final = "the bytes do not match their check sum"
 PAST: Final = "past"                    # fact: how far the destination has the live values from before it
 BEGIN: Final = "begin"
 RESULTS: Final = "results"              # fact: number of the last change of results that the destination has
+FORGOTTEN: Final = "forgotten"          # fact: how often blocks that were sent were to be sent again
 EVENTS: Final = "events"                # fact: number of the last event that the destination has
 SERVER: Final = "server"                # fact: what the destination says that it is
-_SCHEMA: Final = """
+_SCHEMA: Final = letter_rows.SCHEMA + """
 CREATE TABLE IF NOT EXISTS queue(number INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, made INTEGER NOT NULL,
     lines INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS queue_lane ON queue(lane, number);
-CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, reason TEXT NOT NULL,
-    body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sent(interval_s INTEGER NOT NULL, day INTEGER NOT NULL, block INTEGER NOT NULL,
     version INTEGER NOT NULL, PRIMARY KEY(interval_s, day, block)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _BEGIN: Final = f"INSERT OR IGNORE INTO fact VALUES ('{PAST}', '{BEGIN}');"      # a destination that is new lacks the past
+_OLDEST: Final = "SELECT number, lines FROM queue ORDER BY number LIMIT 1"
+_OLDEST_MADE: Final = f"SELECT number, lines, made FROM queue WHERE made <> {AGAIN} ORDER BY number LIMIT 1"
+_VERSION: Final = "SELECT version FROM sent WHERE interval_s = ? AND day = ? AND block = ?"
+_SENT: Final = (
+    "SELECT interval_s, day, block, version FROM sent WHERE interval_s = ? AND day BETWEEN ? AND ? ORDER BY day, block"
+)
 _log = Logger()
 
 
@@ -63,8 +72,9 @@ class Spool:
         self._database: sqlite3.Connection | None = None
         self._seen = 0                              # what others had changed when it was counted last
         self.bytes = self.lines = self.bodies = 0
-        self.dropped = self.dead = self.rotten = 0
-        self.oldest = 0                             # ns, when the oldest body was made; 0 = empty
+        self.dropped = self.rotten = 0              # lines; bodies
+        self.dead = self.dead_lines = 0             # letters, and the lines in them
+        self.oldest = 0                             # ns, when the oldest body was made; 0 = there is none that ages
         self.aside: list[Path] = []                 # damaged ones that were here before
 
     def open(self) -> None:
@@ -90,6 +100,7 @@ class Spool:
                 return False
             self._seen = self._others()
             self._count()
+            self._count_dead()
             return True
 
     def put(self, body: bytes, lines: int, made: int) -> None:
@@ -101,8 +112,10 @@ class Spool:
                 (LIVE, made, lines, zlib.crc32(packed), packed),
             )
             self._tally(1, lines, len(packed))
+            while self.bytes > self._max and self._drop(database, _OLDEST):
+                pass
             self._look_for_oldest(database)
-            while (self.bytes > self._max or self._too_old(made)) and self._drop_oldest(database):
+            while self._too_old(made) and self._drop(database, _OLDEST_MADE):
                 self._look_for_oldest(database)
 
     def take(self, lane: int) -> Item | None:
@@ -120,14 +133,14 @@ class Spool:
             self.rotten += 1
             self.done(number, dead=[(packed.hex()[:2000], ROTTEN)], at=0)
 
-    def done(self, number: int, dead: list[tuple[str, str]] | None = None, at: int = 0) -> None:
+    def done(self, number: int, dead: Dead = (), at: int = 0) -> None:
         """The destination has confirmed, or never will: forget the body, keep its dead lines with their reasons."""
         with self._change() as database:
             self._remove(database, number)
-            self._bury(database, dead or [], at)
+            self._bury(database, dead, at)
             self._look_for_oldest(database)
 
-    def bury(self, dead: list[tuple[str, str]], at: int) -> None:
+    def bury(self, dead: Dead, at: int) -> None:
         """Keep lines that never will be stored, with their reasons."""
         with self._change() as database:
             self._bury(database, dead, at)
@@ -137,13 +150,22 @@ class Spool:
         with self._held() as database:
             database.execute("UPDATE queue SET lane = ? WHERE lane = ?", (BACKLOG, LIVE))
 
-    def sent(self) -> dict[tuple[int, int, int], int]:
-        """Versions the destination has, by (interval_s, day, block)."""
+    def version(self, key: BlockKey) -> int:
+        """That the destination has of a block; 0 if none."""
         with self._held() as database:
-            rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall()
-        return {(interval_s, day, block): version for interval_s, day, block, version in rows}
+            row = database.execute(_VERSION, key).fetchone()
+        return int(row[0]) if row else 0
 
-    def mark_sent(self, key: tuple[int, int, int], version: int) -> None:
+    def versions(self, interval_s: int, first_day: int, last_day: int) -> Versions:
+        """Those of all blocks of some days, both included."""
+        with self._held() as database:
+            return versions_of(database.execute(_SENT, (interval_s, first_day, last_day)))
+
+    def forgotten(self) -> str:
+        """Something that changes when blocks that were sent shall be sent again."""
+        return f"{len(self.aside)} {self.fact(FORGOTTEN)}"
+
+    def mark_sent(self, key: BlockKey, version: int) -> None:
         with self._held() as database:
             database.execute("INSERT OR REPLACE INTO sent VALUES (?,?,?,?)", (*key, version))
 
@@ -176,6 +198,7 @@ class Spool:
             self._database = open_writer(self.path, _SCHEMA if known else _SCHEMA + _BEGIN)
             self._seen = self._others()
             self._count()
+            self._count_dead()
 
     def _begin_anew(self, damage: DamagedFile) -> None:
         if self._database is not None:
@@ -202,17 +225,18 @@ class Spool:
         version: int = self._open().execute("PRAGMA data_version").fetchone()[0]
         return version
 
-    def _bury(self, database: sqlite3.Connection, dead: list[tuple[str, str]], at: int) -> None:
-        database.executemany("INSERT INTO dead(at, reason, body) VALUES (?,?,?)", [(at, why, line) for line, why in dead])
-        self.dead += len(dead)
+    def _bury(self, database: sqlite3.Connection, dead: Dead, at: int) -> None:
+        letter_rows.bury(database, dead, at)
+        self.dead, self.dead_lines = self.dead + len(dead), self.dead_lines + lines_in(dead)
         if self.dead > DEAD_MOST:
-            database.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (DEAD_MOST,))
+            letters, lines = letter_rows.forget_oldest(database)
+            self.dead, self.dead_lines, self.dropped = self.dead - letters, self.dead_lines - lines, self.dropped + lines
 
     def _too_old(self, now: int) -> bool:
         return bool(self._max_age and self.oldest and now - self.oldest > self._max_age)
 
-    def _drop_oldest(self, database: sqlite3.Connection) -> bool:
-        row = database.execute("SELECT number, lines FROM queue ORDER BY number LIMIT 1").fetchone()
+    def _drop(self, database: sqlite3.Connection, which: str) -> bool:
+        row = database.execute(which).fetchone()
         if row is None:
             return False
         self._remove(database, row[0])
@@ -229,36 +253,38 @@ class Spool:
         self.bodies, self.lines, self.bytes = self.bodies + bodies, self.lines + lines, self.bytes + size
 
     def _look_for_oldest(self, database: sqlite3.Connection) -> None:
-        row = database.execute("SELECT made FROM queue ORDER BY number LIMIT 1").fetchone()
-        self.oldest = row[0] if row else 0
+        row = database.execute(_OLDEST_MADE).fetchone()
+        self.oldest = row[2] if row else 0
 
     def _count(self) -> None:
         """What is in the file; after a failed transaction too, when the running figures are ahead of it."""
         row = self._open().execute("SELECT count(*), coalesce(sum(lines), 0), coalesce(sum(length(body)), 0) FROM queue")
         self.bodies, self.lines, self.bytes = row.fetchone()
-        self.dead = self._open().execute("SELECT count(*) FROM dead").fetchone()[0]
         self._look_for_oldest(self._open())
+
+    def _count_dead(self) -> None:
+        self.dead, self.dead_lines = letter_rows.count(self._open())
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         with self._held() as database:
+            before = self.dead, self.dead_lines, self.dropped
             try:
                 with transaction(database):
                     yield database
             except sqlite3.Error:
+                self.dead, self.dead_lines, self.dropped = before
                 self._count()
                 raise
 
 
-def events_in(path: Path) -> int:
-    """Number of the last event that a destination has, of a spool that another process has open."""
+def facts_in(path: Path) -> dict[str, str]:
+    """What is remembered of a destination, in a spool that another process has open; one without a spool is new."""
     with reading_once(path) as database:
-        row = database.execute("SELECT value FROM fact WHERE name = ?", (EVENTS,)).fetchone() if database else None
-    return int(row[0]) if row else 0
+        return dict(database.execute("SELECT name, value FROM fact").fetchall()) if database else {PAST: BEGIN}
 
 
-def sent_in(path: Path) -> dict[tuple[int, int, int], int]:
-    """`Spool.sent` of a spool that another process has open; nothing where there is none."""
+def versions_in(path: Path, interval_s: int, first_day: int, last_day: int) -> Versions:
+    """`Spool.versions` of a spool that another process has open; nothing where there is none."""
     with reading_once(path) as database:
-        rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall() if database else []
-    return {(interval_s, day, block): version for interval_s, day, block, version in rows}
+        return versions_of(database.execute(_SENT, (interval_s, first_day, last_day)) if database else ())

@@ -49,6 +49,7 @@ class BusTap:
         self._writing: Deferred[Any] | None = None
         self._timer: Any = None
         self._unsubscribe: list[Unsubscribe] = []
+        self.tags = 0                               # that are kept, of all devices
         self.written = self.dropped = 0
         self.trouble = ""
 
@@ -90,6 +91,8 @@ class BusTap:
     def _learn(self, device: Device) -> None:
         kept = [place for place, tag in enumerate(device.tags) if tag.historise]
         names = tuple(tag_id(device.name, device.tags[place].point) for place in kept)
+        before = self._kept.get(device.name)
+        self.tags += len(names) - (len(before.names) if before is not None else 0)
         self._kept[device.name] = Kept(
             np.array(kept, dtype=np.intp), names, tuple(device.tags[place] for place in kept)
         )

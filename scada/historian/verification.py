@@ -15,6 +15,7 @@ from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.event_rows import FROM, ROW, event_of
+from scada.historian.former import damaged
 from scada.historian.inspection import CASE_FILES, channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
@@ -127,6 +128,8 @@ def _database(path: Path, found: Verified, per_block: Mapping[int, int], names: 
         yield 0.5
         if "block" in tables:
             yield from _blocks(path, found, per_block)
+        if "former" in tables:
+            _former(path, found)
         if "event" in tables:
             _events(path, found)
         for table in ("chunk", "hot"):
@@ -178,6 +181,13 @@ def _chunks(path: Path, table: str, found: Verified, names: Mapping[int, str]) -
                     f"{names.get(tag, f'tag {tag}')}, {datetime.fromtimestamp(number * HOUR_S, UTC):%Y-%m-%dT%H:00Z}"
                 )
                 found.findings.append(Finding(path, where, str(error)))
+
+
+def _former(path: Path, found: Verified) -> None:
+    with reading_once(path) as database:
+        for name, start, version in damaged(database) if database else ():
+            where = f"{name}, {datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%MZ}, version {version}"
+            found.findings.append(Finding(path, where, "what stood there before is not what was written"))
 
 
 def _events(path: Path, found: Verified) -> None:

@@ -14,6 +14,7 @@ from scada.registry.names import clashes, one_of
 from scada.site import Directory, Medium, MeterPeriod, Site, SupplyKind, verified_on
 
 PHASES: Final = ("", "L1", "L2", "L3", "L1L2", "L1L3", "L2L3", "L1L2L3")
+FORM: Final = ("form_alone", "form_together", "form_alike")
 IMPEDANCES: Final = ("r_phase", "x_phase", "r_neutral", "x_neutral")
 MOST_POINTS: Final = 40                 # of a failure curve
 OLDEST: Final = 100                     # [a]
@@ -42,6 +43,12 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("transformers", "uk_percent"): _or_none(_between(0.1, 100)),
     ("transformers", "load_loss_kw"): _or_none(_from_zero),
     ("transformers", "no_load_loss_kw"): _or_none(_from_zero),
+    ("transformers", "form_alone"): _or_none(_from_zero),
+    ("transformers", "form_together"): _or_none((math.isfinite, "expected a number")),
+    ("transformers", "form_alike"): _or_none(_from_zero),
+    ("transformers", "form_doubt"): _or_none(_from_zero),
+    ("transformers", "form_minutes"): _between(1, 60),
+    ("transformers", "no_load_v"): _between(100, 1000),
     **{("linecodes", name): (math.isfinite, "expected a number of ohm/km") for name in IMPEDANCES},
     **{("sections", name): _or_none((math.isfinite, "expected a number of ohm/km")) for name in IMPEDANCES},
     ("sections", "from_node"): _node,
@@ -123,10 +130,18 @@ def check(site: Site, ghosts: dict[str, set[Any]] | None = None) -> tuple[Findin
         finding
         for one in (
             _fields(site), _unique(site), _references(site, ghosts or {}), _periods(site), _groups(site), _supplies(site),
-            balances(site), _terms(site),
+            balances(site), _terms(site), _form_factors(site),
         )
         for finding in one
     )
+
+
+def _form_factors(site: Site) -> Iterator[Finding]:
+    for position, one in enumerate(site.transformers):
+        missing = [name for name in FORM if getattr(one, name) is None]
+        if 0 < len(missing) < len(FORM):
+            said = f"is missing; a form factor is {', '.join(FORM[:-1])} and {FORM[-1]}, all of them or none"
+            yield Finding("transformers", position, missing[0], said)
 
 
 def _terms(site: Site) -> Iterator[Finding]:

@@ -71,6 +71,13 @@ class TransformerRow(Base):
     no_load_loss_kw: Mapped[float | None] = mapped_column(Double)
     vector_group: Mapped[str] = _added("")
     root: Mapped[str] = _added("")
+    form_alone: Mapped[float | None] = mapped_column(Double)
+    form_together: Mapped[float | None] = mapped_column(Double)
+    form_alike: Mapped[float | None] = mapped_column(Double)
+    form_doubt: Mapped[float | None] = mapped_column(Double)
+    form_minutes: Mapped[int] = mapped_column(Integer, server_default="60")
+    form_source: Mapped[str] = _added("")
+    no_load_v: Mapped[float] = mapped_column(Double, server_default="400")
 
 
 class FeederRow(Base):

@@ -18,7 +18,6 @@ from scada.drivers.dmesh.frame import SERIAL_MAX_FRAME
 from scada.errors import ConfigError, Problem, StorageError
 from scada.firmware.trust import key_file_of
 from scada.registry import exchange
-from scada.simulate.district import make_district
 from scada.simulate.field import Field, MeterValues
 from scada.simulate.keys import keep, link_keys, module_rings
 from scada.simulate.memory import FieldMemory
@@ -39,7 +38,7 @@ def run_simulation(options: Options) -> None:
     """Run until SIGINT or SIGTERM, or write the site file and return; raises `ScadaError`."""
     day = load_profiles(options.profiles, options.loads) if options.profiles and options.loads else None
     if options.site_file is not None:
-        exchange.write(site_of(make_district(options.seed, day.customers if day else ())), options.site_file)
+        exchange.write(site_of(options.district(day.customers if day else ())), options.site_file)
         return
     clock = SiteClock(site_map(options, time.time_ns()))
 
@@ -121,7 +120,7 @@ class Simulation:
         from scada.simulate.stage import Stage
 
         self._options, self._clock, self._reactor, self._on_failure = options, clock, reactor, on_failure
-        district = make_district(options.seed, day.customers if day else ())
+        district = options.district(day.customers if day else ())
         scenario = options.scenario_file and read_scenario(
             options.scenario_file,
             {one.name: frozenset(module.index for module in one.modules) for one in district.concentrators},

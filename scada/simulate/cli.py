@@ -43,6 +43,9 @@ PANEL = Path("field-panel.json")
 @click.option("--loads", type=click.Path(path_type=Path),
               help="Which consumer has which profile and phase (with --profiles).")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed lives the same days.")
+@click.option("--concentrators", type=click.IntRange(2, 40), default=2, show_default=True,
+              help="So many buildings with one each; the server's site file must be of the same.")
+@click.option("--modules", type=click.IntRange(60, 240), default=60, show_default=True, help="Of each concentrator.")
 @click.option("--history", "history_hours", type=click.IntRange(0, 24 * 62), default=0, show_default=True,
               help="Hours before the first start that the modules' archives already hold.")
 @click.option("--write-site", "site_file", type=click.Path(path_type=Path),
@@ -65,7 +68,7 @@ PANEL = Path("field-panel.json")
 def simulate(
     context: click.Context, /, server: str, start: str | None, judged: bool, as_json: bool, **given: Any
 ) -> None:
-    """Simulate a district: two D-Mesh concentrators that call the server, and a Modbus meter at the transformer."""
+    """Simulate a district: D-Mesh concentrators that call the server, and a Modbus meter at the transformer."""
     if context.invoked_subcommand is not None:
         return
     host, port = read_server(server)

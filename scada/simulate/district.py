@@ -4,6 +4,7 @@ The district is small enough for objects; the arrays that move are in `scada.sim
 """
 
 import hashlib
+import math
 from enum import StrEnum
 from typing import Any, Final
 
@@ -15,6 +16,12 @@ from scada.site import Medium
 
 MODULES_PER_CONCENTRATOR: Final = 60
 MAX_MODULES: Final = 240                    # domain A1
+MODULES: Final = (60, MAX_MODULES)          # of a concentrator, at least and at most
+BUILDINGS: Final = (2, 40)                  # the same of a district
+MOST: Final = 2_400                         # modules of a district: all of them hang at one transformer's meter
+STRANGERS: Final = 2                        # the building whose last modules are in no site file
+KVA_PER_MODULE: Final = 1.3
+SIZES_KVA: Final = (160.0, 250.0, 400.0, 630.0, 1000.0, 1600.0, 2500.0)
 PULSES_PER_KWH: Final = (1000, 3200)        # domain B1
 WATER_PULSES_PER_M3: Final = 1000           # a litre a pulse
 ENTRY_PULSES_PER_M3: Final = 100            # ten litres a pulse at the entry of a building
@@ -155,9 +162,12 @@ class Customer:
     phases: str
 
 
-def make_district(seed: int = 1, customers: tuple[Customer, ...] = ()) -> District:
+def make_district(
+    seed: int = 1, customers: tuple[Customer, ...] = (), *, buildings: int = BUILDINGS[0],
+    modules: int = MODULES_PER_CONCENTRATOR,
+) -> District:
     """
-    Two buildings under transformer T01, one concentrator each; the same seed makes the same district.
+    Two buildings or more under transformer T01, one concentrator each; the same seed makes the same district.
 
     Parameters
     ----------
@@ -165,11 +175,17 @@ def make_district(seed: int = 1, customers: tuple[Customer, ...] = ()) -> Distri
         Chooses phases, constants and who steals; not what happens later.
     customers : tuple of Customer
         Consumers of electricity to use instead of flats of our own; the modules they do not need carry water and gas.
+        Always in two buildings.
+    buildings, modules : int
+        How many buildings, and how many modules each concentrator has (`BUILDINGS`, `MODULES`).
     """
+    within = BUILDINGS[0] <= buildings <= BUILDINGS[1] and MODULES[0] <= modules <= MODULES[1]
+    if not within or buildings * modules > MOST:
+        raise ValueError(f"{buildings} buildings of {modules} modules; expected {BUILDINGS}, {MODULES}, {MOST} in all")
     rng = np.random.default_rng([seed, 1])
     half = (len(customers) + 1) // 2
-    parts = (customers[:half], customers[half:]) if customers else ((), ())
-    builders = [_Building(f"B{number}", number, part, rng) for number, part in enumerate(parts, start=1)]
+    parts = (customers[:half], customers[half:]) if customers else ((),) * buildings
+    builders = [_Building(f"B{number}", number, part, modules, rng) for number, part in enumerate(parts, start=1)]
     for builder in builders:
         if customers:
             builder.build_customers()
@@ -179,7 +195,7 @@ def make_district(seed: int = 1, customers: tuple[Customer, ...] = ()) -> Distri
         ConcentratorSpec(f"C{builder.number:02}", 0xD0C00000 + builder.number, builder.name, tuple(builder.modules))
         for builder in builders
     )
-    first, second = concentrators
+    first, second = concentrators[:2]
     consumers = tuple(consumer for builder in builders for consumer in builder.consumers)
     powered = [
         channel.consumer for module in first.modules for channel in module.channels if channel.medium is Medium.ELECTRICITY
@@ -200,13 +216,19 @@ def make_district(seed: int = 1, customers: tuple[Customer, ...] = ()) -> Distri
     return District(
         seed=seed,
         transformer="T01",
-        rated_kva=160.0,
+        rated_kva=rated_for(len(concentrators) * modules),
         consumers=consumers,
         concentrators=concentrators,
         lost=Episode(first.modules[22].eui, after=3, hours=5),
         magnet=Episode(second.modules[8].eui, after=5, hours=1),
         weak_battery=first.modules[40].eui,
     )
+
+
+def rated_for(modules: int) -> float:
+    """Rated power of a transformer that carries so many homes with their loads: the next of the usual sizes. [kVA]"""
+    needed = KVA_PER_MODULE * modules
+    return next((size for size in SIZES_KVA if size >= needed), math.ceil(needed / SIZES_KVA[-1]) * SIZES_KVA[-1])
 
 
 def eui_of(building: int, index: int) -> int:
@@ -218,13 +240,15 @@ def eui_of(building: int, index: int) -> int:
 class _Building:
     """Builds one building's consumers and modules in order of subnet index."""
 
-    def __init__(self, name: str, number: int, customers: tuple[Customer, ...], rng: np.random.Generator) -> None:
-        self.name, self.number, self._customers, self._rng = name, number, customers, rng
+    def __init__(
+        self, name: str, number: int, customers: tuple[Customer, ...], size: int, rng: np.random.Generator
+    ) -> None:
+        self.name, self.number, self._customers, self._size, self._rng = name, number, customers, size, rng
         self.consumers: list[Consumer] = []
         self.modules: list[ModuleSpec] = []
 
     def build_flats(self) -> None:
-        flats = MODULES_PER_CONCENTRATOR - 5
+        flats = self._size - 5
         for flat in range(1, flats + 1):
             gas = flat % 6 == 5
             consumer = self._consumer(f"flat {flat}", self._phases(flat), gas=gas, protected=flat == 30)
@@ -239,7 +263,7 @@ class _Building:
         self._module(self._electricity(common))
         self._module(Channel(Medium.WATER, "", ENTRY_PULSES_PER_M3, entry_of=self.name))
         for extra in ("shop", "bakery", "workshop"):
-            if self.number == 1:
+            if self.number != STRANGERS:
                 self._module(self._electricity(self._consumer(extra, "L1L2L3", use=Use.SHOP)))
             else:                           # water only, and not in the site file: they announce themselves
                 tenant = self._consumer(extra, "")
@@ -257,14 +281,14 @@ class _Building:
             self._module(*channels, actuator=actuator, supply=None if actuator else self._supply(number))
         self._module(Channel(Medium.WATER, "", ENTRY_PULSES_PER_M3, entry_of=self.name))
         number = 0
-        while len(self.modules) < MODULES_PER_CONCENTRATOR:
+        while len(self.modules) < self._size:
             number += 1
             tenant = self._consumer(f"tenant {number}", "", gas=number % 4 == 0)
             channels = [self._water(tenant.name)]
             if tenant.gas:
                 channels.append(Channel(Medium.GAS, tenant.name, GAS_PULSES_PER_M3))
-            last = len(self.modules) >= MODULES_PER_CONCENTRATOR - 3
-            self._module(*channels, registered=not (last and self.number == 2))
+            last = len(self.modules) >= self._size - 3
+            self._module(*channels, registered=not (last and self.number == STRANGERS))
 
     def _consumer(self, what: str, phases: str, **more: Any) -> Consumer:
         name = f"{self.name}-{what.replace(' ', '-')}"

@@ -28,6 +28,7 @@ from scada.simulate.world import ClosedHour, World
 from scada.site import Medium
 
 JOINS_AFTER_H: Final = 1                    # the last module of the district announces itself while one looks
+SIDES: Final = ("l1_l2", "l2_l3", "l3_l1")
 WEAK_AFTER_H: Final = 2                     # hours until the weak battery is noticed
 HEARD_DBM: Final = -103.0                   # from where on a packet of the next house is understood now and then
 KEPT_H: Final = 24 * 62                     # hours that a restart does not lose while no server takes them
@@ -227,7 +228,8 @@ class MeterValues:
         values = {
             name.format(phase): float(array[phase - 1]) for name, array in per_phase.items() for phase in (1, 2, 3)
         }
-        return values | {
+        sides = {f"voltage_{name}": float(volts) for name, volts in zip(SIDES, reading.sides, strict=True)}
+        return values | sides | {
             "power_active_total": float(reading.active.sum()),
             "current_neutral": reading.neutral_current,
             "frequency": reading.frequency,

@@ -27,6 +27,7 @@ class TransformerReading:
     frequency: float
     energy_import: NDArray[np.float64]
     energy_export: NDArray[np.float64]
+    sides: NDArray[np.float64]              # (3,) L1-L2, L2-L3, L3-L1 [V]
 
 
 def read_transformer(active: NDArray[np.float64], energy_kwh: NDArray[np.float64], at_s: float) -> TransformerReading:
@@ -49,6 +50,7 @@ def read_transformer(active: NDArray[np.float64], energy_kwh: NDArray[np.float64
     reactive = np.sqrt(apparent**2 - active**2)
     current = apparent / voltage
     phasors = _ANGLES * (active - 1j * reactive) / voltage
+    star = voltage * _ANGLES                # the loads bend magnitudes here, and no angles
     return TransformerReading(
         voltage=voltage,
         current=current,
@@ -60,4 +62,5 @@ def read_transformer(active: NDArray[np.float64], energy_kwh: NDArray[np.float64
         frequency=50.0 + 0.012 * float(np.sin(at_s / 83.0) + 0.4 * np.sin(at_s / 19.0)),
         energy_import=energy_kwh,
         energy_export=np.zeros(3),
+        sides=np.abs(star - star[[1, 2, 0]]),
     )

@@ -69,7 +69,7 @@ class Judgement:
 
     verdicts: tuple[Verdict, ...]
     lost: int                               # readings that were archived and are not held
-    doubled: int                            # held with another value than was archived first
+    doubled: int                            # held with a value that no concentrator archived
     complete: bool = True                   # no fault of it may cost a reading
 
     @property
@@ -112,11 +112,16 @@ def judge(
     district = quiet(make_district(seed))
     there = {one.name: frozenset(module.index for module in one.modules) for one in district.concentrators}
     scenario = read(path, there)
-    if wanting := sorted({one.fault for one in scenario.steps if CATALOGUE[one.fault].command == "campaign"}):
+    played = [CATALOGUE[one.fault] for one in scenario.steps]
+    reasons = {
+        "a firmware campaign needs an image and its maker's key": {one.name for one in played if one.command == "campaign"},
+        "a supply needs keys of modules and two persons": {one.name for one in played if one.live},
+    }
+    if wanting := [(why, names) for why, names in reasons.items() if names]:
         raise ConfigError([Problem(
-            str(path), "steps", f"{', '.join(wanting)} cannot be judged: a firmware campaign needs an image and its "
-            "maker's key; expected other faults, or the scenario without --judge"
-        )])
+            str(path), "steps", f"{', '.join(sorted(names))} cannot be judged: {why}; expected other faults, or the "
+            "scenario without --judge"
+        ) for why, names in wanting])
     trial = Trial(district, scenario, folder, start_s // HOUR_S, truth or folder / "truth.jsonl", record, tell)
     try:
         return trial.run()

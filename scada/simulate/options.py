@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 
 from scada.errors import ConfigError, Problem
+from scada.simulate.district import BUILDINGS, MODULES, MODULES_PER_CONCENTRATOR, MOST, Customer, District, make_district
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +32,8 @@ class Options:
     profiles: Path | None = None
     loads: Path | None = None
     seed: int = 1
+    concentrators: int = BUILDINGS[0]
+    modules: int = MODULES_PER_CONCENTRATOR
     history_hours: int = 0
     site_file: Path | None = None
     scenario_file: Path | None = None
@@ -48,6 +51,17 @@ class Options:
         if (self.profiles is None) != (self.loads is None):
             given, wanted = ("--profiles", "--loads") if self.loads is None else ("--loads", "--profiles")
             raise ConfigError([Problem("command line", given, f"expected {wanted} with it")])
+        if self.concentrators * self.modules > MOST:
+            found = f"{self.concentrators * self.modules:,} modules"
+            raise ConfigError([Problem("command line", "--modules", f"{found}; expected at most {MOST:,} in all")])
+        larger = {"--concentrators": self.concentrators != BUILDINGS[0], "--modules": self.modules != MODULES[0]}
+        if self.profiles is not None and any(larger.values()):
+            wrong = next(name for name, is_larger in larger.items() if is_larger)
+            raise ConfigError([Problem("command line", wrong, "consumers of --loads live in two buildings of 60 modules")])
+
+    def district(self, customers: tuple[Customer, ...] = ()) -> District:
+        """What is simulated."""
+        return make_district(self.seed, customers, buildings=self.concentrators, modules=self.modules)
 
     @property
     def on_a_line(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 
 from scada.clock import HOUR_S
 from scada.commands import LoadClass
-from scada.simulate.district import Actuator, Channel, District, LoadKind, ModuleSpec
+from scada.simulate.district import STRANGERS, Actuator, Channel, District, LoadKind, ModuleSpec
 from scada.simulate.wiring import (
     IRON_W,
     LOAD_LOSS_PERCENT,
@@ -79,7 +79,7 @@ def site_of(district: District) -> Site:
         concentrators=tuple(
             Concentrator(
                 one.name, one.link_id, f"Concentrator of building {number}", AREA, district.transformer,
-                Adoption.AUTOMATIC if number == 1 else Adoption.ENGINEER,
+                Adoption.ENGINEER if number == STRANGERS else Adoption.AUTOMATIC,
             )
             for number, one in enumerate(district.concentrators, start=1)
         ),

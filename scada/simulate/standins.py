@@ -8,6 +8,7 @@ import numpy as np
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from scada.errors import NotKept
 from scada.historian.store import EmbeddedIntervals
 from scada.ports import ResultRows, ResultTable, TagHistory
 from scada.series import Instant
@@ -138,10 +139,16 @@ class ResultsBook:
             self.put(kind, name, span_s, rows.of(place))
         return succeed(None)
 
-    def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
+    def get_many(
+        self, kind: str, names: Sequence[str], span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultRows:
         return ResultRows.joined(names, [self.get(kind, name, span_s, first, last) for name in names])
 
-    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+    def get(
+        self, kind: str, name: str, span_s: int, first: int, last: int, as_of: int | None = None
+    ) -> ResultTable:
+        if as_of is not None:
+            raise NotKept(None)
         rows = self._rows.get((kind, name, span_s), {})
         starts = sorted(one for one in rows if first <= one < last)
         columns = {column: np.array([rows[one][column] for one in starts]) for column in rows[starts[0]]} if starts else {}

@@ -24,6 +24,7 @@ POWER_FACTOR: Final = {"L1": 0.96, "L2": 0.95, "L3": 0.97}      # lagging
 BETWEEN: Final = 0.96                       # of who is on several phases
 STAIRS, FLOORS = 3, 5
 FIRST_M, NEXT_M = 180.0, 80.0               # to the first building, and how much farther every next one is
+ROW = 6                                     # buildings stand in rows of so many
 TO_STAIR_M, RISE_M = 20.0, 3.0
 LEAST: Final = 0.8                          # of the nominal voltage, below which no load is asked for more current
 _TURN: Final = np.exp(-2j * np.pi / 3 * np.arange(3))
@@ -72,7 +73,7 @@ def wiring_of(district: District) -> Wiring:
     node_of: dict[str, str] = {}
     for number, one in enumerate(district.concentrators, start=1):
         cabinet = f"{one.building}-cabinet"
-        pieces.append(Piece(number, district.transformer, cabinet, FIRST_M + NEXT_M * (number - 1), MAIN))
+        pieces.append(Piece(number, district.transformer, cabinet, FIRST_M + NEXT_M * ((number - 1) % ROW), MAIN))
         powered = [who for who in district.consumers if who.building == one.building and who.phases]
         node_of.update((who.name, cabinet) for who in powered if who.use is not Use.FLAT)
         flats = [who for who in powered if who.use is Use.FLAT]
@@ -110,10 +111,7 @@ class Lines:
         # Piece 0 is the transformer, and node 0 its terminals. All currents flow in its windings, whose delta keeps the
         # neutral's loss away.
         row = {piece.node: number for number, piece in enumerate(wiring.pieces, start=1)}
-        self._feeds = np.eye(1 + len(row), dtype=np.complex128)             # (pieces, nodes) which pieces lead to a node
-        self._feeds[0] = 1.0
-        for piece in wiring.pieces:
-            self._feeds[1:, row[piece.node]] += self._feeds[1:, row.get(piece.above, 0)]
+        self._end = _ends([row.get(piece.above, 0) for piece in wiring.pieces])     # (pieces,) row behind what it feeds
         cables = [piece.length_m / 1000 * complex(piece.cable.r, piece.cable.x) for piece in wiring.pieces]
         windings = 3 * NOMINAL_V**2 / (1000 * district.rated_kva) * complex(
             LOAD_LOSS_PERCENT, math.sqrt(UK_PERCENT**2 - LOAD_LOSS_PERCENT**2)
@@ -121,9 +119,9 @@ class Lines:
         self._phase, self._neutral = np.array([[windings, *cables]]).T, np.array([[0.0, *cables]]).T
         factor = np.array([factor_of(one.phases) for one in consumers])
         self._ampere = share * (1 - 1j * np.tan(np.arccos(factor)))[:, None] * _TURN / NOMINAL_V    # of a watt
-        # As a product of matrices it is too small for BLAS to spread over threads, which costs far more than it saves.
-        self._at = np.zeros((1 + len(row), len(consumers)), dtype=np.complex128)            # (nodes, n) who hangs where
-        self._at[[row.get(wiring.node_of.get(one.name, ""), 0) for one in consumers], np.arange(len(consumers))] = 1.0
+        at = np.array([row.get(wiring.node_of.get(one.name, ""), 0) for one in consumers], dtype=np.intp)
+        self._order = np.argsort(at, kind="stable")                         # consumers of a node together
+        self._nodes, self._first = np.unique(at[self._order], return_index=True)
 
     def losses(self, watts: NDArray[np.float64]) -> NDArray[np.float64]:
         """
@@ -133,12 +131,37 @@ class Lines:
         share Re(I*·R·I_N). Power is drawn at the voltage that the currents at nominal voltage leave, but no less than
         `LEAST` of it. The neutral may relieve a phase, but none feeds back.
         """
-        nominal = self._at @ (self._ampere * watts[:, None])                                # (nodes, 3)
-        left = 1 - (self._feeds.T @ self._drops(self._feeds @ nominal) / (NOMINAL_V * _TURN)).real
-        current = self._feeds @ (nominal / np.maximum(left, LEAST))
+        nominal = np.zeros((len(self._end), 3), dtype=np.complex128)                        # (nodes, 3)
+        nominal[self._nodes] = np.add.reduceat((self._ampere * watts[:, None])[self._order], self._first, axis=0)
+        left = 1 - (self._before(self._drops(self._behind(nominal))) / (NOMINAL_V * _TURN)).real
+        current = self._behind(nominal / np.maximum(left, LEAST))
         lost = (current.conj() * self._drops(current)).real.sum(axis=0)
         return np.asarray(np.maximum(lost, -watts @ self._share) + (IRON_W + METERING_W) / 3, dtype=np.float64)
+
+    def _behind(self, at: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Sums over all nodes that each piece feeds, (pieces, 3), of something at every node."""
+        sums = np.concatenate([np.zeros((1, 3)), np.cumsum(at, axis=0)])
+        return np.asarray(sums[self._end] - sums[:-1])
+
+    def _before(self, of: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Sums over all pieces that lead to each node, (nodes, 3), of something of every piece."""
+        edges = np.zeros((len(of) + 1, 3), dtype=np.complex128)
+        edges[:-1] = of
+        np.subtract.at(edges, self._end, of)
+        return np.asarray(np.cumsum(edges[:-1], axis=0))
 
     def _drops(self, current: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """What every piece takes off the voltage from phase to neutral, (pieces, 3). [V]"""
         return np.asarray(self._phase * current + self._neutral * current.sum(axis=1, keepdims=True))
+
+
+def _ends(above: Sequence[int]) -> NDArray[np.intp]:
+    """
+    Return the row behind the last node that each piece feeds; row 0 is the transformer, and feeds all.
+
+    Pieces stand in the order of a walk down every branch to its end, so that what a piece feeds follows it at once.
+    """
+    end = np.arange(1, len(above) + 2, dtype=np.intp)
+    for row in range(len(above), 0, -1):
+        end[above[row - 1]] = max(end[above[row - 1]], end[row])
+    return end

@@ -11,6 +11,7 @@ from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.simulator.client import ConcentratorClient
 from scada.drivers.dmesh.simulator.tree import MOST_LEVELS
 from scada.intervals import MISSING, IntervalStatus
+from scada.network import Trouble
 from scada.simulate.headend import HeadEnd
 from scada.simulate.truth import Key, read_truth
 
@@ -32,11 +33,11 @@ class Witness:
         self._home = {one.eui: name for name, client in clients.items() for one in client.state.modules}
         self._keys = {name: client.state.keys.link.active for name, client in clients.items()}
         self.counted: dict[Key, int] = {}                   # what the meters gave
-        self.archived: dict[Key, int] = {}                  # and what the concentrators archived of it, first
+        self.archived: dict[Key, set[int]] = {}             # and what the concentrators archived of it: two that have one
+                                                            # EUI at once each have their own, of which one is kept
 
     def minute(self) -> None:
         """What a look at the end would not see any more."""
-        self._head.watch()
         archives = [client.state.archive for client in self._clients.values()]
         self._counts["archive.minutes_behind"] += any(one.newest > one.acknowledged for one in archives)
         for name in self._clients:
@@ -87,12 +88,12 @@ class Witness:
         return pulses, status
 
     def lost_and_doubled(self) -> tuple[list[Key], list[Key]]:
-        """Readings that were archived and are not held; and those held with another value than was archived first."""
+        """Readings that were archived and are not held; and those held with a value that no concentrator archived."""
         self._head.merge()
         self._read()
         held, _ = self.held()
         lost = [key for key in self.archived if key not in held]
-        return lost, [key for key, value in held.items() if self.archived.get(key) != value]
+        return lost, [key for key, value in held.items() if value not in self.archived.get(key, ())]
 
     def _read(self) -> None:
         truth = read_truth(self._path)
@@ -100,7 +101,7 @@ class Witness:
         for pulses in truth.records.values():
             for key, count in pulses.items():
                 if key[2] >= self._first:
-                    self.archived.setdefault(key, count)
+                    self.archived.setdefault(key, set()).add(count)
 
     def _hours(self) -> dict[str, float]:
         held, status = self.held()
@@ -136,6 +137,9 @@ class Witness:
         before = self._trees.get(name)
         self._trees[name] = parents, delivery
         self._counts["tree.at_limit"] += int(max(one.level for one in view.nodes) == MOST_LEVELS)
+        if (figures := self._head.network.figures(name)) is not None:
+            shown = np.bitwise_or.reduce(figures.trouble, initial=0)
+            self._counts.update(f"trouble.{one.name}" for one in Trouble if one and shown & one)
         if before is not None:
             self._counts["tree.moved"] += sum(parents.get(index, parent) != parent for index, parent in before[0].items())
             self._counts["mesh.delivery_fell"] += int(delivery < FELL * before[1])

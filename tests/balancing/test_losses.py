@@ -1,5 +1,6 @@
 """Technical losses of the registry's networks: hour by hour as the meters tell, stored, shown, reported."""
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,12 +12,12 @@ from twisted.internet.defer import succeed
 from scada.balancing import technical
 from scada.balancing.loss_service import LOOK_BACK_H, LossService
 from scada.balancing.memory import Memory
-from scada.balancing.network import DEFAULTS, losses, powers, solve
+from scada.balancing.network import DEFAULTS, FormFactor, losses, powers, solve, solve_meshed
 from scada.balancing.network import feeder as model_of
 from scada.bus import TagBus
 from scada.clock import HOUR_S, NS
 from scada.metering.service import MeteringService
-from scada.site import BalanceGroup, Consumer, Directory, Feeder, Linecode, Medium, Section, Transformer
+from scada.site import BalanceGroup, Consumer, Directory, Feeder, Linecode, Medium, Point, Section, Transformer
 from scada.tags import Quality
 from tests.balancing.world import MemoryResults
 from tests.fakes import InlinePool, LoopClock, site_clock
@@ -145,6 +146,37 @@ def test_a_network_that_changes_is_computed_anew(world):
     assert all(world.rows()[hour]["phases"] > 1.9 * before[hour]["phases"] for hour in range(3))
 
 
+def test_the_form_factor_of_the_registry_is_taken_and_another_one_is_a_changed_network(world):
+    """What is hidden goes with it, and so does what is not sure of it; one for other means than those of an hour is not."""
+    world.deliver(0, 1, 2)
+    shipped, first = world.rows(), world.service.report("T01", HOUR, 3)
+    one, other = street().transformers
+    own = attrs.evolve(
+        one, form_alone=2 * DEFAULTS[60].alone, form_together=0.0, form_alike=2 * DEFAULTS[60].alike, form_doubt=0.1,
+        form_source="the meters of School street, May",
+    )
+    world.registry.replace(street(transformers=(own, other)))
+    world.settle()
+    found, report = world.rows(), world.service.report("T01", HOUR, 3)
+
+    network = technical.known(world.registry.directory).networks["T01"]
+    model = model_of(network)
+    flow = solve(model, powers(network, np.array(PULSES, dtype=float).T))
+    steady = losses(model, flow).total / 1000
+    lost = losses(model, flow, FormFactor(own.form_alone, 0.0, own.form_alike, 0.1)).total / 1000
+    assert [found[hour]["technical"] for hour in range(3)] == pytest.approx(lost.tolist())
+    assert [found[hour]["uncertainty"] for hour in range(3)] == pytest.approx((0.1 * (lost - steady)).tolist())
+    assert {row["version"] for row in found.values()} == {1 + row["version"] for row in shipped.values()}
+    assert (first.fitted, first.form_source) == (False, "")
+    assert (report.fitted, report.form_source) == (True, "the meters of School street, May")
+    assert report.lost == pytest.approx(lost.sum())
+
+    world.registry.replace(street(transformers=(attrs.evolve(own, form_minutes=15), other)))
+    world.settle()
+    assert world.rows()[0]["technical"] == pytest.approx(shipped[0]["technical"])
+    assert not world.service.report("T01", HOUR, 3).fitted
+
+
 def test_what_was_merged_while_nobody_listened_is_computed_after_the_start(world):
     """Also of hours that a new network is not computed anew for."""
     assert world.service.stop().called
@@ -166,6 +198,58 @@ def test_a_wrong_network_is_named_and_the_others_are_computed(world):
     assert [str(one) for one in world.service.problems("T02")] == ["points: no point has a node in the network of T02"]
     assert world.service.problems("T03") is None
     assert world.service.report("T02", HOUR, 3) is None
+    assert len(world.rows()) == 3
+
+
+RING = (*street().sections[:2], Section("S3", "F1", "pole 2", "T01", 300.0, "4x50"))
+
+
+def test_a_network_with_loops_is_computed_by_the_other_engine(world):
+    """Losses of every hour, and a report that names no consumer's part and no uncertainty: what is hidden is not known."""
+    world.registry.replace(street(sections=RING))
+    world.deliver(0, 1, 2)
+    rows, report = world.rows(), world.service.report("T01", HOUR, 3)
+
+    network = technical.known(world.registry.directory).networks["T01"]
+    expected = solve_meshed(network, powers(network, np.array(PULSES, dtype=float).T)).losses
+    assert [rows[hour]["technical"] for hour in range(3)] == pytest.approx((expected.total / 1000).tolist())
+    assert [rows[hour]["neutral"] for hour in range(3)] == pytest.approx((expected.lines[:, 3] / 1000).tolist())
+    assert all(np.isnan(row["uncertainty"]) for row in rows.values())
+    assert [one.text for one in world.service.health()] == ["1 networks whose losses are computed"]
+    assert report.looped
+    assert np.isnan(report.uncertainty)
+    assert report.lost == pytest.approx(expected.total.sum() / 1000)
+    assert [(one.name, one.ends) for one in report.sections] == [
+        ("S1", ("T01", "pole 1")), ("S3", ("T01", "pole 2")), ("S2", ("pole 2", "pole 1")),
+    ]                                                                       # the last closes the loop
+    assert sum(one.lost for one in report.sections) == pytest.approx(report.phases + report.neutral)
+    assert all(0 < one.current < 25 for one in report.sections)
+    assert 225 < report.sections[1].lowest < 231
+    assert all(np.isnan(one.lost) and one.taken > 0 for one in report.consumers)
+    version = rows[0]["version"]
+    world.service.recompute(["T01"], HOUR, HOUR + 3)
+    world.settle()
+    assert world.rows()[0]["version"] == version                            # the same again is no news
+
+
+def test_without_the_other_engine_its_network_alone_is_not_computed(world, monkeypatch):
+    monkeypatch.setitem(sys.modules, "power_grid_model", None)
+    site = street()
+    world.registry.replace(attrs.evolve(
+        site, sections=(*site.sections[:2], Section("X2", "F2", "b", "a", 9.0, "4x50"), site.sections[2]),
+        transformers=(site.transformers[0], attrs.evolve(site.transformers[1], root="a")),
+        consumers=(*site.consumers, Consumer("K", phases="L1", feeder="F2")),
+        points=(*site.points, Point("PX", Medium.ELECTRICITY, "K", node="b")),
+    ))
+    world.deliver(0, 1, 2)
+    (health,) = world.service.health()
+
+    assert not health.ok
+    assert health.text == (
+        "1 networks whose losses are computed; 1 have loops and are not computed, T02 among them: power-grid-model is to "
+        "be installed (in the checkout: .venv/bin/pip install -c constraints.txt -e '.[network]')"
+    )
+    assert (health.figures["wrong_networks"], health.figures["networks_without_engine"]) == (0, 1)
     assert len(world.rows()) == 3
 
 
@@ -280,6 +364,9 @@ def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_pat
         ),
     )
     longer = attrs.evolve(site, sections=tuple(attrs.evolve(one, length_m=one.length_m * 2) for one in site.sections))
+    fitted = attrs.evolve(longer, transformers=(
+        attrs.evolve(longer.transformers[0], form_alone=0.7, form_together=0.0, form_alike=0.4), longer.transformers[1]
+    ))
     renamed = attrs.evolve(longer, transformers=(attrs.evolve(longer.transformers[0], title="x"), longer.transformers[1]))
     memory = Memory(tmp_path / "balancing.sqlite")
     memory.open()
@@ -298,4 +385,6 @@ def test_a_changed_network_makes_the_balances_due_that_deduct_its_losses(tmp_pat
     again.computed(["whole"], (0, HOUR))
     again.adopt([Directory(renamed)], HOUR - 5000, HOUR + 1)
     assert again.touched == {}
+    again.adopt([Directory(fitted)], HOUR - 5000, HOUR + 1)                 # another form factor: other losses
+    assert again.touched == {"whole": [(HOUR + 1 - LOOK_BACK_H, HOUR + 1)]}
     again.close()

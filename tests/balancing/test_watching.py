@@ -25,10 +25,10 @@ RATED = 100_000.0 / 690.0                   # A
 
 
 class World:
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, rate=1.0, **settings):
         self.folder, self.settings = folder, TransformerSettings(**settings)
         self.reactor = LoopClock()
-        self.clock = site_clock(self.reactor)
+        self.clock = site_clock(self.reactor, rate=rate)
         self.build()
 
     def build(self):
@@ -87,6 +87,16 @@ def test_the_heat_of_a_transformer_is_tags_beside_its_figures(world):
     assert world.get("T01.thermal/minutes_left") == (2880.0, Quality.UNCERTAIN_ESTIMATED)
     assert world.get("T01.thermal/loading_phase") == (pytest.approx(50.0), Quality.GOOD)
     assert world.bus.devices()["T01.thermal"].path == ("Transformer", "T01")
+
+
+def test_heat_stays_fresh_where_the_site_s_time_runs_faster(tmp_path):
+    """It is computed in real time: between two of its values a fast demo lives through ten minutes."""
+    world = World(tmp_path, rate=60.0)
+    world.seconds(15)
+    world.reactor.advance(9.0)
+    world.bus.sweep()
+
+    assert world.get("T01.thermal/top_oil")[1] == Quality.UNCERTAIN_ESTIMATED
 
 
 def test_heat_is_kept_over_a_restart(world):
@@ -192,6 +202,40 @@ def test_voltages_of_ten_minutes_are_kept_once_and_only_whole(world):
     assert means[0].values == pytest.approx([np.sqrt((220**2 + 240**2) / 2), 230.0, 230.0], abs=0.4)
     world.seconds(600, quality=Quality.BAD_SENSOR)
     assert world.get("T01.voltage/voltage_10min_l1")[1] == Quality.BAD_STALE
+
+
+def test_where_the_meter_has_the_voltages_between_the_phases_their_unbalance_is_known(world):
+    """As it is now, and of ten minutes: the sequences' own root mean squares, over each other; elsewhere no such tags."""
+    sides = ("voltage_l1_l2", "voltage_l2_l3", "voltage_l3_l1")
+    assert "T01.unbalance" not in world.bus.devices()
+    world.bus.add_device(attrs.evolve(METER, tags=(*METER.tags, *(TagDef(one, stale_after=30 * NS) for one in sides))))
+
+    def seconds(count, volts, quality=Quality.GOOD):
+        star = np.array(volts) * np.exp(-2j * np.pi / 3 * np.arange(3))
+        for _ in range(count):
+            now = world.clock.now()
+            values = np.array([*volts, *([0.5 * RATED] * 3), *np.abs(star - star[[1, 2, 0]])])
+            world.bus.publish(Batch("T01-meter", values, np.full(9, quality, np.uint8), now, now))
+            world.reactor.advance(1.0)
+        return star @ (np.exp(2j * np.pi / 3 * np.arange(3)) ** np.array([[1], [2]])).T / 3
+
+    even, uneven = (230.0, 230.0, 230.0), (240.0, 230.0, 220.0)
+    seconds(610 - int(world.clock.now() // NS % 600), even)
+    world.batches.clear()
+    for _ in range(30):
+        calm, lean = seconds(10, even), seconds(10, uneven)
+    now, quality = world.get("T01.unbalance/voltage_unbalance")
+    mean, good = world.get("T01.voltage/unbalance_10min")
+
+    assert (quality, good) == (Quality.GOOD, Quality.GOOD)
+    assert now == pytest.approx(100 * abs(lean[1]) / abs(lean[0]))
+    squares = [abs(one) ** 2 + abs(other) ** 2 for one, other in zip(calm, lean, strict=True)]
+    assert mean == pytest.approx(100 * np.sqrt(squares[1] / squares[0]), rel=0.05)
+    assert world.get("T01.voltage/voltage_10min_l2")[0] == pytest.approx(230.0)
+    seconds(600, uneven, Quality.BAD_SENSOR)
+    assert world.get("T01.voltage/unbalance_10min")[1] == Quality.BAD_STALE
+    assert world.get("T01.unbalance/voltage_unbalance")[1] == Quality.BAD_SENSOR
+    assert world.watch._failures == 0
 
 
 def test_many_transformers_are_published_in_several_turns(tmp_path):

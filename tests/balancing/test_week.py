@@ -1,6 +1,7 @@
 """A week's report: which means count, where the week ends, what is said of none."""
 
 import numpy as np
+import pytest
 
 from scada.balancing.phases.quality import TEN_MINUTES_NS
 from scada.balancing.week import VoltageWeeks
@@ -52,3 +53,36 @@ def test_nothing_kept_is_nothing_said():
     assert np.isnan(week.phases[0].share)
     assert np.isnan(week.phases[0].lowest)
     assert not week.complies
+    assert week.unbalance is None
+
+
+def test_unbalance_is_reported_beside_the_voltage_where_it_is_kept():
+    """95 % of the means at most 2 %: of a thousand and eight, fifty may be above."""
+    live = kept()
+    for n in range(1008):
+        live.keep("T01.voltage/unbalance_10min", END - n * TEN_MINUTES_NS, 2.5 if n < 51 else 1.0 + n / 10_000)
+    bad = VoltageWeeks(live).week("T01", END).unbalance
+    live.samples["T01.voltage/unbalance_10min"][0] = (END, 1.9, Quality.GOOD)
+    live.samples["T01.voltage/unbalance_10min"].sort()
+    good = VoltageWeeks(live).week("T01", END).unbalance
+
+    assert (bad.counted, bad.beyond, bad.complies, bad.settled) == (1008, 51, False, True)
+    assert (good.beyond, good.complies, good.settled) == (50, True, True)
+    assert good.share == 1 - 50 / 1008
+    assert (good.highest, good.worst) == (0.025, pytest.approx(0.019))
+
+
+def test_a_week_that_has_begun_is_kept_so_far_and_broken_for_good():
+    """Nothing is settled before its last mean, but that one phase left its outer limits, or leaves the inner too often."""
+    live = MemoryLive()
+    for phase, (level, low) in enumerate(((230.0, 230.0), (230.0, 150.0), (230.0, 205.0)), 1):
+        for n in range(100):
+            live.keep(f"T01.voltage/voltage_10min_l{phase}", END - n * TEN_MINUTES_NS, low if n < 10 else level)
+    week = VoltageWeeks(live).week("T01", END)
+
+    assert [(one.complies, one.settled) for one in week.phases] == [(True, False), (False, True), (False, False)]
+    assert [(one.complies, one.settled) for one in VoltageWeeks(kept()).week("T01", END).phases] == [(True, True)] * 3
+    for n in range(100, 200):
+        live.keep("T01.voltage/voltage_10min_l3", END - n * TEN_MINUTES_NS, 205.0)
+    live.samples["T01.voltage/voltage_10min_l3"].sort()
+    assert VoltageWeeks(live).week("T01", END).phases[2].settled

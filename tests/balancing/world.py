@@ -56,7 +56,7 @@ class MemoryResults:
     def get_many(self, kind: str, names, span_s: int, first: int, last: int) -> ResultRows:
         return ResultRows.joined(names, [self.get(kind, name, span_s, first, last) for name in names])
 
-    def get(self, kind: str, name: str, span_s: int, first: int, last: int) -> ResultTable:
+    def get(self, kind: str, name: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
         series = self.rows.get((kind, name, span_s), {})
         starts = sorted(start for start in series if first <= start < last)
         names = series[starts[0]] if starts else {}

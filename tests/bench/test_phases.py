@@ -24,14 +24,15 @@ def test_advice_reports_its_time_its_distance_from_the_best_known_and_what_it_sa
     monkeypatch.setattr(advice, "CONSUMERS", 60)
     monkeypatch.setattr(advice, "DAYS", 2)
     monkeypatch.setattr(advice, "KICKS", 20)
+    monkeypatch.setattr(advice, "IN_PROCESSES", 0)
 
     found = {figure.id: figure.value for figure in advice.measure(repeats=2, compared=1, long=2)}
 
     assert 0 < found["phase_advice_cpu_s"] < 10
     assert found["phase_advice_gap"] >= 0
     assert 0 < found["phase_advice_left"] < 60
-    assert found["phase_advice_generated_neutral_cut"] > 20
-    assert found["phase_advice_generated_loss_cut"] > 0
+    assert found["phase_advice_generated_neutral_cut"] > 40
+    assert found["phase_advice_generated_loss_cut"] > 5
     assert "phase_advice_loss_cut" not in found
 
 

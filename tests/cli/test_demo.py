@@ -65,8 +65,10 @@ def test_another_district_wants_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").touch()
     same_district(tmp_path, None, None)
 
-    with pytest.raises(StartError, match="was made with other --profiles and --loads"):
+    with pytest.raises(StartError, match="was made with other --profiles, --loads"):
         same_district(tmp_path, tmp_path / "profiles.csv", tmp_path / "loads.csv")
+    with pytest.raises(StartError, match="--concentrators or --modules"):
+        same_district(tmp_path, None, None, ["--modules", "100"])
 
 
 def test_a_first_start_that_came_to_nothing_does_not_cost_the_history(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_retention_shows_what_may_go_and_removes_nothing(config: Path) -> None:
         "live samples 400 days, interval data 400 days, results for ever, events for ever, the merged journal 3 days"
     ) in done.stdout
     assert [(one["kind"], one["name"], one["before"], one["not_confirmed_by"]) for one in said] == [
-        ("live", "live-2019-03.sqlite", "2019-04-01T00:00:00Z", []),
+        ("live", "live-2019-03.sqlite", "2019-04-01T00:00:00Z", ["city"]),
         ("intervals", "intervals-2019-01.sqlite", "2019-02-01T00:00:00Z", ["city"]),
     ]
     assert (folder / "live-2019-03.sqlite").exists()

@@ -8,13 +8,20 @@ from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from scada.balancing.network import DEFAULTS, Network, over, read_network
+from scada.balancing.network import DEFAULTS, Network, calibrate, over, read_network
+from scada.balancing.network.of_site import form_of
 from scada.cli import losses_anew, main
+from scada.cli.losses_inputs import form_factor
+from scada.cli.read import open_directory
+from scada.cli.site import registry_of
 from scada.historian.store import EmbeddedIntervals
+from scada.settings import load
+from scada.site import Transformer
 from tests.cli.test_collection import Remembering
 from tests.historian.helpers import PumpedReactor, block
 
@@ -207,11 +214,55 @@ def test_stored_hours_of_metering_points_give_the_same_losses(folder: Path) -> N
     assert stored["lost_kwh"] == pytest.approx(usual["lost_kwh"])
     assert stored["consumers"] == usual["consumers"]
     from_registry = json.loads(registry.stdout)
+    assert from_registry["form_factor"] == "shipped"
     assert from_registry["lost_kwh"] == pytest.approx(usual["lost_kwh"])
     assert [one["name"] for one in from_registry["sections"]] == ["S1", "S2", "S3"]
     assert "no uk_percent" in wrong.stderr
     assert "no transformer 'T3'; there are T, T2" in unknown.stderr
     assert "P9: no metering point of that name" in missing.stderr
+
+
+def test_a_form_factor_is_fitted_kept_used_and_forgotten(folder: Path) -> None:
+    """Audited, with its source in words; whoever is in the file, hours with a gap left out; a trial changes nothing."""
+    config = folder / "scada.yaml"
+    config.write_text("site: {name: North, timezone: UTC}\n", encoding="utf-8")
+    (folder / "site.yaml").write_text("transformers: [{name: T, uk_percent: 4, title: Mill}]\n", encoding="utf-8")
+    assert CliRunner().invoke(main, ["site", "import", str(config), str(folder / "site.yaml")]).exit_code == 0
+    minute = np.random.default_rng(1).gamma(0.3, 1.0, (240, 4))
+    rows = [[f"{one:.6f}" for one in row] for row in minute]
+    rows[70][2] = ""
+    (folder / "minute.csv").write_text(
+        "at,a,b,c,d,nobody\n" + "".join(f"{n},{','.join(row)},\n" for n, row in enumerate(rows)), encoding="utf-8")
+    expected = calibrate(np.delete(minute, slice(60, 120), axis=0))
+    words = ["balance", "fit", str(config), "T", "--json"]
+    data = ["--minute-data", str(folder / "minute.csv")]
+
+    def kept() -> Transformer:
+        return open_directory(load(config)).transformer["T"]
+
+    trial, before = CliRunner().invoke(main, [*words, *data, "--dry-run"]), kept()
+    done, after = CliRunner().invoke(main, [*words, *data]), kept()
+    CliRunner().invoke(main, [*words, *data, "--source", "four flats, May"])
+    again, few = kept(), CliRunner().invoke(main, [*words, "--minute-data", str(folder / "profiles.csv")])
+    CliRunner().invoke(main, [*words, "--shipped"])
+    with registry_of(config) as database:
+        audited = [one for one in database.audit.page(size=9) if one.action == "transformer.form_factor"]
+
+    assert (trial.exit_code, done.exit_code) == (0, 0), trial.output + done.output
+    assert before == attrs.evolve(after, form_alone=None, form_together=None, form_alike=None, form_doubt=None,
+                                  form_source="")
+    form = form_of(after)
+    assert form is not None
+    assert attrs.astuple(form) == pytest.approx(attrs.astuple(expected), rel=1e-4)
+    network = attrs.evolve(read_network(folder), form=form)
+    assert form_factor(network, 60, None) == (form, "of the registry")
+    assert form_factor(network, 15, None) == (DEFAULTS[15], "shipped")
+    assert after.form_source == "minute.csv: 4 consumers, 3 hours"
+    assert again.form_source == "four flats, May"
+    assert kept() == before
+    assert "0 hours without a gap; expected two consumers, an hour" in few.output
+    assert len(audited) == 3
+    assert json.loads(done.stdout)["form_alone"] == after.form_alone
 
 
 def test_one_source_of_power_has_to_be_named(folder: Path) -> None:

@@ -72,6 +72,23 @@ def test_a_name_that_was_never_stored_is_not_an_empty_history(config: Path) -> N
     assert "no stored tag 'T01/loadin'; near it are T01/loading" in done.stderr
 
 
+def test_a_tag_with_a_dead_band_is_shown_by_time_and_has_no_sum(config: Path) -> None:
+    """One sample stands for the ten minutes that its band allows; how many were left out is not known."""
+    files = LiveFiles(config.parent / "data" / "history")
+    number = files.open()["T01/loading"]
+    at = START_S * NS + 3600 * NS
+    one = Samples(np.array([number], np.int32), np.array([at]), np.array([7.5]), np.zeros(1, np.uint8))
+    files.append([], one, [(number, at, 600 * NS)])
+    files.close()
+    hours = read(config, "T01/loading", "--step", "1h", "--json", first="2026-01-01T02:00", last="2026-01-01T04:00")
+    summed = read(config, "T01/loading", "--step", "1h", "--how", "sum")
+
+    assert [row["value"] for row in json.loads(hours.output)["rows"]] == [0.25, 7.5]
+    assert json.loads(hours.output)["rows"][1]["completeness"] == pytest.approx(1 / 6)
+    assert summed.exit_code == 2
+    assert "have no sum; expected mean" in summed.stderr
+
+
 def test_a_time_without_samples_says_so(config: Path) -> None:
     """An empty table alone could be a fault."""
     done = read(config, "T01/loading", first="2025-01-01", last="2025-02-01")

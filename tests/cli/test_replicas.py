@@ -64,7 +64,7 @@ def test_some_are_tried_again_and_the_rest_dropped_after_a_question(config: Path
     kept = left(config)
     run("dead-letter", "drop", str(config), "one", "--all", answer="y\n")
 
-    assert said == "1 dead letters wait to be sent again\n"
+    assert said == "to be sent again: 1 dead letter\n"
     assert kept == [second]
     assert left(config) == []
 
@@ -74,11 +74,18 @@ def test_days_are_named_and_only_those_are_sent_again(config: Path) -> None:
     said = run("replay", str(config), "one", "--from", "2026-01-02", "--to", "2026-01-03").stdout
     spool = Spool(config.parent / "data/spool/one.sqlite", 1 << 20)
     spool.open()
-    sent = sorted(day for _, day, _ in spool.sent())
+    sent = spool.versions(3600, 0, 10**6)[:, 1].tolist()
     spool.close()
 
-    assert said == "2 blocks of 2026-01-02 to 2026-01-03 wait to be sent to one again\n"
+    assert said == "to be sent to one again: 2 blocks of 2026-01-02 to 2026-01-03\n"
     assert sent == [20_454, 20_457, 20_458, 20_459]
+
+
+def test_days_that_never_were_sent_are_not_sent_again(config: Path) -> None:
+    """It is no success: the days may be misspelt."""
+    said = run("replay", str(config), "one", "--from", "2025-01-02", "--to", "2025-01-03").stdout
+
+    assert said.startswith("nothing of 2025-01-02 to 2025-01-03 counts as sent to one:")
 
 
 @pytest.mark.parametrize(
@@ -156,10 +163,10 @@ def test_all_of_it_is_asked_for_again_and_audited(config: Path, monkeypatch: pyt
     done = run("backfill", str(config), "one", "--again")
     spool = Spool(config.parent / "data/spool/one.sqlite", 1 << 20)
     spool.open()
-    lacks = (spool.sent(), spool.fact(PAST))
+    lacks = (spool.versions(3600, 0, 10**6).tolist(), spool.fact(PAST))
     spool.close()
 
-    assert lacks == ({}, BEGIN)
+    assert lacks == ([], BEGIN)
     assert "0 % of the intervals, 0 % of the live values\n" in done.stderr
     assert done.stdout == "one has everything\n"
 
@@ -185,12 +192,15 @@ def test_status_tells_how_far_each_destination_is(config: Path) -> None:
     spool.remember(SERVER, "InfluxDB 1.8.10")
     spool.remember(PAST, "live-2026-01.sqlite 7 490896")
     spool.put(b"a v=1 1\nb v=1 1\n", 2, 1)
+    spool.bury([("c v= 1\n" * 6144, "why")], 1)
     spool.close()
     first, second = json.loads(run("status", str(config), "--json").stdout)["destinations"]
     table = run("status", str(config)).stdout
 
-    assert (first["server"], first["waiting_lines"], first["dead_letters"], first["past"]) == (
-        "InfluxDB 1.8.10", 2, 2, "being sent, now 2026-01"
+    assert (first["server"], first["waiting_lines"], first["dead_letters"], first["dead_lines"], first["past"]) == (
+        "InfluxDB 1.8.10", 2, 3, 6147, "being sent, now 2026-01"
     )
+    assert "2 destinations" in table
+    assert "6,147" in table
     assert second["past"] == "it was never used"
     assert "InfluxDB 1.8.10" in table

@@ -1,6 +1,8 @@
 """Several destinations at once, and one that is added later: it gets everything that was before it, behind what is live."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from scada.historian.back_off import BackOff
 from scada.historian.backlog import Backlog
 from scada.historian.events_left import EventsLeft
 from scada.historian.letters import Letters
-from scada.historian.past import DONE, Past
+from scada.historian.past import DONE, Past, needed
 from scada.historian.results_left import ResultsLeft
 from scada.historian.sender import Sender
 from scada.historian.servers import Server
@@ -208,7 +210,7 @@ def of_store(directory: Path, door: Door) -> tuple[Sender, Spool, Past]:
     spool.open()
     what = Past(directory / "history")
     what.open(spool.fact(PAST))
-    backlog = Backlog(directory / "history", SlotBook)
+    backlog = Backlog(directory / "history", SlotBook, spool)
     rest = ResultsLeft(directory / "history"), EventsLeft(directory / "history")
     made = Sender("new", door, spool, backlog, what, *rest, SiteClock(), QUICK)             # type: ignore[arg-type]
     return made, spool, what
@@ -293,6 +295,53 @@ def test_the_newest_month_comes_first_and_progress_never_falls(store: Path) -> N
     newer = [time >= month for time in times]
     assert newer == sorted(newer, reverse=True)
     assert 0 < newer.count(True) < len(newer)
+
+
+def test_a_month_is_needed_until_all_of_it_is_confirmed(store: Path) -> None:
+    """In memory and by the place on disk alike: the newest is free first, and in the end nothing is needed."""
+    door = Door()
+    one, spool, what = of_store(store, door)
+    months = sorted((store / "history").glob("live-????-??.sqlite"))
+    seen = []
+    while what.left:
+        by_place = [needed(spool.fact(PAST), month) for month in months]
+        seen.append([what.lacks(month) for month in months])
+
+        assert [has or not lacks for has, lacks in zip(by_place, seen[-1], strict=True)] == [True] * len(months)
+        one._send_next()
+    after = [what.lacks(month) for month in months] + [needed(spool.fact(PAST), month) for month in months]
+    spool.close()
+
+    assert len(months) == 2
+    assert seen[0] == [True, True]
+    assert [True, False] in seen
+    assert after == [False] * 4
+    assert not needed("", months[0])
+    assert needed("begin", months[0])
+
+
+def test_a_back_fill_ends_though_its_last_block_is_damaged(store: Path) -> None:
+    """Also where there is nothing new in it: what nobody can send is not waited for."""
+    (month,) = (store / "history").glob("intervals-*.sqlite")
+    with closing(sqlite3.connect(month)) as database, database:
+        database.execute("UPDATE block SET crc = crc + 1 WHERE day = (SELECT max(day) FROM block)")
+    spool = Spool(store / "other.sqlite", 1 << 20)
+    spool.open()
+    backlog = Backlog(store / "history", SlotBook, spool)
+    backlog.open()
+    shares, seen = [], []
+    while (key := backlog.take()) is not None:
+        shares.append(backlog.filling)
+        seen.append(found := backlog.lines(key))
+        if found:
+            backlog.sent(key, found[2])
+    ended = backlog.filling, len(backlog), backlog.percent
+    backlog.close()
+    spool.close()
+
+    assert [one is None for one in seen] == [False, True]
+    assert shares == [True, True]
+    assert ended == (False, 0, 100.0)
 
 
 def test_a_destination_from_before_this_was_remembered_is_left_alone(store: Path) -> None:

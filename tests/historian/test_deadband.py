@@ -34,15 +34,21 @@ def bands(stale_after: int = 0) -> Bands:
 def test_what_is_left_out_is_within_the_band_of_the_same_quality_and_not_too_old(
     course: list[tuple[float, int, int]], stale_after: int
 ) -> None:
-    """Of any course of values, qualities and steps of time, also back: holding the last kept sample says it all."""
-    state, at = bands(stale_after), NOW
+    """Of any course of values, qualities and steps of time, also back: holding the last kept sample says it all.
+
+    Too old is a sample after which the next one, as far off as the one before, would be.
+    """
+    state, at, newest = bands(stale_after), NOW, 0
     last: tuple[float, int, int] | None = None
     silence = stale_after // 2 or LONGEST_SILENCE
     for value, quality, step in course:
         at += step * NS
         keep, state = state.after(np.array([value]), np.array([quality], np.uint8), at)
         same = last is not None and (abs(value - last[0]) <= WIDTH or (np.isnan(value) and np.isnan(last[0])))
-        assert bool(keep[0]) == (last is None or not same or quality != last[1] or not 0 <= at - last[2] < silence)
+        ahead = max(at - newest, 0) if newest else 0
+        late = last is not None and (at < last[2] or at + ahead - last[2] > silence)
+        newest = max(at, newest)
+        assert bool(keep[0]) == (last is None or not same or quality != last[1] or late)
         if keep[0] and (last is None or at >= last[2]):
             last = value, quality, at
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scada.clock import HOUR_S, NS
 from scada.historian.downsample import buckets, resample, spacing, tally
-from scada.series import How, Instant, step_edges
+from scada.series import How, Instant, first_steps, step_edges
 from scada.tags import BAD, Quality
 
 CHISINAU = ZoneInfo("Europe/Chisinau")
@@ -116,6 +116,22 @@ def test_steps_cover_the_range_exactly(first: int, length: int, step: str) -> No
 
     assert (edges[0], edges[-1]) == (first * NS, (first + length) * NS)
     assert 0 < np.diff(edges).min() <= np.diff(edges).max() <= longest * NS
+
+
+@given(
+    st.integers(SPRING - 90_000, SPRING + 90_000), st.integers(1, 500_000), st.sampled_from(["1h", "7h", "1d", "2d"]),
+    st.integers(1, 9),
+)
+def test_a_range_cut_page_by_page_has_the_steps_of_the_whole(first: int, length: int, step: str, most: int) -> None:
+    """Also where the clocks change, and where days are counted from the first."""
+    begin, end = first * NS, (first + length) * NS
+    found = [begin]
+    while found[-1] < end:
+        part = first_steps(step, found[-1], end, CHISINAU, most).tolist()
+        assert 1 < len(part) <= most + 1
+        found += part[1:]
+
+    assert found == step_edges(step, begin, end, CHISINAU).tolist()
 
 
 @pytest.mark.parametrize(

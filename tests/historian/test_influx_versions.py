@@ -152,7 +152,7 @@ def test_bad_lines_are_named_and_all_the_others_arrive(destination: Destination,
     spool.put("".join(f"{line}\n" for line in lines).encode(), len(lines), 1)
     door = InfluxDoor(destination.settings)
     past = Past(tmp_path)
-    store = Backlog(tmp_path, SlotBook), past, ResultsLeft(tmp_path), EventsLeft(tmp_path)
+    store = Backlog(tmp_path, SlotBook, spool), past, ResultsLeft(tmp_path), EventsLeft(tmp_path)
     Sender("x", door, spool, *store, SiteClock(), BackOff())._send_next()
     dead = [line for line, _ in spool.dead_letters()]
     left = spool.bodies
@@ -313,7 +313,7 @@ def test_more_bad_lines_than_3_names_do_not_hide_behind_the_hundredth(
     lines = [f"x,m=a{n} v={'' if n % 2 else n} {n}" for n in range(500)]
     spool.put("".join(f"{line}\n" for line in lines).encode(), len(lines), 1)
     door = InfluxDoor(of(server, "v1"))
-    store = Backlog(tmp_path, SlotBook), Past(tmp_path), ResultsLeft(tmp_path), EventsLeft(tmp_path)
+    store = Backlog(tmp_path, SlotBook, spool), Past(tmp_path), ResultsLeft(tmp_path), EventsLeft(tmp_path)
     sender = Sender("x", door, spool, *store, SiteClock(), BackOff())
     sender._send_next()
     dead = spool.dead_letters()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scada.errors import StorageError
-from scada.historian.influxql import Chunk, chunks, pulses_of, quoted, samples_of
+from scada.historian.influxql import Chunk, chunks, pulses_of, quoted, results_of, samples_of, table_of
 
 WHERE = "city (http://influx:8086)"
 
@@ -29,6 +29,25 @@ def test_questions_name_their_channels_and_their_range() -> None:
     assert samples_of("T01/power", 1, 5, 10) == (
         "SELECT v, q FROM \"live\" WHERE \"tag\" = 'T01/power' AND time >= 1ms AND time < 5ms ORDER BY time DESC LIMIT 10"
     )
+
+
+def test_results_are_asked_for_with_all_their_quantities() -> None:
+    """A measurement of their kind and length; an end that no clock ever shows is one InfluxQL can say."""
+    assert results_of("balance", 3600, "street 'A'", 0, 2**40) == (
+        "SELECT * FROM \"balance_3600\" WHERE \"name\" = 'street \\'A\\'' AND time >= 0s AND time < 9223372036s"
+    )
+
+
+def test_results_of_many_chunks_are_one_table() -> None:
+    """A quantity of one chunk alone is missing in the other; what others have, and the name, is no quantity of ours."""
+    one = {"columns": ["time", "feed", "theirs", "name"], "values": [[1, 5, None, "a"], [2, None, None, "a"]]}
+    other = {"columns": ["time", "name", "loss"], "values": [[3, "a", 0.5]]}
+    found = table_of(chunks([line(one), line(other)], WHERE, None))
+
+    assert found.start.tolist() == [1, 2, 3]
+    assert {name: repr(values.tolist()) for name, values in found.columns.items()} == {
+        "feed": "[5.0, nan, nan]", "loss": "[nan, nan, 0.5]",
+    }
 
 
 def test_a_name_cannot_leave_its_quotes() -> None:

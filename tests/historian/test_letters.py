@@ -10,7 +10,7 @@ import pytest
 from scada.errors import StorageError
 from scada.historian import sender
 from scada.historian.letters import Letters, in_ms
-from scada.historian.spool import ROTTEN, Spool
+from scada.historian.spool import LIVE, ROTTEN, Spool
 from tests.historian.helpers import FIRST_HOUR, block
 from tests.historian.test_replica import NOW, Site
 from tests.influx import Influx
@@ -136,6 +136,48 @@ def test_a_spool_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.sqlite").write_bytes(b"no database at all, but long enough to be read as one" * 20)
     with pytest.raises(StorageError, match=r"other\.sqlite cannot be used"):
         Letters(tmp_path / "other.sqlite").drop()
+
+
+def test_letters_beyond_the_bound_are_counted_as_dropped(tmp_path: Path) -> None:
+    """By their lines; the oldest go, and what a person dropped meanwhile makes room."""
+    spool = Spool(tmp_path / "x.sqlite", 1 << 20)
+    spool.open()
+    spool.bury([(f"a v={n} 1\nb v={n} 1\n", "why") for n in range(900)], 5)
+    spool.bury([(f"c v={n} 1", "why") for n in range(900)], 6)
+    figures = spool.dead, spool.dead_lines, spool.dropped
+    left = spool.dead_letters()
+    Letters(spool.path).drop(list(range(801, 1801)))
+    spool.bury([("d v=1 1", "why")], 7)
+    after = spool.dead_letters(), spool.dropped
+    spool.look()
+    seen = spool.dead, spool.dead_lines
+    spool.close()
+
+    assert figures == (1000, 1100, 1600)
+    assert (left[0][0], left[-1][0], len(left)) == ("a v=800 1\nb v=800 1\n", "c v=899 1", 1000)
+    assert after == ([("d v=1 1", "why")], 1600)
+    assert seen == (1, 1)
+
+
+def test_a_letter_that_is_tried_again_is_not_too_old_to_be_sent(tmp_path: Path) -> None:
+    """`spool_max_days` was over long ago: a person wants it all the same. What is old beside it still goes."""
+    now, day = NOW, 86_400 * 10**9
+    spool = Spool(tmp_path / "x.sqlite", 1 << 20, 7 * day)
+    spool.open()
+    spool.bury([("again v=1 1", "why")], now - 30 * day)
+    Letters(spool.path).retry()
+    spool.look()
+    for body, age in ((b"old v=1 1\n", 10), (b"new v=1 1\n", 1), (b"newest v=1 1\n", 0)):
+        spool.put(body, 1, now - age * day)
+    bodies = []
+    while (item := spool.take(LIVE)) is not None:
+        bodies.append(item.body)
+        spool.done(item.number)
+    figures = spool.dropped, spool.oldest
+    spool.close()
+
+    assert bodies == [b"again v=1 1000\n", b"new v=1 1\n", b"newest v=1 1\n"]
+    assert figures == (1, 0)
 
 
 def test_a_server_counts_what_somebody_else_changed(tmp_path: Path) -> None:

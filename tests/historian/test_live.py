@@ -12,9 +12,10 @@ from scada.clock import HOUR_S, NS, SiteClock
 from scada.errors import StartError, StorageError
 from scada.historian.service import Historian, open_reader
 from scada.ports import ResultTable
-from scada.settings import HistorianSettings
+from scada.settings import HistorianSettings, InfluxSettings
 from scada.tags import Batch, Device, Quality, TagDef
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
+from tests.ports import free_port
 
 NOW = FIRST_HOUR * HOUR_S * NS
 DEVICE = Device("T01", tags=(TagDef("hidden", historise=False), TagDef("power"), TagDef("voltage")))
@@ -62,6 +63,27 @@ def test_values_qualities_and_times_are_read_back_in_order(running: Running) -> 
     assert history.quality.tolist() == [0, 0, 0, Quality.BAD_NOT_CONNECTED]
     assert not len(running.historian.live.read("T01/hidden", 0, 2 * NOW).at)
     assert not len(running.historian.live.read("T99/power", 0, 2 * NOW).at)
+
+
+def test_a_device_that_is_defined_anew_leaves_nothing_of_its_former_definition(tmp_path: Path) -> None:
+    """A server that runs for years knows each device once, in the live log and in front of every destination."""
+    settings = HistorianSettings(influx=(InfluxSettings(url=f"http://127.0.0.1:{free_port()}"),), dead_bands={"*": 0.5})
+    reactor, clock = PumpedReactor(), SiteClock()
+    bus = TagBus(clock, reactor)
+    historian = Historian(settings, tmp_path, clock, reactor, bus)
+    reactor.wait(historian.start())
+    log, replica = historian._log, historian._replicas[0]
+    for number in range(5):
+        bus.add_device(Device("T01", (TagDef("power"), *(TagDef(f"p{one}") for one in range(number)))))
+        bus.publish(Batch("T01", np.full(1 + number, 7.0), np.zeros(1 + number, np.uint8), NOW + number, NOW))
+        for tap in (log.tap, replica._tap):
+            reactor.pump(lambda tap=tap, number=number: tap.written == (number + 1) * (number + 2) // 2)
+    known = [len(one) for one in (log._numbers, log._bands, replica._escaped)]
+    tags = replica._tap.tags
+    reactor.wait(historian.stop())
+
+    assert known == [1, 1, 1]
+    assert tags == 5
 
 
 def test_rolled_and_hot_samples_are_one_history_and_none_is_doubled(running: Running, tmp_path: Path) -> None:

@@ -125,12 +125,15 @@ def test_dead_letters_are_an_alarm_until_somebody_has_decided(influx: Influx, tm
     replica.spool.put(b"live,tag=a v= 1767225600123\n", 1, 1)
     seen.site.commit(block([[9]], record=1))
     seen.until({"dead_lines:high"})
+    health = seen.site.health
     Letters(replica.spool.path).drop()
     seen.until(set())
     seen.site.pump_until("sent_lines", 1)
     seen.stop()
 
     assert len(influx.points("mh", "m")) == 1
+    assert (health.ok, health.figures["dead_letters"], health.figures["dead_lines"]) == (False, 1, 1)
+    assert "dead letters: 1, with 1 lines" in health.text
 
 
 def test_what_grew_is_recent_for_an_hour_and_not_longer() -> None:

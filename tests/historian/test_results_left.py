@@ -9,10 +9,12 @@ import pytest
 
 from scada.errors import StorageError
 from scada.historian import left, sender
+from scada.historian.influx_history import InfluxHistory
 from scada.historian.letters import Letters
 from scada.historian.results import RESULT_FILE, open_results
 from scada.historian.results_left import ResultsLeft
 from scada.ports import ResultTable
+from scada.settings import InfluxSettings
 from tests.historian.test_replica import Site
 from tests.influx import Influx
 
@@ -68,11 +70,17 @@ def test_what_was_there_what_comes_and_what_is_replaced(influx: Influx, tmp_path
     put(site, 21, [21.5])
     site.sent_all()
     again = site.health.figures["sent_lines"] - sent
+    ours = site.historian.results.get("balance", NAME, 3600, START, START + 86_400)
+    place = InfluxHistory(InfluxSettings(url=influx.url))
+    theirs = place.results("balance", NAME, 3600, START, START + 86_400)
+    place.close()
     site.stop()
 
     assert before == {hour: float(hour) for hour in range(20)}
     assert stored(influx) == before | {20: 20.5, 3: 33.0, 21: 21.5}
     assert again == 1
+    assert theirs.start.tolist() == ours.start.tolist()
+    assert {name: values.tolist() for name, values in theirs.columns.items()} == {"feed": ours.columns["feed"].tolist()}
 
 
 def test_results_wait_while_it_is_away_and_come_again_when_asked(influx: Influx, tmp_path: Path) -> None:

@@ -14,14 +14,16 @@ from twisted.internet.defer import Deferred, succeed
 from scada.bus import TagBus
 from scada.clock import NS, SiteClock
 from scada.historian.backlog import Backlog
-from scada.historian.database import reading_once
+from scada.historian.database import reading_once, transaction
 from scada.historian.holding import held
-from scada.historian.removal import due, lacking, removed
+from scada.historian.removal import due, lacking, lacking_results, removed
+from scada.historian.results import RESULT_FILE, open_results, store_many
 from scada.historian.retention import EVERY_S, FIRST_S
 from scada.historian.service import Historian
 from scada.historian.slots import SlotBook
+from scada.historian.spool import Spool
 from scada.intervals import Mark
-from scada.ports import ResultTable
+from scada.ports import ResultRows, ResultTable
 from scada.settings import HistorianSettings, RetentionSettings
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 
@@ -115,6 +117,26 @@ def test_what_is_too_old_goes_and_the_rest_stays(running: Running) -> None:
     assert [one["name"] for one in removed(running.directory)] == [target for _, target, _ in running.audit.rows]
 
 
+def test_what_results_were_goes_after_its_days(tmp_path: Path) -> None:
+    """What was replaced a year ago and more; what it is now stays, and so does what was replaced since."""
+    (tmp_path / "history").mkdir()
+    rows = ResultRows(("A",), np.zeros(1, np.int64), ResultTable(np.array([OLD * 3600]), {"x": np.ones(1)}))
+    with closing(open_results(tmp_path / "history" / "results.sqlite")) as database:
+        for days in (500, 400, 100):
+            with transaction(database):
+                store_many(database, "balance", 3600, rows, NOW - days * DAY_H * 3600 * NS)
+    running = Running(tmp_path, RetentionSettings(live_days=0, replaced_days=365))
+    running.look()
+    with closing(sqlite3.connect(running.directory / "results.sqlite")) as database:
+        left = database.execute("SELECT version FROM former").fetchall()
+    running.stop()
+
+    assert left == [(2,)]
+    assert [(target, detail["kind"], detail["size"]) for _, target, detail in running.audit.rows] == [
+        ("results.sqlite", "replaced results", 2)
+    ]
+
+
 def test_by_default_intervals_and_results_are_kept_for_ever(tmp_path: Path) -> None:
     """What is billed is not deleted by somebody who never thought of it."""
     running = Running(tmp_path, RetentionSettings())
@@ -170,7 +192,7 @@ def test_a_month_that_a_replica_has_not_confirmed_stays(running: Running) -> Non
     """Not even while its last block is on its way."""
     old_and_new(running)
     confirmed: list[bool] = [False]
-    running.historian._retention._lacks = [lambda path: not confirmed[0]]
+    running.historian._retention._lacks = [lambda one: not confirmed[0]]
     running.look()
     before = running.value(OLD)
     confirmed[0] = True
@@ -179,12 +201,50 @@ def test_a_month_that_a_replica_has_not_confirmed_stays(running: Running) -> Non
     assert (before, running.value(OLD)) == (7, -1)
 
 
+@pytest.mark.parametrize("kind", ["live", "results"])
+def test_what_a_replica_still_needs_stays(running: Running, kind: str) -> None:
+    """A month of live values that its back-fill has not come to, and results; of all else the rest goes."""
+    old_and_new(running)
+    needs = [kind]
+    running.historian._retention._lacks = [lambda one: one.kind in needs]
+
+    def there() -> tuple[bool, bool]:
+        rows = running.historian.results.get("balance", "A", 1, 0, 2**40).start
+        return (running.directory / "live-2024-01.sqlite").exists(), len(rows) > 1
+
+    running.look()
+    before = there()
+    needs.clear()
+    running.look()
+
+    assert before == (kind == "live", kind == "results")
+    assert running.value(OLD) == -1
+    assert there() == (False, False)
+
+
+def test_results_are_confirmed_by_the_number_of_their_last_change(tmp_path: Path) -> None:
+    """Only those from before the day are asked for; of a file that never was numbered nobody knows."""
+    path = tmp_path / RESULT_FILE
+    with closing(open_results(path)) as database:
+        database.executemany("INSERT INTO result VALUES (1, ?, 1, 1, x'00')", [(5,), (6,), (50,)])
+        database.execute("UPDATE result SET version = 2 WHERE start = 5")           # its last change is the fourth
+    said = [lacking_results(path, 10, sent) for sent in (0, 3, 4)]
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE change")
+
+    assert said == [True, True, False]
+    assert lacking_results(path, 10, 4)
+    assert not lacking_results(tmp_path / "none.sqlite", 10, 0)
+
+
 def test_what_is_on_its_way_to_a_replica_is_not_confirmed(running: Running) -> None:
     """Taken from the backlog, but not sent; sent, but changed since."""
     running.commit(OLD, 7, 1)
-    backlog = Backlog(running.directory, SlotBook)
+    spool = Spool(running.directory / "spool.sqlite", 1 << 20)
+    spool.open()
+    backlog = Backlog(running.directory, SlotBook, spool)
     path = running.directory / OLD_MONTH
-    backlog.open({})
+    backlog.open()
     key = backlog.take()
     assert key is not None
     said = [backlog.lacks(path)]
@@ -193,10 +253,12 @@ def test_what_is_on_its_way_to_a_replica_is_not_confirmed(running: Running) -> N
     running.commit(OLD + 1, 7, 2)
     backlog.changed(Mark(np.array([0]), OLD + 1, 1, 3600))
     said.append(backlog.lacks(path))
+    backlog.sent(key, 2)
+    said.append(lacking(path, spool.versions))
     backlog.close()
+    spool.close()
 
-    assert said == [True, False, True]
-    assert lacking(path, {key: 2}) is False
+    assert said == [True, False, True, False]
 
 
 def test_a_reader_finishes_what_it_reads(running: Running) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ from scada.dials.images import kind_of
 from scada.dials.readings import Readings, grown
 from scada.drivers.dmesh.walkby import merge
 from scada.drivers.dmesh.walkby.merge import Pending
-from scada.errors import CommandRejected, Problem, TooManyTries
+from scada.errors import CommandRejected, NotKept, Problem, TooManyTries
 from scada.estimates import Estimate, Method
 from scada.events import KeptEvent, Stream
 from scada.group_keys import GroupKeyShare, GroupKeyState
@@ -84,6 +84,7 @@ from scada.ports import (
     ResultTable,
     SectionLoss,
     TagHistory,
+    UnbalanceWeek,
     VoltageWeek,
     WalkbyExamination,
     WalkbyReport,
@@ -576,6 +577,7 @@ class FakeLosses:
     def __init__(self) -> None:
         self.wrong: tuple[Problem, ...] = ()
         self.known = True
+        self.form_source, self.looped = "", False
 
     def problems(self, transformer: str) -> tuple[Problem, ...] | None:
         return self.wrong if transformer == "T01" else None
@@ -597,7 +599,10 @@ class FakeLosses:
             ConsumerLoss("P-01-001", "ap. 1", "N2", "L1", 2.1, 40.0, 226.5),
             ConsumerLoss("P-01-002", "ap. 2", "N4", "L2", -0.125, -3.0, 231.0),
         )
-        return LossReport("T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers)
+        return LossReport(
+            "T01", hours, hours - 1 if self.known else 0, 0, 37.0, 1.8, 0.7, 4.4, 0.2, sections, consumers,
+            bool(self.form_source), self.form_source, self.looped,
+        )
 
 
 def kept_order(path: Path, at: int) -> None:
@@ -617,13 +622,17 @@ def kept_order(path: Path, at: int) -> None:
 
 
 class FakeBalances:
-    """Thirty days of hours; the newest two are incomplete, the newest has no row."""
+    """Thirty days of hours; the newest two are incomplete, the newest has no row. So it was at each instant of 92 days."""
 
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
 
-    def table(self, group: str, span_s: int, first: int, last: int) -> ResultTable:
+    def table(self, group: str, span_s: int, first: int, last: int, as_of: int | None = None) -> ResultTable:
         now = self._clock.seconds()
+        if as_of is not None:
+            if as_of < (now - 92 * 86400) * NS:
+                raise NotKept((now - 92 * 86400) * NS)
+            now = as_of // NS
         start = np.arange(
             -(-max(first, now - 40 * 86400) // span_s) * span_s, min(last, now - span_s), span_s, dtype=np.int64
         )
@@ -652,15 +661,18 @@ class FakeBalances:
 
 
 class FakeVoltages:
+    sided = True
+
     def week(self, transformer: str, last: int) -> VoltageWeek:
         """L1 keeps to everything, L2 was low for long, of L3 nothing is known."""
         nan = float("nan")
         phases = (
             PhaseWeek(1008, 2, 0, 1 - 2 / 1008, 0.04, True, 221.3, 238.9),
             PhaseWeek(1008, 90, 4, 1 - 90 / 1008, 0.13, False, 194.2, 231.0),
-            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan),
+            PhaseWeek(0, 0, 0, nan, nan, False, nan, nan, settled=False),
         )
-        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False)
+        unbalance = UnbalanceWeek(700, 7, 0.99, 0.0123, 0.0234, True, settled=False)
+        return VoltageWeek(transformer, last - 604_800 * NS, last, 1008, phases, False, unbalance if self.sided else None)
 
 
 class FakeLive:
@@ -1165,6 +1177,9 @@ class FakeNetwork:
         if at < self._clock.now() - 7200 * NS:
             return ()
         return tuple(Place(one.eui, one.index, one.parent, one.level, at) for one in view.nodes)
+
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> Mapping[int, int]:
+        return {}
 
     def moments(self, concentrator: str) -> tuple[int, ...]:
         hour = self._clock.now() // (3600 * NS) * 3600 * NS

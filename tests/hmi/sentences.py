@@ -19,7 +19,7 @@ APART: Final = {
     "cli/": "the terminal", "bench/": "measurements", "simulate/": "the simulated field",
     "drivers/dmesh/simulator/": "the simulated field", "drivers/modbus/simulator.py": "the simulated field",
     "registry/migrations/": "statements", "app.py": "the terminal at the start",
-    "historian/event_rows.py": "statements, and the terminal",
+    "historian/event_rows.py": "statements, and the terminal", "historian/letter_rows.py": "statements",
     "handwritten.py": "files checked before anything runs", "registry/checks.py": "files checked before anything runs",
     "registry/balance_checks.py": "files checked before anything runs",
     "registry/names.py": "files checked before anything runs", "drivers/dmesh/messages/": "faults of frames, for the log",
@@ -150,5 +150,5 @@ def _is_sentence(text: str) -> bool:
     """Not a statement, a format of time, or a name that is put together."""
     return (
         " " in text.strip() and any(one.islower() for one in text) and "%" not in text.replace(" %", "")
-        and not text.lstrip().startswith(("CREATE ", "ALTER ", "SELECT ", "INSERT ", "version, crc"))
+        and not text.lstrip().startswith(("CREATE ", "ALTER ", "SELECT ", "INSERT ", "SHOW ", "version, crc"))
     )

@@ -1,7 +1,8 @@
 """The API as a program uses it: bearer token in, JSON out, reasons with every refusal."""
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmi.api.data import thin
 from hmi.api.samples import page
 from hmi.api.series import outdated
 from scada.clock import NS
@@ -164,7 +164,7 @@ def test_what_does_not_exist_is_404_in_json(client: FlaskClient, path: str) -> N
         "points/P-01-003/hourly?hours=99999999",
         "points/P-01-003/hourly?hours=x",
         "balances/BG-T01?span=7200",
-        "balances/BG-T01?first=0",
+        "balances/BG-T01?first=-1",
         "tags?size=0",
         "history?minutes=0",
     ],
@@ -181,12 +181,17 @@ def test_a_balance_names_its_unit_and_completeness(client: FlaskClient) -> None:
     assert min(body["completeness"]) == 0.62
 
 
-def test_a_gap_in_the_history_is_null_and_peaks_survive_thinning(client: FlaskClient) -> None:
+def test_the_last_minutes_have_quality_and_completeness_and_a_gap_is_null(client: FlaskClient) -> None:
+    """What a trend is drawn from when nothing but its minutes is said."""
     body = client.get("/api/v1/history?tag=T01-meter/power_active_l1&minutes=60", headers=bearer(client)).json
-    values = body["series"][0]["values"]
+    series = body["series"][0]
+    missing = [quality for value, quality in zip(series["values"], series["quality"], strict=True) if value is None]
 
-    assert None in values
-    assert len(values) < 1500
+    assert body["minutes"] == 60
+    assert set(missing) == {"bad_not_connected"}
+    assert len(series["values"]) <= 1200
+    assert series["samples"] == 3600
+    assert series["completeness"] == pytest.approx(1 - 119 / 3600)
 
 
 def test_a_tag_in_steps_has_quality_and_completeness(client: FlaskClient, world: World) -> None:
@@ -233,10 +238,9 @@ def test_a_point_s_hours_in_site_days_are_sums_of_what_is_there(client: FlaskCli
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("step=1x", "step: '1x' is no step"), ("step=1s&minutes=1440", "more than 5000 steps"),
+        ("step=1x", "step: '1x' is no step"), ("step=1s&size=5001", "size: expected a whole number from 1 to 5000"),
         ("step=1h&points=100", "step or points, not both"), ("step=1h&how=median", "how: expected one of mean"),
         ("points=5", "points: expected a whole number from 6 to 5000"), ("points=9999999", "from 6 to 5000"),
-        ("points=10&first=0", "first, last: at most 768 hours at once"),
         ("step=1h&first=2000&last=1000", "the range ends before it begins"),
     ],
 )
@@ -245,6 +249,79 @@ def test_more_than_can_be_drawn_is_refused_by_name(client: FlaskClient, query: s
 
     assert answer.status_code == 400
     assert said in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "mark", "begin"),
+    [
+        ("history?tag=T01-meter/power_active_l1&last={last}&first={first}&step=1min&size=37", "next_s", "first"),
+        ("points/P-01-003/hourly?first_hour={hour}&hours={hours}&step=2h&size=5", "next_hour", "hour"),
+    ],
+)
+def test_steps_come_a_page_at_a_time_and_are_those_of_the_whole(
+    client: FlaskClient, world: World, path: str, mark: str, begin: str
+) -> None:
+    """However many steps a range has: each page says where the next begins, the last says null."""
+    now = world.services.clock.seconds() // 3600 * 3600
+    asked = {"first": now - 7000, "last": now, "hour": now // 3600 - 25, "hours": 25}
+    end = {"first": now, "hour": now // 3600}
+
+    def got(path: str) -> dict[str, Any]:
+        body = client.get(f"/api/v1/{path.format(**asked)}", headers=bearer(client)).json
+        return cast(dict[str, Any], body["series"][0] if "series" in body else body)
+
+    whole = got(path.partition("&size")[0])
+    values, starts, pages, following = [], [], 0, 0
+    while following is not None:
+        part = got(path)
+        values, starts, pages, following = values + part["values"], starts + part["at_s"], pages + 1, part[mark]
+        if following is not None:
+            asked |= {begin: following, "hours": end["hour"] - (following if begin == "hour" else 0)}
+
+    assert pages > 2
+    assert whole[mark] is None
+    assert (starts, values) == (whole["at_s"], whole["values"])
+
+
+def test_any_range_is_answered_and_only_the_answer_is_bounded(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten years of a tag as a line; hours and balances begin at the oldest and say where the rest begins."""
+    asked = []
+
+    def line(_: Queries, name: str, first: int, last: int, points: int, silence: int) -> Line:
+        asked.append(((last - first) // NS, points))
+        return Line(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8), 0, 0.0)
+
+    monkeypatch.setattr(Queries, "line", line)
+    headers, decade = bearer(client), 3650 * 86_400
+    client.get(f"/api/v1/history?tag=T01/loading&first=1000000000&last={1_000_000_000 + decade}&points=50", headers=headers)
+    hours = client.get("/api/v1/points/P-01-003/hourly?first_hour=300000&hours=87600", headers=headers).json
+    path = "/api/v1/balances/BG-T01?first=1000000000&last=1400000000"
+    rows, days = (client.get(path + more, headers=headers).json for more in ("", "&span=86400"))
+
+    assert asked == [(decade, 50)]
+    assert (len(hours["values"]), hours["hours"], hours["next_hour"]) == (9600, 9600, 309_600)
+    assert (rows["next_s"], days["next_s"]) == (1_000_000_000 + 9600 * 3600, None)
+
+
+def test_only_some_long_ranges_are_read_at_once(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are told to come again, and short ones are answered; whoever is done gives his turn back."""
+    again = []
+
+    def line(_: Queries, name: str, first: int, last: int, points: int, silence: int) -> Line:
+        if not again:
+            again.append(client.get(path, headers=headers))
+            again.append(client.get("/api/v1/history?tag=T01/loading&step=1min", headers=headers))
+        return Line(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8), 0, 0.0)
+
+    monkeypatch.setattr(Queries, "line", line)
+    headers, path = bearer(client), f"/api/v1/history?tag=T01/loading&first=1&last={86_400 * 365}&points=50"
+    monkeypatch.setattr("hmi.api.series._long", threading.BoundedSemaphore(1))
+    first = client.get(path, headers=headers)
+
+    assert first.status_code == 200
+    assert [answer.status_code for answer in again] == [503, 200]
+    assert "ask again in a moment" in again[0].json["error"]
+    assert client.get(path, headers=headers).status_code == 200
 
 
 def test_what_is_still_to_come_is_not_missing(client: FlaskClient, world: World) -> None:
@@ -301,17 +378,6 @@ def test_a_tag_that_had_fallen_silent_is_stale_at_the_instant() -> None:
     assert found.quality.tolist() == [Quality.BAD_STALE, 0, 0, 32]
 
 
-def test_thinning_keeps_the_highest_and_the_lowest() -> None:
-    at = np.arange(10_000, dtype=np.int64)
-    values = np.zeros(10_000)
-    values[1234], values[7777] = 9.0, -9.0
-    fewer_at, fewer = thin(at, values, 500)
-
-    assert len(fewer) <= 520
-    assert (fewer.max(), fewer.min()) == (9.0, -9.0)
-    assert (np.diff(fewer_at) > 0).all()
-
-
 def test_an_alarm_is_acknowledged_once(client: FlaskClient) -> None:
     headers = bearer(client)
     body = {"alarm": "T01/loading:high", "comment": "seen"}
@@ -319,6 +385,18 @@ def test_an_alarm_is_acknowledged_once(client: FlaskClient) -> None:
 
     assert first.json["state"] == "acknowledged"
     assert again.status_code == 409
+
+
+def test_a_balance_is_answered_as_it_was_known(client: FlaskClient, world: World) -> None:
+    """`as_of` reaches the store; an instant of which nothing is kept is refused, with the first that is."""
+    headers, now = bearer(client), world.clock.seconds()
+    path = f"/api/v1/balances/BG-T01?first={now - 48 * 3600}&last={now}"
+    then, today = (client.get(path + more, headers=headers).json for more in (f"&as_of={now - 86_400}", ""))
+    refused = client.get(f"{path}&as_of=1000000000", headers=headers)
+
+    assert max(then["start"]) < now - 86_400 < max(today["start"])
+    assert refused.status_code == 400
+    assert refused.json["error"].startswith("as_of: how balances were known is kept from ")
 
 
 def test_hours_as_known_before_they_came_are_missing(client: FlaskClient, world: World) -> None:

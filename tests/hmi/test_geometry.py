@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmi.charts import bars, loading_bar, nice_step
+from hmi.network_drawing import drawing
 from hmi.pages.meter import fold
 from hmi.site_time import SiteTime
 from hmi.tree import lay_out
 from scada.clock import NS
+from scada.ports import SectionLoss
 from scada.site import MeshNode
 from scada.tags import Quality
 
@@ -144,3 +146,17 @@ def test_a_day_with_a_missing_hour_says_so_and_is_not_zero() -> None:
     assert np.isnan(sums[1])
     assert list(present) == [2, 0]
     assert list(worst) == [Quality.UNCERTAIN_ESTIMATED, Quality.BAD_WAITING]
+
+
+def test_a_section_that_closes_a_loop_is_drawn_between_what_is_there() -> None:
+    """Every section once, the tree as it is without it; a straight line for the tie."""
+    ends = [("T", "A", 10.0), ("A", "B", 20.0), ("A", "C", 30.0), ("C", "T", 5.0), ("B", "C", 1.0)]
+    sections = [SectionLoss(f"S{n}", "F", (one, other), metres, float(n), 0.0, 1.0, 230.0)
+                for n, (one, other, metres) in enumerate(ends)]
+    tree, ring = drawing("T", sections[:3]), drawing("T", sections)
+
+    assert [(one.path, one.x, one.y) for one in ring.lines[:3]] == [(one.path, one.x, one.y) for one in tree.lines]
+    assert (ring.width, ring.height) == (tree.width, tree.height)
+    ties = ring.lines[3:]
+    assert ["tie" in one.css for one in ring.lines] == [False] * 3 + [True] * 2
+    assert [(one.x, one.y) for one in ties] == [(16.0, tree.lines[0].y), (tree.lines[2].x, tree.lines[2].y)]

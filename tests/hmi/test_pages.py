@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from hmi.app import create_app
 from hmi.assets import Assets
 from hmi.i18n import LANGUAGES
 from hmi.site_time import SiteTime
-from scada.balancing.meters import thermal_device
+from scada.balancing.meters import SIDES, thermal_device, unbalance_device
 from scada.balancing.phases.service import PhaseStudyService
-from scada.clock import HOUR_S
+from scada.clock import HOUR_S, NS
 from scada.commands import Action, Actor, Effect, EffectState, Role, ShedRequest
 from scada.errors import Problem
+from scada.network import Place
 from scada.phase_orders import Achieved, MeasuredGain, MoveState
 from scada.phase_study import (
     ConsumerPhase,
+    FormUsed,
     Lack,
     PhaseCheck,
     PhaseCurves,
@@ -31,14 +34,15 @@ from scada.phase_study import (
     PhasePoint,
     PhaseSplit,
     PhaseStudy,
+    Simultaneity,
     Unchecked,
     Working,
 )
 from scada.ports import Health, Priority, ResultTable
 from scada.site import Directory, MeshNode, MeshView, Site
-from scada.tags import Batch
+from scada.tags import Batch, TagDef
 from tests.hmi.conftest import Person
-from tests.hmi.fakes import MODULES, World
+from tests.hmi.fakes import MODULES, FakeVoltages, World
 
 PAGES = [
     "/",
@@ -66,6 +70,7 @@ PAGES = [
     "/meters?q=ap.+5&medium=electricity",
     "/meters/P-01-003",
     "/meters/P-01-003?known=2025-12-31T12:00",
+    "/balance/BG-T01?known=2025-12-31T12:00",
     "/meters/P-01-003/changes",
     "/meters/W-01-005?span=month",
     "/meters/P-01-003/swap",
@@ -177,6 +182,31 @@ def test_a_transformers_page_shows_its_heat_and_a_week_of_voltage(person: Callab
     assert "Not a whole week of 1008 means" in text
 
 
+def test_the_unbalance_of_the_voltages_is_shown_where_the_meter_tells_it(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live, and as the week's report, which is one so far; else it is said not to be known. Currents keep their name."""
+    monkeypatch.setattr(FakeVoltages, "sided", False)
+    without = person("viewer").client.get("/transformers/T01").text
+    monkeypatch.setattr(FakeVoltages, "sided", True)
+    meter, device = world.bus.devices()["T01-meter"], unbalance_device("T01", "north")
+    world.bus.add_device(attrs.evolve(meter, tags=(*meter.tags, *(TagDef(one, "V") for one in SIDES))))
+    world.bus.add_device(device)
+    now = world.clock.now()
+    world.bus.publish(Batch(device.name, np.array([1.37]), np.zeros(1, np.uint8), now, now))
+    text = person("viewer").client.get("/transformers/T01").text
+
+    (cell,) = re.findall(r"Voltage unbalance U₂/U₁</dt><dd>(.*?)</dd>", text, re.DOTALL)
+    assert 'data-tag="T01.unbalance/voltage_unbalance"' in cell
+    assert ">1.37<" in cell
+    assert re.search(r"95 % of the means are at most \[%\]</dt><dd>1.23</dd>", text)
+    assert "EN 50160 kept</dt><dd>so far</dd>" in text
+    assert "no voltages between the phases" not in text
+    assert "Voltage unbalance U₂/U₁" not in without
+    assert "no voltages between the phases" in without
+    assert "Current imbalance I₂/I₁" in without
+
+
 @pytest.mark.parametrize("path", ["/", "/dispatch", "/alarms", "/account", "/meters", "/login"])
 def test_monitor_only_is_on_every_page(person: Callable[..., Person], world: World, app: Flask, path: str) -> None:
     world.desk.monitor_only = True
@@ -221,6 +251,38 @@ def test_a_day_is_shown_as_it_was_known_at_an_instant(person: Callable[..., Pers
     assert "As it was known at" not in now
     assert then.count("1 / 1") < now.count("1 / 1")                     # fewer hours were there
     assert "date=2025-12-30&amp;known=2025-12-31T12:00" in then         # and the next page is of the same instant
+
+
+def test_a_balance_is_shown_as_it_was_known_at_an_instant(person: Callable[..., Person]) -> None:
+    """Hours that were computed later are not there."""
+    client = person("viewer").client
+    then, now = (client.get(f"/balance/BG-T01?date=2025-12-31{more}").text for more in ("&known=2025-12-31T12:00", ""))
+
+    assert "As it was known at 2025-12-31 12:00 +02:00" in then
+    assert "As it was known at" not in now
+    assert then.count("no data") > now.count("no data")
+
+
+@pytest.mark.parametrize("span", ["date=2025-12-31", "span=month&month=2025-12", "span=year&year=2025"])
+def test_other_periods_of_a_balance_are_of_the_same_instant(person: Callable[..., Person], span: str) -> None:
+    """Before and after, hours, days and months; the way back to what is known now is there."""
+    text = person("viewer").client.get(f"/balance/BG-T01?{span}&known=2025-12-31T12:00").text
+    period = text[text.index('<nav class="range"'):]
+    links = re.findall(r'href="\?([^"]*)"', period[:period.index("</nav>")])
+
+    assert len(links) > 3
+    assert [link for link in links if "known=2025-12-31T12:00" not in link] == []
+    assert f'href="?{span}"' in unescape(text)
+
+
+def test_a_balance_of_an_instant_that_is_not_kept_says_so_and_shows_today_s(person: Callable[..., Person]) -> None:
+    """From when on it is kept is said too."""
+    client = person("viewer").client
+    text, now = (client.get(f"/balance/BG-T01?date=2025-12-31{more}").text for more in ("&known=2020-01-01T00:00", ""))
+
+    assert re.search(r"How balances were known is kept from 20\d\d-\d\d-\d\d \d\d:\d\d \+0[23]:00 on", text)
+    assert "As it was known at" not in text
+    assert text.count("no data") == now.count("no data")
 
 
 @pytest.mark.parametrize("known", ["9999-01-01T00:00", "yesterday", "2099-01-01T00:00", "0001-01-01T00:00"])
@@ -460,6 +522,41 @@ def test_a_module_that_never_reported_has_no_figures(
     assert "no value yet" in row
     assert "poor link" not in text.replace(">poor link</option>", "")
     assert not re.search(r'class="num">0[ .<]', row)
+
+
+def test_a_module_that_nobody_hears_hangs_on_nothing(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent has index 0, as the concentrator has; it is not drawn below it, and its last link is no link."""
+    first, second, *_ = world.mesh.views()[0].nodes
+    nodes = (first, attrs.evolve(second, parent=0, level=0))
+    monkeypatch.setattr(world.mesh, "views", lambda: (MeshView("C01", True, 1, nodes, world.clock.now()),))
+    text = person("viewer").client.get("/network?module=C01-002").text
+    heard, unheard = sorted(text.split("<tbody>")[-1].split("<tr ")[1:], key=lambda row: "C01-002" in row)
+
+    assert "<td>C01</td>" in heard
+    assert "<td>not in the tree</td>" in unheard
+    assert "<td>C01</td>" not in unheard
+    assert text.count("<path class=\"edge") == 1
+    assert re.search(r"Parents in order</dt><dd>not in the tree *[<›]", text)
+    assert '<span class="flag">no way to the concentrator</span>' in unheard
+
+
+def test_a_parent_is_whoever_had_the_index_then(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a tree of the past another module than today; and one that no list has is told by its index."""
+    base = 0x00124B0000000000 + 1000
+    places = (Place(base + 7, 2, 0, 1, NS), Place(base + 3, 3, 2, 2, NS), Place(base + 4, 4, 99, 2, NS))
+    monkeypatch.setattr(world.network, "tree", lambda concentrator, at: places)
+    table = person("viewer").client.get("/network?concentrator=C01&at=1767258000").text.split("<tbody>")[-1]
+    rows = {found[1]: row for row in table.split("<tr>")[1:] if (found := re.search(r"(C01-\d+) ", row))}
+
+    assert {name: "<td>C01-007</td>" in row for name, row in rows.items()} == {
+        "C01-007": False, "C01-003": True, "C01-004": False,
+    }
+    assert "<td>C01</td>" in rows["C01-007"]
+    assert "<td>index 99</td>" in rows["C01-004"]
 
 
 def test_the_network_page_colours_filters_and_orders_by_what_is_asked(person: Callable[..., Person]) -> None:
@@ -783,12 +880,62 @@ def test_the_curves_are_laid_over_what_was_measured_where_that_is_asked(
     assert scaled.group(1) == imbalance.group(1)
 
 
+def test_how_much_the_consumers_peak_together_is_on_the_page_with_its_fit(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each number of them."""
+    together = Simultaneity(
+        "BG-T01", 490_000, 168, 160, 0.0, {}, (1, 20), (1.0, 0.41), (1.0, 0.38), (1.0, 0.44), (1.0, 0.4), 0.23, 0.012)
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(together=together))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert re.search(r">20</td><td[^>]*>0.41</td><td[^>]*>0.38 – 0.44</td><td[^>]*>0.40</td>", text)
+    assert "g∞ = 0.23; off by 0.012" in text
+
+
+@pytest.mark.parametrize(("said", "moves"), [
+    ("moves=17", 17), ("moves=5000", 100), ("moves=", None), ("moves=x", None), ("", None),
+])
+def test_the_most_moves_of_a_work_order_can_be_said_on_the_page(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, said: str, moves: int | None
+) -> None:
+    """From 1 to 100, else what is worth it, or the exact solver's; whoever keeps the order keeps this one."""
+    asked = []
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *words: asked.append(words[-2:]) or phase_study(proven=True))
+    engineer = person("engineer")
+    text = engineer.client.get(f"/balance/BG-T01/phases?{said}").text
+    exact = engineer.client.get("/balance/BG-T01/phases?exact=1").text
+
+    assert asked == [(moves, False), (None, True)]
+    assert 'name="exact" value="1" checked' in exact
+    assert "no phase can depart less" in exact
+    assert f'name="moves" min="1" max="100" value="{moves or ""}"' in text
+    assert f'<input type="hidden" name="moves" value="{moves or ""}">' in text
+
+
+@pytest.mark.parametrize(("rest", "said"), [
+    (0.231, "23 % of the feed is with no member"), (-0.07, "take 7 % more than was fed"), (float("nan"), None),
+])
+def test_the_share_of_the_feed_that_is_not_in_a_study_is_said(
+    person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, rest: float, said: str | None
+) -> None:
+    """With what the phases carry besides; nothing where it is not known, for that is among what the study lacks."""
+    staying = () if said is None else (400.0, 300.0, 8100.0)
+    monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(rest=rest, staying=staying))
+    text = person("viewer").client.get("/balance/BG-T01/phases").text
+
+    assert ("of the feed is with no" in text or "more than was fed" in text) == (said is not None)
+    assert (said or "") in text
+    assert ("L1 0.4, L2 0.3, L3 8.1 kW" in text) == (said is not None)
+
+
 @pytest.mark.parametrize("lack", Lack)
 def test_what_a_study_lacks_is_a_sentence(
     person: Callable[..., Person], monkeypatch: pytest.MonkeyPatch, lack: Lack
 ) -> None:
     """With its figures, and none left as a placeholder."""
-    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48)}.get(lack, (7,))
+    figures = {Lack.TOO_LARGE: (500, 400), Lack.FEW_HOURS: (3, 48), Lack.FEW_FEED_HOURS: (3, 48),
+               Lack.EXACT_TOO_LARGE: (61, 60)}.get(lack, (7,))
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(lacks={lack: figures}))
     text = person("viewer").client.get("/balance/BG-T01/phases").text
 
@@ -822,6 +969,11 @@ def test_points_checked_by_power_flow_have_kwh_neutral_current_and_voltage_and_o
 ) -> None:
     """Hours without voltages and consumers without a node are said; where nothing is checked, that is."""
     client = person("viewer").client
+    for form, said in ((FormUsed.FITTED, "own consumers"), (FormUsed.NONE, "has loops"), (FormUsed.SHIPPED, "")):
+        monkeypatch.setattr(PhaseStudyService, "study", lambda *_, of=form: phase_study(points=CHECKED, form=of))
+        shown = client.get("/balance/BG-T01/phases").text
+        assert ["The form factor is that of" in shown, "loops: what hourly" in shown] == [
+            said == "own consumers", said == "has loops"]
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(points=CHECKED, outside=4))
     checked = client.get("/balance/BG-T01/phases").text
     monkeypatch.setattr(PhaseStudyService, "study", lambda *_: phase_study(unchecked=Unchecked.NO_NETWORK))
@@ -900,6 +1052,15 @@ def test_losses_say_where_and_by_whom(person: Callable[..., Person], world: Worl
     assert 'class="loss3"' in text
     assert '<span class="flag">relieves</span> -0.125' in text.replace("−", "-")
     assert "1 hours are left out" in text
+    assert "<dd>the one that is shipped</dd>" in text
+    world.losses.form_source = "34 flats, minutes of May"
+    text = person("engineer").client.get("/transformers/T01/losses").text
+    assert "fitted to its consumers: 34 flats, minutes of May" in text
+    assert "The network has loops" not in text
+    world.losses.looped = True
+    text = person("engineer").client.get("/transformers/T01/losses").text
+    assert "none: the network has loops" in text
+    assert "more is lost than this" in text
 
 
 def test_a_network_that_is_missing_or_wrong_or_not_known_says_so(person: Callable[..., Person], world: World) -> None:

@@ -41,7 +41,8 @@ HIGH = 0xFEDC_BA98_7654_3210            # above 2**63: what a signed column woul
 def a_site() -> Site:
     """One of everything; three modules, two of them with a load."""
     return Site(
-        transformers=(Transformer("T01", "Station 1", 400.0, "north", "T01-meter", 4.0, 4.6, 0.6, "Dyn5", "T01"),),
+        transformers=(Transformer("T01", "Station 1", 400.0, "north", "T01-meter", 4.0, 4.6, 0.6, "Dyn5", "T01",
+                                  0.9, 0.003, 0.5, 0.2, 60, "School street, May", 410.0),),
         feeders=(Feeder("F1", "T01"),),
         linecodes=(Linecode("4x95", 0.32, 0.082, 0.32, 0.082),),
         sections=(

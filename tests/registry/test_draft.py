@@ -27,6 +27,15 @@ def test_a_field_that_is_not_named_stays(tmp_path: Path) -> None:
     assert (outcome.changed["modules"], sum(outcome.added.values()), sum(outcome.removed.values())) == (1, 0, 0)
 
 
+def test_a_form_factor_has_all_three_of_its_figures(tmp_path: Path) -> None:
+    """Or none, and then the shipped one is taken; what is missing is named."""
+    with pytest.raises(ConfigError, match=r"transformers\.0\.form_together: is missing"):
+        put(tmp_path, "transformers: [{name: T02, form_alone: 0.9, form_alike: 0.5}]")
+    made = put(tmp_path, "transformers: [{name: T02, form_alone: 0.9, form_together: 0, form_alike: 0.5}, {name: T03}]")
+
+    assert [one.form_alike for one in made.site.transformers[1:]] == [0.5, None]
+
+
 def test_with_replace_the_file_is_the_whole_site(tmp_path: Path) -> None:
     """What it does not hold goes; fields it does not name get their defaults."""
     outcome = put(tmp_path, "transformers: [{name: T01}]", replace=True)

@@ -180,7 +180,7 @@ class Stand:
         return self.witness.look() | self._firmware()
 
     def lost_and_doubled(self) -> tuple[list[Key], list[Key]]:
-        """Readings that were archived and are not held; and those held with another value than was archived first."""
+        """Readings that were archived and are not held; and those held with a value that nobody archived."""
         return self.witness.lost_and_doubled()
 
     # ------------------------------------------------------------------------------------------------ private

@@ -13,6 +13,7 @@ from scada.intervals import Mark
 from scada.simulate.faults import CATALOGUE, Fault
 from scada.simulate.faults.expect import Expectation
 from tests.simulate.stand import HOUR, LINKS, MODULES, Stand, eui, play, rate_for
+from tests.system import test_supplies
 
 
 @pytest.fixture
@@ -22,7 +23,10 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
     made.close()
 
 
-@pytest.mark.parametrize("fault", CATALOGUE.values(), ids=CATALOGUE)
+VIRTUAL = {name: one for name, one in CATALOGUE.items() if not one.live}      # the others: tests/system/test_supplies.py
+
+
+@pytest.mark.parametrize("fault", VIRTUAL.values(), ids=VIRTUAL)
 def test_the_server_shows_what_it_must_and_loses_and_doubles_nothing(tmp_path: Path, fault: Fault) -> None:
     """A whole head-end over real TCP, through the fault and back; held against the truth file."""
     stand = Stand(tmp_path, rate=rate_for(fault), modules=max(MODULES, fault.modules))
@@ -99,7 +103,7 @@ def test_the_stand_notices_a_server_that_acknowledges_what_it_does_not_keep(
 
 
 def test_the_stand_notices_a_reading_that_was_changed(stand: Stand, tmp_path: Path) -> None:
-    """What is held with another value than was archived first counts as doubled."""
+    """What is held with a value that nobody archived counts as doubled."""
     stand.run(2.0)
     stand.look()
     text = (path := tmp_path / "truth.jsonl").read_text()
@@ -161,6 +165,7 @@ FIELD_REPORTS = {
     "battery low, dead": ("battery-low", "battery-dead"),
     "drift, clock back, archive hole": ("drift", "clock-back", "archive-hole"),
     "contact welded, valve jammed, no feedback": ("welded-contact", "jammed-valve", "no-feedback"),
+    "supply bypassed, its valve jammed": ("bypassed-supply", "jammed-supply"),
     "restored by hand, protected consumer, two operators": ("restored-by-hand", "protected-consumer", "two-operators"),
     "dark building, dark concentrator": ("dark-building", "dark-concentrator"),
 }
@@ -169,6 +174,10 @@ FIELD_REPORTS = {
 def test_whatever_is_reported_from_real_fields_can_be_made_to_happen_here() -> None:
     """Each kind of report has its faults in the catalogue, and so its test."""
     assert {one for names in FIELD_REPORTS.values() for one in names} <= set(CATALOGUE)
+
+
+def test_what_is_not_played_here_is_played_at_the_real_server() -> None:
+    assert {name for name, one in CATALOGUE.items() if one.live} == set(test_supplies.LIVE)
 
 
 @pytest.mark.parametrize("text", ["dmesh.x", "x >= 1", "dmesh.x > 1", "dmesh.x >= -1", ""])

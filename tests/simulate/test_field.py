@@ -1,5 +1,6 @@
 """World, concentrators and truth on one site clock: everything happens in its order, however time is handed out."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from scada.clock import HOUR_S, NS
 from scada.commands import LoadClass
 from scada.drivers.dmesh import sets
-from scada.drivers.dmesh.messages import GroupSet, Sample
+from scada.drivers.dmesh.messages import GroupSet, ModuleReplace, Sample
 from scada.drivers.dmesh.numbers import Code, Sensor
 from scada.drivers.dmesh.simulator.state import Listener
 from scada.events import EventCode
@@ -142,3 +143,22 @@ def test_a_few_sensors_speak_live_each_quarter_hour() -> None:
     assert all(10 < sample.value < 30 for sample in celsius)
     assert {(sample.index, sample.unit) for sample in volts} == {(0, "V")}
     assert all(220 < sample.value < 240 for sample in volts)
+
+
+def test_what_hangs_at_a_module_is_switched_and_limited_after_a_swap_too() -> None:
+    """The wires stay: the world knows them by the module that was there first."""
+    one = field()
+    one.run_until(at(1))
+    state = one.concentrators[0]
+    module = next(module for module in state.modules if module.actuator)
+    swapped = ModuleReplace(state.generation, module.eui, module.index, 0xABCD)
+    assert state.change_list(swapped, at(1) / NS) is Code.OK
+    whose = next(spec.channels[0].consumer for spec in one.world.district.modules if spec.eui == module.eui)
+    place = [consumer.name for consumer in one.world.district.consumers].index(whose)
+    state._allowed(module.index, 0.0, False, at(1) / NS)
+    limited = one.world._drawing[place]
+    state._allowed(module.index, math.inf, False, at(1) / NS)
+    state._switched(module.index, False, at(1) / NS)
+
+    assert limited == 0.0
+    assert not one.world.supplied[place]

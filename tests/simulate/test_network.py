@@ -8,7 +8,8 @@ import pytest
 from scada.drivers.dmesh.messages import GetTopology, Overheard, Topology, TopologyDelta
 from scada.drivers.dmesh.simulator import network
 from scada.network import Trouble
-from tests.simulate.stand import LINKS, Stand, eui
+from scada.simulate.faults import CATALOGUE
+from tests.simulate.stand import LINKS, TARGET, Stand, eui
 
 
 @pytest.fixture
@@ -40,8 +41,28 @@ def test_a_change_of_the_tree_is_told_as_a_change_and_the_server_holds_the_whole
     told = set(sent)
 
     assert told & {Topology, TopologyDelta, GetTopology} == {TopologyDelta}
-    assert places(stand) == network.places((one.index for one in state.modules), state.mesh) != before
+    there = {index: place for index, place in places(stand).items() if place[1]}
+    assert there == network.places((one.index for one in state.modules), state.mesh) != before
     assert state.tree[0] == 2
+
+
+def test_who_is_not_heard_leaves_the_tree_and_hangs_nowhere_at_the_server(stand: Stand) -> None:
+    """At once, though the statistics that the server has say otherwise; and has its place again when he is back."""
+    stand.run(1.2)
+    before = places(stand)
+    undo = CATALOGUE["node-loss"].begin(stand.rig())
+    stand.run(0.1)
+    lost, told = places(stand), stand.clients[0].state.tree[1]
+    figures = stand.head.network.figures("C01")
+    undo()
+    stand.settle()
+
+    assert before[TARGET][1] > 0
+    assert lost[TARGET] == (0, 0)
+    assert TARGET not in told
+    assert figures is not None
+    assert figures.trouble[TARGET - 1] & Trouble.CUT_OFF
+    assert places(stand)[TARGET][1] > 0
 
 
 def test_what_does_not_fit_a_frame_is_told_as_a_whole() -> None:

@@ -80,3 +80,23 @@ def test_the_balance_of_the_transformer_has_every_electricity_meter() -> None:
     assert group.feed_tag == "T01-meter/energy_import"
     assert set(group.members) == {one.name for one in directory.site.points if one.medium is Medium.ELECTRICITY}
     assert directory.balance_group["BG-B1-WATER"].feed_point in directory.point
+
+
+def test_a_larger_district_is_one_site_that_the_registry_takes(tmp_path: Path) -> None:
+    """Twelve buildings: a concentrator and a feeder each, strangers in the second only, a transformer that carries them."""
+    site = site_of(make_district(1, buildings=12, modules=100))
+    exchange.write(site, tmp_path / "site.yaml")
+    outcome = put_into(exchange.read(tmp_path / "site.yaml"), Site())
+
+    assert set(outcome.site.modules) == set(site.modules)
+    assert len(site.concentrators) == len(site.feeders) == 12
+    assert len(site.modules) == 12 * 100 - 3
+    assert [one.name for one in site.concentrators if one.adoption is Adoption.ENGINEER] == ["C02"]
+    assert len({one.eui for one in site.modules}) == len(site.modules)
+    assert site.transformers[0].rated_kva == 1600.0
+
+
+@pytest.mark.parametrize(("buildings", "modules"), [(1, 60), (41, 60), (2, 59), (2, 241), (11, 240)])
+def test_a_district_has_bounds(buildings: int, modules: int) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        make_district(1, buildings=buildings, modules=modules)

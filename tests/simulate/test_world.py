@@ -194,6 +194,10 @@ def test_the_transformer_meter_is_consistent_in_itself() -> None:
 
     assert np.allclose(reading.apparent**2, reading.active**2 + reading.reactive**2)
     assert np.allclose(reading.current * reading.voltage, reading.apparent)
+    one, two, three = reading.voltage                       # a third of a turn apart
+    assert np.allclose(reading.sides**2, [
+        one**2 + two**2 + one * two, two**2 + three**2 + two * three, three**2 + one**2 + three * one
+    ])
     assert abs(reading.current[0] - reading.current[1]) < reading.neutral_current < reading.current[0]
 
 

@@ -63,17 +63,22 @@ function follow(root: HTMLElement): void {
   setInterval(() => void look(), EVERY_MS);
 }
 
-// ------------------------------------------------------------------ scanning: only where the browser can
+// ------------------------------------------------------------------ scanning: by the browser's reader, or by ours
 interface Detector { detect(source: ImageBitmapSource): Promise<{ rawValue: string }[]> }
 type DetectorClass = { new (): Detector };
 
-function scanning(form: HTMLFormElement, Detect: DetectorClass): void {
+/** The browser's own knows every kind of code; ours knows QR codes, and comes when it is needed first. */
+function reader(): Detector {
+  const Own = (window as unknown as { BarcodeDetector?: DetectorClass }).BarcodeDetector;
+  return Own ? new Own() : { detect: async (source) => (await import("./qr")).detect(source) };
+}
+
+function scanning(form: HTMLFormElement, detector: Detector): void {
   const input = form.querySelector<HTMLInputElement>("#eui")!;
   const fault = form.querySelector<HTMLElement>("[data-scan-fault]")!;
   const view = form.querySelector<HTMLVideoElement>("[data-scan-view]")!;
   const camera = form.querySelector<HTMLButtonElement>("[data-scan-camera]")!;
   const photo = form.querySelector<HTMLElement>("[data-scan-photo]")!;
-  const detector = new Detect();
 
   const take = async (source: ImageBitmapSource): Promise<boolean> => {
     const codes = await detector.detect(source);
@@ -144,8 +149,7 @@ export function start(): void {
   const root = document.querySelector<HTMLElement>("[data-install]");
   if (root) follow(root);
   const form = document.querySelector<HTMLFormElement>("form[data-scan]");
-  const Detect = (window as unknown as { BarcodeDetector?: DetectorClass }).BarcodeDetector;
-  if (form && Detect) scanning(form, Detect);
+  if (form) scanning(form, reader());
   const photo = document.querySelector<HTMLInputElement>("[data-shrink]");
   if (photo) {
     photo.addEventListener("change", () => {

@@ -17,7 +17,7 @@ period at once, as energies: `over`.
 from scada.balancing.network.checks import network_of
 from scada.balancing.network.flow import Flow, NoConvergence, solve
 from scada.balancing.network.folder import read_network
-from scada.balancing.network.form import DEFAULTS, FormFactor, calibrate
+from scada.balancing.network.form import DEFAULTS, FormFactor, calibrate, for_means, of_hours
 from scada.balancing.network.meshed import Meshed, solve_meshed
 from scada.balancing.network.model import Network, Supply, connections, powers
 from scada.balancing.network.of_site import Known, networks
@@ -32,6 +32,6 @@ from scada.balancing.network.voltages import hours_of, node_voltages
 __all__ = [
     "DEFAULTS", "Feeder", "Flow", "FormFactor", "Known", "Linecodes", "Losses", "Meshed", "Network", "NoConvergence",
     "Period", "Sections", "ServicePoints", "Supply", "Tables", "calibrate", "connections", "contributions", "feeder",
-    "filled", "hours_of", "losses", "network_of", "networks", "node_voltages", "over", "powers", "read_network", "solve",
-    "solve_meshed", "supply",
+    "filled", "for_means", "hours_of", "losses", "network_of", "networks", "node_voltages", "of_hours", "over",
+    "powers", "read_network", "solve", "solve_meshed", "supply",
 ]

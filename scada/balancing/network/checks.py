@@ -48,7 +48,7 @@ def network_of(tables: Tables, meshed: bool = False) -> Network:
                 for part in (tree, *apart) for index in part.closing
             ]
         problems += [_island(tables, nodes, part.reached) for part in apart]
-    phases = [_phases(text) for text in points.phases]
+    phases = [phases_of(text) for text in points.phases]
     problems += [
         Problem(tables.points_in, name, f"phase {text!r} is not known; expected L1, L2, L3 or several of them, or A, B, C")
         if text.strip() else Problem(tables.points_in, name, "no phase; expected L1, L2, L3 or several of them, or A, B, C")
@@ -71,7 +71,8 @@ def network_of(tables: Tables, meshed: bool = False) -> Network:
     )
 
 
-def _phases(text: str) -> list[bool] | None:
+def phases_of(text: str) -> list[bool] | None:
+    """Which of L1, L2 and L3 a text such as "L1L3" or "AC" names; None if it names none, or something else."""
     letters = text.upper().replace("L", "").replace(",", "").replace(" ", "")
     if not letters or len(set(letters)) < len(letters) or set(letters) - set(LETTERS):
         return None

@@ -1,5 +1,6 @@
 """A network in the words of power-grid-model."""
 
+from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -8,6 +9,14 @@ from scada.balancing.network.model import Network
 
 LEAST_OHM: Final = 1e-7                     # a section of no length would make the equations singular
 STIFF: Final = 1e20                         # VA: the source behind the supply's own impedance
+
+
+REMEDY: Final = "in the checkout: .venv/bin/pip install -c constraints.txt -e '.[network]'"
+
+
+def installed() -> bool:
+    """Whether it is there; it is not loaded by asking."""
+    return find_spec("power_grid_model") is not None
 
 
 def first_load(network: Network) -> int:

@@ -71,6 +71,7 @@ def read_tables(folder: Path, problems: list[Problem]) -> Tables:
             loads.text("profile"),
         ),
         supply=supply, root=root, linecodes_in=CODES, sections_in=LINES, points_in=LOADS,
+        vector_group=next((row["value"] for row in items.rows if row.get("parameter") == "vector_group"), ""),
     )
 
 

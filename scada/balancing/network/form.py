@@ -53,6 +53,16 @@ DEFAULTS: Final = {
 }
 
 
+def for_means(own: FormFactor | None, minutes: int) -> FormFactor | None:
+    """The form factor for means over `minutes`: one's own if it is for those, else the shipped one, None without any."""
+    return own if own is not None and own.minutes == minutes else DEFAULTS.get(minutes)
+
+
+def of_hours(own: FormFactor | None) -> FormFactor:
+    """The same for hours, of which there always is one."""
+    return for_means(own, 60) or DEFAULTS[60]
+
+
 def none() -> FormFactor:
     """Steady currents: nothing is hidden."""
     return FormFactor(0.0, 0.0, 0.0, 0.0)

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from scada.balancing.network.engine import first_load, of_network
+from scada.balancing.network.engine import REMEDY, first_load, of_network
 from scada.balancing.network.flow import NoConvergence
 from scada.balancing.network.model import PHASES, Network, connections
 from scada.balancing.network.technical import Losses
@@ -14,7 +14,7 @@ from scada.errors import StartError
 
 TOLERANCE: Final = 1e-10                    # of the rated voltage
 STEPS: Final = 100
-CHUNK: Final = 200_000                      # sections and hours at once: some hundred MB of results
+CHUNK: Final = 50_000                       # sections and hours at once: some ten MB of results, and short turns for others
 
 
 @attrs.frozen(eq=False)
@@ -24,6 +24,8 @@ class Meshed:
     losses: Losses
     voltage: NDArray[np.complex128]         # (h, k) phase to neutral at the connections [V]
     converged: NDArray[np.bool_]            # (h,)
+    highest: NDArray[np.float64]            # (s,) current of a phase, of all hours [A]
+    lowest: NDArray[np.float64]             # (n,) voltage of a phase, of all hours; inf where there was no hour [V]
 
 
 def solve_meshed(
@@ -63,7 +65,7 @@ def solve_meshed(
         from power_grid_model import PowerGridModel
     except ImportError:
         raise StartError(
-            "power flow", "this network has loops, and power-grid-model is not installed", "pip install 'scada[network]'"
+            "power flow", "this network has loops, and power-grid-model is not installed", REMEDY
         ) from None
     model = PowerGridModel(of_network(network), system_frequency=50.0)
     nodes, sections, hours = len(network.nodes), len(network.sections), len(power)
@@ -73,6 +75,7 @@ def solve_meshed(
     section = np.full((hours, sections), np.nan) if table else None
     lines, transformer = np.full((hours, PHASES + 1), np.nan), np.full(hours, np.nan)
     sums = np.zeros((sections, PHASES + 1))
+    highest, lowest = np.zeros(sections), np.full(nodes, np.inf)
     ohm, of_supply = _resistances(network)
     size = max(1, CHUNK // (sections + 1))
     for first in range(0, len(known), size):
@@ -89,6 +92,8 @@ def solve_meshed(
         u = (found["node"]["u"] * np.exp(1j * found["node"]["u_angle"]))[good]
         sent = (found["line"]["p_from"] + 1j * found["line"]["q_from"])[good]
         current = np.conj(sent / u[:, np.append(network.ends[:, 0], nodes)])            # (rows, s + 1, 3), last the supply
+        highest = np.maximum(highest, np.abs(current[:, :-1]).max(axis=(0, 2), initial=0.0))
+        lowest = np.minimum(lowest, np.abs(u[:, :nodes]).min(axis=(0, 2), initial=np.inf))
         square = np.concatenate([np.abs(current)**2, np.abs(current.sum(axis=2, keepdims=True))**2], axis=2)
         each = square[:, :-1] * ohm
         lines[rows], transformer[rows] = each.sum(axis=1), square[:, -1] @ of_supply + network.supply.no_load_loss
@@ -100,7 +105,8 @@ def solve_meshed(
     if len(lost) and strict:
         raise NoConvergence(lost, STEPS)
     mean = sums / max(1, int(converged.sum()))
-    return Meshed(Losses(section=section, conductor=mean, lines=lines, transformer=transformer), voltage, converged)
+    lost_where = Losses(section=section, conductor=mean, lines=lines, transformer=transformer)
+    return Meshed(lost_where, voltage, converged, highest, lowest)
 
 
 def _resistances(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

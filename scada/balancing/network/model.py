@@ -12,6 +12,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.network.form import FormFactor
+
 PHASES: Final = 3
 TURN: Final[NDArray[np.complex128]] = np.exp(-2j * np.pi / 3 * np.arange(PHASES))      # L2 follows L1 by a third of a turn
 
@@ -79,6 +81,12 @@ class Network:
     power_factor: NDArray[np.float64]       # (p,) lagging where positive, leading where negative [1]
     profile: tuple[str, ...]                # p names of profiles, "" where there is none
     supply: Supply
+    form: FormFactor | None = None          # fitted to its own consumers; None: see `form.for_means`
+
+    @property
+    def looped(self) -> bool:
+        """Whether it is no tree: all its nodes hang together, so one section more than a tree has closes a loop."""
+        return len(self.sections) >= len(self.nodes)
 
     def on_phases(self, phases: NDArray[np.bool_]) -> "Network":
         """The same network with its service points on other phases, (p, 3)."""

@@ -8,14 +8,20 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.network import engine
 from scada.balancing.network.checks import network_of
+from scada.balancing.network.form import DEFAULTS, FormFactor
 from scada.balancing.network.model import Network, Supply
 from scada.balancing.network.supplies import blocks, supply
 from scada.balancing.network.tables import Linecodes, Sections, ServicePoints, Tables
+from scada.balancing.network.topology import spanning_tree
 from scada.errors import ConfigError, Problem
 from scada.site import Directory, Linecode, Medium, Section, Transformer
 
-VOLT: Final = 400.0                         # between phases, at no load
+VOLT: Final = 400.0                         # between phases; nameplate figures are of this voltage
+HOUR_MINUTES: Final = 60
+MOST_CONNECTIONS: Final = 4_000             # one-phase, of a network: what each does to each other takes 16 B a pair, twice
+MOST_NAMED: Final = 5                       # sections that close a loop
 PERCENT: Final = 4.0                        # stands in where uk is not known, and that is a problem
 
 
@@ -25,10 +31,11 @@ class Known:
 
     networks: dict[str, Network]            # by transformer
     problems: dict[str, tuple[Problem, ...]]
-    remarks: tuple[Problem, ...]            # what is left out of a network that can be computed
+    remarks: tuple[Problem, ...]            # what is left out of a network that can be computed, and who has loops
+    waiting: tuple[str, ...] = ()           # those of the problems that only want the engine for loops
 
 
-def networks(directory: Directory, meshed: bool = False) -> Known:
+def networks(directory: Directory, meshed: bool | None = None) -> Known:
     """
     Return the networks of all transformers that have sections.
 
@@ -37,16 +44,18 @@ def networks(directory: Directory, meshed: bool = False) -> Known:
     directory : Directory
         A service point of a network is a metering point of electricity with a node: a sub-meter has none, and is not
         counted twice. Its phases and its feeder are those of its consumer.
-    meshed : bool
-        Loops are allowed; see `checks.network_of`.
+    meshed : bool, optional
+        Whether networks with loops can be computed; by default, whether power-grid-model is installed.
 
     Notes
     -----
     A network that is wrong is a matter of its own transformer: the others are there all the same.
     """
     sections, points = _by_transformer(directory)
+    loops = engine.installed() if meshed is None else meshed
     found: dict[str, Network] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
+    waiting, closed = [], []
     for one in directory.site.transformers:
         if one.name not in sections:
             continue
@@ -54,13 +63,22 @@ def networks(directory: Directory, meshed: bool = False) -> Known:
         if one.name not in points:
             wrong.append(Problem("points", "", f"no point has a node in the network of {one.name}"))
         try:
-            found[one.name] = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed)
+            made = network_of(_tables(directory, one, sections[one.name], points.get(one.name, [])), meshed=True)
+            found[one.name] = attrs.evolve(made, form=form_of(one))
+            if (there := int(made.point_phases.sum())) > MOST_CONNECTIONS:
+                wrong.append(Problem("points", "", f"{there:,} one-phase connections in the network of {one.name}; "
+                                     f"expected at most {MOST_CONNECTIONS:,}"))
+            if made.looped and loops and not wrong:
+                closed.append(_closed(one, made, "computed by power-grid-model, without form factor and shares"))
+            elif made.looped and not loops:
+                waiting += [one.name] if not wrong else []
+                wrong.append(_closed(one, made, f"computed by power-grid-model, which is not installed ({engine.REMEDY})"))
         except ConfigError as error:
             wrong += error.problems
         if wrong:
             found.pop(one.name, None)
             problems[one.name] = tuple(wrong)
-    return Known(found, problems, tuple(_remarks(directory, sections.keys())))
+    return Known(found, problems, (*closed, *_remarks(directory, sections.keys())), tuple(waiting))
 
 
 def tables(directory: Directory, name: str) -> Tables:
@@ -122,7 +140,18 @@ def supply_of(transformer: Transformer) -> Supply:
     """The supply that a transformer's nameplate says, behind a stiff medium-voltage network."""
     rated, whole = transformer.rated_kva * 1e3, transformer.uk_percent or PERCENT
     r = min(whole, 100 * 1e3 * (transformer.load_loss_kw or 0.0) / rated)
-    return supply(VOLT, VOLT, rated, r, math.sqrt(whole**2 - r**2), no_load_loss=1e3 * (transformer.no_load_loss_kw or 0.0))
+    return supply(
+        VOLT, VOLT, rated, r, math.sqrt(whole**2 - r**2), volt_pu=transformer.no_load_v / VOLT,
+        no_load_loss=1e3 * (transformer.no_load_loss_kw or 0.0),
+    )
+
+
+def form_of(one: Transformer) -> FormFactor | None:
+    """The form factor that was fitted to a transformer's consumers; None if none was."""
+    if one.form_alone is None or one.form_together is None or one.form_alike is None:
+        return None
+    doubt = DEFAULTS[60].doubt if one.form_doubt is None else one.form_doubt
+    return FormFactor(one.form_alone, one.form_together, one.form_alike, doubt, one.form_minutes)
 
 
 def _transformer(one: Transformer) -> Iterator[Problem]:
@@ -136,10 +165,22 @@ def _transformer(one: Transformer) -> Iterator[Problem]:
         yield Problem("transformers", one.name, text)
 
 
+def _closed(transformer: Transformer, network: Network, how: str) -> Problem:
+    """Said also where it can be computed: a section too many is often a mistake."""
+    tree = spanning_tree(len(network.nodes), network.root, network.ends)
+    names = [network.sections[index] for index in tree.closing[:MOST_NAMED].tolist()]
+    some = ", ".join(names) + (" …" if len(tree.closing) > MOST_NAMED else "")
+    return Problem(f"sections of {transformer.name}", some, f"loops: {how}")
+
+
 def _remarks(directory: Directory, with_sections: Set[str]) -> Iterator[Problem]:
     """Who should be in a network and is not; its losses come out too low."""
     if not with_sections:
         return
+    for one in directory.site.transformers:
+        if one.name in with_sections and one.form_minutes != HOUR_MINUTES and form_of(one) is not None:
+            text = f"its form factor is for means over {one.form_minutes} minutes; hours take the one that is shipped"
+            yield Problem("transformers", one.name, text)
     hanging = {point.consumer for point in directory.site.points if point.node and point.medium is Medium.ELECTRICITY}
     measured = {point.consumer for point in directory.site.points if point.medium is Medium.ELECTRICITY}
     for consumer in directory.site.consumers:

@@ -39,6 +39,8 @@ class Period:
     hidden: float                           # what the form factor added [Wh]
     doubt: float                            # its uncertainty, one sigma [Wh]
     lowest: NDArray[np.float64]             # (p,) lowest mean voltage of a phase at the service point [V]
+    currents: NDArray[np.float64] | None = None         # (s,) highest mean of a phase; of a meshed network alone [A]
+    nodes: NDArray[np.float64] | None = None            # (n,) lowest mean voltage of a phase; likewise [V]
 
     @property
     def lost(self) -> float:
@@ -79,12 +81,14 @@ def over(
     transformer = np.full(count, np.nan)
     sections, shares = np.zeros((len(network.sections), PHASES + 1)), np.zeros((points, 2))
     lowest, taken, hidden = np.full(points, np.inf), 0.0, 0.0
+    currents, nodes = np.zeros(len(network.sections)), np.full(len(network.nodes), np.inf)
     complete = np.isfinite(active.reshape(count, -1)).all(axis=1)
     for rows in progress([slice(first, first + BLOCK) for first in range(0, count, BLOCK)]):
         power = powers(network, active[rows])
         if model is None:
             found = solve_meshed(network, power, strict=False)
             lost, good, voltage = found.losses, found.converged, found.voltage
+            currents, nodes = np.maximum(currents, found.highest), np.minimum(nodes, found.lowest)
         else:
             flow = solve(model, power, strict=False)
             lost, good, voltage = losses(model, flow, form), flow.converged, flow.voltage
@@ -101,8 +105,9 @@ def over(
     return Period(
         minutes=minutes, known=known, collapsed=np.flatnonzero(complete & ~known), taken=taken * hours,
         sections=sections * hours, points=None if meshed else shares * hours, lines=lines, transformer=transformer,
-        hidden=hidden * hours, doubt=hidden * hours * (form.doubt if form else 0.0),
-        lowest=np.where(np.isfinite(lowest), lowest, np.nan),
+        hidden=hidden * hours, doubt=hidden * hours * (form.doubt if form and not meshed else 0.0),
+        lowest=np.where(np.isfinite(lowest), lowest, np.nan), currents=currents if meshed else None,
+        nodes=np.where(np.isfinite(nodes), nodes, np.nan) if meshed else None,
     )
 
 

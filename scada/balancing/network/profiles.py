@@ -45,10 +45,7 @@ def read_profiles(
     ConfigError
         Naming every service point without a column, and the first cells that are no number.
     """
-    if not path.exists():
-        raise missing_file(path, "a CSV file with a column for every service point")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    header, rows = _read(path)
     place = {name.strip(): column for column, name in reversed(list(enumerate(header))) if column}
     columns, problems = _columns(path, network, place)
     active = np.full((len(rows), len(columns)), np.nan)
@@ -57,13 +54,42 @@ def read_profiles(
         if column:
             cells = [row[column] if column < len(row) else "" for row in rows]
             active[:, point] = _numbers(path, header[column].strip(), cells, problems)
+    _refuse(path, rows, problems)
+    return tuple(row[0].strip() for row in rows), active * scale
+
+
+def read_columns(path: Path) -> NDArray[np.float64]:
+    """
+    Return power of whoever has a column, (h, c) in the file's unit, NaN in a gap; the first column says when.
+
+    Columns without a name or a figure are left alone. Raises `ConfigError` as `read_profiles` does.
+    """
+    header, rows = _read(path)
+    problems: list[Problem] = []
+    columns = [
+        _numbers(path, name.strip(), [row[column] if column < len(row) else "" for row in rows], problems)
+        for column, name in enumerate(header) if column and name.strip()
+    ]
+    _refuse(path, rows, problems)
+    found = np.array(columns, dtype=np.float64).reshape(len(columns), len(rows)).T
+    return np.asarray(found[:, ~np.isnan(found).all(axis=0)])
+
+
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    if not path.exists():
+        raise missing_file(path, "a CSV file with a column for every service point")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    return header, rows
+
+
+def _refuse(path: Path, rows: list[list[str]], problems: list[Problem]) -> None:
     if not rows:
         problems.append(Problem(path.name, "", "no rows"))
     if len(problems) > MOST_NAMED:
         problems[MOST_NAMED:] = [Problem(path.name, "", f"and {len(problems) - MOST_NAMED} more like these")]
     if problems:
         raise ConfigError(problems)
-    return tuple(row[0].strip() for row in rows), active * scale
 
 
 def _columns(path: Path, network: Network, place: dict[str, int]) -> tuple[list[int], list[Problem]]:

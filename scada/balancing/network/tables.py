@@ -51,3 +51,4 @@ class Tables:
     linecodes_in: str = "linecodes"
     sections_in: str = "sections"
     points_in: str = "service points"
+    vector_group: str = ""                  # of the transformer, as it was written

@@ -3,19 +3,52 @@
 from importlib import import_module
 from typing import Final
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.phases.polish import deviations
 from scada.balancing.phases.uneven import PHASES
+from scada.phase_study import Lack
 
 LARGEST: Final = 60                     # consumers up to which the exact solver is of use
+SECONDS: Final = 20.0
+
+
+@attrs.frozen(eq=False)
+class Exact:
+    """What the solver found in its time."""
+
+    phase: NDArray[np.int64]                # (n,)
+    proven: bool                            # nothing is better
+
+
+@attrs.frozen(eq=False)
+class Question:
+    """What `answered` is asked; it can be sent."""
+
+    profiles: NDArray[np.float64]           # (n, t) [W]
+    start: NDArray[np.int64]                # (n,)
+    cap: int
+    fixed: NDArray[np.float64]              # (t, 3); hours in which it is NaN are left out [W]
+
+
+def answered(of: Question) -> Exact | Lack:
+    """Where somebody has scipy and the group is small: the answer, else why there is none."""
+    if len(of.profiles) > LARGEST:
+        return Lack.EXACT_TOO_LARGE
+    known = ~np.isnan(of.fixed).any(axis=1)
+    try:
+        found = solve_worst_hour(of.profiles[:, known], of.start, of.cap, of.fixed[known])
+    except ModuleNotFoundError:
+        return Lack.NO_SOLVER
+    return Lack.NO_ANSWER if found is None else found
 
 
 def solve_worst_hour(
     profiles: NDArray[np.float64], start: NDArray[np.int64], cap: int, fixed: NDArray[np.float64] | None = None,
-    seconds: float = 20.0,
-) -> NDArray[np.int64] | None:
+    seconds: float = SECONDS,
+) -> Exact | None:
     """
     Return the allocation with the least largest deviation by an exact solver, for small groups. Needs scipy.
 
@@ -33,7 +66,7 @@ def solve_worst_hour(
 
     Returns
     -------
-    phase : ndarray of int64, shape (n,), or None
+    found : Exact or None
         The best within the time; None if the solver found none.
 
     Raises
@@ -67,4 +100,6 @@ def solve_worst_hour(
         ],
         options={"time_limit": seconds},
     )
-    return None if answer.x is None else np.asarray(answer.x[1:].reshape(n, PHASES).argmax(axis=1), dtype=np.int64)
+    if answer.x is None:
+        return None
+    return Exact(np.asarray(answer.x[1:].reshape(n, PHASES).argmax(axis=1), dtype=np.int64), answer.status == 0)

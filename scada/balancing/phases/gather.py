@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.network import Network, filled
-from scada.balancing.phases.inputs import W_PER_KWH, Given, feed_tags, inputs
+from scada.balancing.phases.homes import homes
+from scada.balancing.phases.inputs import HOPELESS, MOST_MEMBERS, W_PER_KWH, Given, Inputs, feed_tags, inputs, nothing
 from scada.balancing.technical import deducted_from, known
 from scada.clock import DAY_H, HOUR_S, NS
-from scada.phase_study import Unchecked
+from scada.phase_study import Lack, Unchecked
 from scada.ports import Consumption, ResultTable, measured
 from scada.series import Buckets, How
 from scada.site import BalanceGroup, Directory, Medium
@@ -55,8 +56,16 @@ def gathered(
     told : callable
         Is called after each day of each tag: reading seconds is what takes time.
     """
-    of = inputs(directory, group, sources.hourly(group.members, first_hour, hours), offsets(zone, first_hour, hours))
-    feeder = feed(directory, group, first_hour, hours, sources.steps, told)
+    electric = group.medium is Medium.ELECTRICITY
+    members = homes(directory, group, first_hour, hours, MOST_MEMBERS) if electric else ()
+    if not electric or len(members) > MOST_MEMBERS:
+        lack, figures = (Lack.TOO_LARGE, (len(members), MOST_MEMBERS)) if electric else (Lack.NOT_ELECTRICITY, ())
+        return _hopeless(nothing({lack: figures}), hours)
+    found = sources.hourly([one.point for one in members], first_hour, hours)
+    of = inputs(directory, members, found, offsets(zone, first_hour, hours))
+    if any(lack in of.lacks for lack in HOPELESS):          # a feed's seconds would be read for nothing
+        return _hopeless(of, hours)
+    feeder = feed(group, first_hour, hours, sources.steps, told)
     table = sources.balances(group.name, HOUR_S, first_hour * HOUR_S, (first_hour + hours) * HOUR_S)
     imbalance, normal, own = np.full((3, hours), np.nan)
     if len(table.start):
@@ -73,15 +82,15 @@ def gathered(
         active = np.nan_to_num(active)      # who was never heard of takes nothing, as far as anybody knows
     return Given(
         of, feeder, imbalance, np.where(computed, technical, normal) + np.nan_to_num(own), computed, network, active,
-        unchecked,
+        unchecked, bool(deducted_from(directory, group)),
     )
 
 
 def feed(
-    directory: Directory, group: BalanceGroup, first_hour: int, hours: int, steps: Steps, told: Told = lambda _what: None,
+    group: BalanceGroup, first_hour: int, hours: int, steps: Steps, told: Told = lambda _what: None,
 ) -> NDArray[np.float64] | None:
     """(hours, 3) means of the feed's phases, NaN where fewer than half the samples are there. None without a meter. [W]"""
-    tags = feed_tags(directory, group) if group.medium is Medium.ELECTRICITY else ()
+    tags = feed_tags(group) if group.medium is Medium.ELECTRICITY else ()
     found = np.full((hours, len(tags)), np.nan)
     for place, tag in enumerate(tags):
         for first in range(0, hours, DAY_H):
@@ -103,6 +112,12 @@ def offsets(zone: ZoneInfo, first_hour: int, hours: int) -> NDArray[np.int64]:
 
 
 # ---------------------------------------------------------------------- private
+def _hopeless(of: Inputs, hours: int) -> Given:
+    """Members of whom nothing can be said, and nothing besides."""
+    unknown = np.full(hours, np.nan)
+    return Given(of, None, unknown, unknown, np.zeros(hours, dtype=bool), None, np.zeros((hours, 0)), None)
+
+
 def _technical(
     directory: Directory, group: BalanceGroup, first_hour: int, hours: int, losses: Table
 ) -> NDArray[np.float64]:

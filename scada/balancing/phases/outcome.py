@@ -66,8 +66,8 @@ def outcome(
     count = min(max(last - begin, 0), MOST_DAYS * DAY_H)
     if count < LEAST_DAYS * DAY_H:
         return Achieved(order.number, states, NoGain.TOO_EARLY, (count // DAY_H, LEAST_DAYS))
-    before = feed(directory, group, end - MOST_DAYS * DAY_H, MOST_DAYS * DAY_H, sources.steps, told)
-    after = feed(directory, group, last - count, count, sources.steps, told)
+    before = feed(group, end - MOST_DAYS * DAY_H, MOST_DAYS * DAY_H, sources.steps, told)
+    after = feed(group, last - count, count, sources.steps, told)
     if before is None or after is None:
         return Achieved(order.number, states, NoGain.NO_FEED)
     local_b, local_a = (

@@ -8,14 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.live import maximum_deviation
+from scada.balancing.phases.absolute import KICKS as KICKS_OF_MEAN
 from scada.balancing.phases.absolute import Absolute, least_sum
-from scada.balancing.phases.checked import Check, Checker
+from scada.balancing.phases.checked import Check
 from scada.balancing.phases.gram import Score, Table, by_neutral
 from scada.balancing.phases.polish import even_worst_hour
 from scada.balancing.phases.search import KICKS, search
 from scada.balancing.phases.uneven import allocated, unevenness
 
 CAPS: Final = (1, 2, 3, 5, 10)
+KICKED_HOURS: Final = 650_000           # disturbances times consumers times hours of the search by the plain sum
+FEWEST: Final = 4
+KICKS_A_MOVE: Final = 50                # disturbances: few moves have few places to be looked for
 
 
 @attrs.frozen(eq=False)
@@ -30,31 +34,6 @@ class Point:
     deviation: float                        # mean over the hours of the largest deviation from the mean of the phases [1]
     check: Check | None                     # by power flow; None if no network is known
     worth: bool                             # no point with fewer moves is as good
-
-
-def pareto(
-    profiles: NDArray[np.float64], table: Score, start: NDArray[np.int64], caps: Sequence[int] = CAPS,
-    fixed: NDArray[np.float64] | None = None, movable: NDArray[np.bool_] | None = None, checker: Checker | None = None,
-    kicks: int = KICKS,
-) -> list[Point]:
-    """
-    Return today's point and, for each cap, the best that was found; fewest moves first.
-
-    Parameters
-    ----------
-    profiles, table, start, caps, fixed, movable, kicks
-        As in `candidates`.
-    checker : callable, optional
-        `checked.by_power_flow`.
-
-    Returns
-    -------
-    points : list of Point
-        As of `judged`.
-    """
-    found = candidates(profiles, table, start, caps, fixed, movable, kicks)
-    checks = [[checker(one) for one in alike] for alike in found] if checker else None
-    return judged(profiles, table, start, found, fixed, checks)
 
 
 def candidates(
@@ -88,12 +67,13 @@ def candidates(
     """
     profiles, base = _used(profiles, fixed)
     squares = by_neutral(profiles, base) if isinstance(table, Absolute) else None
+    fewer = min(max(KICKED_HOURS // max(profiles.size, 1), FEWEST), KICKS_OF_MEAN)
     found, phase = [[start.copy()]], start
     for cap in sorted(caps):
         if isinstance(table, Absolute) and squares is not None:
-            by_squares = search(squares, start, cap, movable, None, kicks // 4)
+            by_squares = search(squares, start, cap, movable, None, min(kicks, KICKS_A_MOVE * cap))
             begin = min(by_squares, phase, key=table.score)
-            phase = least_sum(table, start, cap, movable, begin)
+            phase = least_sum(table, start, cap, movable, begin, min(fewer, cap))
         elif isinstance(table, Table):
             phase = search(table, start, cap, movable, phase, kicks)
         polished = even_worst_hour(profiles, table, start, phase, cap, base, movable)

@@ -4,6 +4,7 @@ All changes of one consumer, and all exchanges of two, are scored at once from t
 looked at again.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -74,6 +75,18 @@ def search(
         elif stale % PATIENCE == 0:
             here = best
     return best[0]
+
+
+def searched(
+    table: Table, start: NDArray[np.int64], caps: Sequence[int], movable: NDArray[np.bool_] | None = None,
+    kicks: int = KICKS,
+) -> list[NDArray[np.int64]]:
+    """Return an allocation for each cap, fewest moves first; each search begins where the one before ended."""
+    found, phase = [], start
+    for cap in sorted(caps):
+        phase = search(table, start, cap, movable, phase, kicks)
+        found.append(phase)
+    return found
 
 
 def beginning(

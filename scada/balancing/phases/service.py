@@ -20,7 +20,7 @@ from scada.clock import DAY_H, NS, SiteClock
 from scada.commands import Actor
 from scada.errors import CommandRejected
 from scada.phase_orders import Achieved, MoveState, NoGain, OrderState, PhaseOrder
-from scada.phase_study import Objective, PhaseStudy, Working
+from scada.phase_study import MOST_MOVES, Objective, PhaseStudy, Working
 from scada.ports import Audit, Balances, Compute, Health, History, Metering, Registry, ResultTable, TechnicalLosses
 from scada.site import Directory
 
@@ -56,13 +56,18 @@ class PhaseStudyService:
         return ()
 
     def study(
-        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.SQUARES
+        self, group: str, first_hour: int, hours: int, objective: Objective = Objective.ABSOLUTE,
+        moves: int | None = None, exact: bool = False,
     ) -> PhaseStudy | Working:
         if not 0 < hours <= self.most_days * DAY_H + 1:
             raise ValueError(f"a study is of 1 to {self.most_days} days; found {hours} hours")
+        if moves is not None and not 0 < moves <= MOST_MOVES:
+            raise ValueError(f"a work order has 1 to {MOST_MOVES} moves; found {moves}")
         directory = self._registry.directory
-        key = group, first_hour, hours, objective, directory.site.generation, self._clock.hour()
-        work = partial(self._study, directory, directory.balance_group[group].name, first_hour, hours, objective)
+        key = group, first_hour, hours, objective, moves, exact, directory.site.generation, self._clock.hour()
+        asked = partial(Asked, directory.balance_group[group].name, first_hour, hours, moves=moves, objective=objective,
+                        exact=exact)
+        work = partial(self._study, directory, group, first_hour, hours, asked)
         found: PhaseStudy | Working = self._works.ask(key, work)
         return found
 
@@ -111,12 +116,12 @@ class PhaseStudyService:
 
     # ------------------------------------------------------------------ in a worker's thread
     def _study(
-        self, directory: Directory, group: str, first_hour: int, hours: int, objective: Objective, told: Told
+        self, directory: Directory, group: str, first_hour: int, hours: int, asked: Callable[..., Asked], told: Told
     ) -> PhaseStudy:
         read = _counted(told, PHASES * -(-hours // DAY_H))
         given = gathered(
             directory, directory.balance_group[group], first_hour, hours, self._zone, self._sources, read)
-        return study(Asked(group, first_hour, hours, given, None, objective), self._compute.each, told)
+        return study(asked(given=given), self._compute.each, told)
 
 
 def _counted(told: Told, parts: int) -> Callable[[str], None]:

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scada.balancing.phases.advice import CheckJob, Draft, advice, check_jobs, check_of, drafted
+from scada.balancing.phases.checked import Check, Place, form_used, with_rest
 from scada.balancing.phases.curves import Curves, Measure, curves
+from scada.balancing.phases.exact import LARGEST, SECONDS, Exact, Question, answered
 from scada.balancing.phases.identify import LEAST_HOURS, UNKNOWN, Identified, disagreements, identify, relabelled
-from scada.balancing.phases.inputs import Given, Inputs
+from scada.balancing.phases.inputs import HOPELESS, Given, Inputs
 from scada.balancing.phases.likeness import deducted, position, similarity
 from scada.balancing.phases.orders import NAMES
+from scada.balancing.phases.pareto import CAPS
 from scada.balancing.phases.uneven import allocated, loss_shape, unevenness
 from scada.balancing.simultaneity import coincidence
 from scada.clock import DAY_H, HOUR_S
@@ -23,7 +26,6 @@ Answer = TypeVar("Answer")
 SEED: Final = 5                         # the same input gives the same answer
 SIZES: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300)
 DAY_S: Final = DAY_H * HOUR_S
-HOPELESS: Final = (Lack.NOT_ELECTRICITY, Lack.NO_CONSUMERS, Lack.TOO_LARGE, Lack.FEW_HOURS)
 Told = Callable[[str, int, int], None]
 
 
@@ -42,7 +44,8 @@ class Asked:
     hours: int
     given: Given
     moves: int | None = None                # most of the work order; None: the last number that is worth its moves
-    objective: Objective = Objective.SQUARES
+    objective: Objective = Objective.ABSOLUTE
+    exact: bool = False                     # the least worst hour by a solver, where the group is small enough
 
 
 @attrs.frozen(eq=False)
@@ -71,7 +74,9 @@ def study(asked: Asked, each: Each = map, told: Told = lambda _step, _done, _of:
     given, draft, made = asked.given, beginning.draft, beginning.study
     if draft is None:
         return made
-    unchecked, outside, checks, jobs = given.unchecked, 0, {}, list[CheckJob]()
+    if asked.exact:
+        draft, made = _exactly(asked, draft, made, each)
+    unchecked, outside, checks, jobs = given.unchecked, 0, dict[Place, Check](), list[CheckJob]()
     if given.network is not None:
         jobs, outside = check_jobs(given, draft, given.of.hours - asked.first_hour)
         unchecked = unchecked if jobs else Unchecked.OUTSIDE
@@ -80,10 +85,15 @@ def study(asked: Asked, each: Each = map, told: Told = lambda _step, _done, _of:
         for place, check in each(check_of, jobs):
             checks[place] = check
             told("checking", len(checks), len(jobs))
+    if given.whole and given.network is not None and draft.feed is not None and jobs:
+        checks = with_rest(checks, checks[0, 0], draft.feed, given.network.supply.voltage)
     points, order, splits = advice(asked.group, given.of, draft, beginning.found, checks)
     if jobs and points[0].check is None:
         unchecked = Unchecked.COLLAPSED
-    return attrs.evolve(made, points=points, order=order, splits=splits, unchecked=unchecked, outside=outside)
+    form = made.form if given.network is None else form_used(given.network)
+    return attrs.evolve(
+        made, points=points, order=order, splits=splits, unchecked=unchecked, outside=outside, form=form
+    )
 
 
 def begun(asked: Asked) -> Begun:
@@ -98,6 +108,7 @@ def begun(asked: Asked) -> Begun:
     if any(lack in lacks for lack in HOPELESS):
         return Begun(base, None, None)
     found, renamed, feed, fed = _identified(of, None if feeder is None else feeder[at], lacks)
+    enough = feed if found is not None else None
     differ = {one.consumer for one in disagreements(found, of.registered)} if found else set()
     consumers = tuple(
         ConsumerPhase(
@@ -105,7 +116,7 @@ def begun(asked: Asked) -> Begun:
             float(found.margin[index]) if found else np.nan, index in differ and of.registered[index] != UNKNOWN,
         ) for index, (point, title) in enumerate(zip(of.points, of.titles, strict=True))
     )
-    draft = drafted(of, found, asked.moves, lacks, asked.objective)
+    draft = drafted(asked.given, at, found, asked.moves, lacks, asked.objective, enough)
     known = of.registered != UNKNOWN
     by_registry = np.nan
     if known.any():
@@ -115,9 +126,11 @@ def begun(asked: Asked) -> Begun:
     uneven = {} if feed is None else _beside(of, [unevenness(feed)], unevenness, days, True)[0]
     imbalance = asked.given.imbalance
     losses, net = _beside(of, [imbalance[at], deducted(imbalance, asked.given.lost)[at]], loss_shape, days, False)
+    staying = () if draft is None or enough is None else tuple(np.nanmean(draft.fixed, axis=0).tolist())
     made = attrs.evolve(
-        base, fed=fed, consumers=consumers, renamed=renamed, registered_position=by_registry, uneven=uneven,
-        losses=losses, net=net,
+        base, fed=fed, rest=_rest(of, enough), staying=staying, consumers=consumers, renamed=renamed,
+        together=simultaneity_of(asked.group, asked.first_hour, asked.hours, of),
+        registered_position=by_registry, uneven=uneven, losses=losses, net=net,
     )
     return Begun(made, found, draft)
 
@@ -138,10 +151,23 @@ def simultaneity_of(group: str, first_hour: int, hours: int, of: Inputs) -> Simu
 
 
 # ---------------------------------------------------------------------- private
+def _exactly(asked: Asked, draft: Draft, made: PhaseStudy, each: Each) -> tuple[Draft, PhaseStudy]:
+    """Today's phases and the solver's, in the place of what was searched; or why there is no such answer."""
+    question = Question(asked.given.of.profiles[draft.which], draft.start, asked.moves or CAPS[-1], draft.fixed)
+    (found,) = each(answered, [question])
+    if isinstance(found, Exact):
+        draft = attrs.evolve(draft, found=[draft.found[0], [found.phase]], chosen=True)
+        return draft, attrs.evolve(made, proven=found.proven)
+    figures: dict[Lack, tuple[int, ...]] = {
+        Lack.EXACT_TOO_LARGE: (len(draft.which), LARGEST), Lack.NO_ANSWER: (round(SECONDS),),
+    }
+    return draft, attrs.evolve(made, lacks={**made.lacks, found: figures.get(found, ())})
+
+
 def _identified(
     of: Inputs, feed: NDArray[np.float64] | None, lacks: dict[Lack, tuple[int, ...]]
 ) -> tuple[Identified | None, tuple[str, ...], NDArray[np.float64] | None, int]:
-    """Phases in the registry's names, those names if the meter's are others, the feed, and hours it is known in."""
+    """Phases and feed in the registry's names, those names if the meter's are others, and hours the feed is known in."""
     if feed is None:
         lacks[Lack.NO_FEED] = ()
         return None, (), None, 0
@@ -149,13 +175,24 @@ def _identified(
     if fed < LEAST_HOURS:
         lacks[Lack.FEW_FEED_HOURS] = fed, LEAST_HOURS
         return None, (), feed if fed else None, fed
-    found = identify(of.raw, feed, of.local, of.three)
+    found = identify(of.raw, feed, of.local, of.fixed)
     exchanged = relabelled(found, of.registered)
     if exchanged is None:
         return found, (), feed, fed
     names = np.array(exchanged)
     phase = np.where(found.phase == UNKNOWN, UNKNOWN, names[found.phase])
-    return attrs.evolve(found, phase=phase), tuple(NAMES[one] for one in exchanged), feed, fed
+    named = np.empty_like(feed)
+    named[:, names] = feed
+    return attrs.evolve(found, phase=phase), tuple(NAMES[one] for one in exchanged), named, fed
+
+
+def _rest(of: Inputs, feed: NDArray[np.float64] | None) -> float:
+    """Share of the feed that is with no member of the study."""
+    if feed is None:
+        return np.nan
+    both = ~np.isnan(feed).any(axis=1)
+    fed = float(feed[both].sum())
+    return 1.0 - float(of.profiles[:, both].sum() + of.fixed[both].sum()) / fed if fed > 0 else np.nan
 
 
 def _beside(

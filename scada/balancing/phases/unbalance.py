@@ -26,9 +26,9 @@ def sequences(phasors: NDArray[np.complex128]) -> NDArray[np.float64]:
     return np.asarray(np.abs(phasors @ np.array([[1, 1], [a, a**2], [a**2, a]])) / 3)
 
 
-def unbalance_of_sides(sides: NDArray[np.float64]) -> NDArray[np.float64]:
+def sequences_of_sides(sides: NDArray[np.float64]) -> NDArray[np.float64]:
     """
-    Return the voltage unbalance factor from the three voltages between the phases.
+    Return the sequences of the three voltages between the phases.
 
     Parameters
     ----------
@@ -37,12 +37,14 @@ def unbalance_of_sides(sides: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns
     -------
-    factor : ndarray of float64, shape (...)
-        NaN where one is NaN, or where the three do not make a triangle. [1]
+    magnitudes : ndarray of float64, shape (..., 2)
+        Positive and negative sequence, √3 times those of the phases; NaN where a side is NaN, or where the three do not
+        make a triangle. [V]
 
     References
     ----------
-    .. [1] √((1 - √(3 - 6β)) / (1 + √(3 - 6β))), β = Σ U⁴ / (Σ U²)²: Hioki 3196 manual, section 12.4 (read 2026-11)
+    .. [1] √((1 - √(3 - 6β)) / (1 + √(3 - 6β))), β = Σ U⁴ / (Σ U²)², is their ratio: Hioki 3196 manual, section 12.4 (read
+       2026-11); the sum of their squares is Σ U² / 3.
     """
     sides = np.asarray(sides, dtype=np.float64)
     squares = (sides**2).sum(axis=-1)
@@ -50,4 +52,10 @@ def unbalance_of_sides(sides: NDArray[np.float64]) -> NDArray[np.float64]:
     inner = 3.0 - 6.0 * beta
     possible = inner >= -1e-12
     root = np.sqrt(np.where(possible, np.maximum(inner, 0.0), np.nan))
-    return np.asarray(np.sqrt(np.maximum(1.0 - root, 0.0) / (1.0 + root)))
+    return np.asarray(np.sqrt(squares[..., None] / 6 * np.maximum(1.0 + np.stack([root, -root], axis=-1), 0.0)))
+
+
+def unbalance_of_sides(sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the voltage unbalance factor from the three voltages between the phases: see `sequences_of_sides`. [1]"""
+    both = sequences_of_sides(sides)
+    return np.asarray(both[..., 1] / both[..., 0])

@@ -5,8 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from scada.errors import ScadaError
 from scada.phase_study import Working
 
 KEPT: Final = 16                        # answers, the newest ones
@@ -18,8 +20,14 @@ class Stopped(Exception):
     """The server ends, and nobody wants the answer any more."""
 
 
+class WorkFailed(ScadaError):
+    """Somebody reads this in the place of what was asked for; the reason is in the log."""
+
+
 class Works:
     """Any thread may ask. `pool` has `callInThreadWithCallback`; the heavy part of a piece is not done in its thread."""
+
+    log = Logger()
 
     def __init__(self, pool: Any, wait_s: float = WAIT_S) -> None:
         self._pool, self._wait_s = pool, wait_s
@@ -28,6 +36,12 @@ class Works:
         self._failed: dict[Hashable, Failure] = {}          # told once, to whoever asks next; at most the newest
         self._running: tuple[Hashable, tuple[str, int, int]] | None = None
         self._stopping = False
+
+    @classmethod
+    def _said(cls, failure: Failure) -> Failure:
+        cls.log.failure("what a page asked for could not be worked out", failure)
+        said = "this could not be worked out; the server's log has the details, and it is tried again when it is asked for"
+        return Failure(WorkFailed(said))
 
     def ask(self, key: Hashable, work: Callable[[Told], Any]) -> Any:
         """The answer for `key`, worked out by `work` if it is not kept and nothing else is under way; or `Working`."""
@@ -75,5 +89,5 @@ class Works:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             elif found.check(Stopped) is None:
-                self._failed = {key: found}
+                self._failed = {key: found if found.check(ScadaError) else self._said(found)}
             self._changed.notify_all()

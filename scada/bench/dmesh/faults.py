@@ -30,7 +30,11 @@ RATE: Final = 60.0
 LONG_H: Final = 10.0                    # a fault that lasts longer is lived through ten times as fast
 
 
-def measure(faults: Sequence[Fault] = tuple(CATALOGUE.values())) -> list[Figure]:
+# Those of campaigns and of supplies need services that no head-end here has: they are played in the tests.
+PLAYED: Final = tuple(one for one in CATALOGUE.values() if one.command != "campaign" and not one.live)
+
+
+def measure(faults: Sequence[Fault] = PLAYED) -> list[Figure]:
     """Every fault on a district of its own, with what a person does in it, and the time it takes to come back."""
     lost = doubled = archived = 0
     for fault in faults:

@@ -67,8 +67,7 @@ def _lines(folder: Path, meters: int) -> list[Figure]:
         lines += found[1]
     rendered = lines / (time.process_time() - used)
     blocks.close()
-    blocks = Backlog(folder / "history", lambda: book)
-    blocks.open({})
+    blocks = _backlog(folder, book)
     (port, rpc) = free_ports(2)
     server = _influxd(folder, port, rpc)
     try:
@@ -100,9 +99,16 @@ def _blocks(folder: Path, meters: int) -> tuple[Backlog, SlotBook]:
         whole = history.whole()
         book.adopt(LINK, eui, channel, whole.slots(np.full(meters, LINK), eui, channel))
         whole.enter([pulses.day(day, numbers) for day in (FIRST_DAY, FIRST_DAY + 1)], received=1)
-    backlog = Backlog(folder / "history", lambda: book)
-    backlog.open({})
-    return backlog, book
+    return _backlog(folder, book), book
+
+
+def _backlog(folder: Path, book: SlotBook) -> Backlog:
+    """Of a destination that has nothing."""
+    nothing = Spool(folder / "nothing.sqlite", 1 << 20)
+    nothing.open()
+    backlog = Backlog(folder / "history", lambda: book, nothing)
+    backlog.open()
+    return backlog
 
 
 def _influxd(folder: Path, port: int, rpc: int) -> "subprocess.Popen[bytes]":
@@ -146,7 +152,7 @@ def _spool(folder: Path, bodies: int) -> list[Figure]:
     appended = bodies * LIVE_LINES / (time.perf_counter() - began)
     settings = InfluxSettings(name="nowhere", url="http://127.0.0.1:1", database="scada")
     nothing = folder / "nothing"
-    backlog, past = Backlog(nothing, SlotBook), Past(nothing)
+    backlog, past = Backlog(nothing, SlotBook, spool), Past(nothing)
     results, events = ResultsLeft(nothing), EventsLeft(nothing)
     sender = Sender("nowhere", _Nowhere(settings), spool, backlog, past, results, events, clock, BackOff())
     began = time.perf_counter()

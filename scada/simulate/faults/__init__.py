@@ -7,11 +7,11 @@ The function makes it go wrong and returns what ends it. `shows` and `expect` ar
 the tests find every fault here and hold the server to it (docs/guide/simulator.md).
 """
 
-from scada.simulate.faults import actuators, concentrators, firmware, frames, links, meters, radio
+from scada.simulate.faults import actuators, concentrators, firmware, frames, links, meters, radio, supplies
 from scada.simulate.faults.catalogue import CATALOGUE, Fault, Kind
 from scada.simulate.faults.rig import Rig, Undo
 
 __all__ = [
     "CATALOGUE", "Fault", "Kind", "Rig", "Undo", "actuators", "concentrators", "firmware", "frames", "links", "meters",
-    "radio",
+    "radio", "supplies",
 ]

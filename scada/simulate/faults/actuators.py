@@ -89,7 +89,8 @@ def protected(rig: Rig) -> Undo:
 @fault(
     "two-operators", Kind.ACTUATOR,
     does="Two operators shed the same group at the same moment.",
-    shows="Each member obeys one of them and refuses the other with INTERLOCK: nobody is off for longer than once.",
+    shows="The desk refuses the second before anything is sent. Where both have left (two servers), each member obeys one "
+          "and refuses the other with INTERLOCK: nobody is off for longer than once.",
     expect=("refused.INTERLOCK >= 1", "member.EXECUTED >= 1", "loads.off == 0"),
     command="twice",
 )

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     MODULE = "module"                   # a module of a concentrator
     METER = "meter"                     # the first pulse input of a module
     ACTUATOR = "actuator"               # the secondary load of a module
+    SUPPLY = "supply"                   # the whole supply behind a module
 
 
 @attrs.frozen
@@ -35,6 +36,7 @@ class Fault:
     lasts_h: float = 3.0                # how long it has to last to be seen, site time
     settled_h: float = 2.5              # and how long all has to be well before
     modules: int = 0                    # that the concentrator has to have
+    live: bool = False                  # shown by the real server alone: no head-end in virtual time has what it takes
 
     @property
     def needs(self) -> str:
@@ -44,7 +46,7 @@ class Fault:
 
     @property
     def takes_module(self) -> bool:
-        return self.kind in (Kind.MODULE, Kind.METER, Kind.ACTUATOR)
+        return self.kind in (Kind.MODULE, Kind.METER, Kind.ACTUATOR, Kind.SUPPLY)
 
 
 NEEDS: Final = {
@@ -53,6 +55,7 @@ NEEDS: Final = {
     "before": "Shed a load group first.",
     "twice": "Shed a load group twice at once.",
     "campaign": "Run a firmware campaign while it lasts.",
+    "supply": "Disconnect the supply of the module while it lasts (two persons).",
     "rotate": "Change the concentrator's link key while it lasts (scada keys rotate).",
 }
 CATALOGUE: dict[str, Fault] = {}
@@ -61,6 +64,7 @@ CATALOGUE: dict[str, Fault] = {}
 def fault(
     name: str, kind: Kind, *, does: str, shows: str, expect: tuple[str, ...], command: str = "", complete: bool = True,
     lasts_h: float = 3.0, settled_h: float = 2.5, modules: int = 0,
+    live: bool = False,
 ) -> Callable[[Callable[[Rig], Undo]], Callable[[Rig], Undo]]:
     """Enter a function in the catalogue."""
 
@@ -68,7 +72,9 @@ def fault(
         if name in CATALOGUE:
             raise ValueError(f"two faults are called {name}")
         wanted = tuple(Expectation.read(one) for one in expect)
-        CATALOGUE[name] = Fault(name, kind, does, shows, wanted, begin, command, complete, lasts_h, settled_h, modules)
+        CATALOGUE[name] = Fault(
+            name, kind, does, shows, wanted, begin, command, complete, lasts_h, settled_h, modules, live
+        )
         return begin
 
     return enter

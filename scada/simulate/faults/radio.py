@@ -43,8 +43,8 @@ def _worse(rig: Rig, *, worse_db: float = 0.0, corridor: bool = False) -> Undo:
 @fault(
     "node-loss", Kind.MODULE,
     does="A module is not heard any more.",
-    shows="It is lost, and back later, as a pair of one event; what it kept meanwhile comes then.",
-    expect=("event.MODULE_LOST >= 1", "cleared.MODULE_LOST >= 1"),
+    shows="It is lost, and back later, as a pair of one event, and has no way meanwhile; what it kept comes then.",
+    expect=("event.MODULE_LOST >= 1", "cleared.MODULE_LOST >= 1", "outage.any == 1", "trouble.CUT_OFF >= 1"),
 )
 def node_loss(rig: Rig) -> Undo:
     return _away(rig, frozenset({rig.module}))
@@ -53,8 +53,9 @@ def node_loss(rig: Rig) -> Undo:
 @fault(
     "hot-relay-loss", Kind.MODULE,
     does="The module that most others send through fails, and with it, until they find another way, its whole subtree.",
-    shows="All of them are lost and come back, and the tree is another; nothing is missing.",
-    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.moved >= 1"),
+    shows="All of them are lost and come back, as one outage of that relay, and the tree is another; nothing is missing.",
+    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.moved >= 1", "outage.relay == 1",
+            "outage.any == 1", "trouble.CUT_OFF >= 1"),
 )
 def hot_relay(rig: Rig) -> Undo:
     hot = rig.hot
@@ -73,7 +74,7 @@ def hot_relay(rig: Rig) -> Undo:
     "parent-flapping", Kind.MODULE,
     does="A module changes its parent to and fro.",
     shows="The tree shows each change as of now; nothing is missing, and no alarm is raised for it.",
-    expect=("tree.told >= 6", "event.MODULE_LOST == 0"),
+    expect=("tree.told >= 6", "event.MODULE_LOST == 0", "outage.any == 0"),
 )
 def flapping(rig: Rig) -> Undo:
     mesh = rig.state.mesh
@@ -87,8 +88,9 @@ def flapping(rig: Rig) -> Undo:
 @fault(
     "partition", Kind.MODULE,
     does="Half of the modules hear nobody but each other.",
-    shows="Each of them is lost and comes back with everything it kept.",
-    expect=("event.MODULE_LOST >= 3", "cleared.MODULE_LOST >= 3"),
+    shows="Each of them is lost and comes back with everything it kept: one outage, of part of a radio network.",
+    expect=("event.MODULE_LOST >= 3", "cleared.MODULE_LOST >= 3", "outage.partition == 1", "outage.any == 1",
+            "trouble.CUT_OFF >= 1"),
 )
 def partition(rig: Rig) -> Undo:
     indices = sorted(one.index for one in rig.state.modules)
@@ -107,7 +109,7 @@ def partition(rig: Rig) -> Undo:
     "interferer", Kind.MODULE,
     does="Somebody else's transmitter takes 12 dB from every link of the subnet.",
     shows="Delivery ratios fall and the tree is another; who is not heard any more is lost until it ends.",
-    expect=("tree.told >= 1", "mesh.delivery_fell >= 1"),
+    expect=("tree.told >= 1", "mesh.delivery_fell >= 1", "outage.any == 1", "trouble.CUT_OFF >= 1"),
 )
 def interferer(rig: Rig) -> Undo:
     return _worse(rig, worse_db=12.0)
@@ -117,7 +119,7 @@ def interferer(rig: Rig) -> Undo:
     "interferer-by-hour", Kind.MODULE,
     does="A transmitter nearby takes 12 dB from every link, every second hour.",
     shows="Delivery ratios fall and recover, again and again; who is not heard meanwhile is lost and comes back each time.",
-    expect=("mesh.delivery_fell >= 2", "tree.told >= 4"),
+    expect=("mesh.delivery_fell >= 2", "tree.told >= 4", "outage.any >= 2", "trouble.CUT_OFF >= 2"),
     lasts_h=5.0,
 )
 def by_hour(rig: Rig) -> Undo:
@@ -149,7 +151,8 @@ def by_hour(rig: Rig) -> Undo:
     "too-deep", Kind.MODULE,
     does="The subnet becomes a corridor: a module hears the two beside it alone, and nothing is relayed beyond level 30.",
     shows="Who is deeper is lost by name, the others go on; everybody is back when it ends, and nothing is missing.",
-    expect=("event.MODULE_LOST >= 6", "cleared.MODULE_LOST >= 6", "tree.at_limit >= 1"),
+    expect=("event.MODULE_LOST >= 6", "cleared.MODULE_LOST >= 6", "tree.at_limit >= 1", "outage.any == 1",
+            "trouble.CUT_OFF >= 1"),
     modules=36,
 )
 def too_deep(rig: Rig) -> Undo:

@@ -41,6 +41,13 @@ class Rig:
         raise LookupError(f"module {self.module} has no actuator")
 
     @property
+    def supply(self) -> int:
+        """The module, which has a whole supply behind it; raises `LookupError` where there is none."""
+        if not any(one.index == self.module and one.supply is not None for one in self.state.modules):
+            raise LookupError(f"module {self.module} switches no whole supply")
+        return self.module
+
+    @property
     def neighbour(self) -> ConcentratorClient:
         """Another concentrator; raises `LookupError` where there is none."""
         if not self.others:

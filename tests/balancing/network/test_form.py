@@ -1,10 +1,14 @@
 """What hourly means hide: the formula against the definition, and losses with it against losses of every minute."""
 
+import attrs
 import numpy as np
 import pytest
 
 from scada.balancing.network import DEFAULTS, FormFactor, calibrate, contributions, feeder, losses, powers, solve
+from scada.balancing.phases.advice import CheckJob, check_of
+from scada.balancing.phases.checked import form_used
 from scada.bench.balance.feeders import made
+from scada.phase_study import FormUsed
 
 
 def minutes(hours, consumers, seed):
@@ -97,3 +101,25 @@ def test_the_doubt_is_the_spread_over_other_consumers_of_the_same_many():
 
     assert 0.5 < doubt / spread < 2
     assert isinstance(sets[0], FormFactor)
+
+
+def test_the_check_of_moves_takes_the_form_factor_of_the_network():
+    """Its own for hours; one for quarters of an hour is none for hours."""
+    network = made("chain", 12, 8, 3)
+    active = np.random.default_rng(4).gamma(0.5, 900.0, (5, 8))
+    one = np.flatnonzero(network.point_phases.sum(axis=1) == 1)
+    phase = network.point_phases[one].argmax(axis=1)
+
+    def lost(form):
+        return check_of(CheckJob((0, 0), attrs.evolve(network, form=form), active, one, phase))[1].loss
+
+    steady, shipped = lost(FormFactor(0.0, 0.0, 0.0, 0.0)), lost(None)
+    double = attrs.evolve(DEFAULTS[60], alone=2 * DEFAULTS[60].alone, together=2 * DEFAULTS[60].together)
+    assert lost(double) - steady == pytest.approx(2 * (shipped - steady))
+    assert shipped > 1.02 * steady
+    assert lost(attrs.evolve(double, minutes=15)) == shipped
+    assert [form_used(attrs.evolve(network, form=form)) for form in (None, double, attrs.evolve(double, minutes=15))] == [
+        FormUsed.SHIPPED, FormUsed.FITTED, FormUsed.SHIPPED,
+    ]
+    looped = attrs.evolve(network, sections=(*network.sections, "tie"), form=double)
+    assert form_used(looped) is FormUsed.NONE

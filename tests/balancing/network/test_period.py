@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scada.balancing.loss_report import _extremes
 from scada.balancing.network import DEFAULTS, contributions, feeder, losses, powers, solve
 from scada.balancing.network import period as periods
 from scada.balancing.network.period import filled, over
@@ -55,6 +56,10 @@ def test_power_grid_model_gives_the_same_energies(network):
     ours, theirs = over(network, active), over(network, active, meshed=True)
 
     assert theirs.points is None
+    current, lowest = _extremes(feeder(network), active)
+    np.testing.assert_allclose(theirs.currents, current, atol=1e-4)
+    np.testing.assert_allclose(theirs.nodes, lowest, atol=1e-5)
+    assert ours.nodes is ours.currents is None
     assert ours.lost == pytest.approx(theirs.lost, rel=1e-7)
     np.testing.assert_allclose(ours.sections, theirs.sections, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(ours.lowest, theirs.lowest, atol=1e-5)

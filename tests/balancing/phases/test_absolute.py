@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from scada.balancing.phases.absolute import by_mean, least_sum
 from scada.balancing.phases.gram import by_neutral
-from scada.balancing.phases.pareto import pareto
 from scada.balancing.phases.search import search
 from scada.balancing.phases.uneven import allocated, unevenness
-from tests.balancing.phases.world import households
+from tests.balancing.phases.world import households, pareto
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -40,6 +39,18 @@ def test_the_score_is_the_sum_of_the_unevenness_and_the_cap_holds(n, cap, seed):
     assert of.score(phase) <= of.score(start)
     assert np.count_nonzero(phase != start) <= cap
     assert (phase == start)[~movable].all()
+
+
+def test_the_gain_of_every_single_change_is_the_difference_of_the_scores():
+    """Of all consumers to all phases, with what stays; generation too."""
+    rng = np.random.default_rng(3)
+    profiles, start = households(9, 2) * np.where(np.arange(9) == 4, -1, 1)[:, None], rng.integers(3, size=9)
+    of = by_mean(profiles, rng.uniform(0, 2000, (48, 3)))
+    gains = of.gains(start, of.pulls(start))
+
+    for one, to in product(range(9), range(3)):
+        other = np.where(np.arange(9) == one, to, start)
+        assert gains[one, to] == pytest.approx(of.score(other) - of.score(start), abs=1e-6)
 
 
 def test_it_is_better_by_its_own_measure_than_least_squares_and_worse_by_theirs():

@@ -2,6 +2,7 @@
 
 from itertools import pairwise, product
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,13 +14,13 @@ from scada.balancing.phases.exact import solve_worst_hour
 from scada.balancing.phases.gram import by_loss, by_neutral, mixed, shared_resistance
 from scada.balancing.phases.identify import Identified
 from scada.balancing.phases.orders import work_order
-from scada.balancing.phases.pareto import pareto
 from scada.balancing.phases.polish import deviations, even_worst_hour
 from scada.balancing.phases.search import search
 from scada.balancing.phases.several import several_phases
 from scada.balancing.phases.uneven import allocated, unevenness
+from scada.balancing.phases.wires import by_wires
 from scada.bench.balance.feeders import made
-from tests.balancing.phases.world import households
+from tests.balancing.phases.world import households, pareto
 
 
 def crooked(n, seed=1):
@@ -120,9 +121,10 @@ def test_the_exact_solver_agrees_on_the_worst_hour_of_a_small_group():
     polished = even_worst_hour(profiles, table, start, search(table, start, 4, kicks=40), 4)
 
     assert exact is not None
-    assert np.count_nonzero(exact != start) <= 4
-    assert worst(exact) <= worst(polished) * (1 + 1e-6)
-    assert worst(polished) <= 1.5 * worst(exact)
+    assert exact.proven
+    assert np.count_nonzero(exact.phase != start) <= 4
+    assert worst(exact.phase) <= worst(polished) * (1 + 1e-6)
+    assert worst(polished) <= 1.5 * worst(exact.phase)
     with pytest.raises(ValueError, match="61 consumers are too many"):
         solve_worst_hour(np.ones((61, 2)), np.zeros(61, dtype=int), 3)
 
@@ -258,3 +260,25 @@ def test_moved_consumers_of_a_network_are_really_elsewhere():
     assert (moved.point_phases[1:5] == network.point_phases[1:5]).all()
     assert len(connections(moved)[0]) == powers(moved, watts[:6].T).shape[1]
     assert check(phase).loss > 0
+
+
+def test_the_wires_score_knows_the_neutral_current_and_the_loss_of_those_who_hang_in_the_network():
+    """A change of it is the weighted change of both, as shares of today's; the loss with those who stay in their places."""
+    network, watts = network_and_loads()
+    start, some = network.point_phases.argmax(axis=1), np.array([2, 5, -1, 9, 17])
+    profiles = np.vstack([watts[some[:2]], watts[3] * 0.5, watts[some[3:]]])
+    moving = np.append(start[some[:2]], [1, *start[some[3:]]])
+    table = by_wires(network, watts.T, some, moving, profiles, np.zeros((48, 3)))
+    after = (moving + 1) % 3
+
+    neutral = by_neutral(profiles)
+    whole = by_loss(watts / np.abs(network.power_factor)[:, None], *path_resistance(feeder(network), np.arange(24)))
+    elsewhere = start.copy()
+    elsewhere[some[some >= 0]] = after[some >= 0]
+    expected = 0.7 * neutral.score(after) / neutral.score(moving) + 0.3 * whole.score(elsewhere) / whole.score(start)
+
+    assert table.score(moving) == pytest.approx(1.0)
+    assert table.score(after) == pytest.approx(expected)
+    assert by_wires(network, watts.T, np.array([-1]), moving[2:3], profiles[2:3], np.zeros((48, 3))) is None
+    looped = attrs.evolve(network, sections=(*network.sections, "tie"))
+    assert by_wires(looped, watts.T, some, moving, profiles, np.zeros((48, 3))) is None

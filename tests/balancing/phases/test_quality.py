@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scada.balancing.phases.quality import WEEK, ten_minutes, week_of_unbalance, week_of_voltage
-from scada.balancing.phases.unbalance import sequences, unbalance_of_sides, voltage_unbalance_factor
+from scada.balancing.phases.unbalance import sequences, sequences_of_sides, unbalance_of_sides, voltage_unbalance_factor
 
 SECOND = 10**9
 
@@ -87,6 +87,7 @@ def test_the_sides_of_the_triangle_know_the_same_factor_as_the_phasors(a, b, c, 
     assert unbalance_of_sides(sides) == pytest.approx(float(factor), abs=1e-6)
     positive, negative = sequences(phasors)
     assert negative / positive == pytest.approx(float(factor))
+    assert sequences_of_sides(sides) == pytest.approx(np.sqrt(3) * np.array([positive, negative]), abs=1e-3)
 
 
 def test_no_triangle_and_no_voltage_have_no_factor():

@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from twisted.logger import globalLogPublisher
 from twisted.python.threadpool import ThreadPool
 
 from scada.balancing.phases import works
@@ -67,6 +68,21 @@ def test_a_failure_is_told_to_whoever_asks_and_then_tried_again(pool):
         of.ask("a", fails)
 
     assert of.ask("a", lambda _told: 7) == 7
+
+
+def test_a_failure_that_nobody_meant_is_a_sentence_and_its_reason_is_in_the_log(pool):
+    """Nobody reads 'BG-1' for an answer."""
+    of, kept = Works(pool, wait_s=5.0), []
+    globalLogPublisher.addObserver(kept.append)
+
+    def fails(_told):
+        raise KeyError("BG-1")
+
+    with pytest.raises(works.WorkFailed, match="could not be worked out"):
+        of.ask("a", fails)
+    globalLogPublisher.removeObserver(kept.append)
+
+    assert [event["log_failure"].value.args for event in kept if "log_failure" in event] == [("BG-1",)]
 
 
 def test_at_the_end_what_is_under_way_stops_with_its_next_sign(pool):

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from scada.balancing.phases.pareto import Point, candidates, judged
+
 
 def households(n: int, days: int, seed: int = 1) -> NDArray[np.float64]:
     """(n, 24 x days) W: a base, appliances that run for an hour or two, more of them in the evening."""
@@ -13,6 +15,13 @@ def households(n: int, days: int, seed: int = 1) -> NDArray[np.float64]:
     on = rng.random((n, len(hours))) < np.clip(likely * habit, 0, 0.95)
     size = rng.gamma(2.0, 900.0, (n, len(hours)))
     return rng.uniform(60, 250, (n, 1)) * rng.uniform(0.8, 1.2, (n, len(hours))) + on * size
+
+
+def pareto(profiles, table, start, caps, checker=None, kicks=5) -> list[Point]:
+    """The curve that people choose from, with what a power flow says of each point."""
+    found = candidates(profiles, table, start, caps, kicks=kicks)
+    checks = [[checker(one) for one in alike] for alike in found] if checker else None
+    return judged(profiles, table, start, found, None, checks)
 
 
 def feeder(

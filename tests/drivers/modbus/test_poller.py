@@ -129,15 +129,15 @@ def test_the_instant_is_between_question_and_answer(bench: Bench) -> None:
 
 
 def test_one_refused_block_spoils_its_points_only(bench: Bench) -> None:
-    """An exception for the neutral current leaves the phases good, and the health says why."""
-    refusal = Answer(Quality.BAD_CONFIG, reason="exception 2 at 0x00e0")
-    bench.link.answer = lambda block: succeed(refusal) if block.address == 0xE0 else bench.link.good(block)
+    """An exception for the block of the neutral current leaves the phases good, and the health says why."""
+    refusal = Answer(Quality.BAD_CONFIG, reason="exception 2 at 0x00c8")
+    bench.link.answer = lambda block: succeed(refusal) if block.address == 0xC8 else bench.link.good(block)
     bench.run(1.0)
 
     assert np.isnan(bench.sink.value("current_neutral")[0])
     assert bench.sink.value("current_neutral")[1] == Quality.BAD_CONFIG
     assert bench.sink.value("voltage_l1_n") == (50.0, Quality.GOOD)
-    assert bench.poller.reason == "exception 2 at 0x00e0"
+    assert bench.poller.reason == "exception 2 at 0x00c8"
     assert bench.poller.counters.refused == len(bench.sink.batches)
 
 

@@ -31,6 +31,7 @@ def test_the_sdm630_carries_the_agreed_points() -> None:
 
     expected = {"power_active_total": "W", "current_neutral": "A", "frequency": "Hz"}
     expected |= {"energy_import": "kWh", "energy_export": "kWh"}
+    expected |= {f"voltage_{sides}": "V" for sides in ("l1_l2", "l2_l3", "l3_l1")}
     for phase in ("l1", "l2", "l3"):
         expected |= {
             f"voltage_{phase}_n": "V", f"current_{phase}": "A", f"power_active_{phase}": "W",

@@ -50,10 +50,11 @@ def pages(items: Sequence[T], max_frame: int, each: int = ENTRY) -> list[tuple[T
 
 
 def places(indices: Iterable[int], mesh: Mesh) -> Places:
-    """Where the modules that are there stand; (0, 0) for who is not heard by anybody."""
+    """Where the modules that are there stand; who is not heard by anybody is not in the tree."""
     row = {int(index): number for number, index in enumerate(mesh.index)}
     return {
-        index: (max(0, int(mesh.parent[row[index]])), int(mesh.level[row[index]])) for index in sorted(indices)
+        index: (int(mesh.parent[row[index]]), int(mesh.level[row[index]]))
+        for index in sorted(indices) if mesh.level[row[index]] > 0
     }
 
 

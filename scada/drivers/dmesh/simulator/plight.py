@@ -63,7 +63,8 @@ class Plight:
 
     away: set[int] = attrs.field(factory=set)           # cannot be reached
     welded: set[int] = attrs.field(factory=set)         # contact does not open
-    jammed: set[int] = attrs.field(factory=set)         # the drive runs and the load does not move
+    jammed: set[int] = attrs.field(factory=set)         # the drive runs and the load, or the valve, does not move
+    bypassed: set[int] = attrs.field(factory=set)       # the whole supply goes on past what switches it
     meters: list[Meter] = attrs.field(factory=list)
     twins: dict[int, int] = attrs.field(factory=dict)   # index -> EUI that it calls itself
     clock_lost: float = 0.0                             # s that the concentrator's clock is behind

@@ -205,12 +205,12 @@ class ConcentratorState(Fate, Lists):
             self.keys.modules,
             self.mesh,
             self._single_rng,
-            lambda index, on, at: self.outputs.on_whole_supply(
-                self._wired.get(index, self._all[self._place[index]].eui), on, at
-            ),
+            lambda index, on, at: self.outputs.on_whole_supply(self._wired_as(index), on, at),
             self._report,
             self.is_reachable,
             lambda *when: self.control.at(*when),           # another one after a restart
+            self._is_jammed,
+            self.plight.bypassed,
         )
 
     def known_command(self, command_id: bytes) -> CommandReport | None:
@@ -246,10 +246,14 @@ class ConcentratorState(Fate, Lists):
             self.event(EventCode.ACTUATOR_FAULT, True, at, index)       # its feedback says that the load is still on
             return
         self.switched_off += not supplied
-        self.outputs.on_supply(self._wired.get(index, self._all[self._place[index]].eui), supplied, at)
+        self.outputs.on_supply(self._wired_as(index), supplied, at)
 
     def _allowed(self, index: int, level_w: float, eco: bool, at: float) -> None:
-        self.outputs.on_allowance(self._all[self._place[index]].eui, level_w, eco, at)
+        self.outputs.on_allowance(self._wired_as(index), level_w, eco, at)
+
+    def _wired_as(self, index: int) -> int:
+        """The EUI by which the world knows what hangs at a module: that of the first one there."""
+        return self._wired.get(index, self._all[self._place[index]].eui)
 
     # --------------------------------------------------------------------------------------- who is there
     @property
@@ -473,8 +477,7 @@ class ConcentratorState(Fate, Lists):
 
     def _standing(self) -> network.Places:
         """Where the modules stand; nobody knows it of one that was not heard yet."""
-        found = network.places((module.index for module in self.modules), self.mesh)
-        return found | dict.fromkeys(self._unheard & found.keys(), (0, 0))
+        return network.places((module.index for module in self.modules if module.index not in self._unheard), self.mesh)
 
     def _tree_grew(self) -> None:
         """Compare with how it stood before, and let it be told."""

@@ -12,7 +12,7 @@ The rules of the module, in the order in which they are asked (docs/dmlp.md, "On
 8. SUPPLY_OFF while the clock is not valid                                       INTERLOCK
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 import attrs
@@ -43,7 +43,6 @@ class SupplyActuator:
     never: bool = False
     clock_valid: bool = True
     supplied: bool = True
-    stuck: bool = False                     # it says that it switched, and does not: welded, or bypassed
     holders: set[Holder] = attrs.field(factory=set)
     _answers: dict[bytes, Code] = attrs.field(factory=dict)
     _counter: int = -1
@@ -142,7 +141,11 @@ class Singles:
         on_report: Callable[[CommandReport], None],
         is_reachable: Callable[[int, float], bool],
         at: Callable[[float, Callable[[float], None]], None],
+        is_jammed: Callable[[int, float], bool] = lambda index, at: False,
+        bypassed: Container[int] = (),
     ) -> None:
+        """`is_jammed`: asked when a module moves its contactor or valve; `bypassed`: what it says, and nothing happens."""
+        self._is_jammed, self._bypassed = is_jammed, bypassed
         self.supplies, self._euis, self._rings, self._mesh, self._rng = supplies, euis, rings, mesh, rng
         self._on_supply, self._on_report, self._is_reachable, self._at = on_supply, on_report, is_reachable, at
         self._place = {int(index): number for number, index in enumerate(mesh.index)}
@@ -197,7 +200,7 @@ class Singles:
         for index, one in self.supplies.items():
             if str(index) in memory:
                 one.recall(memory[str(index)])
-                if not one.supplied and not one.stuck:
+                if not one.supplied and index not in self._bypassed:
                     self._on_supply(index, False, now)
 
     def _try(self, progress: Progress, now: float) -> None:
@@ -217,9 +220,10 @@ class Singles:
         if actuator is not None:
             ring = self._rings.get(command.eui, Ring())
             was_supplied = actuator.supplied
-            code = actuator.hear(command, command.eui, tuple(key.secret for key in ring.held(0)), now)
+            keys = tuple(key.secret for key in ring.held(0))
+            code = Code.TIMEOUT if self._is_jammed(command.index, now) else actuator.hear(command, command.eui, keys, now)
             held = bool(actuator.holders) and command.action is Action.SUPPLY_ON
-            if actuator.supplied != was_supplied and not actuator.stuck:
+            if actuator.supplied != was_supplied and command.index not in self._bypassed:
                 self._on_supply(command.index, actuator.supplied, now)
             if code is Code.OK and actuator.manual and not actuator.holders and not actuator.supplied:
                 self._at(now + self._rng.uniform(*BY_HAND_S), lambda at: self.open_by_hand(command.index, at))
