@@ -17,6 +17,7 @@ from scada.drivers.dmesh.conflicts import conflicts
 from scada.drivers.dmesh.keystore import Holder, name_of
 from scada.drivers.dmesh.list_memory import ListMemory, Told
 from scada.drivers.dmesh.messages import ModuleEntry
+from scada.drivers.dmesh.modules import Modules
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, Registry
 from scada.site import Directory
@@ -38,6 +39,7 @@ class News:
     ) -> None:
         self._clock, self._registry, self._audit, self._tell, self._lists = clock, registry, audit, tell, lists
         self._memory, self._compare_again = memory, compare_again
+        self._due: set[int] = set()                         # links whose conflicts a change of the registry may have ended
         self.of_keys: Counter[str] = Counter()              # since start, by what happened
 
     def compare(
@@ -60,10 +62,24 @@ class News:
                     self._compare_again(other)
 
     def registry_changed(self, directory: Directory) -> None:
-        """A concentrator that is no longer in the registry contradicts nothing."""
+        """A concentrator that is no longer in the registry contradicts nothing; the others are looked at in turn."""
+        self._due = set(self._memory.contradicting)
         for link_id in self._memory.contradicting:
             if link_id not in directory.concentrator_of_link:
                 self._become(link_id, f"link-{link_id:08x}", {})
+
+    def look_after(self, link_id: int, name: str, modules: Modules | None) -> None:
+        """Every few seconds: what was put right in the registry is over.
+
+        Nothing new is told: a list that lags behind the registry is being put right just now.
+        """
+        if modules is None or link_id not in self._due:
+            return
+        self._due.discard(link_id)
+        known, directory = self._memory.conflicts(link_id), self._registry.directory
+        found = conflicts(directory, name, modules.entries, self._lists, self._clock.hour(), known)
+        devices = {one.device for one in found}
+        self._become(link_id, name, {key: one for key, one in known.items() if one.device in devices})
 
     def _become(self, link_id: int, name: str, now: Told) -> None:
         known, at, good = self._memory.conflicts(link_id), self._clock.now(), self._clock.trusted()

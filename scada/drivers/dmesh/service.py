@@ -510,6 +510,7 @@ class DmeshService:
                 station.look_after_keys(unsettled)
                 station.look_after_list()
                 station.look_after_groups()
+                self._news.look_after(link_id, station.link.name, station.mesh.modules)
 
     def _went_down(self, link_id: int, station: Station, why: str) -> None:
         station.went_down(why)

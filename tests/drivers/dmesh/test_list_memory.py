@@ -12,8 +12,9 @@ from scada.drivers.dmesh.conflicts import Conflict
 from scada.drivers.dmesh.list_memory import MOST_BEFORE, ListMemory
 from scada.drivers.dmesh.messages import Event, Events, ModuleEntry, ModuleJoined
 from scada.drivers.dmesh.numbers import MAX_MODULES
+from scada.drivers.dmesh.rounds import PERIOD_S
 from scada.events import DeviceEvent, EventCode
-from scada.site import Concentrator, Module, ModuleState, Site
+from scada.site import Concentrator, MeterPeriod, Module, ModuleState, Site
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, Bench, Peer, Wire, bench, entries, hello, run_now
 from tests.fakes import NOON
 
@@ -166,6 +167,24 @@ def test_a_conflict_is_remembered_over_a_restart_and_cleared_when_it_has_ended(t
         site.service.stop()
 
     assert heard == [[(EventCode.WRONG_SUBNET, True)], [], [(EventCode.WRONG_SUBNET, False)], []]
+
+
+def test_what_is_put_right_in_the_registry_is_over_without_another_list(tmp_path: Path) -> None:
+    """And what the registry says newly against a list that is as it was is not told: the list is being put right."""
+    site = bench(tmp_path)
+    eui = entries(3)[0].eui
+    content = site.registry.directory.site
+    wrong = attrs.evolve(content, meters=(MeterPeriod("S1", "P1", eui, 2, 1000.0, 0),))
+    site.registry.replace(wrong)
+    news = told(site)
+    Wire(site.service).shake()
+    gone = tuple(attrs.evolve(one, state=ModuleState.RETIRED) if one.index == 2 else one for one in content.modules)
+    site.registry.replace(attrs.evolve(content, modules=gone))
+    site.reactor.advance(PERIOD_S)
+    site.registry.replace(wrong)
+    site.reactor.advance(PERIOD_S)
+
+    assert of(news) == [(EventCode.UNEXPECTED_CHANNEL, True), (EventCode.UNEXPECTED_CHANNEL, False)]
 
 
 def test_a_concentrator_that_left_the_registry_contradicts_nothing(tmp_path: Path) -> None:
