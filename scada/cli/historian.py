@@ -117,10 +117,11 @@ def verify(config: Path, as_json: bool) -> None:
 @AS_JSON
 def repair(config: Path, as_json: bool) -> None:
     """
-    Put damaged blocks out of the way, and read again what a spoilt month file still holds. The server must not run.
+    Put what is damaged out of the way, and read again what spoilt files still hold. The server must not run.
 
     Nothing is thrown away. What is missing then is brought back from each InfluxDB that has it; exit status 1 if one could
-    not be asked. For the rest the field is asked when the server runs; `ask-again` asks at once, and for older hours.
+    not be asked, or if something can only come from a backup. For the rest the field is asked when the server runs;
+    `ask-again` asks at once, and for older hours.
     """
     from scada.historian.repairing import repair as repaired
 
@@ -136,7 +137,7 @@ def repair(config: Path, as_json: bool) -> None:
     else:
         show_repairs(directory, done)
         show_refetched(config, found, asks)
-    if found.trouble:
+    if found.trouble or done.left:
         raise SystemExit(WRONG)
 
 

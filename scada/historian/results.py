@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
 
 from scada.errors import StorageError
-from scada.historian.database import ReadPool, open_writer, transaction
+from scada.historian.database import DamagedFile, ReadPool, aside_of, begin_anew, naming, open_writer, transaction
 from scada.historian.refusals import storage_error
 from scada.historian.worker import Worker
 from scada.ports import ResultRows, ResultTable
 
 RESULT_FILE: Final = "results.sqlite"
+COMPUTED_FILE: Final = "balancing.sqlite"           # what balances remember of these results, beside them
 WAITING_MOST: Final = 10_000
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS series(number INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, span INTEGER NOT NULL,
@@ -41,6 +43,9 @@ CREATE TRIGGER IF NOT EXISTS result_went AFTER DELETE ON result BEGIN
 _NUMBER: Final = (
     "INSERT INTO change(series, start) SELECT series, start FROM result WHERE NOT EXISTS (SELECT 1 FROM change)"
 )
+
+# Numbers of a fresh file: above all that a file in its place gave, so that destinations take what comes. Changes are rarer.
+_BEGIN: Final = "INSERT INTO sqlite_sequence(name, seq) VALUES ('change', ?)"
 
 
 @attrs.frozen(eq=False)
@@ -98,13 +103,30 @@ class ResultWriter(ResultHistory):
         self._listeners: list[Callable[[], None]] = []
         self.stored = 0
         self.trouble = ""
+        self.aside: list[Path] = []                 # damaged files that were here before
+        self._owed = False                          # balances do not know yet
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Hear that something was stored (reactor thread)."""
         self._listeners.append(listener)
 
+    @property
+    def damage(self) -> str:
+        """What the operator should look at, "" = nothing."""
+        if not self.aside:
+            return ""
+        said = [f"damaged results are set aside as {self.aside[-1].name}"]
+        if self._owed:
+            said.append("balances are computed anew after the next start")
+        return "; ".join(said)
+
     def open(self) -> None:
-        self._database = open_results(self.path)
+        """Open the file, or a fresh one where it is damaged."""
+        try:
+            self._database = open_results(self.path)
+        except DamagedFile as damage:
+            self._begin_anew(damage)
+        self.aside, self._owed = aside_of(self.path), False         # balances start after this
 
     def close(self) -> None:
         if self._database is not None:
@@ -139,18 +161,33 @@ class ResultWriter(ResultHistory):
         return gone
 
     # ------------------------------------------------------------------ private
+    def _begin_anew(self, damage: DamagedFile) -> None:
+        """A crash in between finds the damaged file once more."""
+        self.close()
+        forget_computed(self.path.parent)
+        self.aside.append(begin_anew(damage))
+        self._owed = True
+        self._database = open_results(self.path)
+
     def _store(self) -> list[_Put]:
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())
-        assert self._database is not None
         try:
-            with transaction(self._database) as database:
-                for put in taken:
-                    store_many(database, put.kind, put.span_s, put.rows)
+            try:
+                self._put(taken)
+            except DamagedFile as damage:
+                self._begin_anew(damage)
+                self._put(taken)
         except Exception as error:                  # whoever waits must hear of it, whatever it is
             raise _NotStored(taken, error) from error
         return taken
+
+    def _put(self, taken: Sequence[_Put]) -> None:
+        assert self._database is not None
+        with naming(self.path), transaction(self._database) as database:
+            for put in taken:
+                store_many(database, put.kind, put.span_s, put.rows)
 
     def _stored(self, taken: list[_Put]) -> None:
         self.trouble = ""
@@ -193,10 +230,23 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
 
 
 def open_results(path: Path) -> sqlite3.Connection:
-    """The writing connection."""
-    database = open_writer(path, _SCHEMA)
-    database.execute(_NUMBER)
+    """The writing connection; raises `DamagedFile`."""
+    with naming(path):
+        database = open_writer(path, _SCHEMA)
+        try:
+            if database.execute("SELECT 1 FROM sqlite_sequence WHERE name = 'change'").fetchone() is None:
+                database.execute(_BEGIN, (time.time_ns() // 1_000,))
+            database.execute(_NUMBER)
+        except sqlite3.Error:
+            database.close()
+            raise
     return database
+
+
+def forget_computed(directory: Path) -> None:
+    """Let balances take nothing for computed: without their memory they begin anew at the next start."""
+    for suffix in ("-wal", "-shm", ""):
+        (directory / f"{COMPUTED_FILE}{suffix}").unlink(missing_ok=True)
 
 
 def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:

@@ -1,7 +1,7 @@
 """Reads every check sum of a historian's folder, changing nothing; also while the server writes it.
 
 What it calls damaged is what readers would leave out: the same decoding decides. What was set aside before is no longer
-read and is not looked at; `inspection` names it.
+read and is not looked at; it is named.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,7 @@ from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.event_rows import FROM, ROW, event_of
+from scada.historian.evidence import kept
 from scada.historian.inspection import CASE_FILES, channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
@@ -58,6 +59,7 @@ class Verified:
     events: int = 0
     torn: int = 0                                   # tails of segments that were never acknowledged: no damage
     findings: list[Finding] = attrs.field(factory=list)
+    kept: list[Path] = attrs.field(factory=list)    # pieces that were damaged before, and had to make room
 
     @property
     def ok(self) -> bool:
@@ -81,11 +83,12 @@ def verify(directory: Path, advance: Advance = lambda what, done: None) -> Verif
                 advance(path.name, (share - done) * size)
                 done = share
         advance(path.name, (1.0 - done) * size)
+    found.kept = kept(directory)
     return found
 
 
-def verify_month(directory: Path, path: Path) -> Verified:
-    """The same for one month file."""
+def verify_file(directory: Path, path: Path) -> Verified:
+    """The same for one file of SQLite."""
     found, (per_block, _, names) = Verified(), _known(directory)
     for _ in _database(path, found, per_block, names):
         pass

@@ -136,7 +136,7 @@ def test_verify_says_what_it_read(config: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     assert "blocks 2, records of the journal 1, chunks of live tags 0, events 0: all sound" in done.stdout
     assert said == {
-        "ok": True, "blocks": 2, "records": 1, "chunks": 0, "events": 0, "torn_tails": 0, "damaged": [],
+        "ok": True, "blocks": 2, "records": 1, "chunks": 0, "events": 0, "torn_tails": 0, "kept": [], "damaged": [],
     }
 
 
@@ -164,6 +164,7 @@ def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -
     assert "still missing of what was damaged: 72 intervals" in done.stdout
     assert json.loads(again.stdout) == {
         "blocks_put_away": [], "notes_begun_anew": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
+        "live_put_away": [], "samples_salvaged": 0, "results_salvaged": 0, "left_damaged": [],
         "refetched": {"looked_for": 72, "brought_back": {}, "missing": 72, "trouble": [], "ask": []},
     }
     assert "there was nothing to repair" in run("repair", config).stdout
