@@ -414,6 +414,7 @@ SENTENCES: Final = (
     _l("%(n)s damaged pieces of live tags are kept in %(path)s"),
     _l("damaged results are set aside as %(name)s"),
     _l("balances are computed anew after the next start"),
+    _l("%(n)s rows of results did not match their check sums and were left out"),
     _l("look at the disk; put this folder elsewhere and make it anew from a backup: scada historian restore"),
     _l("do not match their check sum"),
     _l("damaged month files in %(path)s, their hours are shown as missing: %(names)s"),

@@ -108,7 +108,7 @@ def _finding(one: Finding) -> dict[str, Any]:
 def verified(found: Verified) -> dict[str, Any]:
     return {
         "ok": found.ok, "blocks": found.blocks, "records": found.records, "chunks": found.chunks,
-        "events": found.events,
+        "events": found.events, "results": found.results, "bodies": found.bodies,
         "torn_tails": found.torn, "kept": [path.name for path in found.kept],
         "damaged": [_finding(one) for one in found.findings],
     }
@@ -120,7 +120,7 @@ def show_verified(directory: Path, found: Verified) -> None:
     if len(found.findings) > MOST_NAMED:
         click.echo(f"and {len(found.findings) - MOST_NAMED:,} more; --json names all", err=True)
     read = f"blocks {found.blocks:,}, records of the journal {found.records:,}, chunks of live tags {found.chunks:,}"
-    read += f", events {found.events:,}"
+    read += f", events {found.events:,}, rows of results {found.results:,}, bodies of spools {found.bodies:,}"
     places = "1 place is" if len(found.findings) == 1 else f"{len(found.findings):,} places are"
     click.echo(f"{directory}: {read}: {'all sound' if found.ok else f'{places} damaged'}")
     for path in found.kept[:MOST_NAMED]:
@@ -135,7 +135,8 @@ def repairs(done: Repaired) -> dict[str, Any]:
         "notes_begun_anew": [_finding(one) for one in done.notes],
         "blocks_salvaged": done.salvaged, "conflicts": done.conflicts,
         "live_put_away": [_finding(one) for one in done.pieces], "samples_salvaged": done.samples,
-        "results_salvaged": done.results, "left_damaged": [_finding(one) for one in done.left],
+        "results_taken_out": [attrs.asdict(row) for row in done.rows], "results_salvaged": done.results,
+        "left_damaged": [_finding(one) for one in done.left],
     }
 
 
@@ -148,6 +149,12 @@ def show_repairs(directory: Path, done: Repaired) -> None:
         click.echo(f"set aside, a fresh file has taken its place: {path.name}")
     for one in done.pieces:
         click.echo(f"live tags, kept in {directory / FOLDER}: {one}")
+    for row in done.rows[:MOST_NAMED]:
+        click.echo(f"taken out of the results as damaged: {row}")
+    if len(done.rows) > MOST_NAMED:
+        click.echo(f"and {len(done.rows) - MOST_NAMED:,} more; --json names all")
+    if done.rows:
+        click.echo("the next start computes balances anew; losses: scada balance losses CONFIG --recompute FROM TO")
     for one in done.left:
         click.echo(f"error: {one}; it is in a backup: `scada historian restore`", err=True)
     if done.conflicts:

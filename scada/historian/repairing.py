@@ -28,6 +28,7 @@ from scada.historian.offline import alone
 from scada.historian.refusals import FROM_BACKUP
 from scada.historian.results import RESULT_FILE, forget_computed
 from scada.historian.results_again import results_again
+from scada.historian.results_checked import BadRow, checked, take_out
 from scada.historian.rows import COLUMNS, BlockKey, decode_block
 from scada.historian.state import STATE_FILE, owe
 from scada.historian.verification import Finding, Verified, verify_file
@@ -49,13 +50,27 @@ class Repaired:
     pieces: list[Finding] = attrs.field(factory=list)           # of live tags, damaged, now kept in files of their own
     samples: int = 0                                # of live tags, from spoilt files
     results: int = 0                                # rows of spoilt files that are there again
+    rows: list[BadRow] = attrs.field(factory=list)              # of results, damaged, now missing
     left: list[Finding] = attrs.field(factory=list)             # what is to come from a backup: no repair can mend it
 
 
-def repair(directory: Path, advance: Callable[[str, float], None] = lambda what, share: None) -> Repaired:
-    """Raises `StartError` where a server has the folder, `StorageError` where the disk refuses."""
+def repair(
+    directory: Path, advance: Callable[[str, float], None] = lambda what, share: None,
+    taking_out: Callable[[list[BadRow]], None] = lambda rows: None,
+) -> Repaired:
+    """
+    Raises `StartError` where a server has the folder, `StorageError` where the disk refuses.
+
+    `taking_out` is told of damaged rows of results before they go, so that whoever computes them can be told to.
+    """
     with alone(directory), closing(Months(directory)) as months:
-        return _repair(directory, months, advance)
+        done = _repair(directory, months, advance)
+        for path in single_files(directory):
+            _mend(directory, path, done, taking_out)
+            advance(path.name, 0.0)
+        _read_live_again(directory, done)
+        done.results = results_again(directory)
+        return done
 
 
 # ---------------------------------------------------------------------- private
@@ -64,8 +79,7 @@ def _repair(directory: Path, months: Months, advance: Callable[[str, float], Non
     state = directory / STATE_FILE
     if any(one.spoilt for one in verify_file(directory, state).findings):
         raise StorageError(f"{state} is damaged, and nothing was repaired: {FROM_BACKUP}")
-    others = single_files(directory)
-    share = 1.0 / max(len(paths) + len(set_aside(directory)) + len(others), 1)
+    share = 1.0 / max(len(paths) + len(set_aside(directory)), 1)
     for path in paths:
         found = verify_file(directory, path)
         of_file = [one for one in found.findings if one.block is None]
@@ -82,15 +96,10 @@ def _repair(directory: Path, months: Months, advance: Callable[[str, float], Non
         while some := list(itertools.islice(rows, AT_ONCE)):
             _enter(directory, months, some, done)
         advance(path.name, share)
-    for path in others:
-        _mend(directory, path, done)
-        advance(path.name, share)
-    _read_live_again(directory, done)
-    done.results = results_again(directory)
     return done
 
 
-def _mend(directory: Path, path: Path, done: Repaired) -> None:
+def _mend(directory: Path, path: Path, done: Repaired, taking_out: Callable[[list[BadRow]], None]) -> None:
     """One of the files beside the months."""
     found = verify_file(directory, path).findings
     live = path.name.startswith("live-")
@@ -107,6 +116,10 @@ def _mend(directory: Path, path: Path, done: Repaired) -> None:
             files.open()
             files.roll() if path.name == HOT_FILE else files.put_away(path)
         done.pieces += found
+    elif found and path.name == RESULT_FILE:
+        done.rows = [one for _, bad in checked(path) for one in bad]
+        taking_out(done.rows)
+        take_out(directory, done.rows)
     else:
         done.left += found
 

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, fail
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, ReadPool, aside_of, begin_anew, naming, open_writer, transaction
 from scada.historian.refusals import storage_error
+from scada.historian.result_sums import STORED, VALUE_BYTES, sound, summed
 from scada.historian.worker import Worker
 from scada.ports import ResultRows, ResultTable
 
@@ -33,12 +34,16 @@ CREATE TABLE IF NOT EXISTS change(number INTEGER PRIMARY KEY AUTOINCREMENT, seri
     UNIQUE(series, start));
 CREATE TRIGGER IF NOT EXISTS result_came AFTER INSERT ON result BEGIN
     INSERT INTO change(series, start) VALUES (new.series, new.start); END;
-CREATE TRIGGER IF NOT EXISTS result_changed AFTER UPDATE ON result BEGIN
-    DELETE FROM change WHERE series = old.series AND start = old.start;
-    INSERT INTO change(series, start) VALUES (new.series, new.start); END;
 CREATE TRIGGER IF NOT EXISTS result_went AFTER DELETE ON result BEGIN
     DELETE FROM change WHERE series = old.series AND start = old.start; END;
 """
+_CHANGED: Final = (
+    "CREATE TRIGGER IF NOT EXISTS result_changed AFTER UPDATE ON result BEGIN "
+    "DELETE FROM change WHERE series = old.series AND start = old.start; "
+    "INSERT INTO change(series, start) VALUES (new.series, new.start); END;"
+)
+SUMMED: Final = 1                                   # user_version of a file whose rows all have their check sums
+SUMMED_AT_ONCE: Final = 50_000
 # Of a file that was made before changes were numbered.
 _NUMBER: Final = (
     "INSERT INTO change(series, start) SELECT series, start FROM result WHERE NOT EXISTS (SELECT 1 FROM change)"
@@ -61,6 +66,7 @@ class ResultHistory:
 
     def __init__(self, directory: Path, pool: ReadPool) -> None:
         self.path, self._pool = directory / RESULT_FILE, pool
+        self.damaged = 0                            # rows that were left out
 
     def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
         return self.put_many(kind, span_s, rows_of(name, table))
@@ -76,20 +82,25 @@ class ResultHistory:
             if database is None:
                 return ResultRows(tuple(names), np.empty(0, np.int64), ResultTable(np.empty(0, np.int64), {}))
             rows = database.execute(
-                "SELECT start, shape, row, asked.key FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result "
+                f"SELECT start, {STORED}, asked.key, number "
+                "FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result "
                 "WHERE kind=? AND name=asked.value AND span=? AND series=number AND start >= ? AND start < ? "
                 "ORDER BY asked.key, start", (json.dumps(names), kind, span_s, first, last),
             ).fetchall()
             shapes = shapes_of(database) if rows else {}
-        start = np.array([row[0] for row in rows], dtype=np.int64)
-        used = np.array([row[1] for row in rows], dtype=np.int64)
+        start, shape, which, series = (np.array([row[place] for row in rows], np.int64) for place in (0, 1, 3, 4))
+        found = sound(series, start, shape, [row[2] for row in rows], shapes)
+        good = np.zeros(len(rows), np.bool_)
         columns: dict[str, NDArray[np.float64]] = {}
-        for shape in np.unique(used).tolist():
-            lines = np.flatnonzero(used == shape)
-            block = np.frombuffer(b"".join(rows[line][2] for line in lines), dtype="<f8").reshape(len(lines), -1)
-            for place, column in enumerate(shapes[shape]):
-                columns.setdefault(column, np.full(len(rows), np.nan))[lines] = block[:, place]
-        return ResultRows(tuple(names), np.array([row[3] for row in rows], dtype=np.int64), ResultTable(start, columns))
+        for number, part in found.items():
+            good[part.lines] = True
+            for place, column in enumerate(shapes[number]):
+                columns.setdefault(column, np.full(len(rows), np.nan))[part.lines] = part.values[:, place]
+        if not good.all():
+            self.damaged += int((~good).sum())
+            start, which = start[good], which[good]
+            columns = {name: values[good] for name, values in columns.items()}
+        return ResultRows(tuple(names), which, ResultTable(start, columns))
 
 
 class ResultWriter(ResultHistory):
@@ -114,7 +125,8 @@ class ResultWriter(ResultHistory):
     def damage(self) -> str:
         """What the operator should look at, "" = nothing."""
         if not self.aside:
-            return ""
+            n = self.damaged
+            return f"{n} rows of results did not match their check sums and were left out" if n else ""
         said = [f"damaged results are set aside as {self.aside[-1].name}"]
         if self._owed:
             said.append("balances are computed anew after the next start")
@@ -210,7 +222,7 @@ class ResultWriter(ResultHistory):
 
 def put_now(directory: Path, kind: str, name: str, span_s: int, table: ResultTable) -> None:
     """Store rows of one series in a folder that is ours alone; durable when it returns."""
-    with closing(open_writer(directory / RESULT_FILE, _SCHEMA)) as database, transaction(database):
+    with closing(open_results(directory / RESULT_FILE)) as database, transaction(database):
         store_rows(database, kind, name, span_s, table)
 
 
@@ -232,15 +244,45 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
 def open_results(path: Path) -> sqlite3.Connection:
     """The writing connection; raises `DamagedFile`."""
     with naming(path):
-        database = open_writer(path, _SCHEMA)
+        database = open_writer(path, _SCHEMA + _CHANGED)
         try:
             if database.execute("SELECT 1 FROM sqlite_sequence WHERE name = 'change'").fetchone() is None:
                 database.execute(_BEGIN, (time.time_ns() // 1_000,))
             database.execute(_NUMBER)
+            _add_sums(database)
         except sqlite3.Error:
             database.close()
             raise
     return database
+
+
+def _add_sums(database: sqlite3.Connection) -> None:
+    """Once, to rows from before there were sums: they are no changes. What a crash left undone is done the next time."""
+    if database.execute("PRAGMA user_version").fetchone()[0] >= SUMMED:
+        return
+    place: tuple[int, ...] = (-2**63, -2**63)
+    columns = shapes_of(database)
+    while rows := database.execute(
+        f"SELECT series, start, {STORED} FROM result WHERE (series, start) > (?, ?) ORDER BY series, start LIMIT ?",
+        (*place, SUMMED_AT_ONCE),
+    ).fetchall():
+        with transaction(database):
+            database.execute("DROP TRIGGER result_changed")
+            for shape, names in columns.items():
+                count = len(names)
+                old = [
+                    row for row in rows if row[2] == shape and len(row[3]) == VALUE_BYTES * count
+                    and isinstance(row[0], int) and isinstance(row[1], int)
+                ]
+                values = np.frombuffer(b"".join(row[3] for row in old), "<f8").reshape(len(old), count)
+                keys = np.array([row[:2] for row in old], np.int64).reshape(-1, 2)
+                new, size = summed(keys[:, 0], keys[:, 1], names, values), VALUE_BYTES * (count + 1)
+                database.executemany("UPDATE result SET row = ? WHERE series = ? AND start = ?", [
+                    (new[size * line:size * (line + 1)], *key) for line, key in enumerate(keys.tolist())
+                ])
+            database.execute(_CHANGED)
+        place = rows[-1][:2]
+    database.execute(f"PRAGMA user_version = {SUMMED}")
 
 
 def forget_computed(directory: Path) -> None:
@@ -250,8 +292,12 @@ def forget_computed(directory: Path) -> None:
 
 
 def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:
-    """Names of columns by number."""
-    return {number: json.loads(text) for number, text in database.execute("SELECT number, columns FROM shape")}
+    """Names of columns by number; those that cannot be read are nobody's."""
+    found = {}
+    for number, text in database.execute("SELECT number, columns FROM shape"):
+        with suppress(ValueError, TypeError):
+            found[number] = json.loads(text)
+    return found
 
 
 def rows_of(name: str, table: ResultTable) -> ResultRows:
@@ -279,10 +325,11 @@ def store_many(database: sqlite3.Connection, kind: str, span_s: int, rows: Resul
     columns = json.dumps(list(rows.table.columns))
     database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
     (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
-    keys = np.column_stack((numbers[rows.which], rows.table.start)).tolist()
+    keys = np.column_stack((numbers[rows.which], rows.table.start)).astype(np.int64)
+    blob = summed(keys[:, 0].copy(), keys[:, 1].copy(), list(rows.table.columns), _rows(rows.table.columns, len(keys)))
     database.execute(
         "INSERT INTO result SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1, ?2, "
         "substr(?3, 1 + key * ?4, ?4) FROM json_each(?1) WHERE true ON CONFLICT(series, start) DO UPDATE SET "
         "version = version + 1, shape = excluded.shape, row = excluded.row",
-        (json.dumps(keys), shape, _rows(rows.table.columns, len(keys)).tobytes(), 8 * len(rows.table.columns)),
+        (json.dumps(keys.tolist()), shape, blob, VALUE_BYTES * (len(rows.table.columns) + 1)),
     )

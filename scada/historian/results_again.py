@@ -4,17 +4,18 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from scada.errors import StorageError
 from scada.historian.database import ReadPool, aside_of, reading_once, transaction
 from scada.historian.import_results import enter_table
+from scada.historian.result_sums import STORED, sound
 from scada.historian.results import RESULT_FILE, ResultHistory, open_results, shapes_of
 from scada.ports import ResultTable
 
-_ROWS: Final = "SELECT start, shape, row FROM result WHERE series = ? ORDER BY start "
+_ROWS: Final = f"SELECT start, {STORED} FROM result WHERE series = ? ORDER BY start "
 
 
 def results_again(directory: Path) -> int:
@@ -47,12 +48,16 @@ def _of_series(database: sqlite3.Connection, number: int, shapes: dict[int, list
     for order in ("ASC", "DESC"):
         with suppress(sqlite3.Error):
             for start, shape, row in database.execute(_ROWS + order, (number,)):
-                rows[start] = shape, row
-    for shape in {shape for shape, _ in rows.values()} & shapes.keys():
-        starts = sorted(start for start, one in rows.items() if one[0] == shape)
-        yield _table(np.array(starts, np.int64), [rows[start][1] for start in starts], shapes[shape])
-
-
-def _table(starts: Any, rows: list[bytes], columns: list[str]) -> ResultTable:
-    block = np.frombuffer(b"".join(rows), dtype="<f8").reshape(len(starts), -1)
-    return ResultTable(starts, {name: block[:, place] for place, name in enumerate(columns)})
+                if isinstance(start, int):
+                    rows[start] = shape, row
+    starts, lines = np.array(list(rows), np.int64), list(rows.values())
+    found = sound(
+        np.full(len(rows), number), starts, np.array([shape for shape, _ in lines], np.int64), [row for _, row in lines],
+        shapes,
+    )
+    for shape, part in found.items():
+        by_start = np.argsort(starts[part.lines])
+        if len(by_start):
+            block = part.values[by_start]
+            columns = {name: block[:, place] for place, name in enumerate(shapes[shape])}
+            yield ResultTable(starts[part.lines][by_start], columns)

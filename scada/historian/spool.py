@@ -24,6 +24,7 @@ from scada.historian.database import DamagedFile, aside_of, naming, open_writer,
 LIVE: Final = 0
 BACKLOG: Final = 1
 DEAD_MOST: Final = 1000
+BODIES_AT_ONCE: Final = 500             # in memory, of who checks them
 ROTTEN: Final = "the bytes do not match their check sum"
 PAST: Final = "past"                    # fact: how far the destination has the live values from before it
 BEGIN: Final = "begin"
@@ -262,3 +263,17 @@ def sent_in(path: Path) -> dict[tuple[int, int, int], int]:
     with reading_once(path) as database:
         rows = database.execute("SELECT interval_s, day, block, version FROM sent").fetchall() if database else []
     return {(interval_s, day, block): version for interval_s, day, block, version in rows}
+
+
+def bodies_in(path: Path) -> Iterator[tuple[int, bool]]:
+    """Numbers of the bodies that wait, and whether each is what was written; of a spool that another process has open."""
+    after = 0
+    while True:
+        with reading_once(path) as database:
+            rows = database.execute(
+                "SELECT number, crc, body FROM queue WHERE number > ? ORDER BY number LIMIT ?", (after, BODIES_AT_ONCE)
+            ).fetchall() if database else []
+        if not rows:
+            return
+        yield from ((number, zlib.crc32(body) == crc) for number, crc, body in rows)
+        after = rows[-1][0]

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from scada.balancing.memory import FILE
+from scada.errors import StorageError
 from scada.historian.database import ReadPool
+from scada.historian.export_results import result_rows
+from scada.historian.export_wanted import Wanted
 from scada.historian.inspection import inspect
 from scada.historian.repairing import repair
 from scada.historian.results import COMPUTED_FILE, RESULT_FILE, ResultHistory, open_results, put_now
+from scada.historian.results_left import ResultsLeft
 from scada.historian.verification import verify
 from scada.ports import ResultTable
 from tests.historian.test_crash import rotten_head, rotten_sector
@@ -113,3 +117,144 @@ def test_an_empty_folder_of_results_numbers_changes_above_all_that_was_there(tmp
         (number,) = database.execute("SELECT number FROM change").fetchone()
 
     assert number > 10**15
+
+
+def spoilt_row(path: Path, start: int = 5) -> None:
+    """One bit of a value, where it lies in the file."""
+    settled(path)
+    data = bytearray(path.read_bytes())
+    data[data.index(np.float64(start + 0.5).tobytes()) + 6] ^= 0x10
+    path.write_bytes(data)
+
+
+def moved_row(path: Path) -> None:
+    """The row of one hour stands at another."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE result SET start = 999 * 3600 WHERE start = 5 * 3600")
+
+
+def other_shape(path: Path) -> None:
+    """Its values are said to be of other quantities, as many."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("INSERT INTO shape VALUES (7, '[\"own\"]')")
+        database.execute("UPDATE result SET shape = 7 WHERE start = 5 * 3600")
+
+
+def test_values_are_not_shown_under_a_name_that_the_disk_has_changed(tmp_path: Path) -> None:
+    """All of that shape are left out, also where the names cannot be read at all."""
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    for spoil in ("'[\"geed\"]'", "'[\"fe'", "x'00ff'"):
+        with closing(sqlite3.connect(tmp_path / RESULT_FILE)) as database, database:
+            database.execute(f"UPDATE shape SET columns = {spoil}")
+
+        assert read(tmp_path) == []
+        assert len(verify(tmp_path).findings) == 20
+
+
+@pytest.mark.parametrize("spoil", [spoilt_row, moved_row, other_shape])
+def test_a_damaged_row_of_results_is_left_out_and_named(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    """Its neighbours are shown; never the number that the disk made of it."""
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    spoil(tmp_path / RESULT_FILE)
+    with closing(ReadPool()) as pool:
+        history = ResultHistory(tmp_path, pool)
+        found = history.get("balance", "T07", 3600, 0, 2**40)
+        damaged = history.damaged
+    verified = verify(tmp_path)
+    (finding,) = verified.findings
+    place = "1970-02-11T15:00Z" if spoil is moved_row else "1970-01-01T05:00Z"
+
+    assert found.columns["feed"].tolist() == [hour + 0.5 for hour in range(20) if hour != 5]
+    assert list(found.columns) == ["feed"] or np.isnan(found.columns["own"]).all()
+    assert damaged == 1
+    assert verified.results == 20
+    assert str(finding) == f"{RESULT_FILE}, balance, T07, {place}: the bytes do not match their check sum"
+
+
+def test_a_flipped_byte_of_a_row_never_becomes_a_number(tmp_path: Path) -> None:
+    """Whatever byte it is, those that say what a column is among them: what is shown is what was put."""
+    path, put = tmp_path / RESULT_FILE, [hour + 0.5 for hour in range(3)]
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 3))
+    settled(path)
+    data = path.read_bytes()
+    place = data.index(np.float64(0.5).tobytes())
+    shown: set[int] = set()
+    for byte in range(place - 60, place + 20):
+        path.write_bytes(data[:byte] + bytes([data[byte] ^ 0x05]) + data[byte + 1:])
+        try:
+            found = read(tmp_path)
+        except StorageError:                        # not even the page
+            continue
+        shown.add(len(found))
+
+        assert set(found) <= set(put)
+    assert 2 in shown
+
+
+def test_a_damaged_row_goes_to_no_destination_and_into_no_export(tmp_path: Path) -> None:
+    """What is whole goes, and the export says what it lacks."""
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    spoilt_row(tmp_path / RESULT_FILE)
+    behind, wanted = ResultsLeft(tmp_path), Wanted()
+    behind.open("")
+    piece = behind.take()
+    behind.close()
+    ((_, rows),) = result_rows(tmp_path, wanted)
+
+    assert piece is not None
+    assert (piece.lines, b"feed=5.5" in piece.body, b"feed=6.5" in piece.body) == (19, False, True)
+    assert rows["value"].tolist() == [hour + 0.5 for hour in range(20) if hour != 5]
+    assert wanted.damaged == [f"{RESULT_FILE}, balance of T07: 1 rows do not match their check sums"]
+
+
+def test_a_repair_takes_damaged_rows_out_and_names_them(tmp_path: Path) -> None:
+    """Then all is sound, and whoever computes them sees that they are missing."""
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    spoilt_row(tmp_path / RESULT_FILE)
+    done = repair(tmp_path)
+
+    assert [(one.kind, one.name, one.start, one.span) for one in done.rows] == [("balance", "T07", 5 * 3600, 3600)]
+    assert verify(tmp_path).ok
+    assert len(read(tmp_path)) == 19
+
+
+def test_rows_from_before_there_were_sums_get_theirs_once_and_are_no_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read before too; a migration that was cut off goes on at the next start."""
+    monkeypatch.setattr("scada.historian.results.SUMMED_AT_ONCE", 7)
+    path = tmp_path / RESULT_FILE
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TRIGGER result_changed")
+        database.execute("UPDATE result SET row = substr(row, 1, 8)")
+        database.execute("PRAGMA user_version = 0")
+        changes = database.execute("SELECT * FROM change").fetchall()
+    before = read(tmp_path)
+    open_results(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        sizes = {size for (size,) in database.execute("SELECT length(row) FROM result")}
+        after = database.execute("SELECT * FROM change").fetchall()
+    put_now(tmp_path, "balance", "T07", 3600, table(3, 1))
+    with closing(sqlite3.connect(path)) as database:
+        (newest,) = database.execute("SELECT max(number) FROM change").fetchone()
+    spoilt_row(path)
+
+    assert before == [hour + 0.5 for hour in range(20)]
+    assert (sizes, after) == ({16}, changes)
+    assert newest == changes[-1][0] + 1
+    assert len(verify(tmp_path).findings) == 1
+
+
+def test_the_health_says_that_rows_of_results_were_left_out(tmp_path: Path) -> None:
+    """As soon as somebody asks for them."""
+    running = Running(tmp_path)
+    results = running.historian.results
+    running.reactor.wait(results.put("balance", "T07", 3600, table(0, 20)))
+    with closing(sqlite3.connect(tmp_path / "history" / RESULT_FILE)) as database, database:
+        database.execute("UPDATE result SET start = 999 * 3600 WHERE start = 5 * 3600")
+    results.get("balance", "T07", 3600, 0, 2**40)
+    health = next(iter(running.historian.health()))
+    running.stop()
+
+    assert (health.ok, health.text) == (False, "1 rows of results did not match their check sums and were left out")
