@@ -26,7 +26,8 @@ def result_rows(directory: Path, wanted: Wanted) -> Iterator[Rows]:
             for number, kind, name, span in every:
                 rows = database.execute(
                     f"SELECT start, ifnull(CAST(version AS INTEGER), 0), {STORED} "
-                    "FROM result WHERE series = ? AND start >= ? AND start < ? ORDER BY start", (number, max(first, wanted.first), min(last, wanted.last)),
+                    "FROM result WHERE series = ? AND start >= ? AND start < ? ORDER BY start",
+                    (number, max(first, wanted.first), min(last, wanted.last)),
                 ).fetchall()
                 if rows:
                     yield month_of(first), _long(wanted, rows, shapes, number, (kind, name, span))

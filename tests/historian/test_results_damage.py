@@ -191,6 +191,17 @@ def test_a_flipped_byte_of_a_row_never_becomes_a_number(tmp_path: Path) -> None:
     assert 2 in shown
 
 
+def test_a_row_of_which_the_disk_has_made_a_text_does_not_hide_the_others(tmp_path: Path) -> None:
+    """The bytes are the same, only what says of which type they are is not."""
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    with closing(sqlite3.connect(tmp_path / RESULT_FILE)) as database, database:
+        database.execute("UPDATE result SET row = CAST(row AS TEXT) WHERE start = 5 * 3600")
+        database.execute("UPDATE result SET row = 7, shape = 'x' WHERE start = 6 * 3600")
+
+    assert read(tmp_path) == [hour + 0.5 for hour in range(20) if hour != 6]
+    assert len(verify(tmp_path).findings) == 1
+
+
 def test_a_damaged_row_goes_to_no_destination_and_into_no_export(tmp_path: Path) -> None:
     """What is whole goes, and the export says what it lacks."""
     put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
