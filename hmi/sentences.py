@@ -413,6 +413,7 @@ SENTENCES: Final = (
     _l("damaged files of live tags are set aside, fresh ones go on: %(names)s"),
     _l("%(n)s damaged pieces of live tags are kept in %(path)s"),
     _l("damaged results are set aside as %(name)s"),
+    _l("places in %(names)s cannot be read; stop the server and repair it (scada historian repair)"),
     _l("balances are computed anew after the next start"),
     _l("%(n)s rows of results did not match their check sums and were left out"),
     _l("look at the disk; put this folder elsewhere and make it anew from a backup: scada historian restore"),

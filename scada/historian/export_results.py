@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from scada.historian.database import reading_once
 from scada.historian.export_wanted import Rows, Wanted, month_of, months_between
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE, shapes_of
+from scada.historian.results import RESULT_FILE, has_older, shapes_of
 
 
 def result_rows(directory: Path, wanted: Wanted) -> Iterator[Rows]:
     with reading_once(directory / RESULT_FILE) as database:
         if database is None:
             return
-        shapes = shapes_of(database)
+        shapes, older = shapes_of(database), has_older(database)
         every = database.execute("SELECT number, kind, name, span FROM series ORDER BY kind, name, span").fetchall()
         low, high = database.execute(
             "SELECT min(start), max(start) FROM result WHERE start >= ? AND start < ?", (wanted.first, wanted.last)
@@ -30,15 +30,15 @@ def result_rows(directory: Path, wanted: Wanted) -> Iterator[Rows]:
                     (number, max(first, wanted.first), min(last, wanted.last)),
                 ).fetchall()
                 if rows:
-                    yield month_of(first), _long(wanted, rows, shapes, number, (kind, name, span))
+                    yield month_of(first), _long(wanted, rows, shapes, older, number, (kind, name, span))
 
 
 def _long(
-    wanted: Wanted, rows: list[Any], shapes: dict[int, list[str]], number: int, series: tuple[str, str, int]
+    wanted: Wanted, rows: list[Any], shapes: dict[int, list[str]], older: bool, number: int, series: tuple[str, str, int]
 ) -> dict[str, NDArray[Any]]:
     """A row for every quantity of every sound result, by start."""
     start, version, shape = (np.array([row[place] for row in rows], np.int64) for place in range(3))
-    found = sound(np.full(len(rows), number), start, shape, [row[3] for row in rows], shapes)
+    found = sound(np.full(len(rows), number), start, shape, [row[3] for row in rows], shapes, older)
     if lost := len(rows) - sum(len(part.lines) for part in found.values()):
         wanted.damaged.append(f"{RESULT_FILE}, {series[0]} of {series[1]}: {lost} rows do not match their check sums")
     lines = [np.repeat(part.lines, len(shapes[one])) for one, part in found.items()]

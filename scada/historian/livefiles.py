@@ -5,8 +5,8 @@ and repeats are taken out.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -221,6 +221,13 @@ class LiveHistory:
     def __init__(self, directory: Path, pool: ReadPool) -> None:
         self._directory, self._pool = directory, pool
         self.damaged = 0
+        self.unreadable: set[str] = set()           # months of which a page, at least, cannot be read
+
+    @property
+    def damage(self) -> str:
+        """What the operator should look at, "" = nothing."""
+        names = ", ".join(sorted(self.unreadable))
+        return f"places in {names} cannot be read; stop the server and repair it (scada historian repair)" if names else ""
 
     def read(self, tag: str, first: int, last: int, limit: int = 100_000) -> TagHistory:
         found = in_order(self._read(tag, first, last, limit))
@@ -255,7 +262,7 @@ class LiveHistory:
         for path in sorted(self._directory.glob("live-????-??.sqlite"), reverse=True):
             if got >= enough or not month_path(self._directory, oldest) <= path <= month_path(self._directory, newest):
                 continue
-            with self._pool.reading(path) as database:
+            with self._noting(path), self._pool.reading(path) as database:
                 if database is None:
                     continue
                 for row in database.execute(
@@ -268,6 +275,14 @@ class LiveHistory:
                     if got >= enough:
                         break
         return join(parts)
+
+    @contextmanager
+    def _noting(self, path: Path) -> Iterator[None]:
+        """What a spoilt month holds is missing; the other months are shown."""
+        try:
+            yield
+        except DamagedFile:
+            self.unreadable.add(path.name)
 
     def _decoded(self, rows: list[tuple[int, int, bytes]], tag: int) -> list[Samples]:
         parts = []

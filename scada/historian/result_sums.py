@@ -43,9 +43,9 @@ def summed(
 
 def sound(
     series: NDArray[np.int64], start: NDArray[np.int64], shape: NDArray[np.int64], rows: Sequence[bytes],
-    columns: Mapping[int, Sequence[str]],
+    columns: Mapping[int, Sequence[str]], older: bool = False,
 ) -> dict[int, Sound]:
-    """What can be believed of n rows, by shape; `columns` are the names of each."""
+    """What can be believed of n rows, by shape; `columns` are the names of each. `older`: some may have no sum yet."""
     sizes = np.fromiter(map(len, rows), np.int64, len(rows))
     found: dict[int, Sound] = {}
     for one in np.unique(shape).tolist():
@@ -55,12 +55,12 @@ def sound(
         lines = np.flatnonzero((shape == one) & (sizes == VALUE_BYTES * (count + 1)))
         block = np.frombuffer(b"".join([rows[line] for line in lines.tolist()]), "<f8").reshape(len(lines), count + 1)
         right = _sums(series[lines], start[lines], names, block[:, :-1]) == block.view("<u8")[:, -1]
-        older = np.flatnonzero((shape == one) & (sizes == VALUE_BYTES * count))
+        early = np.flatnonzero((shape == one) & (sizes == VALUE_BYTES * count)) if older else lines[:0]
         values = block[right, :-1]
-        if len(older):
-            early = np.frombuffer(b"".join([rows[line] for line in older.tolist()]), "<f8").reshape(len(older), count)
-            values = np.concatenate((values, early))
-        found[one] = Sound(np.concatenate((lines[right], older)), values)
+        if len(early):
+            their = np.frombuffer(b"".join([rows[line] for line in early.tolist()]), "<f8").reshape(len(early), count)
+            values = np.concatenate((values, their))
+        found[one] = Sound(np.concatenate((lines[right], early)), values)
     return found
 
 

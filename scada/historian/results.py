@@ -4,8 +4,8 @@ import json
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +67,15 @@ class ResultHistory:
     def __init__(self, directory: Path, pool: ReadPool) -> None:
         self.path, self._pool = directory / RESULT_FILE, pool
         self.damaged = 0                            # rows that were left out
+        self.unreadable = False                     # a page of the file, at least
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except DamagedFile:
+            self.unreadable = True
+            raise
 
     def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
         return self.put_many(kind, span_s, rows_of(name, table))
@@ -78,7 +87,7 @@ class ResultHistory:
         return self.get_many(kind, [name], span_s, first, last).table
 
     def get_many(self, kind: str, names: Sequence[str], span_s: int, first: int, last: int) -> ResultRows:
-        with self._pool.reading(self.path) as database:
+        with self._noting(), self._pool.reading(self.path) as database:
             if database is None:
                 return ResultRows(tuple(names), np.empty(0, np.int64), ResultTable(np.empty(0, np.int64), {}))
             rows = database.execute(
@@ -87,9 +96,9 @@ class ResultHistory:
                 "WHERE kind=? AND name=asked.value AND span=? AND series=number AND start >= ? AND start < ? "
                 "ORDER BY asked.key, start", (json.dumps(names), kind, span_s, first, last),
             ).fetchall()
-            shapes = shapes_of(database) if rows else {}
+            shapes, older = (shapes_of(database), has_older(database)) if rows else ({}, False)
         start, shape, which, series = (np.array([row[place] for row in rows], np.int64) for place in (0, 1, 3, 4))
-        found = sound(series, start, shape, [row[2] for row in rows], shapes)
+        found = sound(series, start, shape, [row[2] for row in rows], shapes, older)
         good = np.zeros(len(rows), np.bool_)
         columns: dict[str, NDArray[np.float64]] = {}
         for number, part in found.items():
@@ -124,6 +133,8 @@ class ResultWriter(ResultHistory):
     @property
     def damage(self) -> str:
         """What the operator should look at, "" = nothing."""
+        if self.unreadable:
+            return f"places in {self.path.name} cannot be read; stop the server and repair it (scada historian repair)"
         if not self.aside:
             n = self.damaged
             return f"{n} rows of results did not match their check sums and were left out" if n else ""
@@ -258,7 +269,7 @@ def open_results(path: Path) -> sqlite3.Connection:
 
 def _add_sums(database: sqlite3.Connection) -> None:
     """Once, to rows from before there were sums: they are no changes. What a crash left undone is done the next time."""
-    if database.execute("PRAGMA user_version").fetchone()[0] >= SUMMED:
+    if not has_older(database):
         return
     place: tuple[int, ...] = (-2**63, -2**63)
     columns = shapes_of(database)
@@ -298,6 +309,12 @@ def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:
         with suppress(ValueError, TypeError):
             found[number] = json.loads(text)
     return found
+
+
+def has_older(database: sqlite3.Connection) -> bool:
+    """Whether rows may be there that have no check sum yet."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return bool(version < SUMMED)
 
 
 def rows_of(name: str, table: ResultTable) -> ResultRows:

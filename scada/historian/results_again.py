@@ -12,7 +12,7 @@ from scada.errors import StorageError
 from scada.historian.database import ReadPool, aside_of, reading_once, transaction
 from scada.historian.import_results import enter_table
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE, ResultHistory, open_results, shapes_of
+from scada.historian.results import RESULT_FILE, ResultHistory, has_older, open_results, shapes_of
 from scada.ports import ResultTable
 
 _ROWS: Final = f"SELECT start, {STORED} FROM result WHERE series = ? ORDER BY start "
@@ -53,7 +53,7 @@ def _of_series(database: sqlite3.Connection, number: int, shapes: dict[int, list
     starts, lines = np.array(list(rows), np.int64), list(rows.values())
     found = sound(
         np.full(len(rows), number), starts, np.array([shape for shape, _ in lines], np.int64), [row for _, row in lines],
-        shapes,
+        shapes, has_older(database),
     )
     for shape, part in found.items():
         by_start = np.argsort(starts[part.lines])

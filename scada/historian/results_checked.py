@@ -11,7 +11,7 @@ import numpy as np
 
 from scada.historian.database import reading_once, transaction
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE, open_results, shapes_of
+from scada.historian.results import RESULT_FILE, has_older, open_results, shapes_of
 
 AT_ONCE: Final = 20_000                             # rows; in between a server that writes may tidy its log
 _ROWS: Final = (
@@ -42,12 +42,12 @@ def checked(path: Path) -> Iterator[tuple[int, list[BadRow]]]:
             names = {number: name for number, *name in database.execute(
                 "SELECT number, kind, name, span FROM series"
             )} if database and rows else {}
-            columns = shapes_of(database) if database and rows else {}
+            columns, older = (shapes_of(database), has_older(database)) if database and rows else ({}, False)
         if not rows:
             return
         series, start, shape = (np.array([_number(row[place]) for row in rows], np.int64) for place in range(3))
         good = np.zeros(len(rows), np.bool_)
-        for one in sound(series, start, shape, [row[3] for row in rows], columns).values():
+        for one in sound(series, start, shape, [row[3] for row in rows], columns, older).values():
             good[one.lines] = True
         yield len(rows), [
             BadRow(*rows[line][:2], *names.get(rows[line][0], ("?", "?", 0))) for line in np.flatnonzero(~good).tolist()

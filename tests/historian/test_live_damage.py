@@ -256,6 +256,24 @@ def test_the_server_starts_with_spoilt_live_files_and_its_health_says_so(tmp_pat
     assert well
 
 
+def test_a_spoilt_month_that_is_only_read_is_named_and_the_other_months_are_shown(tmp_path: Path) -> None:
+    """Nobody writes it any more, so nobody would set it aside; a repair does."""
+    running = Running(tmp_path)
+    for day in (0, 31):
+        running.publish(NOW + day * 86_400 * NS, float(day))
+    running.written(4)
+    running.historian._files.roll()
+    settled(tmp_path / "history" / MONTH)
+    rotten_sector(tmp_path / "history" / MONTH)
+    values = running.historian.live.read("T01/power", NOW, NOW + 40 * 86_400 * NS).values.tolist()
+    health = next(iter(running.historian.health()))
+    running.stop()
+
+    assert values == [31.0]
+    said = f"places in {MONTH} cannot be read; stop the server and repair it (scada historian repair)"
+    assert (health.ok, health.text) == (False, said)
+
+
 def test_a_roll_that_fails_is_in_the_health_though_writing_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,17 @@ def test_values_are_not_shown_under_a_name_that_the_disk_has_changed(tmp_path: P
         assert len(verify(tmp_path).findings) == 20
 
 
+def test_a_sum_is_never_shown_as_a_value_of_one_more_column(tmp_path: Path) -> None:
+    """A row without a sum is as long as one with a column less: only files from before there were sums have such."""
+    put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
+    with closing(sqlite3.connect(tmp_path / RESULT_FILE)) as database, database:
+        database.execute("INSERT INTO shape VALUES (7, '[\"feed\", \"own\"]')")
+        database.execute("UPDATE result SET shape = 7 WHERE start = 5 * 3600")
+
+    assert 5.5 not in read(tmp_path)
+    assert len(verify(tmp_path).findings) == 1
+
+
 @pytest.mark.parametrize("spoil", [spoilt_row, moved_row, other_shape])
 def test_a_damaged_row_of_results_is_left_out_and_named(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     """Its neighbours are shown; never the number that the disk made of it."""
@@ -269,3 +280,19 @@ def test_the_health_says_that_rows_of_results_were_left_out(tmp_path: Path) -> N
     running.stop()
 
     assert (health.ok, health.text) == (False, "1 rows of results did not match their check sums and were left out")
+
+
+def test_the_health_names_results_that_cannot_be_read(tmp_path: Path) -> None:
+    """Whoever asked for them heard it too."""
+    running = Running(tmp_path)
+    results, path = running.historian.results, tmp_path / "history" / RESULT_FILE
+    running.reactor.wait(results.put("balance", "T07", 3600, table(0, 20)))
+    settled(path)
+    rotten_sector(path)
+    with pytest.raises(StorageError, match="is damaged"):
+        results.get("balance", "T07", 3600, 0, 2**40)
+    health = next(iter(running.historian.health()))
+    running.stop()
+    said = f"places in {RESULT_FILE} cannot be read; stop the server and repair it (scada historian repair)"
+
+    assert (health.ok, health.text) == (False, said)
