@@ -174,6 +174,7 @@ EDGES = {
     "scada/historian/retention.py": "waits between two looks, and the worker's Deferreds",
     "scada/historian/stamps.py": "times of files",
     "scada/historian/repairing.py": "SQLite, and the lock of the folder",
+    "scada/historian/result_file.py": "SQLite, and the time a file begins",
     "scada/historian/results.py": "SQLite",
     "scada/historian/results_again.py": "SQLite",
     "scada/historian/segments_held.py": "descriptors of the journal, and a thread",

@@ -19,7 +19,7 @@ from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
 from scada.historian.repairing import Repaired
 from scada.historian.restoring import Restored
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.verification import Finding, Verified
 
 MOST_NAMED: Final = 200                 # damaged places, at a terminal

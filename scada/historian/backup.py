@@ -57,7 +57,7 @@ from scada.historian.manifest import INCREMENTS, MANIFEST, Entry, Manifest, enco
 from scada.historian.months import month_paths
 from scada.historian.records import received_of
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.segment import Sound, scan
 from scada.historian.segments_held import SegmentsHeld
 from scada.historian.stamps import stamp_of

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from scada.historian.database import reading_once
 from scada.historian.export_wanted import Rows, Wanted, month_of, months_between
+from scada.historian.result_file import RESULT_FILE, has_older, shapes_of
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE, has_older, shapes_of
 
 
 def result_rows(directory: Path, wanted: Wanted) -> Iterator[Rows]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from scada.historian.database import ReadPool, transaction
 from scada.historian.offline import alone
-from scada.historian.results import RESULT_FILE, ResultHistory, open_results, store_rows
+from scada.historian.result_file import RESULT_FILE, open_results
+from scada.historian.results import ResultHistory, store_rows
 from scada.ports import ResultTable
 
 Rows = dict[str, NDArray[Any]]                      # columns by name

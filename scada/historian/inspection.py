@@ -15,7 +15,7 @@ from scada.historian.evidence import kept
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.months import month_paths
 from scada.historian.packing import unpack
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.state import STATE_FILE
 from scada.intervals import MISSING
 

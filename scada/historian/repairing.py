@@ -26,7 +26,7 @@ from scada.historian.months import Months, keep_conflicts, load, month_path, mon
 from scada.historian.noted import save_arrivals
 from scada.historian.offline import alone
 from scada.historian.refusals import FROM_BACKUP
-from scada.historian.results import RESULT_FILE, forget_computed
+from scada.historian.result_file import RESULT_FILE, forget_computed
 from scada.historian.results_again import results_again
 from scada.historian.results_checked import BadRow, checked, take_out
 from scada.historian.rows import COLUMNS, BlockKey, decode_block

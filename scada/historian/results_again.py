@@ -11,8 +11,9 @@ import numpy as np
 from scada.errors import StorageError
 from scada.historian.database import ReadPool, aside_of, reading_once, transaction
 from scada.historian.import_results import enter_table
+from scada.historian.result_file import RESULT_FILE, has_older, open_results, shapes_of
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE, ResultHistory, has_older, open_results, shapes_of
+from scada.historian.results import ResultHistory
 from scada.ports import ResultTable
 
 _ROWS: Final = f"SELECT start, {STORED} FROM result WHERE series = ? ORDER BY start "

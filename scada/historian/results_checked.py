@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 
 from scada.historian.database import reading_once, transaction
+from scada.historian.result_file import RESULT_FILE, has_older, open_results, shapes_of
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE, has_older, open_results, shapes_of
 
 AT_ONCE: Final = 20_000                             # rows; in between a server that writes may tidy its log
 _ROWS: Final = (

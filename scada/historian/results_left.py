@@ -13,8 +13,8 @@ import numpy as np
 
 from scada.historian.left import Left
 from scada.historian.lines import result_line
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.result_sums import STORED, sound
-from scada.historian.results import RESULT_FILE
 
 _BEHIND: Final = (
     f"SELECT c.number, s.kind, s.span, s.name, r.start, h.columns, r.series, {STORED} "

@@ -15,7 +15,8 @@ from scada.historian.export_results import result_rows
 from scada.historian.export_wanted import Wanted
 from scada.historian.inspection import inspect
 from scada.historian.repairing import repair
-from scada.historian.results import COMPUTED_FILE, RESULT_FILE, ResultHistory, open_results, put_now
+from scada.historian.result_file import COMPUTED_FILE, RESULT_FILE, open_results
+from scada.historian.results import ResultHistory, put_now
 from scada.historian.results_left import ResultsLeft
 from scada.historian.verification import verify
 from scada.ports import ResultTable
@@ -244,7 +245,7 @@ def test_rows_from_before_there_were_sums_get_theirs_once_and_are_no_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are read before too; a migration that was cut off goes on at the next start."""
-    monkeypatch.setattr("scada.historian.results.SUMMED_AT_ONCE", 7)
+    monkeypatch.setattr("scada.historian.result_file.SUMMED_AT_ONCE", 7)
     path = tmp_path / RESULT_FILE
     put_now(tmp_path, "balance", "T07", 3600, table(0, 20))
     with closing(sqlite3.connect(path)) as database, database:

@@ -10,7 +10,7 @@ import pytest
 from scada.errors import StorageError
 from scada.historian import left, sender
 from scada.historian.letters import Letters
-from scada.historian.results import RESULT_FILE, open_results
+from scada.historian.result_file import RESULT_FILE, open_results
 from scada.historian.results_left import ResultsLeft
 from scada.ports import ResultTable
 from tests.historian.test_replica import Site
