@@ -3,9 +3,10 @@
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -34,6 +35,8 @@ _CHANGED: Final = (
 )
 SUMMED: Final = 1                                   # user_version of a file whose rows all have their check sums
 SUMMED_AT_ONCE: Final = 50_000
+Place: TypeAlias = tuple[Any, Any]                  # series and start of a row; of a damaged one, whatever they are now
+BEFORE_ALL: Final[Place] = (-2**63, -2**63)
 # Of a file that was made before changes were numbered.
 _NUMBER: Final = (
     "INSERT INTO change(series, start) SELECT series, start FROM result WHERE NOT EXISTS (SELECT 1 FROM change)"
@@ -43,48 +46,56 @@ _NUMBER: Final = (
 _BEGIN: Final = "INSERT INTO sqlite_sequence(name, seq) VALUES ('change', ?)"
 
 
-def open_results(path: Path) -> sqlite3.Connection:
-    """The writing connection; raises `DamagedFile`."""
+def open_results(path: Path, sums: bool = True) -> sqlite3.Connection:
+    """The writing connection; raises `DamagedFile`. Without `sums` whoever opens it adds those that lack (`add_sums`)."""
     with naming(path):
         database = open_writer(path, _SCHEMA + _CHANGED)
         try:
             if database.execute("SELECT 1 FROM sqlite_sequence WHERE name = 'change'").fetchone() is None:
                 database.execute(_BEGIN, (time.time_ns() // 1_000,))
             database.execute(_NUMBER)
-            _add_sums(database)
+            place: Place | None = BEFORE_ALL if has_older(database) else None
+            empty = database.execute("SELECT 1 FROM result LIMIT 1").fetchone() is None
+            while place is not None and (sums or empty):
+                place = add_sums(database, place, SUMMED_AT_ONCE)
         except sqlite3.Error:
             database.close()
             raise
     return database
 
 
-def _add_sums(database: sqlite3.Connection) -> None:
-    """Once, to rows from before there were sums: they are no changes. What a crash left undone is done the next time."""
-    if not has_older(database):
-        return
-    place: tuple[int, ...] = (-2**63, -2**63)
-    columns = shapes_of(database)
-    while rows := database.execute(
+def add_sums(database: sqlite3.Connection, after: Place, most: int) -> Place | None:
+    """
+    Give sums to rows from before there were sums, so many behind a place at most: they are no changes.
+
+    Returns the place that was reached, None when all are done. A crash in between lets the next start begin again.
+    """
+    rows = database.execute(
         f"SELECT series, start, {STORED} FROM result WHERE (series, start) > (?, ?) ORDER BY series, start LIMIT ?",
-        (*place, SUMMED_AT_ONCE),
-    ).fetchall():
-        with transaction(database):
-            database.execute("DROP TRIGGER result_changed")
-            for shape, names in columns.items():
-                count = len(names)
-                old = [
-                    row for row in rows if row[2] == shape and len(row[3]) == VALUE_BYTES * count
-                    and isinstance(row[0], int) and isinstance(row[1], int)
-                ]
-                values = np.frombuffer(b"".join(row[3] for row in old), "<f8").reshape(len(old), count)
-                keys = np.array([row[:2] for row in old], np.int64).reshape(-1, 2)
-                new, size = summed(keys[:, 0], keys[:, 1], names, values), VALUE_BYTES * (count + 1)
-                database.executemany("UPDATE result SET row = ? WHERE series = ? AND start = ?", [
-                    (new[size * line:size * (line + 1)], *key) for line, key in enumerate(keys.tolist())
-                ])
-            database.execute(_CHANGED)
-        place = rows[-1][:2]
-    database.execute(f"PRAGMA user_version = {SUMMED}")
+        (*after, most),
+    ).fetchall()
+    if not rows:
+        database.execute(f"PRAGMA user_version = {SUMMED}")
+        return None
+    with transaction(database):
+        database.execute("DROP TRIGGER result_changed")
+        for shape, names in shapes_of(database).items():
+            _add_to(database, names, [
+                row for row in rows if row[2] == shape and len(row[3]) == VALUE_BYTES * len(names)
+                and isinstance(row[0], int) and isinstance(row[1], int)
+            ])
+        database.execute(_CHANGED)
+    return rows[-1][0], rows[-1][1]
+
+
+def _add_to(database: sqlite3.Connection, names: Sequence[str], old: Sequence[Any]) -> None:
+    """Rows of one shape."""
+    values = np.frombuffer(b"".join([row[3] for row in old]), "<f8").reshape(len(old), len(names))
+    keys = np.array([row[:2] for row in old], np.int64).reshape(-1, 2)
+    new, size = summed(keys[:, 0].copy(), keys[:, 1].copy(), names, values), VALUE_BYTES * (len(names) + 1)
+    database.executemany("UPDATE result SET row = ? WHERE series = ? AND start = ?", [
+        (new[size * line:size * (line + 1)], *key) for line, key in enumerate(keys.tolist())
+    ])
 
 
 def forget_computed(directory: Path) -> None:

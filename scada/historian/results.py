@@ -12,16 +12,28 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
 
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, ReadPool, aside_of, begin_anew, naming, transaction
 from scada.historian.refusals import storage_error
-from scada.historian.result_file import RESULT_FILE, forget_computed, has_older, open_results, shapes_of
+from scada.historian.result_file import (
+    BEFORE_ALL,
+    RESULT_FILE,
+    Place,
+    add_sums,
+    forget_computed,
+    has_older,
+    open_results,
+    shapes_of,
+)
 from scada.historian.result_sums import STORED, VALUE_BYTES, sound, summed
 from scada.historian.worker import Worker
 from scada.ports import ResultRows, ResultTable
 
 WAITING_MOST: Final = 10_000
+SUMMED_BETWEEN: Final = 5_000                       # rows of an earlier version, in one job of the worker
+_log = Logger()
 
 
 @attrs.frozen(eq=False)
@@ -96,6 +108,7 @@ class ResultWriter(ResultHistory):
         self.trouble = ""
         self.aside: list[Path] = []                 # damaged files that were here before
         self._owed = False                          # balances do not know yet
+        self._summed: Place | None = None           # up to where rows of an earlier version have sums; None: all have
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Hear that something was stored (reactor thread)."""
@@ -117,10 +130,16 @@ class ResultWriter(ResultHistory):
     def open(self) -> None:
         """Open the file, or a fresh one where it is damaged."""
         try:
-            self._database = open_results(self.path)
+            self._database = open_results(self.path, sums=False)
+            self._summed = BEFORE_ALL if has_older(self._database) else None
         except DamagedFile as damage:
             self._begin_anew(damage)
         self.aside, self._owed = aside_of(self.path), False         # balances start after this
+
+    def start(self) -> None:
+        """Give rows of an earlier version their sums, piece by piece between other work (reactor thread)."""
+        if self._summed is not None and self._worker.running:
+            self._worker.call(self._add_sums).addCallbacks(lambda _: self.start(), self._sums_failed)
 
     def close(self) -> None:
         if self._database is not None:
@@ -160,8 +179,16 @@ class ResultWriter(ResultHistory):
         self.close()
         forget_computed(self.path.parent)
         self.aside.append(begin_anew(damage))
-        self._owed = True
+        self._owed, self._summed = True, None
         self._database = open_results(self.path)
+
+    def _add_sums(self) -> None:
+        if self._database is not None and self._summed is not None:
+            self._summed = add_sums(self._database, self._summed, SUMMED_BETWEEN)
+
+    def _sums_failed(self, failure: Any) -> None:
+        """A full disk, or a bad page: the next start goes on."""
+        _log.warn("sums of results: {why}", why=failure.getErrorMessage())
 
     def _store(self) -> list[_Put]:
         taken = []

@@ -157,6 +157,7 @@ class Historian:
         for replica in self._replicas:
             replica.start()
         self._log.start(numbers)
+        self._results.start()
         self._running = True
         self._store.start()
         self._retention.start()

@@ -297,3 +297,31 @@ def test_the_health_names_results_that_cannot_be_read(tmp_path: Path) -> None:
     said = f"places in {RESULT_FILE} cannot be read; stop the server and repair it (scada historian repair)"
 
     assert (health.ok, health.text) == (False, said)
+
+
+def test_rows_of_an_earlier_version_get_their_sums_beside_the_running_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start does not wait for all of a large file; what is put meanwhile is stored, a stop in between harms nothing."""
+    monkeypatch.setattr("scada.historian.results.SUMMED_BETWEEN", 3)
+    path = tmp_path / "history" / RESULT_FILE
+    put_now(path.parent, "balance", "T07", 3600, table(0, 20))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TRIGGER result_changed")
+        database.execute("UPDATE result SET row = substr(row, 1, 8)")
+        database.execute("PRAGMA user_version = 0")
+    Running(tmp_path).stop()
+    running = Running(tmp_path)
+    results = running.historian.results
+    began = results._summed
+    running.reactor.wait(results.put("balance", "T07", 3600, table(20, 1)))
+    running.reactor.pump(lambda: results._summed is None)
+    found = results.get("balance", "T07", 3600, 0, 2**40).columns["feed"].tolist()
+    running.stop()
+    with closing(sqlite3.connect(path)) as database:
+        sizes = {size for (size,) in database.execute("SELECT length(row) FROM result")}
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+
+    assert began is not None
+    assert found == [hour + 0.5 for hour in range(21)]
+    assert (sizes, version) == ({16}, 1)
