@@ -128,7 +128,7 @@ class Historian:
         store = self._store.health()
         trouble = "" if store.ok else store.text
         text = trouble or self._log.tap.trouble or self._log.trouble or self._results.trouble or self._events.trouble
-        text = text or self._files.damage or self._results.damage or self._live.damage
+        text = text or "; ".join(filter(None, (self._files.damage, self._results.damage, self._live.damage)))
         if not text and self._events.aside:
             text = f"a damaged file of events is kept as {self._events.aside[-1].name}"
         if not self._running:

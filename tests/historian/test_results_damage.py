@@ -14,6 +14,7 @@ from scada.historian.database import ReadPool
 from scada.historian.export_results import result_rows
 from scada.historian.export_wanted import Wanted
 from scada.historian.inspection import inspect
+from scada.historian.livefiles import HOT_FILE
 from scada.historian.repairing import repair
 from scada.historian.result_file import COMPUTED_FILE, RESULT_FILE, open_results
 from scada.historian.results import ResultHistory, put_now
@@ -325,3 +326,17 @@ def test_rows_of_an_earlier_version_get_their_sums_beside_the_running_server(
     assert began is not None
     assert found == [hour + 0.5 for hour in range(21)]
     assert (sizes, version) == ({16}, 1)
+
+
+def test_the_health_names_everything_that_was_set_aside(tmp_path: Path) -> None:
+    """A bad disk seldom spoils one file alone."""
+    Running(tmp_path).stop()
+    for name in (HOT_FILE, RESULT_FILE):
+        settled(tmp_path / "history" / name)
+        rotten_head(tmp_path / "history" / name)
+    running = Running(tmp_path)
+    text = next(iter(running.historian.health())).text
+    running.stop()
+
+    assert all(path.name in text for path in (tmp_path / "history").glob("*.damaged"))
+    assert len(text.split("; ")) == 2
