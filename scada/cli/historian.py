@@ -32,7 +32,7 @@ from scada.cli.history_shown import (
 )
 from scada.cli.output import print_json
 from scada.cli.periods import parse_time
-from scada.cli.recovering import ask_again, backends, bring_back, refetched, show_refetched
+from scada.cli.recovering import ask_again, backends, balance_again, bring_back, refetched, show_refetched
 from scada.cli.replicas import dead_letter, replay
 from scada.cli.run import make_clock
 from scada.cli.site import AS_JSON, CONFIG
@@ -99,15 +99,16 @@ def retention(config: Path, as_json: bool) -> None:
 @AS_JSON
 def verify(config: Path, as_json: bool) -> None:
     """
-    Read every check sum: blocks, journal, live tags, events; and let SQLite check its files. Nothing is changed.
+    Read every check sum: blocks, journal, live tags, results, events, spools; and let SQLite check its files.
 
-    Exit status 1 if anything is not what was written; each place is named.
+    Nothing is changed. Exit status 1 if anything is not what was written; each place is named.
     """
     from scada.historian import verification
 
-    directory = folder(load(config))
-    with bar("verifying", verification.bytes_to_read(directory), DownloadColumn()) as advance:
-        found = verification.verify(directory, advance)
+    settings = load(config)
+    directory, waiting = folder(settings), spools(settings)
+    with bar("verifying", verification.bytes_to_read(directory, waiting), DownloadColumn()) as advance:
+        found = verification.verify(directory, advance, waiting)
     print_json(verified(found)) if as_json else show_verified(directory, found)
     if not found.ok:
         raise SystemExit(WRONG)
@@ -118,10 +119,11 @@ def verify(config: Path, as_json: bool) -> None:
 @AS_JSON
 def repair(config: Path, as_json: bool) -> None:
     """
-    Put damaged blocks out of the way, and read again what a spoilt month file still holds. The server must not run.
+    Put what is damaged out of the way, and read again what spoilt files still hold. The server must not run.
 
     Nothing is thrown away. What is missing then is brought back from each InfluxDB that has it; exit status 1 if one could
-    not be asked. For the rest the field is asked when the server runs; `ask-again` asks at once, and for older hours.
+    not be asked, or if something can only come from a backup. For the rest the field is asked when the server runs;
+    `ask-again` asks at once, and for older hours.
     """
     from scada.historian.repairing import repair as repaired
 
@@ -129,7 +131,7 @@ def repair(config: Path, as_json: bool) -> None:
     directory = folder(settings)
     private_files()
     with bar("repairing", 1.0, TaskProgressColumn()) as advance:
-        done = repaired(directory, advance)
+        done = repaired(directory, advance, partial(balance_again, directory))
     with bar("bringing back", 1.0, TaskProgressColumn()) as advance:
         found, asks = bring_back(config, settings, directory, advance)
     if as_json:
@@ -137,7 +139,7 @@ def repair(config: Path, as_json: bool) -> None:
     else:
         show_repairs(directory, done)
         show_refetched(config, found, asks)
-    if found.trouble:
+    if found.trouble or done.left:
         raise SystemExit(WRONG)
 
 

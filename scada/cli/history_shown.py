@@ -14,10 +14,12 @@ from scada.cli.output import counted, print_json, print_table
 from scada.cli.periods import utc_ns
 from scada.historian.compacting import Compacted
 from scada.historian.destinations import Destination
+from scada.historian.evidence import FOLDER
 from scada.historian.inspection import Inspection, MonthHeld
 from scada.historian.manifest import Manifest
 from scada.historian.repairing import Repaired
 from scada.historian.restoring import Restored
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.verification import Finding, Verified
 
 MOST_NAMED: Final = 200                 # damaged places, at a terminal
@@ -106,8 +108,9 @@ def _finding(one: Finding) -> dict[str, Any]:
 def verified(found: Verified) -> dict[str, Any]:
     return {
         "ok": found.ok, "blocks": found.blocks, "records": found.records, "chunks": found.chunks,
-        "events": found.events,
-        "torn_tails": found.torn, "damaged": [_finding(one) for one in found.findings],
+        "events": found.events, "results": found.results, "bodies": found.bodies,
+        "torn_tails": found.torn, "kept": [path.name for path in found.kept],
+        "damaged": [_finding(one) for one in found.findings],
     }
 
 
@@ -117,9 +120,11 @@ def show_verified(directory: Path, found: Verified) -> None:
     if len(found.findings) > MOST_NAMED:
         click.echo(f"and {len(found.findings) - MOST_NAMED:,} more; --json names all", err=True)
     read = f"blocks {found.blocks:,}, records of the journal {found.records:,}, chunks of live tags {found.chunks:,}"
-    read += f", events {found.events:,}"
+    read += f", events {found.events:,}, rows of results {found.results:,}, bodies of spools {found.bodies:,}"
     places = "1 place is" if len(found.findings) == 1 else f"{len(found.findings):,} places are"
     click.echo(f"{directory}: {read}: {'all sound' if found.ok else f'{places} damaged'}")
+    for path in found.kept[:MOST_NAMED]:
+        click.echo(f"was damaged, and is kept: {path.parent.name}/{path.name}")
     if found.torn:
         click.echo("the journal ends in a record that was being written; it was never acknowledged")
 
@@ -129,6 +134,9 @@ def repairs(done: Repaired) -> dict[str, Any]:
         "blocks_put_away": [_finding(one) for one in done.blocks], "files_set_aside": [path.name for path in done.files],
         "notes_begun_anew": [_finding(one) for one in done.notes],
         "blocks_salvaged": done.salvaged, "conflicts": done.conflicts,
+        "live_put_away": [_finding(one) for one in done.pieces], "samples_salvaged": done.samples,
+        "results_taken_out": [attrs.asdict(row) for row in done.rows], "results_salvaged": done.results,
+        "left_damaged": [_finding(one) for one in done.left],
     }
 
 
@@ -139,11 +147,25 @@ def show_repairs(directory: Path, done: Repaired) -> None:
         click.echo(f"its hours are whole, who brought them and when is not known any more: {one}")
     for path in done.files:
         click.echo(f"set aside, a fresh file has taken its place: {path.name}")
+    for one in done.pieces:
+        click.echo(f"live tags, kept in {directory / FOLDER}: {one}")
+    for row in done.rows[:MOST_NAMED]:
+        click.echo(f"taken out of the results as damaged: {row}")
+    if len(done.rows) > MOST_NAMED:
+        click.echo(f"and {len(done.rows) - MOST_NAMED:,} more; --json names all")
+    if done.rows:
+        click.echo("the next start computes balances anew; losses: scada balance losses CONFIG --recompute FROM TO")
+    for one in done.left:
+        click.echo(f"error: {one}; it is in a backup: `scada historian restore`", err=True)
     if done.conflicts:
         click.echo(f"{done.conflicts:,} values contradict what came since; what is held stays, and they are kept beside it")
-    if done.salvaged or done.files:
+    if done.salvaged or any(path.name.startswith("intervals-") for path in done.files):
         click.echo(f"{done.salvaged:,} blocks of spoilt files were brought back")
-    if not (done.blocks or done.notes or done.files or done.salvaged):
+    if done.samples or any(path.name.startswith("live-") for path in done.files):
+        click.echo(f"{done.samples:,} samples of live tags in spoilt files were brought back")
+    if done.results or any(path.name == RESULT_FILE for path in done.files):
+        click.echo(f"{done.results:,} rows of spoilt results were brought back; the next start computes balances anew")
+    if done == Repaired():
         click.echo(f"{directory}: there was nothing to repair")
 
 

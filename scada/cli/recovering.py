@@ -11,6 +11,9 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from scada.balancing.compute import KIND as BALANCE
+from scada.balancing.memory import FILE as MEMORY_FILE
+from scada.balancing.memory import Memory
 from scada.cli.client import Api
 from scada.cli.collection import show_asked
 from scada.cli.output import print_json, print_table
@@ -21,8 +24,10 @@ from scada.clock import DAY_H, HOUR_S
 from scada.errors import CommandRejected, ScadaError, StartError
 from scada.historian.holes import Missing, holes
 from scada.historian.refetching import Refetched, refetch
+from scada.historian.results_checked import BadRow
 from scada.settings import Settings, load
 from scada.site import Directory
+from scada.site_groups import joined
 
 MOST_HOURS: Final = 31 * DAY_H          # of one wish
 MOST_NAMED: Final = 20                  # wishes, at a terminal
@@ -83,6 +88,24 @@ def refetched(found: Refetched, asks: Sequence[Wish]) -> dict[str, Any]:
         "looked_for": found.looked_for, "brought_back": dict(found.brought), "missing": found.missing,
         "trouble": list(found.trouble), "ask": [attrs.asdict(one) for one in asks],
     }
+
+
+def balance_again(directory: Path, lost: Sequence[BadRow]) -> None:
+    """Balances that a repair took out are computed anew by the next start."""
+    lost = [one for one in lost if isinstance(one.start, int)]           # else it says no hour
+    groups = sorted({one.name for one in lost if one.kind == BALANCE})
+    if not groups:
+        return
+    memory = Memory(directory / MEMORY_FILE)
+    memory.open()
+    try:
+        for name in groups:
+            rows = [one for one in lost if (one.kind, one.name) == (BALANCE, name)]
+            hours = joined([(one.start // HOUR_S, (one.start + one.span) // HOUR_S) for one in rows])
+            for span in hours:
+                memory.touch([name], span)
+    finally:
+        memory.close()
 
 
 def show_refetched(config: Path, found: Refetched, asks: Sequence[Wish]) -> None:

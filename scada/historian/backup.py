@@ -44,19 +44,20 @@ import attrs
 from scada import __version__
 from scada.errors import StorageError
 from scada.historian.copying import copy_database, digest_of, free_folder, pieces_of, write_durably
-from scada.historian.database import DamagedFile, reading_once
+from scada.historian.database import DamagedFile, all_aside, reading_once
 from scada.historian.estimates import ESTIMATE_FILE
 from scada.historian.event_rows import EVENT_FILE
+from scada.historian.evidence import kept
 from scada.historian.holding import held
 from scada.historian.increments import identity, newest
 from scada.historian.inspection import CASE_FILES, merged_position, sizes_of, with_logs
 from scada.historian.journal import Position, sync_directory
 from scada.historian.livefiles import HOT_FILE
 from scada.historian.manifest import INCREMENTS, MANIFEST, Entry, Manifest, encode, read_manifests
-from scada.historian.months import month_paths, set_aside
+from scada.historian.months import month_paths
 from scada.historian.records import received_of
 from scada.historian.refusals import sentence, sqlite_sentence
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.segment import Sound, scan
 from scada.historian.segments_held import SegmentsHeld
 from scada.historian.stamps import stamp_of
@@ -192,9 +193,9 @@ class _Backup:
 
     def _evidence(self) -> None:
         """What was set aside as damaged: of no use to readers, of some to repair."""
-        for path in with_logs(set_aside(self.directory)):
+        for path in (*with_logs(all_aside(self.directory)), *kept(self.directory)):
             if path.exists():
-                self._write(path.name, pieces_of(path))
+                self._write(path.relative_to(self.directory).as_posix(), pieces_of(path))
         for path in sorted((self.directory / "journal" / "damaged").glob("*.bin")):
             self._write(f"journal/damaged/{path.name}", pieces_of(path))
 

@@ -4,14 +4,18 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from twisted.logger import Logger
 
 from scada.errors import StorageError
 
 BUSY_SECONDS: Final = 10.0
 IDLE_PER_FILE: Final = 4
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_log = Logger()
 
 
 class DamagedFile(StorageError):
@@ -22,10 +26,10 @@ class DamagedFile(StorageError):
         self.path = path
 
 
-def put_aside(path: Path) -> Path:
+def put_aside(path: Path, at: datetime | None = None) -> Path:
     """Give a damaged file that nobody here has open another name, as evidence; returns it. Nothing is deleted."""
-    count = len(aside_of(path))
-    target = path.with_name(f"{path.name}.{count + 1}.damaged" if count else f"{path.name}.damaged")
+    count, said = len(aside_of(path)), f".{at:%Y%m%dT%H%M%SZ}" if at else ""
+    target = path.with_name(f"{path.name}{said}.{count + 1}.damaged" if count else f"{path.name}{said}.damaged")
     for suffix in ("-wal", "-shm", ""):             # the file last: a log without its file would enter the fresh one
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
@@ -35,6 +39,18 @@ def put_aside(path: Path) -> Path:
 def aside_of(path: Path) -> list[Path]:
     """The damaged ones that had this name, as far as nobody has taken them away."""
     return sorted(path.parent.glob(f"{path.name}*.damaged"))
+
+
+def all_aside(directory: Path) -> list[Path]:
+    """The damaged files of a folder, whatever they were."""
+    return sorted(directory.glob("*.sqlite*.damaged"))
+
+
+def begin_anew(damage: DamagedFile) -> Path:
+    """Set a damaged file aside under a name that says when; the next `open_writer` makes a fresh one."""
+    target = put_aside(damage.path, datetime.now(UTC))
+    _log.error("{damage}; it is kept as {aside}, a fresh file goes on", damage=str(damage), aside=target.name)
+    return target
 
 
 @contextmanager

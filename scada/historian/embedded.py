@@ -54,7 +54,7 @@ class EmbeddedHistory:
         self._directory.mkdir(parents=True, exist_ok=True)
         with alone(self._directory), closing(LiveFiles(self._directory)) as files:
             known = files.open()
-            number = known.get(tag, len(known) + 1)
+            number = known.get(tag, max(known.values(), default=0) + 1)
             numbers = np.full(len(samples.at), number, np.int32)
             files.append([(number, tag)], Samples(numbers, samples.at, samples.values, samples.quality))
             files.roll()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scada.clock import NS_PER_MS
 from scada.errors import NotKept
+from scada.historian.result_sums import of_table
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS former(series INTEGER NOT NULL, start INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -39,8 +40,8 @@ INSERT OR REPLACE INTO former
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), ?2,
     json_extract(value, '$[3]'), ?3, substr(?4, 1 + key * ?5, ?5) FROM json_each(?1)
 """
-_AS_OF: Final = """
-SELECT result.start, result.shape, result.row, asked.key,
+_AS_OF: Final = f"""
+SELECT result.start, {of_table('result')}, asked.key, result.series,
     former.series, former.start, former.version, former.until, former.mark, former.shape, former.row
 FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result LEFT JOIN former
     ON former.series = result.series AND former.start = result.start AND former.version = (
@@ -73,8 +74,10 @@ def keep(database: sqlite3.Connection, keys: str, n: int, at: int) -> None:
 
 def as_of(
     database: sqlite3.Connection, kind: str, names: Sequence[str], span_s: int, first: int, last: int, instant: int
-) -> list[tuple[int, int, bytes, int]]:
-    """(start, shape, row, place among the names) as they were known at an instant [ns]; damaged ones are left out.
+) -> list[tuple[int, int, bytes, int, int]]:
+    """(start, shape, row, place among the names, number of the series) as they were known at an instant [ns].
+
+    Damaged ones are left out.
 
     Raises `NotKept` for an instant of which that is not kept.
     """
@@ -83,13 +86,13 @@ def as_of(
         raise NotKept(since)
     asked = json.dumps(names), instant // NS_PER_MS, kind, span_s, first, last
     rows = database.execute(_AS_OF, asked).fetchall()
-    fine = iter(sound([row[4:] for row in rows if row[6] is not None]))
+    fine = iter(sound([row[5:] for row in rows if row[7] is not None]))
     found = []
-    for start, shape, row, key, _, _, version, _, _, old_shape, old in rows:
+    for start, shape, row, key, series, _, _, version, _, _, old_shape, old in rows:
         if version is None:                         # it stands since before that instant
-            found.append((start, shape, row, key))
+            found.append((start, shape, row, key, series))
         elif next(fine) and old is not None:
-            found.append((start, old_shape, old, key))
+            found.append((start, old_shape, old, key, series))
     return found
 
 

@@ -1,5 +1,6 @@
 """Rows of results become tables again; what is held stays."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from scada.historian.database import ReadPool, transaction
 from scada.historian.offline import alone
-from scada.historian.results import RESULT_FILE, ResultHistory, open_results, store_rows
+from scada.historian.result_file import RESULT_FILE, open_results
+from scada.historian.results import ResultHistory, store_rows
 from scada.ports import ResultTable
 
 Rows = dict[str, NDArray[Any]]                      # columns by name
@@ -25,14 +27,21 @@ def enter_results(directory: Path, groups: Iterator[Rows]) -> int:
         for group in whole_results(groups):
             with transaction(database):
                 for (kind, name, span_s), table in tables_of(group):
-                    before = held.get(kind, name, span_s, int(table.start[0]), int(table.start[-1]) + 1)
-                    known = np.isin(table.start, before.start)
-                    kept += _differing(table, before, known)
-                    if not known.all():
-                        store_rows(database, kind, name, span_s, ResultTable(
-                            table.start[~known], {column: values[~known] for column, values in table.columns.items()},
-                        ))
+                    kept += enter_table(database, held, (kind, name, span_s), table)[1]
     return kept
+
+
+def enter_table(
+    database: sqlite3.Connection, held: ResultHistory, series: tuple[str, str, int], table: ResultTable
+) -> tuple[int, int]:
+    """Put rows of a series, by start, that are not there; how many, and how many differ from what is held, which stays."""
+    before = held.get(*series, int(table.start[0]), int(table.start[-1]) + 1)
+    known = np.isin(table.start, before.start)
+    if not known.all():
+        store_rows(database, *series, ResultTable(
+            table.start[~known], {column: values[~known] for column, values in table.columns.items()},
+        ))
+    return int((~known).sum()), _differing(table, before, known)
 
 
 def whole_results(groups: Iterator[Rows]) -> Iterator[Rows]:

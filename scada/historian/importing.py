@@ -99,11 +99,13 @@ def _check(source: Path, export: Export) -> None:
 def _enter_live(directory: Path, rows: Iterator[Group]) -> None:
     with alone(directory), closing(LiveFiles(directory)) as files:
         numbers, waiting = files.open(), 0
+        highest = max(numbers.values(), default=0)
         for group in rows:
             names, codes = np.unique(group["tag"].astype(str), return_inverse=True)
             new = [name for name in names.tolist() if name not in numbers]
-            fresh = {name: len(numbers) + place for place, name in enumerate(new, 1)}
+            fresh = {name: highest + place for place, name in enumerate(new, 1)}
             numbers |= fresh
+            highest += len(fresh)
             tags = np.array([numbers[name] for name in names.tolist()], np.int32)[codes.reshape(-1)]
             files.append([(number, name) for name, number in fresh.items()], Samples(
                 tags, group["at"], group["value"], group["quality"],

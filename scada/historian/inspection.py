@@ -7,14 +7,15 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from scada.historian.database import DamagedFile, reading_once
+from scada.historian.database import DamagedFile, all_aside, reading_once
 from scada.historian.dense import SLOTS, columns_of
 from scada.historian.estimates import ESTIMATE_FILE
 from scada.historian.event_rows import EVENT_FILE
+from scada.historian.evidence import kept
 from scada.historian.journal import Position, kept_in, segments_in
-from scada.historian.months import month_paths, set_aside
+from scada.historian.months import month_paths
 from scada.historian.packing import unpack
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.state import STATE_FILE
 from scada.intervals import MISSING
 
@@ -53,7 +54,7 @@ class Inspection:
     merged: Position
     unmerged: int                                   # of the journal, not yet in blocks [B]
     quarantined: int                                # records that could not be understood, kept in the state file
-    set_aside: tuple[Path, ...]                     # damaged files and pieces of the journal, kept as evidence
+    set_aside: tuple[Path, ...]                     # damaged files, pieces of live tags and of the journal: evidence
     trouble: tuple[str, ...]                        # what cannot be read now
 
     @property
@@ -75,16 +76,17 @@ def inspect(
         months.append(_month(path, per_block))
         advance(path.name, 1 / len(paths))
     trouble += [month.trouble for month in months if month.trouble]
+    trouble += [text for path in single_files(directory) if (text := _unreadable(path))]
     return Inspection(
         directory, sizes_of(directory, spools), tuple(months), sum(per_block.values()), merged,
         _unmerged(directory / "journal", merged), quarantined,
-        (*set_aside(directory), *sorted((directory / "journal" / "damaged").glob("*.bin"))), tuple(trouble),
+        (*all_aside(directory), *_pieces(directory)), tuple(trouble),
     )
 
 
 def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
     """Bytes on disk by kind, logs included."""
-    aside = [*with_logs(set_aside(directory)), *(directory / "journal" / "damaged").glob("*.bin")]
+    aside = [*with_logs(all_aside(directory)), *_pieces(directory)]
     return {
         "journal": size_on_disk((directory / "journal").glob("*.journal")),
         "journal kept": size_on_disk(path for _, path in segments_in(kept_in(directory / "journal"))),
@@ -102,8 +104,14 @@ def sizes_of(directory: Path, spools: Iterable[Path]) -> dict[str, int]:
 
 def databases(directory: Path) -> list[Path]:
     """Every file of SQLite in a historian's folder."""
-    single = (directory / name for name in (STATE_FILE, RESULT_FILE, ESTIMATE_FILE, EVENT_FILE))
-    return [*(path for path in single if path.exists()), *month_paths(directory), *sorted(directory.glob("live-*.sqlite"))]
+    state = [path] if (path := directory / STATE_FILE).exists() else []
+    return [*state, *month_paths(directory), *single_files(directory)]
+
+
+def single_files(directory: Path) -> list[Path]:
+    """Those that hold neither intervals nor the state."""
+    single = (directory / name for name in (RESULT_FILE, ESTIMATE_FILE, EVENT_FILE))
+    return [*(path for path in single if path.exists()), *sorted(directory.glob("live-*.sqlite"))]
 
 
 def size_on_disk(paths: Iterable[Path]) -> int:
@@ -134,6 +142,19 @@ def merged_position(state: Any) -> Position:
 
 
 # ---------------------------------------------------------------------- private
+def _pieces(directory: Path) -> list[Path]:
+    return [*kept(directory), *sorted((directory / "journal" / "damaged").glob("*.bin"))]
+
+
+def _unreadable(path: Path) -> str:
+    """Why nothing can be read of a file; pages of it that nobody asked for may be damaged, which is for `verify` to say."""
+    try:
+        with reading_once(path):
+            return ""
+    except DamagedFile as error:
+        return str(error)
+
+
 def _state(directory: Path) -> tuple[Position, dict[int, int], int]:
     with reading_once(directory / STATE_FILE) as state:
         if state is None:

@@ -1,5 +1,6 @@
 """The live log: what the bus says, written twice a second and rolled into chunks every few minutes."""
 
+import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from twisted.internet.defer import Deferred
 
 from scada.clock import SiteClock
+from scada.errors import StorageError
 from scada.historian.bands_stored import Band, changed
 from scada.historian.deadband import Bands
 from scada.historian.livefiles import LiveFiles
+from scada.historian.refusals import sentence, sqlite_sentence
 from scada.historian.samples import Samples
 from scada.historian.tap import BusTap, Kept, Taken
 from scada.historian.worker import Worker
@@ -31,13 +34,15 @@ class LiveLog:
         self._bands: WeakKeyDictionary[Kept, Bands | None] = WeakKeyDictionary()          # goes with the definition
         self.left_out = 0                           # samples within their dead-band
         self._tags: dict[str, int] = {}
+        self._highest = 0                           # number of a tag
+        self.trouble = ""                           # why the hot log is not rolled
         self._numbers: WeakKeyDictionary[Kept, NDArray[np.int32]] = WeakKeyDictionary()
         self._rolled = clock.monotonic()
         self.tap = BusTap(bus, reactor, worker, "the live log", files.directory, self._write)
 
     def start(self, tags: dict[str, int]) -> None:
         """Begin to listen; `tags` are the numbers of the tags known so far."""
-        self._tags = tags
+        self._tags, self._highest = tags, max(tags.values(), default=0)
         self.tap.start()
 
     def stop(self) -> "Deferred[Any]":
@@ -61,6 +66,7 @@ class LiveLog:
             names = [(number, name) for name, number in new.items()]
             self._files.append(names, samples, self._begun(taken, numbers, bands))
             self._tags.update(new)                  # only now are these numbers on disk
+            self._highest += len(new)
         else:
             numbers = {}
         if keep is not None:
@@ -69,7 +75,20 @@ class LiveLog:
         self._numbers.update(numbers)
         if self._clock.monotonic() - self._rolled >= ROLL_S:
             self._rolled = self._clock.monotonic()
+            self._roll()
+
+    def _roll(self) -> None:
+        """What cannot be rolled stays in the hot log, durable, until the next time; writing goes on."""
+        try:
             self._files.roll()
+        except OSError as error:
+            self.trouble = sentence("the live log", self._files.directory, error)
+        except sqlite3.Error as error:
+            self.trouble = sqlite_sentence("the live log", self._files.directory, error)
+        except StorageError as error:
+            self.trouble = str(error)
+        else:
+            self.trouble = ""
 
     def _worth(self, taken: list[Taken]) -> tuple[NDArray[np.bool_] | None, dict[Kept, Bands | None]]:
         """Which of all samples are outside their dead-bands, None: all of them; and the bands around those."""
@@ -110,5 +129,5 @@ class LiveLog:
             return numbers
         for name in kept.names:
             if name not in self._tags and name not in new:
-                new[name] = len(self._tags) + len(new) + 1
+                new[name] = self._highest + len(new) + 1
         return np.array([self._tags.get(name) or new[name] for name in kept.names], dtype=np.int32)

@@ -12,11 +12,11 @@ from typing import IO
 
 from scada.errors import StartError, StorageError
 from scada.historian.blocks import BlockStore
-from scada.historian.database import ReadPool
+from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.journal import Journal
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, decode, encode
-from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.refusals import FROM_BACKUP, sentence, sqlite_sentence
 from scada.historian.store import EmbeddedIntervals
 from scada.historian.whole import WholeBlocks
 from scada.intervals import IntervalBatch, IntervalBlock
@@ -58,6 +58,9 @@ class ClosedHistory:
             self._read_journal()
         except BlockingIOError:
             raise StartError("historian", f"another process writes {self._directory}") from None
+        except DamagedFile as error:
+            self.__exit__()
+            raise StartError("historian", str(error), FROM_BACKUP) from error
         except OSError as error:
             self.__exit__()
             raise StartError("historian", sentence("the store", self._directory, error)) from error

@@ -3,8 +3,11 @@
 import errno
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from scada.errors import StorageError
+
+FROM_BACKUP: Final = "look at the disk; put this folder elsewhere and make it anew from a backup: scada historian restore"
 
 
 def sentence(what: str, where: Path, error: OSError) -> str:

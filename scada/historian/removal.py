@@ -18,7 +18,7 @@ from scada.historian.former import count_replaced
 from scada.historian.inspection import size_on_disk, with_logs
 from scada.historian.journal import kept_in, segments_in, sync_directory
 from scada.historian.months import month_paths
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
 from scada.historian.sent import HasVersions, newer, versions_of
 from scada.settings import RetentionSettings
 

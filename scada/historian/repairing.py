@@ -1,4 +1,4 @@
-"""Repairs month files while no server runs: damaged blocks are put out of the way, spoilt files read again.
+"""Repairs a history while no server runs: what is damaged is put out of the way, spoilt files are read again.
 
 Nothing is thrown away: a damaged block's bytes stay in its month file's table `damaged`, and a spoilt file keeps its bytes
 under the name it was set aside with. What can still be read of such a file is entered into the fresh one by the rules
@@ -17,14 +17,21 @@ import attrs
 import numpy as np
 
 from scada.errors import StorageError
-from scada.historian.database import DamagedFile, reading_once
+from scada.historian.database import DamagedFile, begin_anew, reading_once
 from scada.historian.dense import DAY_S, SLOTS, Conflict, Dense, enter, enter_registers, thinned
+from scada.historian.inspection import single_files
+from scada.historian.live_names import live_aside, sound_parts
+from scada.historian.livefiles import HOT_FILE, LiveFiles
 from scada.historian.months import Months, keep_conflicts, load, month_path, month_paths, save, set_aside
 from scada.historian.noted import save_arrivals
 from scada.historian.offline import alone
+from scada.historian.refusals import FROM_BACKUP
+from scada.historian.result_file import RESULT_FILE, forget_computed
+from scada.historian.results_again import results_again
+from scada.historian.results_checked import BadRow, checked, take_out
 from scada.historian.rows import COLUMNS, BlockKey, decode_block
-from scada.historian.state import owe
-from scada.historian.verification import Finding, Verified, verify_month
+from scada.historian.state import STATE_FILE, owe
+from scada.historian.verification import Finding, Verified, verify_file
 from scada.intervals import MISSING
 
 AT_ONCE: Final = 500                                # blocks entered in one transaction
@@ -40,20 +47,41 @@ class Repaired:
     files: list[Path] = attrs.field(factory=list)               # spoilt ones that were set aside now
     salvaged: int = 0                               # blocks of spoilt files that brought something back
     conflicts: int = 0                              # values that contradict what came since; what is held stays
+    pieces: list[Finding] = attrs.field(factory=list)           # of live tags, damaged, now kept in files of their own
+    samples: int = 0                                # of live tags, from spoilt files
+    results: int = 0                                # rows of spoilt files that are there again
+    rows: list[BadRow] = attrs.field(factory=list)              # of results, damaged, now missing
+    left: list[Finding] = attrs.field(factory=list)             # what is to come from a backup: no repair can mend it
 
 
-def repair(directory: Path, advance: Callable[[str, float], None] = lambda what, share: None) -> Repaired:
-    """Raises `StartError` where a server has the folder, `StorageError` where the disk refuses."""
+def repair(
+    directory: Path, advance: Callable[[str, float], None] = lambda what, share: None,
+    taking_out: Callable[[list[BadRow]], None] = lambda rows: None,
+) -> Repaired:
+    """
+    Raises `StartError` where a server has the folder, `StorageError` where the disk refuses.
+
+    `taking_out` is told of damaged rows of results before they go, so that whoever computes them can be told to.
+    """
     with alone(directory), closing(Months(directory)) as months:
-        return _repair(directory, months, advance)
+        done = _repair(directory, months, advance)
+        for path in single_files(directory):
+            _mend(directory, path, done, taking_out)
+            advance(path.name, 0.0)
+        _read_live_again(directory, done)
+        done.results = results_again(directory)
+        return done
 
 
 # ---------------------------------------------------------------------- private
 def _repair(directory: Path, months: Months, advance: Callable[[str, float], None]) -> Repaired:
     done, paths = Repaired(), month_paths(directory)
+    state = directory / STATE_FILE
+    if any(one.spoilt for one in verify_file(directory, state).findings):
+        raise StorageError(f"{state} is damaged, and nothing was repaired: {FROM_BACKUP}")
     share = 1.0 / max(len(paths) + len(set_aside(directory)), 1)
     for path in paths:
-        found = verify_month(directory, path)
+        found = verify_file(directory, path)
         of_file = [one for one in found.findings if one.block is None]
         if any(one.spoilt for one in of_file):
             months.set_aside(DamagedFile(path, sqlite3.DatabaseError(of_file[0].reason)))
@@ -69,6 +97,57 @@ def _repair(directory: Path, months: Months, advance: Callable[[str, float], Non
             _enter(directory, months, some, done)
         advance(path.name, share)
     return done
+
+
+def _mend(directory: Path, path: Path, done: Repaired, taking_out: Callable[[list[BadRow]], None]) -> None:
+    """One of the files beside the months."""
+    found = verify_file(directory, path).findings
+    live = path.name.startswith("live-")
+    if any(one.spoilt for one in found):
+        if path.name == RESULT_FILE:
+            forget_computed(directory)
+        if live or path.name == RESULT_FILE:
+            begin_anew(DamagedFile(path, sqlite3.DatabaseError(found[0].reason)))
+            done.files.append(path)
+        else:
+            done.left += found
+    elif found and live:
+        with closing(LiveFiles(directory)) as files:
+            files.open()
+            files.roll() if path.name == HOT_FILE else files.put_away(path)
+        done.pieces += found
+    elif found and path.name == RESULT_FILE:
+        done.rows = [one for _, bad in checked(path) for one in bad]
+        taking_out(done.rows)
+        take_out(directory, done.rows)
+    else:
+        done.left += found
+
+
+def _read_live_again(directory: Path, done: Repaired) -> None:
+    """What spoilt files of live tags still hold joins the rest; the very same samples are there once."""
+    spoilt = live_aside(directory)
+    if not spoilt:
+        return
+    with closing(LiveFiles(directory)) as files:
+        files.open()
+        files.roll()
+        before = _samples_in(directory)
+        for path in spoilt:
+            for part in sound_parts(path):
+                if len(part):
+                    files.append([], part)
+            files.roll()
+        done.samples += _samples_in(directory) - before
+
+
+def _samples_in(directory: Path) -> int:
+    total = 0
+    for path in directory.glob("live-????-??.sqlite"):
+        with reading_once(path) as database:
+            if database is not None:
+                total += database.execute("SELECT coalesce(sum(n), 0) FROM chunk").fetchone()[0]
+    return total
 
 
 def _put_away(directory: Path, months: Months, found: Verified, done: Repaired) -> None:

@@ -3,8 +3,8 @@
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,36 +12,29 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
 
 from scada.errors import StorageError
 from scada.historian import former
-from scada.historian.database import ReadPool, open_writer, transaction
+from scada.historian.database import DamagedFile, ReadPool, aside_of, begin_anew, naming, transaction
 from scada.historian.refusals import storage_error
+from scada.historian.result_file import (
+    BEFORE_ALL,
+    RESULT_FILE,
+    Place,
+    add_sums,
+    forget_computed,
+    has_older,
+    open_results,
+    shapes_of,
+)
+from scada.historian.result_sums import STORED, VALUE_BYTES, sound, summed
 from scada.historian.worker import Worker
 from scada.ports import ResultRows, ResultTable
 
-RESULT_FILE: Final = "results.sqlite"
 WAITING_MOST: Final = 10_000
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS series(number INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, span INTEGER NOT NULL,
-    UNIQUE(kind, name, span));
-CREATE TABLE IF NOT EXISTS shape(number INTEGER PRIMARY KEY, columns TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS result(series INTEGER NOT NULL, start INTEGER NOT NULL, version INTEGER NOT NULL,
-    shape INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY(series, start)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS change(number INTEGER PRIMARY KEY AUTOINCREMENT, series INTEGER NOT NULL, start INTEGER NOT NULL,
-    UNIQUE(series, start));
-CREATE TRIGGER IF NOT EXISTS result_came AFTER INSERT ON result BEGIN
-    INSERT INTO change(series, start) VALUES (new.series, new.start); END;
-CREATE TRIGGER IF NOT EXISTS result_changed AFTER UPDATE ON result BEGIN
-    DELETE FROM change WHERE series = old.series AND start = old.start;
-    INSERT INTO change(series, start) VALUES (new.series, new.start); END;
-CREATE TRIGGER IF NOT EXISTS result_went AFTER DELETE ON result BEGIN
-    DELETE FROM change WHERE series = old.series AND start = old.start; END;
-"""
-# Of a file that was made before changes were numbered.
-_NUMBER: Final = (
-    "INSERT INTO change(series, start) SELECT series, start FROM result WHERE NOT EXISTS (SELECT 1 FROM change)"
-)
+SUMMED_BETWEEN: Final = 5_000                       # rows of an earlier version, in one job of the worker
+_log = Logger()
 
 
 @attrs.frozen(eq=False)
@@ -57,6 +50,16 @@ class ResultHistory:
 
     def __init__(self, directory: Path, pool: ReadPool) -> None:
         self.path, self._pool = directory / RESULT_FILE, pool
+        self.damaged = 0                            # rows that were left out
+        self.unreadable = False                     # a page of the file, at least
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except DamagedFile:
+            self.unreadable = True
+            raise
 
     def put(self, kind: str, name: str, span_s: int, table: ResultTable) -> "Deferred[None]":
         return self.put_many(kind, span_s, rows_of(name, table))
@@ -72,25 +75,31 @@ class ResultHistory:
     def get_many(
         self, kind: str, names: Sequence[str], span_s: int, first: int, last: int, as_of: int | None = None
     ) -> ResultRows:
-        with self._pool.reading(self.path) as database:
+        with self._noting(), self._pool.reading(self.path) as database:
             if database is None:
                 return ResultRows(tuple(names), np.empty(0, np.int64), ResultTable(np.empty(0, np.int64), {}))
             sought = kind, names, span_s, first, last
             rows = former.as_of(database, *sought, as_of) if as_of is not None else database.execute(
-                "SELECT start, shape, row, asked.key FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result "
+                f"SELECT start, {STORED}, asked.key, number "
+                "FROM json_each(?) AS asked CROSS JOIN series CROSS JOIN result "
                 "WHERE kind=? AND name=asked.value AND span=? AND series=number AND start >= ? AND start < ? "
                 "ORDER BY asked.key, start", (json.dumps(names), kind, span_s, first, last),
             ).fetchall()
             shapes = shapes_of(database) if rows else {}
-        start = np.array([row[0] for row in rows], dtype=np.int64)
-        used = np.array([row[1] for row in rows], dtype=np.int64)
+            older = as_of is not None or (bool(rows) and has_older(database))       # what was replaced may have no sum
+        start, shape, which, series = (np.array([row[place] for row in rows], np.int64) for place in (0, 1, 3, 4))
+        found = sound(series, start, shape, [row[2] for row in rows], shapes, older)
+        good = np.zeros(len(rows), np.bool_)
         columns: dict[str, NDArray[np.float64]] = {}
-        for shape in np.unique(used).tolist():
-            lines = np.flatnonzero(used == shape)
-            block = np.frombuffer(b"".join(rows[line][2] for line in lines), dtype="<f8").reshape(len(lines), -1)
-            for place, column in enumerate(shapes[shape]):
-                columns.setdefault(column, np.full(len(rows), np.nan))[lines] = block[:, place]
-        return ResultRows(tuple(names), np.array([row[3] for row in rows], dtype=np.int64), ResultTable(start, columns))
+        for number, part in found.items():
+            good[part.lines] = True
+            for place, column in enumerate(shapes[number]):
+                columns.setdefault(column, np.full(len(rows), np.nan))[part.lines] = part.values[:, place]
+        if not good.all():
+            self.damaged += int((~good).sum())
+            start, which = start[good], which[good]
+            columns = {name: values[good] for name, values in columns.items()}
+        return ResultRows(tuple(names), which, ResultTable(start, columns))
 
 
 class ResultWriter(ResultHistory):
@@ -108,16 +117,43 @@ class ResultWriter(ResultHistory):
         self._listeners: list[Callable[[], None]] = []
         self.stored = 0
         self.trouble = ""
+        self.aside: list[Path] = []                 # damaged files that were here before
+        self._owed = False                          # balances do not know yet
+        self._summed: Place | None = None           # up to where rows of an earlier version have sums; None: all have
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Hear that something was stored (reactor thread)."""
         self._listeners.append(listener)
 
+    @property
+    def damage(self) -> str:
+        """What the operator should look at, "" = nothing."""
+        if self.unreadable:
+            return f"places in {self.path.name} cannot be read; stop the server and repair it (scada historian repair)"
+        if not self.aside:
+            n = self.damaged
+            return f"{n} rows of results did not match their check sums and were left out" if n else ""
+        said = [f"damaged results are set aside as {self.aside[-1].name}"]
+        if self._owed:
+            said.append("balances are computed anew after the next start")
+        return "; ".join(said)
+
     def open(self) -> None:
-        self._database = open_results(self.path)
-        if self._now is None:
+        """Open the file, or a fresh one where it is damaged."""
+        try:
+            self._database = open_results(self.path, sums=False)
+            self._summed = BEFORE_ALL if has_older(self._database) else None
+        except DamagedFile as damage:
+            self._begin_anew(damage)
+        self.aside, self._owed = aside_of(self.path), False         # balances start after this
+        if self._now is None and self._database is not None:
             with transaction(self._database) as database:
                 former.forget(database)
+
+    def start(self) -> None:
+        """Give rows of an earlier version their sums, piece by piece between other work (reactor thread)."""
+        if self._summed is not None and self._worker.running:
+            self._worker.call(self._add_sums).addCallbacks(lambda _: self.start(), self._sums_failed)
 
     def close(self) -> None:
         if self._database is not None:
@@ -158,18 +194,41 @@ class ResultWriter(ResultHistory):
             return former.remove_replaced(database, before, most)
 
     # ------------------------------------------------------------------ private
+    def _begin_anew(self, damage: DamagedFile) -> None:
+        """A crash in between finds the damaged file once more."""
+        self.close()
+        forget_computed(self.path.parent)
+        self.aside.append(begin_anew(damage))
+        self._owed, self._summed = True, None
+        self._database = open_results(self.path)
+
+    def _add_sums(self) -> None:
+        if self._database is not None and self._summed is not None:
+            self._summed = add_sums(self._database, self._summed, SUMMED_BETWEEN)
+
+    def _sums_failed(self, failure: Any) -> None:
+        """A full disk, or a bad page: the next start goes on."""
+        _log.warn("sums of results: {why}", why=failure.getErrorMessage())
+
     def _store(self) -> list[_Put]:
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())
-        assert self._database is not None
         try:
-            with transaction(self._database) as database:
-                for put in taken:
-                    store_many(database, put.kind, put.span_s, put.rows, self._now and self._now())
+            try:
+                self._put(taken)
+            except DamagedFile as damage:
+                self._begin_anew(damage)
+                self._put(taken)
         except Exception as error:                  # whoever waits must hear of it, whatever it is
             raise _NotStored(taken, error) from error
         return taken
+
+    def _put(self, taken: Sequence[_Put]) -> None:
+        assert self._database is not None
+        with naming(self.path), transaction(self._database) as database:
+            for put in taken:
+                store_many(database, put.kind, put.span_s, put.rows, self._now and self._now())
 
     def _stored(self, taken: list[_Put]) -> None:
         self.trouble = ""
@@ -192,7 +251,7 @@ class ResultWriter(ResultHistory):
 
 def put_now(directory: Path, kind: str, name: str, span_s: int, table: ResultTable) -> None:
     """Store rows of one series in a folder that is ours alone; durable when it returns."""
-    with closing(open_writer(directory / RESULT_FILE, _SCHEMA + former.SCHEMA)) as database, transaction(database):
+    with closing(open_results(directory / RESULT_FILE)) as database, transaction(database):
         store_rows(database, kind, name, span_s, table)
 
 
@@ -209,18 +268,6 @@ def _rows(columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.floa
     if not columns:
         return np.empty((n, 0))
     return np.stack([np.asarray(column, dtype="<f8") for column in columns.values()], axis=1)
-
-
-def open_results(path: Path) -> sqlite3.Connection:
-    """The writing connection."""
-    database = open_writer(path, _SCHEMA + former.SCHEMA)
-    database.execute(_NUMBER)
-    return database
-
-
-def shapes_of(database: sqlite3.Connection) -> dict[int, list[str]]:
-    """Names of columns by number."""
-    return {number: json.loads(text) for number, text in database.execute("SELECT number, columns FROM shape")}
 
 
 def rows_of(name: str, table: ResultTable) -> ResultRows:
@@ -250,13 +297,14 @@ def store_many(
     columns = json.dumps(list(rows.table.columns))
     database.execute("INSERT OR IGNORE INTO shape(columns) VALUES (?)", (columns,))
     (shape,) = database.execute("SELECT number FROM shape WHERE columns=?", (columns,)).fetchone()
-    n = len(rows.which)
-    keys = json.dumps(np.column_stack((numbers[rows.which], rows.table.start)).tolist())
+    keys = np.column_stack((numbers[rows.which], rows.table.start)).astype(np.int64)
+    blob = summed(keys[:, 0].copy(), keys[:, 1].copy(), list(rows.table.columns), _rows(rows.table.columns, len(keys)))
+    asked = json.dumps(keys.tolist())
     if at is not None:
-        former.keep(database, keys, n, at)
+        former.keep(database, asked, len(keys), at)
     database.execute(
         "INSERT INTO result SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1, ?2, "
         "substr(?3, 1 + key * ?4, ?4) FROM json_each(?1) WHERE true ON CONFLICT(series, start) DO UPDATE SET "
         "version = version + 1, shape = excluded.shape, row = excluded.row",
-        (keys, shape, _rows(rows.table.columns, n).tobytes(), 8 * len(rows.table.columns)),
+        (asked, shape, blob, VALUE_BYTES * (len(rows.table.columns) + 1)),
     )

@@ -13,10 +13,12 @@ import numpy as np
 
 from scada.historian.left import Left
 from scada.historian.lines import result_line
-from scada.historian.results import RESULT_FILE
+from scada.historian.result_file import RESULT_FILE
+from scada.historian.result_sums import STORED, sound
 
 _BEHIND: Final = (
-    "SELECT c.number, s.kind, s.span, s.name, r.start, h.columns, r.row FROM change c JOIN result r USING (series, start) "
+    f"SELECT c.number, s.kind, s.span, s.name, r.start, h.columns, r.series, {STORED} "
+    "FROM change c JOIN result r USING (series, start) "
     "JOIN series s ON s.number = c.series JOIN shape h ON h.number = r.shape WHERE c.number > ? ORDER BY c.number LIMIT ?"
 )
 
@@ -29,8 +31,13 @@ class ResultsLeft(Left):
 
 
 def _lines(rows: Sequence[Any]) -> tuple[str, int]:
+    """Damaged rows are left out: `verify` names them."""
+    series, start, shape = (np.array([row[place] for row in rows], np.int64) for place in (6, 4, 7))
+    columns = {row[7]: json.loads(row[5]) for row in rows}
+    found = sound(series, start, shape, [row[8] for row in rows], columns)
+    values = {line: one for part in found.values() for line, one in zip(part.lines.tolist(), part.values, strict=True)}
     body = "".join(
-        result_line(kind, span, name, start, json.loads(columns), np.frombuffer(row, "<f8").tolist())
-        for _, kind, span, name, start, columns, row in rows
+        result_line(kind, span, name, at, columns[number], values[line].tolist())
+        for line, (_, kind, span, name, at, _, _, number, _) in enumerate(rows) if line in values
     )
     return body, body.count("\n")

@@ -16,14 +16,14 @@ from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role
 from scada.errors import StartError
 from scada.historian.back_off import BackOff
-from scada.historian.database import ReadPool
+from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.estimates import EstimateHistory
 from scada.historian.event_feed import EventFeed, Severity
 from scada.historian.events import EventArchive, EventWriter
 from scada.historian.live import LiveLog
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.reader import BlockReader
-from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.refusals import FROM_BACKUP, sentence, sqlite_sentence
 from scada.historian.removal import Due
 from scada.historian.replica import Replica
 from scada.historian.results import ResultHistory, ResultWriter
@@ -128,7 +128,8 @@ class Historian:
         """The store with its live log, then each replica."""
         store = self._store.health()
         trouble = "" if store.ok else store.text
-        text = trouble or self._log.tap.trouble or self._results.trouble or self._events.trouble
+        text = trouble or self._log.tap.trouble or self._log.trouble or self._results.trouble or self._events.trouble
+        text = text or "; ".join(filter(None, (self._files.damage, self._results.damage, self._live.damage)))
         if not text and self._events.aside:
             text = f"a damaged file of events is kept as {self._events.aside[-1].name}"
         if not self._running:
@@ -136,7 +137,8 @@ class Historian:
         figures = {
             **store.figures, "live_written": self._log.tap.written, "live_dropped": self._log.tap.dropped,
             "live_left_out": self._log.left_out,
-            "live_damaged": self._files.damaged + self._live.damaged, "results": self._results.stored,
+            "live_damaged": self._files.damaged + self._live.damaged, "live_kept": len(self._files.kept),
+            "results": self._results.stored,
             "events": self._events.stored,
         }
         yield ports.Health("historian", not text, text or store.text, figures)
@@ -156,6 +158,7 @@ class Historian:
         for replica in self._replicas:
             replica.start()
         self._log.start(numbers)
+        self._results.start()
         self._running = True
         self._store.start()
         self._retention.start()
@@ -199,6 +202,8 @@ class Historian:
             for replica in self._replicas:
                 replica.look_back()
             return numbers
+        except DamagedFile as error:
+            raise StartError("historian", str(error), FROM_BACKUP) from error
         except OSError as error:
             raise StartError("historian", sentence("the store", self.directory, error)) from error
         except sqlite3.Error as error:

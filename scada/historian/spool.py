@@ -28,6 +28,7 @@ from scada.historian.sent import Versions, versions_of
 LIVE: Final = 0
 BACKLOG: Final = 1
 AGAIN: Final = 0                        # when a body was made that a person has sent again: its age drops it no more
+BODIES_AT_ONCE: Final = 500             # in memory, of who checks them
 ROTTEN: Final = "the bytes do not match their check sum"
 PAST: Final = "past"                    # fact: how far the destination has the live values from before it
 BEGIN: Final = "begin"
@@ -288,3 +289,17 @@ def versions_in(path: Path, interval_s: int, first_day: int, last_day: int) -> V
     """`Spool.versions` of a spool that another process has open; nothing where there is none."""
     with reading_once(path) as database:
         return versions_of(database.execute(_SENT, (interval_s, first_day, last_day)) if database else ())
+
+
+def bodies_in(path: Path) -> Iterator[tuple[int, bool]]:
+    """Numbers of the bodies that wait, and whether each is what was written; of a spool that another process has open."""
+    after = 0
+    while True:
+        with reading_once(path) as database:
+            rows = database.execute(
+                "SELECT number, crc, body FROM queue WHERE number > ? ORDER BY number LIMIT ?", (after, BODIES_AT_ONCE)
+            ).fetchall() if database else []
+        if not rows:
+            return
+        yield from ((number, zlib.crc32(body) == crc) for number, crc, body in rows)
+        after = rows[-1][0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scada.arrays import distinct
 from scada.historian import news
 from scada.historian.cursor import CursorBook
-from scada.historian.database import open_writer, transaction
+from scada.historian.database import naming, open_writer, transaction
 from scada.historian.journal import Position
 from scada.historian.records import BatchRecord, GapRecord, Record, provenances_of
 from scada.historian.rows import BlockKey
@@ -54,7 +54,11 @@ class StateFile:
         self._is_open = False
 
     def open(self, book: SlotBook) -> None:
-        """Read everything; the slots go into `book`."""
+        """Read everything; the slots go into `book`. Raises `DamagedFile`: it alone says which channel a slot is."""
+        with naming(self._path):
+            self._read(book)
+
+    def _read(self, book: SlotBook) -> None:
         state = self.database = open_writer(self._path, _SCHEMA)
         state.execute(f"PRAGMA cache_size={-CACHE_KIB}")
         self._is_open = True

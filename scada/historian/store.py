@@ -22,14 +22,14 @@ from scada.historian.batches import mergeable
 from scada.historian.blocks import BlockStore
 from scada.historian.commit_thread import CommitThread
 from scada.historian.cursor import CursorBook
-from scada.historian.database import ReadPool
+from scada.historian.database import DamagedFile, ReadPool
 from scada.historian.following import StoreFollowing
 from scada.historian.journal import SEGMENT_BYTES, Journal, Position
 from scada.historian.merge_thread import MERGE_DELAY_S, MergeThread, forgotten
 from scada.historian.months import first_day
 from scada.historian.reader import BlockReader
 from scada.historian.records import BatchRecord, GapRecord, Record, UnknownKind, decode, provenances_of
-from scada.historian.refusals import sentence, sqlite_sentence
+from scada.historian.refusals import FROM_BACKUP, sentence, sqlite_sentence
 from scada.intervals import (
     IntervalBatch,
     IntervalBlock,
@@ -90,6 +90,8 @@ class EmbeddedIntervals:
             raise StartError("historian", f"another process writes {self.directory}", remedy) from None
         except OSError as error:
             raise StartError("historian", sentence("the store", self.directory, error)) from error
+        except DamagedFile as error:
+            raise StartError("historian", str(error), FROM_BACKUP) from error
         except StorageError as error:
             raise StartError("historian", str(error)) from error
         except sqlite3.Error as error:

@@ -1,10 +1,10 @@
-"""Reads every check sum of a historian's folder, changing nothing; also while the server writes it.
+"""Reads every check sum of a historian's folder and of its spools, changing nothing; also while the server writes them.
 
 What it calls damaged is what readers would leave out: the same decoding decides. What was set aside before is no longer
-read and is not looked at; `inspection` names it.
+read and is not looked at; it is named.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,15 +15,18 @@ from scada.clock import HOUR_S
 from scada.errors import StorageError
 from scada.historian.database import DamagedFile, reading_once
 from scada.historian.event_rows import FROM, ROW, event_of
+from scada.historian.evidence import kept
 from scada.historian.former import damaged
 from scada.historian.inspection import CASE_FILES, channels_by_block, databases, merged_position, size_on_disk
 from scada.historian.journal import Position, kept_in, segments_in
 from scada.historian.livefiles import HOT_FILE
 from scada.historian.noted import load_arrivals, notes
 from scada.historian.records import decode
+from scada.historian.results_checked import checked
 from scada.historian.rows import COLUMNS, decode_block
 from scada.historian.samples import decode as decode_samples
 from scada.historian.segment import TORN, Sound, scan
+from scada.historian.spool import ROTTEN, bodies_in
 from scada.historian.state import STATE_FILE
 
 AT_ONCE: Final = 20_000                             # events in memory
@@ -57,23 +60,28 @@ class Verified:
     records: int = 0                                # of the journal
     chunks: int = 0                                 # of live tags, the hot log's rows among them
     events: int = 0
+    results: int = 0                                # rows
+    bodies: int = 0                                 # of spools, which wait for destinations
     torn: int = 0                                   # tails of segments that were never acknowledged: no damage
     findings: list[Finding] = attrs.field(factory=list)
+    kept: list[Path] = attrs.field(factory=list)    # pieces that were damaged before, and had to make room
 
     @property
     def ok(self) -> bool:
         return not self.findings
 
 
-def bytes_to_read(directory: Path) -> int:
+def bytes_to_read(directory: Path, spools: Iterable[Path] = ()) -> int:
     """What `verify` will report as done, about."""
-    return size_on_disk(_files(directory))
+    return size_on_disk([*_files(directory), *spools])
 
 
-def verify(directory: Path, advance: Advance = lambda what, done: None) -> Verified:
-    """Read it all."""
+def verify(
+    directory: Path, advance: Advance = lambda what, done: None, spools: Iterable[Path] = ()
+) -> Verified:
+    """Read it all, and what waits for destinations."""
     found, (per_block, merged, names) = Verified(), _known(directory)
-    for path in _files(directory):
+    for path in (*_files(directory), *(one for one in spools if one.exists())):
         size, done = size_on_disk([path]), 0.0
         if path.suffix == ".journal":
             _segment(path, merged, found)
@@ -82,11 +90,12 @@ def verify(directory: Path, advance: Advance = lambda what, done: None) -> Verif
                 advance(path.name, (share - done) * size)
                 done = share
         advance(path.name, (1.0 - done) * size)
+    found.kept = kept(directory)
     return found
 
 
-def verify_month(directory: Path, path: Path) -> Verified:
-    """The same for one month file."""
+def verify_file(directory: Path, path: Path) -> Verified:
+    """The same for one file of SQLite."""
     found, (per_block, _, names) = Verified(), _known(directory)
     for _ in _database(path, found, per_block, names):
         pass
@@ -132,6 +141,13 @@ def _database(path: Path, found: Verified, per_block: Mapping[int, int], names: 
             _former(path, found)
         if "event" in tables:
             _events(path, found)
+        if "queue" in tables:
+            for number, sound in bodies_in(path):
+                found.bodies += 1
+                if not sound:
+                    found.findings.append(Finding(path, f"body {number} of what waits", ROTTEN))
+        if "result" in tables:
+            _results(path, found)
         for table in ("chunk", "hot"):
             if table in tables:
                 _chunks(path, table, found, names)
@@ -207,6 +223,12 @@ def _events(path: Path, found: Verified) -> None:
         if len(rows) < AT_ONCE:
             return
         after = rows[-1][0]
+
+
+def _results(path: Path, found: Verified) -> None:
+    for count, bad in checked(path):
+        found.results += count
+        found.findings += [Finding(path, str(one), ROTTEN) for one in bad]
 
 
 def _segment(path: Path, merged: Position, found: Verified) -> None:

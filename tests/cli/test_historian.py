@@ -12,11 +12,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from scada.balancing.memory import Memory
 from scada.cli import main
 from scada.cli.site import registry_of
+from scada.historian.livefiles import LiveFiles
 from scada.historian.removal import Due, remember
+from scada.historian.results import put_now
+from scada.historian.samples import Samples
 from scada.historian.store import EmbeddedIntervals
 from scada.lock import lock_directory
+from scada.ports import ResultTable
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
 from tests.ports import free_port
 
@@ -134,9 +139,11 @@ def test_verify_says_what_it_read(config: Path) -> None:
     done, said = run("verify", config), json.loads(run("verify", config, "--json").stdout)
 
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "blocks 2, records of the journal 1, chunks of live tags 0, events 0: all sound" in done.stdout
+    assert "blocks 2, records of the journal 1, chunks of live tags 0, events 0, " in done.stdout
+    assert "rows of results 0, bodies of spools 0: all sound" in done.stdout
     assert said == {
-        "ok": True, "blocks": 2, "records": 1, "chunks": 0, "events": 0, "torn_tails": 0, "damaged": [],
+        "ok": True, "blocks": 2, "records": 1, "chunks": 0, "events": 0, "results": 0, "bodies": 0,
+        "torn_tails": 0, "kept": [], "damaged": [],
     }
 
 
@@ -164,10 +171,65 @@ def test_repair_names_what_it_put_away_and_then_nothing_is_wrong(config: Path) -
     assert "still missing of what was damaged: 72 intervals" in done.stdout
     assert json.loads(again.stdout) == {
         "blocks_put_away": [], "notes_begun_anew": [], "files_set_aside": [], "blocks_salvaged": 0, "conflicts": 0,
+        "live_put_away": [], "samples_salvaged": 0, "results_taken_out": [], "results_salvaged": 0, "left_damaged": [],
         "refetched": {"looked_for": 72, "brought_back": {}, "missing": 72, "trouble": [], "ask": []},
     }
     assert "there was nothing to repair" in run("repair", config).stdout
     assert run("verify", config).exit_code == 0
+
+
+def test_repair_puts_damaged_results_out_and_lets_balances_be_computed_anew(config: Path) -> None:
+    """Those hours of that group; the next start finds them due."""
+    without_replica(config)
+    folder = config.parent / "data" / "history"
+    starts = 3600 * np.arange(10)
+    put_now(folder, "balance", "T07", 3600, ResultTable(starts, {"feed": starts + 0.5}))
+    with closing(sqlite3.connect(folder / "results.sqlite")) as database, database:
+        database.execute("UPDATE result SET row = zeroblob(16) WHERE start IN (4 * 3600, 5 * 3600)")
+    done = run("repair", config)
+    memory = Memory(folder / "balancing.sqlite")
+    memory.open()
+    memory.close()
+
+    assert done.exit_code == 0
+    assert "taken out of the results as damaged: balance, T07, 1970-01-01T04:00Z" in done.stdout
+    assert memory.touched == {"T07": [(4, 6)]}
+    assert run("verify", config).exit_code == 0
+
+
+def test_repair_puts_damaged_live_tags_away_and_status_names_them(config: Path) -> None:
+    """Until the file is moved away."""
+    without_replica(config)
+    folder = config.parent / "data" / "history"
+    with closing(LiveFiles(folder)) as files:
+        files.open()
+        files.append([(1, "T01/load")], Samples(
+            np.ones(1, np.int32), np.array([3600 * 10**9]), np.ones(1), np.zeros(1, np.uint8)
+        ))
+        files.roll()
+    with closing(sqlite3.connect(folder / "live-1970-01.sqlite")) as database, database:
+        database.execute("UPDATE chunk SET crc = crc + 1")
+    done, status, verified = run("repair", config), run("status", config), run("verify", config)
+
+    assert "live tags, kept in" in done.stdout
+    assert "live-1970-01.sqlite, T01/load, 1970-01-01T01:00Z: the bytes do not match their check sum" in done.stdout
+    assert status.exit_code == 1
+    assert "set aside as damaged: damaged/live-1970-01_T01-load-1970-01-01T01Z_" in status.stderr
+    assert verified.exit_code == 0
+    assert "was damaged, and is kept: damaged/live-1970-01_T01-load-1970-01-01T01Z_" in verified.stdout
+
+
+@pytest.mark.parametrize("name", ["live-hot.sqlite", "results.sqlite", "state.sqlite"])
+def test_status_names_a_file_that_nothing_can_be_read_of(config: Path, name: str) -> None:
+    """Exit status 1, whichever it is."""
+    folder = config.parent / "data" / "history"
+    (folder / name).write_bytes(b"\xa5" * 8192)
+    for log in folder.glob(f"{name}-*"):
+        log.unlink()
+    done = run("status", config)
+
+    assert done.exit_code == 1
+    assert f"error: {folder / name} is damaged" in done.stderr
 
 
 def test_repair_says_what_it_brought_back(config: Path) -> None:

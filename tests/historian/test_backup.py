@@ -16,6 +16,7 @@ from scada.errors import StorageError
 from scada.historian import backup as module
 from scada.historian.backup import back_up
 from scada.historian.database import ReadPool
+from scada.historian.evidence import keep
 from scada.historian.journal import Journal, Position
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.manifest import MANIFEST, read_manifest
@@ -318,9 +319,14 @@ def test_a_damaged_month_and_what_was_set_aside_are_copied_as_they_are(history: 
     month.write_bytes(b"\xa5" * 512 + month.read_bytes()[512:])
     (history / "journal" / "damaged").mkdir()
     (history / "journal" / "damaged" / "000000000001-8.bin").write_bytes(b"rotten")
+    evidence = keep(history / "live-2026-01.sqlite", "T01/load 2026-01-01T00Z", b"samples once").relative_to(history)
+    (history / "results.sqlite.20260101T000000Z.damaged").write_bytes(b"results once")
     manifest = back_up(history, tmp_path / "backup")
     restore(tmp_path / "backup", tmp_path / "again")
 
     assert manifest.damaged == (month.name,)
-    for name in (month.name, f"{month.name}.damaged", "journal/damaged/000000000001-8.bin"):
+    for name in (
+        month.name, f"{month.name}.damaged", "journal/damaged/000000000001-8.bin", evidence,
+        "results.sqlite.20260101T000000Z.damaged",
+    ):
         assert (tmp_path / "again" / name).read_bytes() == (history / name).read_bytes()

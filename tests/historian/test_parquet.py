@@ -27,7 +27,8 @@ from scada.historian.importing import Imported, import_export
 from scada.historian.livefiles import LiveFiles, LiveHistory
 from scada.historian.noted import load_arrivals, load_joined
 from scada.historian.restoring import restore
-from scada.historian.results import ResultHistory, open_results, store_rows
+from scada.historian.result_file import open_results
+from scada.historian.results import ResultHistory, store_rows
 from scada.historian.samples import Samples
 from scada.historian.service import open_reader
 from scada.historian.store import EmbeddedIntervals

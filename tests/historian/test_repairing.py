@@ -1,6 +1,7 @@
 """A repair throws nothing away, brings back what can be read, and may be repeated."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from scada.errors import StartError, StorageError
+from scada.estimates import Estimate, Method
 from scada.historian import database as module
+from scada.historian.estimates import add_estimates
 from scada.historian.months import NEWER
 from scada.historian.repairing import repair
 from scada.historian.store import EmbeddedIntervals
 from scada.historian.verification import verify
 from tests.historian.helpers import FIRST_HOUR, PumpedReactor, block
-from tests.historian.test_crash import rotten_head
+from tests.historian.test_crash import rotten_head, rotten_sector
 from tests.historian.test_verification import flip
 
 MONTH = "intervals-2026-01.sqlite"
@@ -221,3 +224,33 @@ def test_a_running_server_is_not_repaired(history: Path) -> None:
     with pytest.raises(StartError, match="another process writes"):
         repair(history)
     store.close()
+
+
+@pytest.mark.parametrize("damage", [rotten_head, rotten_sector])
+def test_a_spoilt_state_file_is_named_with_its_remedy(history: Path, damage: Callable[[Path], None]) -> None:
+    """It alone says which channel a row of a block is: neither a start nor a repair goes on without it."""
+    damage(history / "state.sqlite")
+    store = EmbeddedIntervals(history, PumpedReactor())
+    with pytest.raises(StartError) as refused:
+        store.open()
+    store.close()
+    with pytest.raises(StorageError) as unrepaired:
+        repair(history)
+
+    assert str(refused.value).startswith(f"historian: {history / 'state.sqlite'} is damaged: ")
+    assert "make it anew from a backup: scada historian restore" in str(refused.value)
+    assert str(unrepaired.value).startswith(f"{history / 'state.sqlite'} is damaged, and nothing was repaired: ")
+    assert "make it anew from a backup: scada historian restore" in str(unrepaired.value)
+
+
+def test_what_only_a_backup_has_is_named_and_left_as_it_is(history: Path) -> None:
+    """Validated hours were entered by people; everything else is repaired."""
+    add_estimates(history, [Estimate("P1", 1, 2.0, Method.VALUE, "anna", 3, "")])
+    before = (history / "estimates.sqlite").read_bytes()
+    rotten_head(history / "estimates.sqlite")
+    spoilt = (history / "estimates.sqlite").read_bytes()
+    done = repair(history)
+
+    assert spoilt != before
+    assert {one.path.name for one in done.left} == {"estimates.sqlite"}
+    assert (history / "estimates.sqlite").read_bytes() == spoilt

@@ -11,7 +11,7 @@ from scada.errors import StorageError
 from scada.historian import left, sender
 from scada.historian.influx_history import InfluxHistory
 from scada.historian.letters import Letters
-from scada.historian.results import RESULT_FILE, open_results
+from scada.historian.result_file import RESULT_FILE, open_results
 from scada.historian.results_left import ResultsLeft
 from scada.ports import ResultTable
 from scada.settings import InfluxSettings

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scada.historian.database import ReadPool, transaction
-from scada.historian.results import ResultHistory, open_results, store_many
+from scada.historian.result_file import open_results
+from scada.historian.results import ResultHistory, store_many
 from scada.ports import ResultRows, ResultTable
 
 

@@ -1,10 +1,13 @@
 """The spool's file after a power cut or on a bad disk: what is whole goes out, what is not is kept as evidence."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from scada.historian.database import DamagedFile
-from scada.historian.spool import BACKLOG, LIVE, ROTTEN, Spool
+from scada.historian.spool import BACKLOG, BODIES_AT_ONCE, LIVE, ROTTEN, Spool
+from scada.historian.verification import verify
 from tests.historian.helpers import FIRST_HOUR, block
 from tests.historian.test_faults import Load
 from tests.historian.test_replica import Site
@@ -151,3 +154,19 @@ def test_what_waits_falls_behind_whatever_the_clock_says(tmp_path: Path) -> None
     spool.close()
 
     assert left == [b"after v=1 1\n", b"before v=1 1\n"]
+
+
+def test_verify_names_a_damaged_body_that_waits_before_anybody_sends_it(tmp_path: Path) -> None:
+    """A part at a time; a destination that was never used has no file."""
+    spool = opened(tmp_path / "influx.sqlite")
+    for number in range(BODIES_AT_ONCE + 2):
+        spool.put(b"live,tag=t v=%d %d\n" % (number, number), 1, number)
+    spool.close()
+    files = [tmp_path / "influx.sqlite", tmp_path / "other.sqlite"]
+    sound = verify(tmp_path / "history", spools=files)
+    with closing(sqlite3.connect(files[0])) as database, database:
+        database.execute("UPDATE queue SET body = zeroblob(length(body)) WHERE number = ?", (BODIES_AT_ONCE + 1,))
+    (finding,) = verify(tmp_path / "history", spools=files).findings
+
+    assert (sound.ok, sound.bodies) == (True, BODIES_AT_ONCE + 2)
+    assert str(finding) == f"influx.sqlite, body {BODIES_AT_ONCE + 1} of what waits: {ROTTEN}"

@@ -150,5 +150,5 @@ def _is_sentence(text: str) -> bool:
     """Not a statement, a format of time, or a name that is put together."""
     return (
         " " in text.strip() and any(one.islower() for one in text) and "%" not in text.replace(" %", "")
-        and not text.lstrip().startswith(("CREATE ", "ALTER ", "SELECT ", "INSERT ", "SHOW ", "version, crc"))
+        and not text.lstrip().startswith(("CREATE ", "ALTER ", "SELECT ", "INSERT ", "SHOW ", "version, crc", "ifnull("))
     )
