@@ -79,7 +79,8 @@ def parts():
     groups = (
         *site().balance_groups, BalanceGroup("EMPTY", Medium.ELECTRICITY),
         BalanceGroup("W", Medium.WATER, members=("P0",)),
-        BalanceGroup("NONE", Medium.ELECTRICITY, members=("S",)), BalanceGroup("S", Medium.ELECTRICITY, feed_tag="X/energy"),
+        BalanceGroup("NONE", Medium.ELECTRICITY, members=("S",)),
+        BalanceGroup("S", Medium.ELECTRICITY, feed_tag="X/energy"),
     )
     return Registry(Directory(attrs.evolve(site(PHASE), balance_groups=groups))), Kept(), Sink()
 
