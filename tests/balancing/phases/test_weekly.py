@@ -9,10 +9,11 @@ import pytest
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
+from scada.balancing.phases import weekly
 from scada.balancing.phases.gather import gathered
 from scada.balancing.phases.study import Asked, study
 from scada.balancing.phases.weekly import PhaseWeekService
-from scada.balancing.phases.weeks import KIND, WEEK_S, row_of, week_before
+from scada.balancing.phases.weeks import KIND, WEEK_S, nothing, row_of, week_before
 from scada.clock import HOUR_S, NS
 from scada.compute import InThisProcess
 from scada.phase_study import PHASE_WEEK_COLUMNS
@@ -119,6 +120,13 @@ def test_a_week_is_kept_as_a_row_and_shown_as_tags(parts):
     assert set(of.table("BG", 0, 2**40).columns) == set(PHASE_WEEK_COLUMNS)
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """The arithmetic is of no matter."""
+    monkeypatch.setattr(weekly, "row_of_week", lambda asked: (asked.group, {**nothing(7), "consumers": 3.0}))
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_group_is_studied_once_a_week_and_one_that_came_since_in_the_next_night(parts):
     """What is kept is not read again."""
     _registry, kept, _sink = parts
@@ -134,6 +142,7 @@ def test_a_group_is_studied_once_a_week_and_one_that_came_since_in_the_next_nigh
     assert set(kept.rows) == {*before, ("NONE", FIRST * HOUR_S)}
 
 
+@pytest.mark.usefixtures("quick")
 def test_what_could_not_be_stored_is_due_again_and_a_server_that_stops_enters_nothing(parts):
     """The disk is full in the first night."""
     _registry, kept, _sink = parts
