@@ -29,6 +29,7 @@ from scada.ports import (
     Outages,
     PhaseOrders,
     PhaseStudies,
+    PhaseWeeks,
     Reading,
     Registry,
     Replacements,
@@ -71,6 +72,7 @@ class Services:
     leaks: Leaks
     replacements: Replacements
     phases: PhaseStudies
+    phase_weeks: PhaseWeeks
     phase_orders: PhaseOrders
     losses: TechnicalLosses
     live: LiveReader

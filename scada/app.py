@@ -1,6 +1,7 @@
 """The composition root: the only file that knows every package. It wires, starts and stops; it decides nothing."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,7 +18,9 @@ from scada.alarms.service import AlarmService
 from scada.balancing.leak_service import LeakService
 from scada.balancing.loss_service import LossService
 from scada.balancing.nightly import NightlyService
-from scada.balancing.phases.service import PhaseStudyService
+from scada.balancing.phases.gather import Sources
+from scada.balancing.phases.service import PhaseStudyService, losses_of
+from scada.balancing.phases.weekly import PhaseWeekService
 from scada.balancing.recalibration_service import RecalibrationService
 from scada.balancing.service import BalancingService
 from scada.balancing.technical import of_groups
@@ -205,9 +208,14 @@ class Server:
             registry, metering, Queries(historian.live, metering), balancing, losses, ProcessPool(nice=BEHIND),
             registry.audit, clock, reactor, work, ZoneInfo(settings.site.timezone), historian.directory,
         ))
+        weeks = await run(PhaseWeekService(
+            registry, Sources(metering.hourly, Queries(historian.live, metering).resample, balancing.table,
+                              partial(losses_of, losses)),
+            historian.results, bus.of("phases"), ProcessPool(nice=BEHIND), clock, reactor, work, settings.site.timezone,
+        ))
         services = Services(
             bus=bus, registry=registry, users=registry.users, audit=registry.audit, metering=metering, balances=balancing,
-            cases=cases, leaks=leaks, replacements=replacements, phases=studies, phase_orders=studies,
+            cases=cases, leaks=leaks, replacements=replacements, phases=studies, phase_orders=studies, phase_weeks=weeks,
             losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
             history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,

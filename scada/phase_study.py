@@ -10,6 +10,20 @@ from numpy.typing import NDArray
 
 MOST_MOVES: Final = 100                 # of a work order
 
+PHASE_WEEK_COLUMNS: Final = (           # a week's study as one row of a series; NaN where it is not known
+    "position",                         # of the feed, 0 the best split, 1 all on one phase
+    "usual",                            # position of consumers spread at random
+    "registered",                       # position of the registry's phases
+    "rest",                             # share of the feed with no member
+    "elsewhere",                        # consumers clearly on another phase than registered
+    "moves",                            # of the work order that would be proposed
+    "left",                             # of the mean neutral current, by the members' hours, after it
+    "neutral", "neutral_after",         # by power flow, mean of the hours [A]
+    "lost", "lost_after",               # in the lines [kWh]
+    "g_all", "g_limit", "g_misfit",     # simultaneity of all consumers, of very many, and how well the form fits
+    "consumers", "used", "fed",         # that were studied; hours used, and those with the feed's phases
+)
+
 
 class Lack(StrEnum):
     """Why a part of a study is not there; each with its figures in `PhaseStudy.lacks`."""

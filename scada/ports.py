@@ -1428,6 +1428,11 @@ class PhaseStudies(Protocol):
         """The longest period that may be asked for."""
 
 
+class PhaseWeeks(Protocol):
+    def table(self, group: str, first: int, last: int) -> ResultTable:
+        """`PHASE_WEEK_COLUMNS` of weeks (Monday to Sunday) with first <= start < last [s]. Blocking."""
+
+
 class PhaseOrders(Protocol):
     """Work orders for moves between phases that people kept. Blocking."""
 

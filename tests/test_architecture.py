@@ -62,6 +62,7 @@ EDGES = {
     "scada/balancing/memory.py": "SQLite",
     "scada/balancing/nightly.py": "its own service: a ticker and a thread",
     "scada/balancing/phases/orderbook.py": "SQLite",
+    "scada/balancing/phases/weekly.py": "its own service: a night in a thread, and tags",
     "scada/balancing/phases/works.py": "a lock: pages run in threads",
     "scada/balancing/once_a_night.py": "a ticker and a thread",
     "scada/balancing/recalibration_service.py": "a service: a lock, and its night in a thread",

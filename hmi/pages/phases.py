@@ -24,6 +24,8 @@ from scada.site import BalanceGroup
 PERIODS: Final = (7, 14, 28)            # days
 SPANS: Final = {"hours": HOUR_S, "days": DAY_H * HOUR_S}
 W_PER_KW: Final = 1000.0
+WEEKS: Final = 26                       # half a year of stored studies
+WEEK_S: Final = 7 * DAY_H * HOUR_S
 
 
 @attrs.frozen
@@ -54,6 +56,16 @@ def make(services: Services) -> Blueprint:
         if order is None or order.group != name:
             abort(404)
         return order
+
+    def weeks_of(name: str) -> list[dict[str, Any]]:
+        """The studies of the last weeks, newest first; of a week of which nothing could be said, nothing."""
+        now = services.clock.now() // NS
+        found = services.phase_weeks.table(name, now - WEEKS * WEEK_S, now)
+        rows = [
+            {"day": str(time.day_of(int(start) * NS)), **{column: float(of[at]) for column, of in found.columns.items()}}
+            for at, start in enumerate(found.start.tolist())
+        ]
+        return [row for row in reversed(rows) if row["consumers"] != 0]
 
     def period(asked: "MultiDict[str, str]") -> Period:
         days = next((one for one in PERIODS if asked.get("days") == str(one)), PERIODS[0])
@@ -92,6 +104,7 @@ def make(services: Services) -> Blueprint:
             curves=curves, chart=chart, unit="kWh" if choice["of"] == "imbalance" or span > HOUR_S else "kW",
             position=study.uneven[HOUR_S].position if study and HOUR_S in study.uneven else np.nan,
             loss_percent=100 * group.normal_share, objectives=Objective, most_moves=MOST_MOVES,
+            weeks=weeks_of(name),
             orders=[(one, services.phase_orders.states(one).count(MoveState.DONE)) for one in orders],
         )
 

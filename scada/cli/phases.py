@@ -30,13 +30,14 @@ TABLES = ("order", "consumers", "moves")
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
               help="Make small: the mean of the neutral current, or of its square (its loss).")
 @click.option("--exact", is_flag=True, help="Moves with the least worst hour, by a solver (scipy): groups of up to 60.")
+@click.option("--weeks", is_flag=True, help="The stored studies of whole weeks instead, 26 of them by default.")
 @click.option("--keep", is_flag=True, help="Keep the order, to measure later what it gave; see `scada balance orders`.")
 @click.option("--table", type=click.Choice(TABLES), default=TABLES[0], show_default=True, help="What --csv writes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON with everything, curves included; times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV of one table.")
 def phases(
     config: Path, group: str, first: str | None, last: str | None, moves: int | None, objective: str, exact: bool,
-    keep: bool, table: str, as_json: bool, as_csv: bool,
+    weeks: bool, keep: bool, table: str, as_json: bool, as_csv: bool,
 ) -> None:
     """
     Say on which phase the members of GROUP hang, and print whom to move, as a curve and as a work order.
@@ -46,9 +47,13 @@ def phases(
     from scada.balancing.phases import study as made
     from scada.cli.history_folder import bar
     from scada.cli.orders import keep_order
+    from scada.cli.phase_weeks import show_weeks
     from scada.cli.phases_inputs import asked, lacking
 
     one_of(as_json, as_csv)
+    if weeks:
+        show_weeks(config, group, first, last, as_json, as_csv)
+        return
     of = asked(config, group, first, last)
     with bar("computing", 1, TaskProgressColumn()) as advance:
         told = 0.0

@@ -13,7 +13,9 @@ RESERVED: Final = {
     "Dials": "the dials' own tags",
 }
 PREFIXES: Final = {"server.": "the server's own tags", "Alarm.": "the alarm tags of a device"}
-LOSSES: Final = "-losses"               # of a transformer's network
+SUFFIXES: Final = {                     # of devices made of a thing: whose they are, and what they say
+    "-losses": ("transformer ", "the losses of"), "-phases": ("balance group ", "the phases of"),
+}
 # Channels are devices of their own (C01-001.ch0), and so are a module's or concentrator's sensors, a concentrator's
 # network and clocks, the collection of a module, concentrator or balance group, and the supply that a module switches.
 _PART: Final = re.compile(r"(?P<whole>.+)(\.ch[0-7]|-sensors|-collection|-network|-time|-supply)")
@@ -54,8 +56,10 @@ def shared(what: str, name: str, held: Mapping[str, str]) -> str:
     if not other and part is not None:
         whole = held.get(part["whole"], "")
         other = f"a part of {whole}" if whole.startswith(("module ", "concentrator ", "balance group ")) else ""
-    if not other and held.get(name.removesuffix(LOSSES), "").startswith("transformer ") and name.endswith(LOSSES):
-        other = f"the losses of {held[name.removesuffix(LOSSES)]}"
+    for suffix, (kind, said) in SUFFIXES.items():
+        whose = held.get(name.removesuffix(suffix), "") if name.endswith(suffix) else ""
+        if not other and whose.startswith(kind):
+            other = f"{said} {whose}"
     if not other:
         return ""
     return f"{what} and {other} share a name; expected another one, for whatever has tags needs its own"

@@ -13,12 +13,15 @@ from scada.balancing.live import NOMINAL_ANGLES
 from scada.balancing.network import DEFAULTS, losses, networks, powers, solve
 from scada.balancing.network import feeder as model_of
 from scada.balancing.phases.uneven import allocated, unevenness
+from scada.balancing.phases.weeks import KIND, WEEK_S
 from scada.cli import main
 from scada.cli.read import open_directory
 from scada.clock import HOUR_S, NS
 from scada.historian.livefiles import LiveFiles
+from scada.historian.results import put_now
 from scada.historian.samples import Samples
 from scada.historian.store import EmbeddedIntervals
+from scada.ports import ResultTable
 from scada.settings import load
 from tests.balancing.phases.world import feeder, households
 from tests.historian.helpers import PumpedReactor, block
@@ -242,6 +245,24 @@ def test_moves_for_the_mean_neutral_current_are_another_choice(config: Path) -> 
 
     assert said["objective"] == "absolute"
     assert said["points"][-1]["left"] == pytest.approx(ratio)
+
+
+def test_stored_weeks_are_printed_oldest_first(config: Path) -> None:
+    """As a table, JSON and CSV; none is a table without rows."""
+    history = config.parent / "data" / "history"
+    for place, position in enumerate((0.4, 0.3)):
+        table = ResultTable(
+            np.array([START_S + place * WEEK_S]), {"position": np.array([position]), "rest": np.array([np.nan])})
+        put_now(history, KIND, "NOMETER", WEEK_S, table)
+    text, said, rows = (
+        asked(config, "phases", "NOMETER", "--weeks", *more).stdout for more in ((), ("--json",), ("--csv",)))
+    none = asked(config, "phases", "BG", "--weeks", "--json").stdout
+
+    assert "weeks of NOMETER" in text
+    assert [(one["start"], one["position"], one["rest"]) for one in json.loads(said)["weeks"]] == [
+        ("2025-12-31T22:00:00Z", 0.4, None), ("2026-01-07T22:00:00Z", 0.3, None)]
+    assert [row["position"] for row in csv.DictReader(io.StringIO(rows))] == ["0.4", "0.3"]
+    assert json.loads(none)["weeks"] == []
 
 
 def test_a_small_groups_least_worst_hour_can_be_asked_of_a_solver(config: Path) -> None:

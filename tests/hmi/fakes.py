@@ -59,7 +59,7 @@ from scada.mesh.figures import Bounds, Known, figures, overlaps
 from scada.network import NetworkFigures, Place
 from scada.outage import Outage, Scope
 from scada.phase_orders import OrderedMove, OrderState, Proposal
-from scada.phase_study import Objective, PhaseCheck
+from scada.phase_study import PHASE_WEEK_COLUMNS, Objective, PhaseCheck
 from scada.ports import (
     BALANCE_COLUMNS,
     Account,
@@ -658,6 +658,14 @@ class FakeBalances:
             )
         )
         return ResultTable(start, columns)
+
+
+class FakePhaseWeeks:
+    def table(self, group: str, first: int, last: int) -> ResultTable:
+        start = np.array([last - 14 * 86_400, last - 7 * 86_400]) if group == "BG-T01" else np.empty(0, dtype=np.int64)
+        made = {"position": (0.41, 0.35), "usual": (0.2, 0.21), "neutral": (21.3, np.nan), "g_all": (0.3, 0.31)}
+        rows = {name: made.get(name, (np.nan, np.nan)) for name in PHASE_WEEK_COLUMNS}
+        return ResultTable(start, {name: np.array(rows[name][:len(start)]) for name in rows})
 
 
 class FakeVoltages:
@@ -1393,6 +1401,7 @@ class World:
             replacements=self.replacements,
             phases=self.phases,
             phase_orders=self.phases,
+            phase_weeks=FakePhaseWeeks(),
             losses=self.losses,
             live=FakeLive(clock),
             voltages=FakeVoltages(),

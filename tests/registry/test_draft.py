@@ -151,6 +151,8 @@ def test_devices_share_one_name_space(tmp_path: Path) -> None:
         ("balance_groups", "C01-001.ch0", "balance group C01-001.ch0 and a part of module C01-001 share a name"),
         ("balance_groups", "C01-sensors", "balance group C01-sensors and a part of concentrator C01 share a name"),
         ("balance_groups", "C01-network", "balance group C01-network and a part of concentrator C01 share a name"),
+        ("balance_groups", "T01-losses", "balance group T01-losses and the losses of transformer T01 share a name"),
+        ("transformers", "BG-1-phases", "transformer BG-1-phases and the phases of balance group BG-1 share a name"),
         ("transformers", "server.process", "transformer server.process and the server's own tags share a name"),
     ],
 )

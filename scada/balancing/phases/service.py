@@ -42,7 +42,7 @@ class PhaseStudyService:
             actor, action, target, **detail
         ))
         self._registry, self._clock, self._zone, self._compute = registry, clock, zone, compute
-        self._sources = Sources(metering.hourly, history.resample, balances.table, partial(_losses, losses))
+        self._sources = Sources(metering.hourly, history.resample, balances.table, partial(losses_of, losses))
         self._works = Works(pool)
 
     def start(self) -> "Deferred[None]":
@@ -131,5 +131,5 @@ def _counted(told: Told, parts: int) -> Callable[[str], None]:
     return lambda _tag: told("reading", min(next(count), parts), parts)
 
 
-def _losses(losses: TechnicalLosses, transformer: str, _span_s: int, first: int, last: int) -> ResultTable:
+def losses_of(losses: TechnicalLosses, transformer: str, _span_s: int, first: int, last: int) -> ResultTable:
     return losses.table(transformer, first, last)

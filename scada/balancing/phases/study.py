@@ -11,7 +11,7 @@ from scada.balancing.phases.advice import CheckJob, Draft, advice, check_jobs, c
 from scada.balancing.phases.checked import Check, Place, form_used, with_rest
 from scada.balancing.phases.curves import Curves, Measure, curves
 from scada.balancing.phases.exact import LARGEST, SECONDS, Exact, Question, answered
-from scada.balancing.phases.identify import LEAST_HOURS, UNKNOWN, Identified, disagreements, identify, relabelled
+from scada.balancing.phases.identify import LEAST_HOURS, MISSING, UNKNOWN, Identified, disagreements, identify, relabelled
 from scada.balancing.phases.inputs import HOPELESS, Given, Inputs
 from scada.balancing.phases.likeness import deducted, position, similarity
 from scada.balancing.phases.orders import NAMES
@@ -171,7 +171,7 @@ def _identified(
     if feed is None:
         lacks[Lack.NO_FEED] = ()
         return None, (), None, 0
-    fed = int((~np.isnan(feed).any(axis=1)).sum())
+    fed = int((~np.isnan(feed).any(axis=1) & (np.isnan(of.raw).mean(axis=0) <= MISSING)).sum())
     if fed < LEAST_HOURS:
         lacks[Lack.FEW_FEED_HOURS] = fed, LEAST_HOURS
         return None, (), feed if fed else None, fed
