@@ -177,6 +177,10 @@ SENTENCES: Final = (
     _l("there is nothing to send"),
     _l("tag, name and note have at most %(n)s printable characters"),
     _l("%(scope)s is in local since %(who)s said so: nothing is switched from here"),
+    _l(
+        "%(scope)s is in local since %(who)s said so: no load there is commanded from here, "
+        "and a shed that runs may be restored or ends by itself"
+    ),
     _l("%(scope)s is in local already"),
     _l("%(scope)s is not in local"),
     _l("there is no area %(area)s"),

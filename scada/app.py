@@ -136,10 +136,16 @@ class Server:
                 settings.transformers, registry, bus, alarms, bus.of("watching"), clock, reactor, data, work, historian.live
             )
         )
+        supplies = await run(
+            SupplyService(
+                settings.supply, registry, dmesh, registry.audit, alarms, historian.intervals, historian.intervals,
+                bus.of("supply"), clock, reactor, data, durable, monitor_only=settings.dispatch.monitor_only,
+            )
+        )
         desk = await run(
             CommandDesk(
-                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
-                historian.live,
+                settings.dispatch, registry, bus, dmesh, supplies, registry.audit, clock, reactor, data, durable,
+                bus.of("dispatch"), historian.live,
             )
         )
         network = await run(
@@ -179,12 +185,6 @@ class Server:
             FirmwareService(
                 settings.firmware, registry, dmesh.updates, registry.audit, clock, reactor, data, durable,
                 bus.of("firmware"), monitor_only=settings.dispatch.monitor_only,
-            )
-        )
-        supplies = await run(
-            SupplyService(
-                settings.supply, registry, dmesh, registry.audit, alarms, historian.intervals, historian.intervals,
-                bus.of("supply"), clock, reactor, data, durable, monitor_only=settings.dispatch.monitor_only,
             )
         )
         # The field comes in only now: whoever hears of it is already listening.

@@ -899,7 +899,14 @@ class Desk(Protocol):
         """Hear of every change of a command (reactor thread)."""
 
 
-class Supplies(Protocol):
+class LocalSay(Protocol):
+    """Where the say is on site: what is in local is not switched from here."""
+
+    def locals(self) -> tuple[Local, ...]:
+        """Memory."""
+
+
+class Supplies(LocalSay, Protocol):
     """Disconnection and reconnection of single supplies (reactor thread, but where it says otherwise).
 
     Whatever a person asks for is audited; what is refused fails with `CommandRejected` naming every reason.
@@ -913,9 +920,6 @@ class Supplies(Protocol):
 
     def history(self, point: str, before: int | None = None, size: int = 50) -> tuple[SupplyNews, ...]:
         """Newest first, numbered below `before`. Blocking."""
-
-    def locals(self) -> tuple[Local, ...]:
-        """Where the say is on site. Memory."""
 
     def request(self, actor: Actor, request: SupplyRequest) -> "Deferred[SupplyStatus]":
         """Ask for a switch: it is kept, and waits for a second person. Nothing is sent."""
