@@ -94,6 +94,7 @@ EDGES = {
     "scada/drivers/dmesh/caller.py": "calls, and the waits between them",
     "scada/drivers/dmesh/collector.py": "the gap engine's ticker",
     "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
+    "scada/drivers/dmesh/owing.py": "the same file, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/handing.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",

@@ -23,15 +23,16 @@ from scada.drivers.dmesh.completeness import Completeness
 from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
 from scada.drivers.dmesh.gaps import Ledger, Read
 from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
-from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.modules import Modules, unheard
 from scada.drivers.dmesh.numbers import MAX_MODULES, Code
+from scada.drivers.dmesh.owing import Owing
 from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.station import Station
 from scada.drivers.dmesh.wishes import Wish, WishBook, holes
 from scada.events import DeviceEvent, EventCode
 from scada.ports import CollectionSummary, CollectionView, IntervalReader, Recall, Registry, TagSink
 from scada.settings import CollectionSettings
-from scada.site import Directory
+from scada.site import IN_SERVICE, Directory
 
 log = Logger()
 
@@ -77,7 +78,6 @@ class Subnet:
     picture: Picture | None = None
     looked: float = float("-inf")
     told: int = 0                       # newest day that was said to be given up
-    listed: int = 0                     # hour in which its modules were first known here
 
 
 class Collector:
@@ -86,7 +86,7 @@ class Collector:
     def __init__(
         self, settings: CollectionSettings, zone: ZoneInfo, credit: int, clock: SiteClock, reactor: Any,
         reader: IntervalReader, registry: Registry, sink: TagSink, stations: Mapping[int, Station],
-        run_blocking: RunBlocking, tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"],
+        run_blocking: RunBlocking, owing: Owing, tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"],
     ) -> None:
         self._settings, self._zone, self._credit, self._clock = settings, zone, credit, clock
         self._reader, self._registry, self._sink, self._stations = reader, registry, sink, stations
@@ -97,7 +97,8 @@ class Collector:
         self._subnets: dict[int, Subnet] = {}
         self._turn: deque[int] = deque()
         self._asked: dict[int, Asked] = {}
-        self.completeness = Completeness(clock, reader, registry, sink, settings.module_tags)
+        self.owing = owing
+        self.completeness = Completeness(clock, reader, registry, sink, owing, settings.module_tags)
         self.wishes = WishBook()
         self._stopped = False
         self._at_groups = True
@@ -344,19 +345,26 @@ class Collector:
     # ------------------------------------------------------------------ who is expected
     def _channels(self, link_id: int, subnet: Subnet, station: Station | None) -> Channels:
         """As the concentrator lists them; of one that is not connected, as the registry knows them."""
-        if not subnet.listed:
-            subnet.listed = self._clock.hour()
         modules, directory = station.book.current if station else None, self._registry.directory
         if modules is not None and modules is not subnet.modules:
             subnet.modules = modules
-            subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in modules.entries], subnet.listed)
+            subnet.channels = self._owed([
+                (one.index, one.eui, one.channels, not unheard(one, directory.module_of_eui.get(one.eui)))
+                for one in modules.entries
+            ])
         elif subnet.modules is None and directory is not subnet.directory:
             subnet.directory = directory
             found = directory.concentrator_of_link.get(link_id)
             places = [(found.name, index) for index in range(1, MAX_MODULES + 1)] if found else []
             mine = [directory.module_of_eui[directory.module_at[one]] for one in places if one in directory.module_at]
-            subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in mine], subnet.listed)
-        return subnet.channels or channels_of([], 0)
+            subnet.channels = self._owed([(one.index, one.eui, one.channels, one.state in IN_SERVICE) for one in mine])
+        return subnet.channels or self._owed([])
+
+    def _owed(self, modules: list[tuple[int, int, int, bool]]) -> Channels:
+        """Channels of (index, EUI, how many, whether it is there); who is there owes its hours from now on."""
+        euis = np.array([eui for _, eui, _, _ in modules], dtype=np.uint64)
+        self.owing.meet(euis[[there for *_, there in modules]] if modules else euis, self._clock.hour())
+        return channels_of([row[:3] for row in modules], self.owing.since(euis))
 
     # ------------------------------------------------------------------ what is said
     def _give_up(self, link_id: int, subnet: Subnet, picture: Picture) -> None:

@@ -41,6 +41,7 @@ from scada.drivers.dmesh.messages import Hello
 from scada.drivers.dmesh.news import News
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
+from scada.drivers.dmesh.owing import Owing
 from scada.drivers.dmesh.prompt import made_prompt
 from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
@@ -122,10 +123,11 @@ class DmeshService:
             self._listeners.on_readings, self._listeners.on_link, self._listeners.on_mesh
         )
         self._news = News(clock, registry, audit, self._listeners.events, self._lists)
+        self._owing = Owing(state_file, run)
         # Without a reader (tests of the protocol) there is no picture of what is held.
         self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
-            self._stations, run, self._listeners.events,
+            self._stations, run, self._owing, self._listeners.events,
         ) if reader else None
         self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
@@ -169,6 +171,7 @@ class DmeshService:
     async def _start(self) -> None:
         try:
             await self._around.run_blocking(self._door.event_cursors.open)
+            await self._around.run_blocking(self._owing.open)
             await self._around.run_blocking(self._ledger.open)
         except StorageError as error:
             raise StartError("dmesh", str(error), "check the space on its disk, and whose file it is") from None
@@ -218,6 +221,7 @@ class DmeshService:
             port.stop()
         self._harvest.stop()
         await self._around.run_blocking(self._door.event_cursors.close)
+        await self._around.run_blocking(self._owing.close)
         await self._around.run_blocking(self._ledger.close)
 
     # ---------------------------------------------------------- FieldGateway
