@@ -12,9 +12,11 @@ from flask import url_for
 from flask_babel import lazy_gettext as _l
 
 from hmi.i18n import _
+from hmi.services import Services
 from scada.clock import HOUR_S
 from scada.ports import Alarm
-from scada.site import Directory, Module, ModuleState, StepKind, SwappedMeter
+from scada.site import Directory, Module, ModuleState, StepKind, Swap, SwappedMeter
+from scada.swaps import unread, with_counted
 
 _S = ModuleState
 OFFERED: Final[dict[ModuleState, tuple[StepKind, ...]]] = {
@@ -92,6 +94,14 @@ def advice(directory: Directory, module: Module, alarms: tuple[Alarm, ...]) -> l
             label, url = _("Put another module in its place"), url_for("swaps.module", name=module.name)
         found.append(Advice(alarm, str(NEXT[alarm.kind]), label, url))
     return found
+
+
+def counted(services: Services, swap: Swap) -> Swap:
+    """A swap in which a final register that nobody read is the one the server has counted, where it has."""
+    directory = services.registry.directory
+    points = [one.point for one in unread(directory, swap)]
+    found = services.metering.register(points, swap.hour).tolist() if points else []
+    return with_counted(directory, swap, dict(zip(points, found, strict=True)))
 
 
 class FormError(ValueError):
