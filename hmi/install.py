@@ -48,7 +48,7 @@ class ModuleSeen:
     state: str
     link_up: bool
     node: MeshNode | None
-    parent: str                         # name; "" where not known
+    parent: str                         # name; "" where not known, or where nobody hears it
     heard: tuple[Heard, ...]            # the newest first
     channels: tuple[ChannelSeen, ...]
     asking: str                         # id of a read under way; "" = none
@@ -84,7 +84,7 @@ def seen(
 
 
 def _parent(directory: Directory, view: MeshView | None, node: MeshNode | None) -> str:
-    if view is None or node is None:
+    if view is None or node is None or not node.level:
         return ""
     if node.parent == 0:
         return view.concentrator
@@ -141,7 +141,7 @@ def encoded(found: ModuleSeen) -> dict[str, Any]:
     return {
         "eui": f"{found.eui:016x}", "name": module.name if module else "", "state": found.state,
         "concentrator": module.concentrator if module else "", "link_up": found.link_up, "parent": found.parent,
-        "level": node.level if node else None,
+        "level": (node.level or None) if node else None,
         "rssi_down_dbm": finite(node.rssi_down_dbm) if node else None,
         "rssi_up_dbm": finite(node.rssi_up_dbm) if node else None,
         "delivery_percent": finite(node.delivery * 100) if node else None,

@@ -81,7 +81,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "imbalance": _l("imbalance above the limit"),
     "outage_relay": _l("outage: relay lost with those behind it"), "outage_riser": _l("outage of a riser"),
     "outage_building": _l("outage of a building"), "outage_concentrator": _l("outage of a concentrator"),
-    "outage_backhaul": _l("outage of a back-haul"),
+    "outage_backhaul": _l("outage of a back-haul"), "outage_partition": _l("outage: part of a radio network cut off"),
     "dial_mismatch": _l("dial does not agree with the count"),
     "meter_stuck": _l("no pulses any more"), "meter_too_much": _l("counts too much, by its balance"),
     "meter_too_little": _l("counts too little, by its balance"),
@@ -263,7 +263,7 @@ DUE: Final[dict[Due, Any]] = {
 
 SCOPE: Final[dict[Scope, Any]] = {
     Scope.MODULE: _l("Module"), Scope.RELAY: _l("Relay"), Scope.RISER: _l("Riser"), Scope.BUILDING: _l("Building"),
-    Scope.CONCENTRATOR: _l("Concentrator"), Scope.BACKHAUL: _l("Back-haul"),
+    Scope.CONCENTRATOR: _l("Concentrator"), Scope.BACKHAUL: _l("Back-haul"), Scope.PARTITION: _l("Part of a radio network"),
 }
 TROUBLE: Final[dict[Trouble, Any]] = {
     Trouble.CUT_OFF: _l("no way to the concentrator"), Trouble.POOR_LINK: _l("poor link"),

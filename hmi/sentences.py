@@ -243,6 +243,8 @@ SENTENCES: Final = (
     _l("%(n)s of %(all)s modules there are out, %(said)s of them said that their supply was lost"),
     _l("relay %(name)s is likely lost, and %(n)s modules behind it with it"),
     _l("all that are silent there were heard through %(name)s, and none of them by anybody else since"),
+    _l("part of the radio network of %(name)s is likely cut off: %(n)s modules in %(all)s branches fell silent together"),
+    _l("no relay is common to them, those that carried them are heard, and none of them said that its supply was lost"),
     _l("the battery of %(name)s was low"),
     _l("the battery of %(name)s is likely dead"),
     _l("the supply at %(name)s is likely lost"),

@@ -152,7 +152,7 @@ class Server:
             NetworkService(settings.network, dmesh, registry, bus.of("network"), clock, reactor, data, work)
         )
         outages = await run(
-            OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable)
+            OutageService(bus, dmesh, dmesh, registry, alarms, bus.of("outages"), clock, reactor, data, durable, network)
         )
         await run(ValidationService(
             registry, metering, balancing, alarms, clock, reactor, work, settings.site.timezone

@@ -36,6 +36,11 @@ class EventCode(IntEnum):
     CLOCK_SET_BACK = 25                 # the same, back over hours that are stored
 
 
+OF_MODULES: Final = frozenset(          # kinds of what holds at a module until it, or its concentrator for it, ends it
+    code.name.lower() for code in EventCode if code < EventCode.CONCENTRATOR_RESTARTED
+)
+
+
 @attrs.frozen
 class DeviceEvent:
     """One edge of one condition."""

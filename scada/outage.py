@@ -10,6 +10,7 @@ class Scope(StrEnum):
 
     MODULE = "module"
     RELAY = "relay"                     # a module, and those that were heard through it
+    PARTITION = "partition"             # branches of a concentrator's radio network that have no relay in common
     RISER = "riser"
     BUILDING = "building"               # the site's entry
     CONCENTRATOR = "concentrator"       # its supply

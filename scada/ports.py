@@ -636,6 +636,12 @@ class NetworkMonitor(Protocol):
     def tree(self, concentrator: str, at: int) -> tuple[Place, ...]:
         """The tree as it was known at an instant [ns], in the order of the subnet indices. Blocking."""
 
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> Mapping[int, int]:
+        """Whom modules sent through when they were last in the tree before an instant [ns] of their own, by EUI.
+
+        The EUI of the relay, 0 = the concentrator; without those of whom nothing is known. Blocking; raises `StorageError`.
+        """
+
     def moments(self, concentrator: str) -> tuple[int, ...]:
         """The instants at which the tree changed [ns], newest first, a few hundred at most. Blocking."""
 

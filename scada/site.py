@@ -72,6 +72,7 @@ class ModuleState(StrEnum):
 
 EXPECTED = frozenset({ModuleState.PLANNED, ModuleState.COMMISSIONING})     # who may not have been heard yet
 IN_SERVICE = frozenset({ModuleState.COMMISSIONING, ModuleState.ACTIVE, ModuleState.LOST})     # these have tags
+OUT_OF_SERVICE = frozenset({ModuleState.REPLACED, ModuleState.RETIRED})    # who says no more, and whose alarms are over
 
 
 class Adoption(StrEnum):

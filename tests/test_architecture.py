@@ -97,6 +97,7 @@ EDGES = {
     "scada/drivers/dmesh/owing.py": "the same file, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/handing.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/list_memory.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/keystore.py": "a lock: commands are signed in threads",
     "scada/drivers/dmesh/link.py": "requests and their time limits",

@@ -93,7 +93,7 @@ def _view(
         rows.append({
             "node": node, "name": module.name if module else f"{node.eui:016x}", "title": module.title if module else "",
             "state": state, "state_text": str(labels.MODULE_STATE[state]), "figures": of_node,
-            "parent": modules[node.parent].name if node.parent in modules else view.concentrator,
+            "parent": _parent(node, modules, view.concentrator),
             "link": link_grade(node.delivery), "quality": int(quality_of(node, module, shot, link_up=view.link_up)),
             "silent": now - node.heard if node.heard else None, "since": since.get(node.eui, 0),
             "value": value, "band": network.band(wish["colour"], value),
@@ -130,6 +130,13 @@ def _detail(
         "history": services.network.places(node.eui, MOST_PLACES),
         "module": directory.module_of_eui.get(node.eui), "basis": labels.BASIS[row["figures"].basis],
     }
+
+
+def _parent(node: MeshNode, modules: dict[int, Module], concentrator: str) -> str:
+    """Whom a module sends through; one that nobody hears has an index of 0 for a parent too, and no level."""
+    if not node.level:
+        return _("not in the tree")
+    return modules[node.parent].name if node.parent in modules else concentrator
 
 
 def _named(modules: dict[int, Module], index: int) -> str:

@@ -26,6 +26,7 @@ PRIORITY: Final[dict[str, Priority]] = {
     "link_replaced": Priority.MEDIUM,
     "hours_given_up": Priority.LOW,
     "outage_relay": Priority.MEDIUM,
+    "outage_partition": Priority.MEDIUM,
     "outage_riser": Priority.HIGH,
     "outage_building": Priority.HIGH,
     "outage_concentrator": Priority.HIGH,
@@ -57,6 +58,7 @@ RANK: Final[dict[Priority, int]] = {Priority.HIGH: 3, Priority.MEDIUM: 2, Priori
 CODE: Final[dict[str, int]] = {
     "low_low": 101, "low": 102, "high": 103, "high_high": 104, "not_connected": 111, "stale": 112,
     "outage_relay": 121, "outage_riser": 122, "outage_building": 123, "outage_concentrator": 124, "outage_backhaul": 125,
+    "outage_partition": 126,
     "meter_stuck": 131, "meter_too_much": 132, "meter_too_little": 133,
     "balance_over": 161, "balance_incomplete": 162,
     "dial_mismatch": 141, "bypass": 151,

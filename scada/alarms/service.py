@@ -14,6 +14,7 @@ from twisted.python.threadpool import ThreadPool
 from scada.alarms.acknowledging import obstacles
 from scada.alarms.book import Book, Condition
 from scada.alarms.device_events import taken
+from scada.alarms.out_of_service import has_left, over
 from scada.alarms.places import area_of
 from scada.alarms.show import Display
 from scada.alarms.states import HOLDS
@@ -25,6 +26,7 @@ from scada.commands import Actor
 from scada.errors import CommandRejected, StartError, StorageError
 from scada.events import DeviceEvent
 from scada.ports import Alarm, Audit, EventSource, Health, Registry, TagSink, TagSource, Unsubscribe
+from scada.site import Directory
 from scada.tags import Device
 
 EVERY_S: Final = 1.0                    # real time between two looks at all tags
@@ -64,6 +66,7 @@ class AlarmService:
         self._writer: Writer | None = None
         self._blind = False
         self._failures = 0
+        self._settled: Directory | None = None              # the registry whose modules out of service hold nothing
 
     def start(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._start())
@@ -189,6 +192,11 @@ class AlarmService:
 
     def _look(self) -> None:
         self._changed(self._watch.look(self._book))
+        directory = self._registry.directory
+        if directory is not self._settled:
+            now, gone = self._clock.now(), over(self._book.active(), directory)
+            self._changed([one for id_ in gone if (one := self._book.cleared(id_, now)) is not None])
+            self._settled = directory
 
     # ------------------------------------------------------------------ device events
     def _delivered(self, events: Sequence[DeviceEvent]) -> "Deferred[None]":
@@ -209,6 +217,8 @@ class AlarmService:
                 for event, new in zip(events, unseen, strict=True) if new
                 for alarm in taken(self._book, event, self._area(event.device), now)
             ]
+            if any(event.raised and has_left(self._registry.directory, event.device) for event in events):
+                self._settled = None                        # it was late, and is over with the next look
             await self._record(changes, events)
         finally:
             self._deliveries -= 1

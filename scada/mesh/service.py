@@ -3,7 +3,7 @@
 Implements the ports NetworkMonitor and HealthSource. It never asks the field for anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,6 +82,10 @@ class NetworkService:
         store = self._store
         found = store.tree(concentrator, at) if store is not None else {}
         return tuple(sorted((one for one in found.values() if one.parent != GONE), key=lambda one: one.index))
+
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> Mapping[int, int]:
+        store = self._store
+        return store.through(concentrator, moments) if store is not None else {}
 
     def moments(self, concentrator: str) -> tuple[int, ...]:
         store = self._store

@@ -1,7 +1,8 @@
 """The history of the trees on disk: one row for each change of a module's place, one for its traffic. Blocking."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,15 @@ CREATE TABLE IF NOT EXISTS traffic (
 """
 NUMBER: Final = "SELECT number FROM concentrator WHERE name = ?"
 LAST: Final = f"SELECT eui, idx, parent, level, max(at) FROM place WHERE concentrator = ({NUMBER}) AND at <= ? GROUP BY eui"
+PARENT: Final = (                       # the last one before an instant; of whom nothing is known before it, the first
+    "SELECT parent, at, (SELECT min(at) FROM place AS later WHERE later.concentrator = place.concentrator "
+    "AND later.eui = place.eui AND later.at > place.at) "
+    f"FROM place WHERE concentrator = ({NUMBER}) AND eui = ? AND parent != {GONE} ORDER BY at > ?, abs(at - ?) LIMIT 1"
+)
+HOLDERS: Final = (
+    f"SELECT idx, min(at) AS since, eui FROM place WHERE concentrator = ({NUMBER}) AND parent != {GONE} "
+    "GROUP BY idx, eui ORDER BY since"
+)
 
 
 class MeshStore:
@@ -50,6 +60,29 @@ class MeshStore:
             rows = database.execute(LAST, (concentrator, (1 << 62) if at is None else at // NS)).fetchall()
         places = (Place(eui + OFFSET, idx, parent, level, since * NS) for eui, idx, parent, level, since in rows)
         return {place.eui: place for place in places}
+
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> dict[int, int]:
+        """Whom each module (by EUI) sent through when it was last in the tree before an instant of its own [ns].
+
+        The EUI of whoever had the parent's index then, 0 for the concentrator; without those of whom nothing is known.
+        """
+        holders: dict[int, list[tuple[int, int]]] = defaultdict(list)      # by index: since [s], EUI; in order of time
+        found = {}
+        with self._file.read() as database:
+            for idx, since, eui in database.execute(HOLDERS, (concentrator,)):
+                holders[idx].append((since, eui + OFFSET))
+            for eui, moment in moments.items():
+                at = moment // NS
+                row = database.execute(PARENT, (concentrator, eui - OFFSET, at, at)).fetchone()
+                if row is None:
+                    continue
+                parent, since, left = row
+                last = max(since, at if left is None else min(at, left - 1))        # that it stood there, up to the instant
+                if parent == 0:
+                    found[eui] = 0
+                elif held := holders.get(parent):
+                    found[eui] = next((one for began, one in reversed(held) if began <= last), held[0][1])
+        return found
 
     def moments(self, concentrator: str) -> tuple[int, ...]:
         """The instants at which the tree changed, newest first. [ns]"""

@@ -16,26 +16,13 @@ import attrs
 
 from scada.clock import NS
 from scada.outage import Scope
+from scada.outages.branches import ENOUGH, MOST_OUT, is_behind_a_lost_link, is_down, partitions, relays, top_of
+from scada.outages.cause import Cause
 from scada.outages.evidence import Evidence, Post, Witness
 
 TOGETHER_NS: Final = 180 * NS           # what happens within it has one cause
-MOST_OUT: Final = 0.8                   # share of a building or riser from which it is the building that is out
 LEAST_SAID: Final = 0.3                 # share of those out that say so themselves, from which the supply is the cause
-ENOUGH: Final = 0.5                     # confidence below which a cause is only mentioned
 WORTH_SAYING: Final = 0.2
-
-
-@attrs.frozen
-class Cause:
-    scope: Scope
-    subject: str
-    members: frozenset[str]             # modules that are out because of it
-    posts: frozenset[str]               # concentrators that are
-    since: int                          # ns
-    confidence: float
-    sentence: str
-    evidence: tuple[str, ...]
-    also: tuple[str, ...] = ()
 
 
 def causes(evidence: Evidence) -> tuple[Cause, ...]:
@@ -55,10 +42,11 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
     """
     supplies = list(_supplies(evidence))
     dark = frozenset(one.subject for one in supplies if one.scope is Scope.BUILDING)
+    smaller = [*supplies, *relays(evidence, dark)]
     offered = sorted(
-        [*_links(evidence), *supplies, *_relays(evidence, dark)], key=lambda one: (-one.confidence, -len(one.members))
+        [*_links(evidence), *smaller, *partitions(evidence, smaller)], key=lambda one: (-one.confidence, -len(one.members))
     )
-    left, posts, found = set(evidence.out), {one.name for one in evidence.posts if _down(one)}, []
+    left, posts, found = set(evidence.out), {one.name for one in evidence.posts if is_down(one)}, []
     for cause in offered:
         members, of_posts = cause.members & left, cause.posts & posts
         if cause.confidence < ENOUGH or not (of_posts or len(members) > 1):
@@ -79,20 +67,16 @@ def _also(cause: Cause, offered: Iterable[Cause]) -> Iterator[str]:
             yield other.sentence
 
 
-def _down(post: Post) -> bool:
-    return not post.up and post.changed > 0
-
-
 # ------------------------------------------------------------------------------------------ links
 def _links(evidence: Evidence) -> Iterator[Cause]:
     """Concentrators that are not connected: one by one, and those that went together."""
-    down = sorted((one for one in evidence.posts if _down(one)), key=lambda one: one.changed)
+    down = sorted((one for one in evidence.posts if is_down(one)), key=lambda one: one.changed)
     unheard: dict[str, set[str]] = defaultdict(set)
     live: dict[str, int] = defaultdict(int)
     said: dict[str, int] = defaultdict(int)
     for one in evidence.witnesses:
         post = evidence.post.get(one.concentrator)
-        if post is None or not _down(post):
+        if post is None or not is_down(post):
             continue
         if one.name in evidence.silent:
             unheard[post.name].add(one.name)
@@ -181,12 +165,12 @@ def _supplies(evidence: Evidence) -> Iterator[Cause]:
 
 def _supply(evidence: Evidence, scope: Scope, subject: str, where: str, all_in: list[Witness]) -> Iterator[Cause]:
     # Behind a concentrator that is down silence says nothing of a supply: there only a module's own word counts.
-    judged = [one for one in all_in if one.dark or not _behind_a_lost_link(evidence, one)]
+    judged = [one for one in all_in if one.dark or not is_behind_a_lost_link(evidence, one)]
     out = [one for one in judged if one.name in evidence.out]
     if len(out) < 2 or len(out) < MOST_OUT * len(judged):
         return
     said = sum(bool(one.dark) for one in out)
-    tops = len({_top(evidence, one) for one in out if one.name in evidence.silent})
+    tops = len({top_of(evidence, one) for one in out if one.name in evidence.silent})
     confidence = 0.3 + 0.15 * min(max(tops - 1, 0), 3)
     if said >= max(2, LEAST_SAID * len(out)):
         # Of a building and its riser, both with the same words, it is the building.
@@ -197,46 +181,6 @@ def _supply(evidence: Evidence, scope: Scope, subject: str, where: str, all_in: 
         confidence, f"the supply of {where} {word}",
         (f"{len(out)} of {len(judged)} modules there are out, {said} of them said that their supply was lost",),
     )
-
-
-def _behind_a_lost_link(evidence: Evidence, one: Witness) -> bool:
-    post = evidence.post.get(one.concentrator)
-    return post is not None and _down(post)
-
-
-# ------------------------------------------------------------------------------------------ relays
-def _relays(evidence: Evidence, dark: frozenset[str]) -> Iterator[Cause]:
-    """Silent modules that others were heard through, and whoever of them is silent; in `dark` buildings most are out."""
-    behind: dict[str, set[str]] = defaultdict(set)
-    for name in evidence.silent:
-        one = evidence.witness[name]
-        if not _behind_a_lost_link(evidence, one):
-            behind[_top(evidence, one)].add(name)
-    tops_at: dict[str, int] = defaultdict(int)
-    for top in behind:
-        tops_at[evidence.witness[top].building] += 1
-    for top, names in behind.items():
-        if len(names) < 2:
-            continue
-        one = evidence.witness[top]
-        said = sum(bool(evidence.witness[name].dark) for name in names)
-        # Several branches of one building that go silent, and nobody else there is heard: no coincidence of relays.
-        confidence = (0.4 if said > 1 else 0.85) / (tops_at[one.building] if one.building in dark else 1)
-        yield Cause(
-            Scope.RELAY, top, frozenset(names), frozenset(), min(evidence.out[name] for name in names), confidence,
-            f"relay {top} is likely lost, and {len(names) - 1} modules behind it with it",
-            (f"all that are silent there were heard through {top}, and none of them by anybody else since",
-             *((f"the battery of {top} was low",) if one.battery_low else ())),
-        )
-
-
-def _top(evidence: Evidence, one: Witness) -> str:
-    """The uppermost silent module on the way to the concentrator without a heard one between."""
-    at, seen = one, {one.name}
-    while at.parent in evidence.silent and at.parent not in seen:
-        seen.add(at.parent)
-        at = evidence.witness[at.parent]
-    return at.name
 
 
 def _single(evidence: Evidence, one: Witness) -> Cause:

@@ -12,7 +12,7 @@ class Witness:
 
     name: str
     concentrator: str
-    parent: str = ""                    # name of the module it was last heard through; "" the concentrator itself
+    parent: str = ""                    # module it was last heard through, by the tree of then; "" the concentrator itself
     building: str = ""
     riser: str = ""
     heard: int = 0                      # ns, last, by whomever
@@ -51,9 +51,9 @@ class Evidence:
         return {one.name: since for one in self.witnesses if (since := self._since(one))}
 
     @cached_property
-    def silent(self) -> frozenset[str]:
-        """Who is not heard by anybody."""
-        return frozenset(one.name for one in self.witnesses if self._silent(one))
+    def silent(self) -> Mapping[str, int]:
+        """Who is not heard by anybody, and since when. [ns]"""
+        return {one.name: since for one in self.witnesses if (since := self._silent(one))}
 
     def _since(self, one: Witness) -> int:
         signs = [one.dark] if one.dark else []

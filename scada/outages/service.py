@@ -20,12 +20,24 @@ from scada.clock import SiteClock
 from scada.errors import StartError, StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.outage import Outage, Scope
-from scada.outages.causes import Cause, causes
+from scada.outages.cause import Cause
+from scada.outages.causes import causes
 from scada.outages.evidence import Evidence, Post
-from scada.outages.gather import last_words, witnesses
+from scada.outages.gather import departed, last_words, losses, witnesses
 from scada.outages.store import OutageStore
 from scada.outages.tracker import Changes, Tracker, posts_of
-from scada.ports import AlarmGroups, EventSource, Health, MeshMonitor, Registry, TagSink, TagSource, Unsubscribe
+from scada.outages.ways import Ways
+from scada.ports import (
+    AlarmGroups,
+    EventSource,
+    Health,
+    MeshMonitor,
+    NetworkMonitor,
+    Registry,
+    TagSink,
+    TagSource,
+    Unsubscribe,
+)
 from scada.site import Directory, MeshView
 from scada.tags import Batch, Device, Quality, Snapshot, TagDef
 
@@ -53,12 +65,13 @@ class OutageService:
 
     def __init__(
         self, bus: TagSource, mesh: MeshMonitor, events: EventSource, registry: Registry, alarms: AlarmGroups,
-        sink: TagSink, clock: SiteClock, reactor: Any, data_dir: Path, pool: ThreadPool,
+        sink: TagSink, clock: SiteClock, reactor: Any, data_dir: Path, pool: ThreadPool, network: NetworkMonitor,
     ) -> None:
         self._bus = bus
         self._mesh, self._events, self._registry, self._alarms, self._sink = mesh, events, registry, alarms, sink
         self._clock, self._reactor, self._path, self._pool = clock, reactor, data_dir / FILE, pool
         self._signs: dict[tuple[str, int], int] = {}
+        self._ways = Ways(network)
         self._links: dict[str, tuple[bool, int]] = {}       # up, since [ns]
         self._overheard: dict[int, int] = {}                # by other concentrators, last [ns], by EUI
         self._tracker = Tracker(self._area_of, self._consumers_of)
@@ -161,6 +174,7 @@ class OutageService:
         posts = self._posts(directory)
         asked = (self._news, directory.site.generation, posts, self._clock.monotonic() // AGAIN_S)
         if asked != self._answered:                         # else nothing is new, and the causes are those of before
+            await self._forget_departed(directory)
             evidence = await deferToThreadPool(
                 self._reactor, self._pool, self._gather, directory, posts, dict(self._signs), dict(self._overheard),
                 self._bus.snapshot(),
@@ -174,6 +188,14 @@ class OutageService:
         if (changes.changed or changes.closed) and self._store is not None:
             await deferToThreadPool(self._reactor, self._pool, self._store.write, changes.changed, changes.closed)
         self._failing = False
+
+    async def _forget_departed(self, directory: Directory) -> None:
+        """Nobody is left who could take back what they said."""
+        signs = await deferToThreadPool(self._reactor, self._pool, departed, directory, tuple(self._signs))
+        if signs and self._store is not None:
+            await deferToThreadPool(self._reactor, self._pool, self._store.forget, signs)
+            for sign in signs:
+                self._signs.pop(sign, None)
 
     def _posts(self, directory: Directory) -> tuple[Post, ...]:
         """Every concentrator; one that never came is down since the start, once it has had its time."""
@@ -204,7 +226,8 @@ class OutageService:
         touched |= {module.concentrator for module in directory.site.modules if module.building in buildings}
         views: list[MeshView] = [view for name in sorted(touched) if (view := self._mesh.view(name)) is not None]
         words = last_words(shot) if views else {}
-        return Evidence(tuple(posts), witnesses(directory, views, signs, overheard, words))
+        through = self._ways.of(losses(directory, signs))
+        return Evidence(tuple(posts), witnesses(directory, views, signs, overheard, words, through))
 
     # ------------------------------------------------------------------ showing
     def _show(self, changes: Changes) -> None:

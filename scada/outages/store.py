@@ -64,6 +64,11 @@ class OutageStore:
                 if event.raised:
                     database.execute("INSERT INTO sign VALUES (?, ?, ?)", (event.device, event.code, event.at))
 
+    def forget(self, signs: Sequence[tuple[str, int]]) -> None:
+        """Drop signs, by device and event code, that nobody will end."""
+        with self._file.transaction() as database:
+            database.executemany("DELETE FROM sign WHERE device = ? AND code = ?", signs)
+
     def history(self, before: int | None, size: int) -> tuple[Outage, ...]:
         """Those that ended before an instant [ns], newest first."""
         with self._file.read() as database:

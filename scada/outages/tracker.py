@@ -7,7 +7,7 @@ import attrs
 
 from scada.clock import NS
 from scada.outage import Outage, Scope
-from scada.outages.causes import Cause
+from scada.outages.cause import Cause
 
 BELIEVED_NS: Final = 20 * NS            # signs of one cause come one after the other
 OVER_NS: Final = 60 * NS                # a short absence of a cause ends nothing

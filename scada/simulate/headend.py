@@ -35,6 +35,7 @@ from scada.validation.service import ValidationService
 
 GROUP, EPOCH, REPEAT = 5, 2, 3
 VALID_S: Final = 300                        # of a group command, site time
+MOST_OUTAGES: Final = 10_000                # of one trial that are over
 PATIENCE_S: Final = 20.0                    # real time; only a bug waits that long
 
 
@@ -59,11 +60,12 @@ class HeadEnd:
             reader=self.historian,
         )
         self.alarms = AlarmService(bus, self.dmesh, registry, audit, bus.of("alarms"), clock, reactor, folder, pool)
-        self.outages = OutageService(
-            bus, self.dmesh, self.dmesh, registry, self.alarms, bus.of("outages"), clock, reactor, folder, pool
-        )
         self.network = NetworkService(
             NetworkSettings(), self.dmesh, registry, bus.of("network"), clock, reactor, folder, pool
+        )
+        self.outages = OutageService(
+            bus, self.dmesh, self.dmesh, registry, self.alarms, bus.of("outages"), clock, reactor, folder, pool,
+            self.network,
         )
         self.metering = MeteringService(
             registry, self.historian, self._any(self.store), bus.of("metering"), clock, reactor, pool
@@ -78,10 +80,9 @@ class HeadEnd:
         self.events: list[DeviceEvent] = []
         self.counts: Counter[str] = Counter()
         self._members: dict[tuple[bytes, int], list[MemberReport]] = {}
-        self._outages: set[tuple[str, int]] = set()
         self._raised: set[tuple[str, int]] = set()
         self._parts: tuple[Any, ...] = (
-            self.metering, self.balancing, self.alarms, self.outages, self.network, self.validation, self.dmesh
+            self.metering, self.balancing, self.alarms, self.network, self.outages, self.validation, self.dmesh
         )
         self.dmesh.on_events(self._heard_events)
         self.dmesh.on_report(self._heard_reports)
@@ -150,8 +151,9 @@ class HeadEnd:
             told.update(
                 f"refused.{reason}" for reason in {one.reason for one in history if one.state is MemberState.REFUSED}
             )
-        self._outages |= {(one.scope.value, one.since) for one in self.outages.open()}
-        told.update(f"outage.{scope}" for scope, _ in self._outages)
+        outages = (*self.outages.open(), *self.outages.history(size=MOST_OUTAGES))
+        told.update(f"outage.{one.scope}" for one in outages)
+        told["outage.any"] = len(outages)
         return seen | told
 
     def merge(self) -> None:
@@ -161,10 +163,6 @@ class HeadEnd:
             if time.monotonic() > end:
                 raise TimeoutError("the historian merges for ever")
             time.sleep(0.002)
-
-    def watch(self) -> None:
-        """Note what may be over before the next look."""
-        self._outages |= {(one.scope.value, one.since) for one in self.outages.open()}
 
     def _heard_events(self, events: Sequence[DeviceEvent]) -> "Deferred[None]":
         self.events += events

@@ -11,6 +11,7 @@ from scada.drivers.dmesh.numbers import KeyTarget
 from scada.drivers.dmesh.simulator.client import ConcentratorClient
 from scada.drivers.dmesh.simulator.tree import MOST_LEVELS
 from scada.intervals import MISSING, IntervalStatus
+from scada.network import Trouble
 from scada.simulate.headend import HeadEnd
 from scada.simulate.truth import Key, read_truth
 
@@ -37,7 +38,6 @@ class Witness:
 
     def minute(self) -> None:
         """What a look at the end would not see any more."""
-        self._head.watch()
         archives = [client.state.archive for client in self._clients.values()]
         self._counts["archive.minutes_behind"] += any(one.newest > one.acknowledged for one in archives)
         for name in self._clients:
@@ -137,6 +137,9 @@ class Witness:
         before = self._trees.get(name)
         self._trees[name] = parents, delivery
         self._counts["tree.at_limit"] += int(max(one.level for one in view.nodes) == MOST_LEVELS)
+        if (figures := self._head.network.figures(name)) is not None:
+            shown = np.bitwise_or.reduce(figures.trouble, initial=0)
+            self._counts.update(f"trouble.{one.name}" for one in Trouble if one and shown & one)
         if before is not None:
             self._counts["tree.moved"] += sum(parents.get(index, parent) != parent for index, parent in before[0].items())
             self._counts["mesh.delivery_fell"] += int(delivery < FELL * before[1])

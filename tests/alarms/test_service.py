@@ -80,7 +80,7 @@ class World:
     def __init__(self, folder):
         self.folder, self.reactor = folder, LoopClock()
         self.clock = site_clock(self.reactor)
-        self.audit, self.pool = MemoryAudit(), HeldPool()
+        self.audit, self.pool, self.registry = MemoryAudit(), HeldPool(), FixedRegistry(SITE)
         self.build()
 
     def build(self, *devices):
@@ -88,7 +88,7 @@ class World:
         for device in devices or (METER,):
             self.bus.add_device(device)
         self.service = AlarmService(
-            self.bus, self.field, FixedRegistry(SITE), self.audit, self.bus,
+            self.bus, self.field, self.registry, self.audit, self.bus,
             self.clock, self.reactor, self.folder, self.pool,
         )
         self.changes = []
@@ -303,6 +303,32 @@ def test_an_unknown_code_is_an_alarm_too(world):
 
     assert sorted(world.states()) == ["C01-007:event_77", "C01-007:event_78"]
     assert world.tag("Alarm.C01-007/kind_code") in (1077.0, 1078.0)
+
+
+@pytest.mark.parametrize("state", [ModuleState.REPLACED, ModuleState.RETIRED])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_a_module_said_is_over_when_it_has_left_service(world, state, stopped):
+    """Nobody is left who could take it back, late words too; what lists say of it is no word of its own."""
+    world.field.deliver(
+        event(EventCode.MODULE_LOST), event(EventCode.MAGNET, sequence=2, channel=1),
+        event(EventCode.MODULE_GONE_HEARD, sequence=3),
+    )
+    world.pass_seconds(2)
+    before = set(world.states().values())
+    world.registry.replace(attrs.evolve(SITE, modules=(attrs.evolve(SITE.modules[0], state=state, index=0),)))
+    if stopped:
+        world.restart(METER)
+    world.pass_seconds(1)
+    gone = world.states()
+    world.field.deliver(event(EventCode.POWER_DOWN, sequence=4))
+    world.pass_seconds(1)
+
+    assert before == {AlarmState.UNACKNOWLEDGED}
+    assert gone == {
+        "C01-007:module_lost": AlarmState.RETURNED, "C01-007.ch1:magnet": AlarmState.RETURNED,
+        "C01-007:module_gone_heard": AlarmState.UNACKNOWLEDGED,
+    }
+    assert world.states() == {**gone, "C01-007:power_down": AlarmState.RETURNED}
 
 
 # -------------------------------------------------------------------------------------------- persistence

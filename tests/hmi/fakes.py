@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -1166,6 +1166,9 @@ class FakeNetwork:
         if at < self._clock.now() - 7200 * NS:
             return ()
         return tuple(Place(one.eui, one.index, one.parent, one.level, at) for one in view.nodes)
+
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> Mapping[int, int]:
+        return {}
 
     def moments(self, concentrator: str) -> tuple[int, ...]:
         hour = self._clock.now() // (3600 * NS) * 3600 * NS

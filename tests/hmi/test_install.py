@@ -226,6 +226,25 @@ def test_the_api_says_what_was_expected(api: Callable[..., Any], change: dict[st
     assert said in answer.json["error"]
 
 
+def test_a_module_that_nobody_hears_has_no_parent_and_no_level(
+    installer: Person, api: Callable[..., Any], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its concentrator lists it with 0 for both; a fitter must not read that it is heard directly."""
+    before = api("GET", f"/install/{HEX}").json
+    views = tuple(
+        attrs.evolve(view, nodes=tuple(
+            attrs.evolve(one, parent=0, level=0) if one.eui == EUI else one for one in view.nodes
+        )) for view in world.mesh.views()
+    )
+    monkeypatch.setattr(world.mesh, "views", lambda: views)
+    after, page = api("GET", f"/install/{HEX}").json, get(installer, f"/install/{HEX}").text
+
+    assert (bool(before["parent"]), before["level"]) == (True, 3)
+    assert (after["parent"], after["level"]) == ("", None)
+    assert '<span data-field="parent">–</span>' in page
+    assert 'data-field="level">–</dd>' in page
+
+
 def test_the_api_shows_a_module_live(api: Callable[..., Any], world: World) -> None:
     """Who hears it and how, and the pulses of its channels; asking twice asks once."""
     seen = api("GET", f"/install/{HEX}").json

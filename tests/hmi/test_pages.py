@@ -462,6 +462,24 @@ def test_a_module_that_never_reported_has_no_figures(
     assert not re.search(r'class="num">0[ .<]', row)
 
 
+def test_a_module_that_nobody_hears_hangs_on_nothing(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent has index 0, as the concentrator has; it is not drawn below it, and its last link is no link."""
+    first, second, *_ = world.mesh.views()[0].nodes
+    nodes = (first, attrs.evolve(second, parent=0, level=0))
+    monkeypatch.setattr(world.mesh, "views", lambda: (MeshView("C01", True, 1, nodes, world.clock.now()),))
+    text = person("viewer").client.get("/network?module=C01-002").text
+    heard, unheard = sorted(text.split("<tbody>")[-1].split("<tr ")[1:], key=lambda row: "C01-002" in row)
+
+    assert "<td>C01</td>" in heard
+    assert "<td>not in the tree</td>" in unheard
+    assert "<td>C01</td>" not in unheard
+    assert text.count("<path class=\"edge") == 1
+    assert re.search(r"Parents in order</dt><dd>not in the tree *[<›]", text)
+    assert '<span class="flag">no way to the concentrator</span>' in unheard
+
+
 def test_the_network_page_colours_filters_and_orders_by_what_is_asked(person: Callable[..., Person]) -> None:
     """Among hundreds of modules nobody finds the bad one by reading."""
     client = person("viewer").client

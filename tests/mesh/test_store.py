@@ -6,6 +6,7 @@ import pytest
 
 from scada.clock import NS
 from scada.errors import StorageError
+from scada.mesh.history import GONE
 from scada.mesh.store import MeshStore
 from scada.network import Place
 
@@ -33,4 +34,27 @@ def test_what_cannot_be_stored_names_the_file_and_is_not_there(tmp_path: Path) -
         store.write("C01", [PLACE, broken], [])
 
     assert store.tree("C01") == {}
+    store.close()
+
+
+def test_whom_a_module_sent_through_is_told_by_the_tree_of_then(tmp_path: Path) -> None:
+    """Whatever has become of the module, of its relay and of the relay's index since."""
+    store = MeshStore(tmp_path / "network.sqlite")
+    relay, child, heir, other = (PLACE.eui + number for number in range(4))
+
+    def write(at: int, *rows: tuple[int, int, int]) -> None:
+        store.write("C01", [Place(eui, index, parent, 1, at * NS) for eui, index, parent in rows], [])
+
+    write(100, (relay, 5, 0), (child, 6, 5), (other, 7, 5))
+    write(200, (relay, 5, GONE), (child, 6, GONE), (heir, 5, 0), (other, 7, 6))
+    then = store.through("C01", {child: 150 * NS, relay: 150 * NS, other: 150 * NS, heir: 150 * NS, 99: 150 * NS})
+    later = store.through("C01", {child: 250 * NS, other: 250 * NS})
+    before = store.through("C01", {child: 50 * NS})
+    write(300, (child, 6, 5))
+
+    assert then == {child: relay, relay: 0, other: relay, heir: 0}
+    assert later == {child: relay, other: child}
+    assert before == {child: relay}
+    assert store.through("C01", {child: 300 * NS}) == {child: heir}
+    assert store.through("C09", {child: 300 * NS}) == {}
     store.close()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hmi.reasons import known
 from scada.clock import NS
-from scada.outages.causes import Cause, causes
+from scada.outages.cause import Cause
+from scada.outages.causes import causes
 from scada.outages.evidence import Evidence, Post, Witness
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "outages"
@@ -34,7 +35,8 @@ def read(folder: Path) -> tuple[Evidence, list[dict[str, Any]]]:
 def test_there_are_the_cases_that_the_field_knows() -> None:
     assert {
         "lost-relay", "dark-building", "concentrator-supply", "back-haul-modules-live", "dead-battery", "common-back-haul",
-        "dark-riser", "nothing",
+        "dark-riser", "split-network", "hot-relay-beside-others", "lost-on-other-days",
+        "silent-network", "nothing",
     } <= {case.name for case in CASES}
 
 

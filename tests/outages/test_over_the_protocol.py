@@ -33,11 +33,11 @@ def test_modules_that_say_their_supply_is_lost_become_a_dark_building(tmp_path: 
     alarms = AlarmService(
         site.bus, site.service, registry, MemoryAudit(), site.bus, site.clock, reactor, tmp_path, pool,  # type: ignore[arg-type]
     )
-    outages = OutageService(
-        site.bus, site.service, site.service, registry, alarms, site.bus, site.clock, reactor, tmp_path, pool
-    )
     network = NetworkService(NetworkSettings(), site.service, registry, site.bus, site.clock, reactor, tmp_path, pool)
-    for part in (alarms, outages, network):
+    outages = OutageService(
+        site.bus, site.service, site.service, registry, alarms, site.bus, site.clock, reactor, tmp_path, pool, network
+    )
+    for part in (alarms, network, outages):
         part.start()
     wire = Wire(site.service).shake()
     wire.say(Topology(5, 0, 1, NOON - 60, (TopologyNode(1, 0, 1), TopologyNode(2, 1, 2), TopologyNode(3, 1, 2))))

@@ -1,5 +1,6 @@
 """The outage service beside the real alarm service: one alarm for many, nothing lost, all of it after a restart too."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from scada.alarms.book import Book, Condition
 from scada.alarms.service import AlarmService
 from scada.bus import TagBus
 from scada.clock import NS
+from scada.errors import StorageError
 from scada.events import DeviceEvent, EventCode
 from scada.outage import Scope
 from scada.outages.service import FIRST_S, OutageService
 from scada.ports import AlarmState, Priority
-from scada.site import Consumer, MeshNeighbour, Point, Site
+from scada.site import Consumer, MeshNeighbour, ModuleState, Point, Site
 from scada.tags import Batch, Device, TagDef
 from tests.alarms.test_service import ENGINEER, Field, MemoryAudit
 from tests.fakes import NOON, InlinePool, LoopClock, site_clock
@@ -32,19 +34,35 @@ def inhabited() -> Site:
     return attrs.evolve(bare, points=points, consumers=tuple(Consumer(f"K{n}") for n in range(1, 6)))
 
 
+class Trees:
+    """A NetworkMonitor by hand: through whom modules were heard, by (EUI, when they were lost)."""
+
+    def __init__(self) -> None:
+        self.relays: dict[tuple[int, int], int] = {}
+        self.asked: list[int] = []
+        self.broken = False
+
+    def through(self, concentrator: str, moments: Mapping[int, int]) -> Mapping[int, int]:
+        if self.broken:
+            raise StorageError("the disk is gone")
+        self.asked += moments
+        return {eui: self.relays[eui, at] for eui, at in moments.items() if (eui, at) in self.relays}
+
+
 class Bench:
     def __init__(self, folder: Path, *, tree: tuple[Any, ...] = TREE) -> None:
         self.reactor, self.monitor, self.field = LoopClock(), Monitor(), Field()
         self.clock = site_clock(self.reactor)
         self.bus = TagBus(self.clock, self.reactor)
-        registry = FixedRegistry(inhabited())
+        self.registry = registry = FixedRegistry(inhabited())
         pool: Any = InlinePool()
+        self.trees: Any = Trees()
         self.alarms = AlarmService(
             self.bus, self.field, registry, MemoryAudit(), self.bus.of("alarms"), self.clock, self.reactor, folder, pool
         )
         self.outages = OutageService(
             self.bus, self.monitor, self.field, registry, self.alarms, self.bus.of("outages"), self.clock, self.reactor,
-            folder, pool,
+            folder, pool, self.trees,
         )
         self.alarms.start()
         self.outages.start()
@@ -97,6 +115,48 @@ def test_a_lost_relay_is_one_alarm_and_its_subtree_is_under_it(bench: Bench) -> 
     assert bench.bus.snapshot().get("Alarms/suppressed")[0] == 3
     assert bench.bus.snapshot().get("Outages/consumers")[0] == 3
     assert bench.bus.snapshot().get("Alarm.C01-001/kind_code")[0] in (8, 121)
+
+
+def test_a_lost_relay_is_told_by_the_tree_that_its_subtree_was_last_heard_in(bench: Bench) -> None:
+    """By the hour in which they are called lost, who is silent hangs on nothing, and others have found another way."""
+    bench.pass_(60)
+    now = bench.clock.now()
+    bench.trees.relays = {(EUI + n, now): relay for n, relay in ((1, 0), (2, EUI + 1), (3, EUI + 2))}
+    bench.monitor.report(view(*(node(n, 0, 0) for n in (1, 2, 3)), *TREE[3:]))
+    bench.say(EventCode.MODULE_LOST, "C01-001", "C01-002", "C01-003")
+    bench.pass_(100)
+    (outage,) = bench.outages.open()
+
+    assert (outage.scope, outage.subject, outage.left) == (Scope.RELAY, "C01-001", 3)
+    assert sorted(bench.trees.asked) == [EUI + 1, EUI + 2, EUI + 3]         # once for a loss, however long it lasts
+
+
+def test_a_history_that_cannot_be_read_leaves_the_last_report(bench: Bench) -> None:
+    bench.trees.broken = True
+    bench.say(EventCode.MODULE_LOST, "C01-001", "C01-002", "C01-003")
+    bench.pass_(30)
+    (outage,) = bench.outages.open()
+
+    assert (outage.scope, outage.subject, outage.left) == (Scope.RELAY, "C01-001", 3)
+
+
+@pytest.mark.parametrize("state", [ModuleState.REPLACED, ModuleState.RETIRED])
+def test_a_lost_module_that_left_service_is_no_outage_and_leaves_no_sign(bench: Bench, state: ModuleState) -> None:
+    """Its index may be another module's by now: nobody would ever say that it is back."""
+    bench.say(EventCode.MODULE_LOST, "C01-003", "C01-004")
+    bench.pass_(30)
+    before = len(bench.outages.open())
+    content = bench.registry.directory.site
+    modules = tuple(attrs.evolve(one, state=state) if one.name == "C01-003" else one for one in content.modules)
+    bench.registry.replace(attrs.evolve(content, modules=modules, generation=content.generation + 1))
+    bench.pass_(90)
+    store = bench.outages._store
+    assert store is not None
+
+    assert before == 2
+    assert [one.subject for one in bench.outages.open()] == ["C01-004"]
+    assert bench.shown() == {"C01-003:module_lost": AlarmState.RETURNED, "C01-004:module_lost": AlarmState.UNACKNOWLEDGED}
+    assert set(store.load()[1]) == {("C01-004", EventCode.MODULE_LOST)}
 
 
 def test_what_still_holds_when_the_parent_clears_is_shown_again_and_what_ended_needs_nobody(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """What a concentrator's module list says against the registry: named with both sides, for people to decide. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import attrs
 
@@ -20,7 +20,8 @@ class Conflict:
 
 
 def conflicts(
-    directory: Directory, name: str, entries: Iterable[ModuleEntry], lists: Callable[[str, int], bool], hour: int
+    directory: Directory, name: str, entries: Iterable[ModuleEntry], lists: Callable[[str, int], bool | None], hour: int,
+    known: Container[tuple[EventCode, str]] = (),
 ) -> tuple[Conflict, ...]:
     """
     Return what cannot be of the modules that a concentrator lists.
@@ -34,9 +35,12 @@ def conflicts(
     entries : iterable of ModuleEntry
         Its list, or a part of it.
     lists : callable
-        Whether another concentrator, by name, is connected and lists an EUI too, as of a module that it has heard.
+        Whether another concentrator, by name, lists an EUI too, as of a module that it has heard; None while it is not
+        connected: then a twin that was known stays one, and who was not is taken to have moved.
     hour : int
         Whose meters count. [h since 1970]
+    known : container of (EventCode, str)
+        What was told before: code and device.
     """
     found = []
     for entry in entries:
@@ -44,7 +48,10 @@ def conflicts(
         if module is None or only_named(entry):
             continue
         if module.concentrator != name:
-            found.append(_elsewhere(module, name, twice=lists(module.concentrator, entry.eui)))
+            twice = lists(module.concentrator, entry.eui)
+            if twice is None:
+                twice = (EventCode.DUPLICATE_EUI, module.name) in known
+            found.append(_elsewhere(module, name, twice=twice))
         elif module.state in (ModuleState.REPLACED, ModuleState.RETIRED):
             said = f"{module.name}: {module.state} in the registry, heard at {name}"
             found.append(Conflict(EventCode.MODULE_GONE_HEARD, module.name, said))

@@ -66,6 +66,7 @@ class Mesh:
     generation: int = 0
     stats: dict[int, LinkStat] = attrs.field(factory=dict)              # by subnet index
     places: dict[int, tuple[int, int]] = attrs.field(factory=dict)      # index -> (parent, level), from TOPOLOGY
+    whole: bool = False                                                 # a tree was told: who is not in it hangs nowhere
     as_of: int = 0                                                      # ns, site time
     modules: Modules | None = None
     newest_hour: int = 0                                                # end of the newest interval committed
@@ -96,13 +97,13 @@ class Mesh:
         if len(self._pages) < page.pages:
             return False
         self.places = {node.index: (node.parent, node.level) for held in self._pages.values() for node in held.nodes}
-        self.generation, self.as_of = page.generation, max(self.as_of, page.time * NS)
+        self.whole, self.generation, self.as_of = True, page.generation, max(self.as_of, page.time * NS)
         self._pages.clear()
         return True
 
     def take_delta(self, delta: TopologyDelta) -> bool:
         """What changed since the generation we hold; False where it follows another one, and the whole is needed."""
-        if delta.base != self.generation or not self.places:
+        if delta.base != self.generation or not self.whole:
             return False
         self.places = self.places | {node.index: (node.parent, node.level) for node in delta.nodes}
         for index in sets.indices(delta.gone):
@@ -139,17 +140,21 @@ class Mesh:
         return {one.eui: self.stats[one.index].travel_ms / 1000 for one in self.modules.entries if one.index in self.stats}
 
     def parents(self) -> NDArray[np.int64]:
-        """Whom each module sends through, by subnet index; 0: the concentrator, or not known."""
+        """Whom each module sends through, by subnet index; 0: the concentrator, or nobody, or not known."""
         found = np.zeros(MAX_MODULES + 1, dtype=np.int64)
-        for index, stat in self.stats.items():
-            found[index] = stat.parent
-        for index, (parent, _) in self.places.items():      # the tree is newer than the statistics
-            found[index] = parent
+        for index in self.places if self.whole else self.stats:
+            found[index] = self._place(index)[0]
         return found
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """(parent, level) by the tree; by the statistics, which are older, only where no tree was ever told."""
+        if self.whole or (stat := self.stats.get(index)) is None:
+            return self.places.get(index, (0, 0))
+        return stat.parent, stat.level
 
     def _node(self, index: int, eui: int) -> MeshNode:
         stat = self.stats.get(index)
-        parent, level = self.places.get(index, (stat.parent, stat.level) if stat else (0, 0))
+        parent, level = self._place(index)
         nan = float("nan")
         if stat is None:
             return MeshNode(eui, index, level, parent, nan, nan, nan, 0, 0, nan, 0)

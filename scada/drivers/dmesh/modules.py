@@ -1,6 +1,7 @@
 """Module lists of one concentrator by generation: whose module an index was when a record was written."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -121,8 +122,9 @@ def joined(link_id: int, entries: tuple[ModuleEntry, ...]) -> tuple[JoinedModule
 class ModuleBook:
     """Fetches lists once each; whoever needs a list that is on its way waits for the same answer."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, link: Link, renewed: Callable[[Modules], None] = lambda modules: None) -> None:
+        """`renewed` is told of every current list, before anybody who waits for it."""
+        self._link, self._renewed = link, renewed
         self._held: OrderedDict[int, Modules | None] = OrderedDict()       # None: the concentrator no longer has it
         self._coming: dict[int, list[Deferred[Modules | None]]] = {}
         self.current: Modules | None = None
@@ -178,6 +180,7 @@ class ModuleBook:
                 self._keep(outcome.generation, outcome)
                 if generation == 0:
                     self.current = outcome
+                    self._renewed(outcome)
             elif generation:
                 self._keep(generation, None)
         for one in waiting:

@@ -13,36 +13,63 @@ from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
 from scada.commands import Actor, Origin, Role
-from scada.drivers.dmesh.conflicts import Conflict, conflicts
+from scada.drivers.dmesh.conflicts import conflicts
 from scada.drivers.dmesh.keystore import Holder, name_of
+from scada.drivers.dmesh.list_memory import ListMemory, Told
 from scada.drivers.dmesh.messages import ModuleEntry
 from scada.events import DeviceEvent, EventCode
 from scada.ports import Audit, Registry
+from scada.site import Directory
 
 SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)
 log = Logger()
 
 
 class News:
-    """One for all links. `lists`: whether a concentrator, by name, is connected and has an EUI in its present list."""
+    """One for all links. `lists`: whether a concentrator, by name, has an EUI in its present list; None: not connected.
+
+    `compare_again` compares another link's list.
+    """
 
     def __init__(
         self, clock: SiteClock, registry: Registry, audit: Audit | None,
-        tell: "Callable[[Sequence[DeviceEvent]], Deferred[Any]]", lists: Callable[[str, int], bool],
+        tell: "Callable[[Sequence[DeviceEvent]], Deferred[Any]]", lists: Callable[[str, int], bool | None],
+        memory: ListMemory, compare_again: Callable[[int], None],
     ) -> None:
         self._clock, self._registry, self._audit, self._tell, self._lists = clock, registry, audit, tell, lists
-        self._conflicts: dict[int, dict[tuple[EventCode, str], Conflict]] = {}  # by the link that lists the modules
+        self._memory, self._compare_again = memory, compare_again
         self.of_keys: Counter[str] = Counter()              # since start, by what happened
 
-    def compare(self, link_id: int, name: str, entries: tuple[ModuleEntry, ...], whole: bool) -> None:
-        """What a list says against the registry is told once, and its end when a whole list no longer says it."""
-        found = conflicts(self._registry.directory, name, entries, self._lists, self._clock.hour())
-        known = self._conflicts.setdefault(link_id, {})
+    def compare(
+        self, link_id: int, name: str, entries: tuple[ModuleEntry, ...], whole: bool, onwards: bool = True
+    ) -> None:
+        """What a list says against the registry is told once, and its end when a whole list no longer says it.
+
+        Once over restarts too. `onwards`: who was found to contradict modules of this concentrator is compared again.
+        """
+        known = self._memory.conflicts(link_id)
+        found = conflicts(self._registry.directory, name, entries, self._lists, self._clock.hour(), known)
         now = {(one.code, one.device): one for one in found}
+        self._become(link_id, name, now if whole else {**known, **now})
+        if whole and onwards:
+            directory = self._registry.directory
+            for other in self._memory.contradicting:
+                devices = (device for _, device in self._memory.conflicts(other))
+                modules = (directory.module_of_name.get(device) for device in devices)
+                if other != link_id and any(one is not None and one.concentrator == name for one in modules):
+                    self._compare_again(other)
+
+    def registry_changed(self, directory: Directory) -> None:
+        """A concentrator that is no longer in the registry contradicts nothing."""
+        for link_id in self._memory.contradicting:
+            if link_id not in directory.concentrator_of_link:
+                self._become(link_id, f"link-{link_id:08x}", {})
+
+    def _become(self, link_id: int, name: str, now: Told) -> None:
+        known, at, good = self._memory.conflicts(link_id), self._clock.now(), self._clock.trusted()
         news = [(one, True) for key, one in now.items() if key not in known]
-        news += [(one, False) for key, one in known.items() if whole and key not in now]
-        self._conflicts[link_id] = now if whole else known | now
-        at, good = self._clock.now(), self._clock.trusted()
+        news += [(one, False) for key, one in known.items() if key not in now]
+        self._memory.keep(link_id, now)
         for one, raised in news:
             log.warn("{what} {detail}", what="conflict:" if raised else "no longer:", detail=one.detail)
         self._own(name, [

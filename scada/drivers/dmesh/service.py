@@ -33,6 +33,8 @@ from scada.drivers.dmesh.key_ledger import FILE as LEDGER
 from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import KeyStore
 from scada.drivers.dmesh.link import Link
+from scada.drivers.dmesh.list_memory import FILE as LISTS
+from scada.drivers.dmesh.list_memory import ListMemory
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
 from scada.drivers.dmesh.listeners import Listeners
 from scada.drivers.dmesh.lists import concerned
@@ -113,6 +115,7 @@ class DmeshService:
         )
         self._figures = Figures()
         self._ledger = KeyLedger(None if state_file is None else state_file.with_name(LEDGER), run)
+        self._memory = ListMemory(None if state_file is None else state_file.with_name(LISTS), run)
         self._groups = GroupWatch(self._ledger, run)
         self._meshes: dict[int, Mesh] = {}                  # by link id; they outlive sessions
         self._display = Display(sink, registry, clock, self._meshes, self.link_up, settings.time)
@@ -122,7 +125,7 @@ class DmeshService:
         self.on_readings, self.on_link, self.on_mesh = (
             self._listeners.on_readings, self._listeners.on_link, self._listeners.on_mesh
         )
-        self._news = News(clock, registry, audit, self._listeners.events, self._lists)
+        self._news = News(clock, registry, audit, self._listeners.events, self._lists, self._memory, self._compare_again)
         self._owing = Owing(state_file, run)
         # Without a reader (tests of the protocol) there is no picture of what is held.
         self.collector = Collector(
@@ -138,7 +141,7 @@ class DmeshService:
             tell_samples=self._display.samples, tell_keys=self._news.keys, tell_mesh=self._listeners.mesh,
             tell_time=self._display.time,
             tell_change=self._news.change, ledger=self._ledger, assigned=self._groups.assigned,
-            key_grace=round(settings.key_grace_hours * 3600),
+            key_grace=round(settings.key_grace_hours * 3600), lists=self._memory,
         )
         if self.collector:
             self._around = attrs.evolve(self._around, durable=self.collector.durable, answered=self.collector.heard)
@@ -173,6 +176,7 @@ class DmeshService:
             await self._around.run_blocking(self._door.event_cursors.open)
             await self._around.run_blocking(self._owing.open)
             await self._around.run_blocking(self._ledger.open)
+            await self._around.run_blocking(self._memory.open)
         except StorageError as error:
             raise StartError("dmesh", str(error), "check the space on its disk, and whose file it is") from None
         self._registry_changed(self._registry.directory)
@@ -223,6 +227,7 @@ class DmeshService:
         await self._around.run_blocking(self._door.event_cursors.close)
         await self._around.run_blocking(self._owing.close)
         await self._around.run_blocking(self._ledger.close)
+        await self._around.run_blocking(self._memory.close)
 
     # ---------------------------------------------------------- FieldGateway
     def send(self, order: GroupOrder) -> "Deferred[None]":
@@ -425,13 +430,21 @@ class DmeshService:
         return self._refusals.allowed(link_id)
 
     # ------------------------------------------------------------------ news from stations
-    def _lists(self, concentrator: str, eui: int) -> bool:
-        """Whether a concentrator is connected and has a module in its present list that it has heard."""
+    def _lists(self, concentrator: str, eui: int) -> bool | None:
+        """Whether a concentrator has a module in its present list that it has heard; None while it is not connected."""
         known = self._registry.directory.concentrator.get(concentrator)
-        station = self._stations.get(known.link_id) if known else None
-        if station is None or (modules := station.mesh.modules) is None:
+        if known is None:
             return False
+        station = self._stations.get(known.link_id)
+        if station is None or (modules := station.mesh.modules) is None:
+            return None
         return modules.names(eui) and not modules.only_names(eui)
+
+    def _compare_again(self, link_id: int) -> None:
+        """Another list has changed what this one is held against."""
+        station = self._stations.get(link_id)
+        if station is not None and (modules := station.mesh.modules) is not None:
+            self._news.compare(link_id, station.link.name, modules.entries, True, onwards=False)
 
     def group_keys(self, name: str) -> GroupKeyState | None:
         return self._groups.state(self._registry.directory, name)
@@ -440,6 +453,7 @@ class DmeshService:
         before, self._directory = self._directory, directory
         self._display.registry_changed(directory)
         self._groups.registry_changed(directory)
+        self._news.registry_changed(directory)
         for name in concerned(before.site, directory.site):
             if (station := self._station(directory, name)) is not None:
                 station.learn_modules()

@@ -19,6 +19,7 @@ from scada.drivers.dmesh.handing import KeyHander
 from scada.drivers.dmesh.key_ledger import KeyLedger
 from scada.drivers.dmesh.keystore import Holder, KeyStore
 from scada.drivers.dmesh.link import Link
+from scada.drivers.dmesh.list_memory import ListMemory
 from scada.drivers.dmesh.lists import ListKeeper
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import (
@@ -92,6 +93,7 @@ class Surroundings:
     ledger: KeyLedger
     assigned: Callable[[int], tuple[Assignment, ...]]       # by link id: whose members should hold which group's key
     key_grace: int                      # s, real time
+    lists: ListMemory
     tell_mesh: Callable[[int], None]
     tell_time: Callable[[int], None]
     durable: Durable = lambda slots, first, counts, interval_s: None
@@ -106,7 +108,9 @@ class Station:
     def __init__(self, link: Link, around: Surroundings, mesh: Mesh, commands: CommandLog) -> None:
         self.link, self.mesh = link, mesh
         self._around, self._commands = around, commands
-        self.book = ModuleBook(link)
+        self.book = ModuleBook(link, lambda modules: around.lists.took(
+            link.link_id, link.hello.archive_id, modules.euis, around.clock.now() // NS
+        ))
         cursor, held = around.door.archive_cursor(link.hello), around.store.cursor(link.link_id, link.hello.archive_id)
         if cursor < held:
             log.warn("{name}: its archive ends at record {newest}, though {held} was here already; it is taken again",
@@ -307,13 +311,18 @@ class Station:
         known = cursors.get(key)
         if fresh := [event for event in events if event.sequence > known]:
             modules = await self.book.of(0)
-            euis = modules.euis if modules else ()
-            told = [self._device_event(event, int(euis[event.index]) if len(euis) else 0) for event in fresh]
-            moves = Deferred.fromCoroutine(self._life_cycle(fresh, euis))
+            owners = [self._owner(event, modules) for event in fresh]
+            told = [self._device_event(event, eui) for event, eui in zip(fresh, owners, strict=True)]
+            moves = Deferred.fromCoroutine(self._life_cycle(fresh, owners))
             await gatherResults([self._around.tell_events(told), moves], consumeErrors=True)
             await cursors.commit(key, max(event.sequence for event in fresh))
         ack = EventAck(cursors.get(key))
         self.link.answer(corr, ack) if corr else self.link.send(ack)
+
+    def _owner(self, event: Event, modules: Modules | None) -> int:
+        """EUI of the module that had the event's index when it happened; 0 where nobody knows it."""
+        before = self._around.lists.owner(self.link.link_id, event.index, event.time) if event.time_good else 0
+        return before or (int(modules.euis[event.index]) if modules is not None else 0)
 
     def _device_event(self, event: Event, eui: int) -> DeviceEvent:
         if event.index == 0:
@@ -326,13 +335,13 @@ class Station:
             None if event.channel == 255 else event.channel, self._around.clock.now(),
         )
 
-    async def _life_cycle(self, events: Sequence[Event], euis: Any) -> None:
+    async def _life_cycle(self, events: Sequence[Event], owners: Sequence[int]) -> None:
         """Modules that were lost or came back are news for the registry too; discovered ones are not adopted by it."""
         states: dict[int, str] = {}
         known = self._around.registry.directory.module_of_eui
-        for event in events:
-            if event.code == EventCode.MODULE_LOST and event.index and len(euis):
-                states[int(euis[event.index])] = ModuleState.LOST if event.raised else ModuleState.ACTIVE
+        for event, eui in zip(events, owners, strict=True):
+            if event.code == EventCode.MODULE_LOST and event.index and eui:
+                states[eui] = ModuleState.LOST if event.raised else ModuleState.ACTIVE
         between = (ModuleState.ACTIVE, ModuleState.LOST)
         moves = {
             eui: state for eui, state in states.items()

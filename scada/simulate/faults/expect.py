@@ -21,7 +21,8 @@ class Expectation:
     `member.STATE` and `refused.CODE` members of group commands; `link.ups` sessions; `flagged.STATUS` hours with a status
     bit; `firmware.STATE` and `firmware.failed_CODE` modules of a firmware campaign, `firmware.tripped`;
     `hours.missing`, `hours.zero`; `pulses.more`, `pulses.fewer` than the meters gave; `tree.moved` parents,
-    `tree.at_limit` looks at a tree that is as deep as one may be;
+    `tree.at_limit` looks at a tree that is as deep as one may be, `trouble.NAME` looks at which the network page shows it;
+    `outage.SCOPE` outages, over or not, `outage.any` of every scope;
     `archive.minutes_behind` in which records waited to be acknowledged; `time.beyond`, `time.slewed` minutes in which a
     module's clock was beyond tolerance, a concentrator's far off was being slewed.
     """

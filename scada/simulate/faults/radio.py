@@ -43,8 +43,8 @@ def _worse(rig: Rig, *, worse_db: float = 0.0, corridor: bool = False) -> Undo:
 @fault(
     "node-loss", Kind.MODULE,
     does="A module is not heard any more.",
-    shows="It is lost, and back later, as a pair of one event; what it kept meanwhile comes then.",
-    expect=("event.MODULE_LOST >= 1", "cleared.MODULE_LOST >= 1"),
+    shows="It is lost, and back later, as a pair of one event, and has no way meanwhile; what it kept comes then.",
+    expect=("event.MODULE_LOST >= 1", "cleared.MODULE_LOST >= 1", "outage.any == 1", "trouble.CUT_OFF >= 1"),
 )
 def node_loss(rig: Rig) -> Undo:
     return _away(rig, frozenset({rig.module}))
@@ -53,8 +53,9 @@ def node_loss(rig: Rig) -> Undo:
 @fault(
     "hot-relay-loss", Kind.MODULE,
     does="The module that most others send through fails, and with it, until they find another way, its whole subtree.",
-    shows="All of them are lost and come back, and the tree is another; nothing is missing.",
-    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.moved >= 1"),
+    shows="All of them are lost and come back, as one outage of that relay, and the tree is another; nothing is missing.",
+    expect=("event.MODULE_LOST >= 2", "cleared.MODULE_LOST >= 2", "tree.moved >= 1", "outage.relay == 1",
+            "outage.any == 1", "trouble.CUT_OFF >= 1"),
 )
 def hot_relay(rig: Rig) -> Undo:
     hot = rig.hot
@@ -87,8 +88,9 @@ def flapping(rig: Rig) -> Undo:
 @fault(
     "partition", Kind.MODULE,
     does="Half of the modules hear nobody but each other.",
-    shows="Each of them is lost and comes back with everything it kept.",
-    expect=("event.MODULE_LOST >= 3", "cleared.MODULE_LOST >= 3"),
+    shows="Each of them is lost and comes back with everything it kept: one outage, of part of a radio network.",
+    expect=("event.MODULE_LOST >= 3", "cleared.MODULE_LOST >= 3", "outage.partition == 1", "outage.any == 1",
+            "trouble.CUT_OFF >= 1"),
 )
 def partition(rig: Rig) -> Undo:
     indices = sorted(one.index for one in rig.state.modules)
@@ -107,7 +109,7 @@ def partition(rig: Rig) -> Undo:
     "interferer", Kind.MODULE,
     does="Somebody else's transmitter takes 12 dB from every link of the subnet.",
     shows="Delivery ratios fall and the tree is another; who is not heard any more is lost until it ends.",
-    expect=("tree.told >= 1", "mesh.delivery_fell >= 1"),
+    expect=("tree.told >= 1", "mesh.delivery_fell >= 1", "outage.any == 1", "trouble.CUT_OFF >= 1"),
 )
 def interferer(rig: Rig) -> Undo:
     return _worse(rig, worse_db=12.0)

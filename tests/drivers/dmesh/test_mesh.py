@@ -12,12 +12,16 @@ from scada.drivers.dmesh.messages import (
     GetTopology,
     LinkStat,
     LinkStats,
+    ModuleEntry,
     Neighbour,
     Overheard,
     Topology,
     TopologyDelta,
     TopologyNode,
 )
+from scada.drivers.dmesh.modules import listed
+from scada.mesh.figures import Bounds, Known, figures
+from scada.network import Trouble
 from tests.drivers.dmesh.peers import Wire, bench
 
 T = 1_767_261_500
@@ -32,6 +36,27 @@ def test_a_delta_changes_what_it_names_and_nothing_else() -> None:
     assert taken
     assert mesh.places == {1: (0, 1), 2: (0, 1)}
     assert (mesh.generation, mesh.as_of) == (6, (T + 60) * NS)
+
+
+@pytest.mark.parametrize("news", [
+    TopologyDelta(5, 6, T + 60, (), sets.bitmap([3])), Topology(6, 0, 1, T + 60, TREE.nodes[:2]),
+], ids=["delta", "snapshot"])
+def test_whom_the_concentrator_drops_from_the_tree_hangs_nowhere(news: TopologyDelta | Topology) -> None:
+    """Whatever its statistics said before: it has no way to the concentrator, and is shown so."""
+    mesh = Mesh()
+    mesh.modules = listed(1, tuple(ModuleEntry(n, 0xA0 + n, 1, "", n) for n in (1, 2, 3)))
+    stats = tuple(LinkStat(n, n, n - 1, -80, -82, 987, 1500, 0, 3600, 3400, T) for n in (1, 2, 3))
+    mesh.take_stats(LinkStats(0, 1, T, stats))
+    alone = [(node.parent, node.level) for node in mesh.view("C01", link_up=True).nodes]
+    mesh.take_topology(TREE)
+    (mesh.take_delta if isinstance(news, TopologyDelta) else mesh.take_topology)(news)  # type: ignore[operator]
+    view = mesh.view("C01", link_up=True)
+    found = figures(view, Known({}, {}, {}), (), (T + 120) * NS, Bounds())
+
+    assert alone == [(0, 1), (1, 2), (2, 3)]                # while no tree was told, the statistics are all there is
+    assert [(node.parent, node.level) for node in view.nodes] == [(0, 1), (1, 2), (0, 0)]
+    assert [bool(one & Trouble.CUT_OFF) for one in found.trouble] == [False, False, True]
+    assert mesh.parents()[1:4].tolist() == [0, 1, 0]
 
 
 def test_a_delta_of_another_generation_changes_nothing() -> None:
