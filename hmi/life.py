@@ -42,7 +42,8 @@ NEXT: Final[dict[str, Any]] = {
         "Two modules call themselves by this EUI. Go to both places; put a new module in the place of one of them."
     ),
     "unexpected_channel": _l(
-        "A meter hangs on a channel that this module does not have. Exchange the meter's channel, or the module."
+        "A meter hangs on a channel that this module does not have: exchange the meter's channel, or the module. "
+        "Or something counts on a channel where no meter is registered or planned: enter it."
     ),
     "module_gone_heard": _l(
         "It is out of service here and is heard all the same. Take it down on site, or take it off its concentrator's list."

@@ -305,6 +305,7 @@ SENTENCES: Final = (
     _l("the imbalance of %(group)s follows its readings: it shows about %(factor)s of what was used"),
     _l("the last look at the meters failed; it is tried again"),
     _l("%(n)s meters cannot be believed"),
+    _l("%(name)s: channel %(channel)s counts, and no meter is registered or planned there"),
     _l("%(name)s: meter %(serial)s hangs on channel %(channel)s, the module has %(n)s channels"),
     _l("%(name)s is %(state)s; only a planned or discovered module can be"),
     _l("%(name)s is %(state)s; it is out of service already"),

@@ -26,13 +26,14 @@ from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage
 from scada.drivers.dmesh.modules import Modules, unheard
 from scada.drivers.dmesh.numbers import MAX_MODULES, Code
 from scada.drivers.dmesh.owing import Owing
+from scada.drivers.dmesh.pulsing import Pulsing
 from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.station import Station
 from scada.drivers.dmesh.wishes import Wish, WishBook, holes
 from scada.events import DeviceEvent, EventCode
 from scada.ports import CollectionSummary, CollectionView, IntervalReader, Recall, Registry, TagSink
 from scada.settings import CollectionSettings
-from scada.site import IN_SERVICE, Directory
+from scada.site import IN_SERVICE, Directory, Site
 
 log = Logger()
 
@@ -78,6 +79,8 @@ class Subnet:
     picture: Picture | None = None
     looked: float = float("-inf")
     told: int = 0                       # newest day that was said to be given up
+    pulsing: NDArray[np.bool_] | None = None                # (n,) channels on which something counts, when they were told
+    compared: Site | None = None        # the site that its channels were held against
 
 
 class Collector:
@@ -87,6 +90,7 @@ class Collector:
         self, settings: CollectionSettings, zone: ZoneInfo, credit: int, clock: SiteClock, reactor: Any,
         reader: IntervalReader, registry: Registry, sink: TagSink, stations: Mapping[int, Station],
         run_blocking: RunBlocking, owing: Owing, tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"],
+        compare: Callable[[int], None],
     ) -> None:
         self._settings, self._zone, self._credit, self._clock = settings, zone, credit, clock
         self._reader, self._registry, self._sink, self._stations = reader, registry, sink, stations
@@ -97,7 +101,7 @@ class Collector:
         self._subnets: dict[int, Subnet] = {}
         self._turn: deque[int] = deque()
         self._asked: dict[int, Asked] = {}
-        self.owing = owing
+        self.owing, self.pulsing, self._compare = owing, Pulsing(), compare
         self.completeness = Completeness(clock, reader, registry, sink, owing, settings.module_tags)
         self.wishes = WishBook()
         self._stopped = False
@@ -122,6 +126,7 @@ class Collector:
         """(n, h) pulses are on the disk."""
         self.coverage.advance(self._today())
         self.coverage.enter(slots, first, counts, interval_s)
+        self.pulsing.enter(slots, counts)
 
     def heard(self, link_id: int, packet: Packet) -> None:
         """An answer came to something; perhaps to a read of ours."""
@@ -172,6 +177,17 @@ class Collector:
     def under_way(self) -> int:
         return len(self._asked)
 
+    def delivering(self, link_id: int) -> Mapping[int, tuple[int, ...]] | None:
+        """Channels on which something counts, by EUI; None while that is not known of this concentrator's modules."""
+        subnet = self._subnets.get(link_id)
+        if not self.rebuilt or subnet is None or subnet.channels is None:
+            return None
+        channels, found = subnet.channels, dict[int, tuple[int, ...]]()
+        at = np.flatnonzero(self.pulsing.of(self._reader.slots(channels.eui, channels.channel)))
+        for eui, channel in zip(channels.eui[at].tolist(), channels.channel[at].tolist(), strict=True):
+            found[eui] = (*found.get(eui, ()), channel)
+        return found
+
     def reading(self, link_id: int) -> bool:
         """Whether hours of this concentrator's modules are being fetched by radio."""
         return link_id in self._asked
@@ -187,6 +203,7 @@ class Collector:
                 present = slots[(series.counts != -1).any(axis=1)]
                 if len(present):
                     self.coverage.enter(present, series.first, series.counts[present - start])
+                    self.pulsing.enter(present, series.counts[present - start])
                 if self._stopped:
                     return
             self.rebuilt_from = day
@@ -241,6 +258,7 @@ class Collector:
             log.info("{name}: the gap asked for by {who} is {state}: {brought} channel-hours came",
                      name=over.concentrator, who=over.by, state=over.state.value, brought=over.brought)
         self._give_up(link_id, subnet, picture)
+        self._tell_channels(link_id, subnet, self.pulsing.of(slots))
         if station is not None and self._may_ask(link_id, station):
             self._ask(link_id, subnet, station, channels, picture)
 
@@ -367,6 +385,17 @@ class Collector:
         return channels_of([row[:3] for row in modules], self.owing.since(euis))
 
     # ------------------------------------------------------------------ what is said
+    def _tell_channels(self, link_id: int, subnet: Subnet, pulsing: NDArray[np.bool_]) -> None:
+        """When something begins to count on a channel, or meters or modules change, the list is compared once more."""
+        site, before = self._registry.directory.site, subnet.compared
+        if not self.rebuilt:
+            return
+        same = before is not None and (before.meters is site.meters and before.modules is site.modules)
+        if same and subnet.pulsing is not None and np.array_equal(subnet.pulsing, pulsing):
+            return
+        subnet.pulsing, subnet.compared = pulsing, site
+        self._compare(link_id)
+
     def _give_up(self, link_id: int, subnet: Subnet, picture: Picture) -> None:
         """Days that the archive no longer reaches back to, each said once; the alarms know what they heard before."""
         if not self.rebuilt:

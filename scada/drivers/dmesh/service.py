@@ -125,12 +125,14 @@ class DmeshService:
         self.on_readings, self.on_link, self.on_mesh = (
             self._listeners.on_readings, self._listeners.on_link, self._listeners.on_mesh
         )
-        self._news = News(clock, registry, audit, self._listeners.events, self._lists, self._memory, self._compare_again)
+        self._news = News(
+            clock, registry, audit, self._listeners.events, self._lists, self._memory, self._compare_again, self._delivering
+        )
         self._owing = Owing(state_file, run)
         # Without a reader (tests of the protocol) there is no picture of what is held.
         self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
-            self._stations, run, self._owing, self._listeners.events,
+            self._stations, run, self._owing, self._listeners.events, self._compare_again,
         ) if reader else None
         self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
@@ -439,6 +441,9 @@ class DmeshService:
         if station is None or (modules := station.mesh.modules) is None:
             return None
         return modules.names(eui) and not modules.only_names(eui)
+
+    def _delivering(self, link_id: int) -> Mapping[int, tuple[int, ...]] | None:
+        return self.collector.delivering(link_id) if self.collector else {}
 
     def _compare_again(self, link_id: int) -> None:
         """Another list has changed what this one is held against."""

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from twisted.internet.defer import succeed
 
 from scada.clock import DAY_H
 from scada.commands import Actor, Origin, Role
@@ -22,9 +23,11 @@ from scada.drivers.dmesh.coverage import Coverage
 from scada.drivers.dmesh.messages import ArchRead, ProfileMessage, Result
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.service import DmeshService
+from scada.events import EventCode
 from scada.intervals import HOURLY, MISSING, IntervalBlock, IntervalSeries, Mark
 from scada.ports import RecallState
 from scada.settings import CollectionSettings, DmeshSettings
+from scada.site import MeterPeriod
 from tests.drivers.dmesh.peers import HOUR, Bench, Peer, Store, Wire, bench, day, entries, hello, run_now
 from tests.ports import free_port
 
@@ -272,6 +275,42 @@ def test_a_broken_link_is_no_fault_of_the_module(tmp_path: Path) -> None:
     again = Wire(site.service, Peer(hello(newest=1))).shake()
 
     assert len(turns(site, again, 5)) == 1
+
+
+def test_a_channel_that_counts_without_a_meter_is_told_once_and_over_when_it_has_one(tmp_path: Path) -> None:
+    """Over the wire and a restart: module 1 counts, module 2 delivers hours of 0, module 3 has a meter."""
+    state, told = tmp_path / "dmesh.sqlite", []
+
+    def hear(events: Any) -> Any:
+        told.extend((one.device, one.raised) for one in events if one.code == EventCode.UNEXPECTED_CHANNEL)
+        return succeed(None)
+
+    def begun(path: Path, store: Held | None) -> Bench:
+        site = site_with(path, store, state, enabled=False)
+        site.service.on_events(hear)
+        grown = (MeterPeriod("S3", "P3", entries(3)[2].eui, 0, 1000.0, 0),)
+        site.registry.replace(attrs.evolve(site.registry.directory.site, meters=grown))
+        wire = Wire(site.service, Peer(hello(newest=1)))
+        wire.shake()
+        block = day(modules=(1, 2, 3))
+        block.counts[1] = 0
+        wire.say(ProfileMessage(1, profile.encode(block)))
+        turns(site, wire, 5)
+        return site
+
+    site = begun(tmp_path, None)
+    first = list(told)
+    site.service.stop()
+    assert isinstance(site.store, Held)
+    again = begun(tmp_path / "again", site.store)
+    second = list(told)
+    content = again.registry.directory.site
+    meters = (*content.meters, MeterPeriod("S1", "P1", entries(3)[0].eui, 0, 1000.0, HOUR + 900))
+    again.registry.replace(attrs.evolve(content, meters=meters))
+    again.reactor.pump([0.25] * 20)
+
+    assert first == second == [("C01-001", True)]
+    assert told[1:] == [("C01-001", False)]
 
 
 # --------------------------------------------------------------------------------------- asked for by a person
