@@ -213,6 +213,18 @@ SENTENCES: Final = (
     _l("switching of supplies is not running"),
     _l("the memory of supplies is closed"),
     _l("the memory of supplies %(path)s cannot be used: %(why)s"),
+    # one concentrator itself
+    _l("no parameter is called %(name)s"),
+    _l("no parameter was given"),
+    _l("commands are under way at %(name)s: a reboot would lose them"),
+    _l("expected the 32 hexadecimal digits of a command's number"),
+    _l("%(who)s is %(role)s; only engineers and administrators may do this to a concentrator"),
+    _l("%(who)s is %(role)s; only dispatchers and administrators may do this to a concentrator"),
+    _l("%(name)s cannot do this: it does not offer it"),
+    _l("%(name)s did not answer, or not as expected; whether it did it is not known"),
+    _l("%(name)s has other parameters by now: look at them again"),
+    _l("%(name)s refused it: %(why)s"),
+    _l("%(n)s s: expected 0 to %(most)s"),
     # alarms
     _l("there is no alarm %(alarm)s to acknowledge"),
     _l("the role %(role)s may not acknowledge alarms"),

@@ -106,7 +106,7 @@ class Server:
         dmesh = DmeshService(
             settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys,
             state_file=data / FILE, reader=historian.intervals, zone=ZoneInfo(settings.site.timezone),
-            audit=registry.audit,
+            audit=registry.audit, monitor_only=settings.dispatch.monitor_only,
         )
         metering = await run(
             MeteringService(
@@ -211,7 +211,8 @@ class Server:
             losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
             history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
-            collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
+            collection=dmesh, concentrators=dmesh.concentrators,
+            time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,
             firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,

@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 
 from scada.cases import Case, CaseState, GroupState
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
+from scada.concentrators import ConcentratorInfo, Parameters
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
 from scada.estimates import Estimate
@@ -903,6 +904,33 @@ class Desk(Protocol):
 
     def subscribe(self, listener: Callable[[CommandStatus], None]) -> Unsubscribe:
         """Hear of every change of a command (reactor thread)."""
+
+
+class Concentrators(Protocol):
+    """One concentrator itself (reactor thread). Every question fails with `CommandRejected` naming every reason.
+
+    Whatever changes something is audited before it is sent, and refused in monitor-only mode.
+    """
+
+    def info(self, name: str) -> "Deferred[ConcentratorInfo]":
+        """As it answers now."""
+
+    def parameters(self, name: str) -> "Deferred[Parameters]":
+        """All it has."""
+
+    def set_parameters(
+        self, actor: Actor, name: str, base: int, values: Mapping[str, int | str]
+    ) -> "Deferred[Parameters]":
+        """All of them or none; refused where `base` is not its version any more."""
+
+    def reboot(self, actor: Actor, name: str, *, module: str = "", delay_s: int = 0) -> "Deferred[None]":
+        """The concentrator, or one of its modules."""
+
+    def discover(self, actor: Actor, name: str, duration_s: int) -> "Deferred[None]":
+        """Let newcomers join for so long [real s]; 0 ends it."""
+
+    def cancel(self, actor: Actor, name: str, command_id: str) -> "Deferred[None]":
+        """End the repeats of a broadcast."""
 
 
 class LocalSay(Protocol):

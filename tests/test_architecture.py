@@ -96,6 +96,7 @@ EDGES = {
     "scada/drivers/dmesh/event_cursors.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/owing.py": "the same file, written from a thread",
     "scada/drivers/dmesh/groups.py": "answers of the concentrator are Deferreds",
+    "scada/drivers/dmesh/management.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/handing.py": "answers of the concentrator are Deferreds",
     "scada/drivers/dmesh/list_memory.py": "SQLite, written from a thread",
     "scada/drivers/dmesh/key_ledger.py": "SQLite, written from a thread",

@@ -46,6 +46,7 @@ from scada.supply.service import SupplyService  # noqa: E402
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, RegistryBook, Store  # noqa: E402
 from tests.supply.fakes import FakeAlarms, FakeAudit, FakeMeters  # noqa: E402
 
+EVA = Actor("eva", Role.ENGINEER)
 ANA, ION = (Actor(name, Role.DISPATCHER) for name in ("ana", "ion"))
 KINDS = (SupplyKind.CONTACTOR, SupplyKind.VALVE, SupplyKind.CONTACTOR, SupplyKind.CONTACTOR)
 RATE = 120.0
@@ -143,6 +144,7 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
     actuators[3].clock_valid = False
     await switch("P4", HoldReason.DEBT)
     await until(over("P4"), "P4 refused")
+    managed = await manage(dmesh, state, client, until)
     local = await in_local(desk, supplies, load, until)
     beat.stop()
     await client.stop()
@@ -156,8 +158,31 @@ async def run(port: int, folder: Path) -> dict[str, Any]:
         "valve": [let_go.state, let_go.by_hand, supplies.supply("P2").by_hand],     # type: ignore[union-attr]
         "clock": supplies.supply("P4").switch.reason, "switched": switched,         # type: ignore[union-attr]
         "keys": [keys.ring((KeyTarget.MODULE, one.eui)) is not None for one in switches],
-        "local": local, "holders": [sorted(holder.name for holder in one.holders) for one in actuators],
+        "local": local, "managed": managed, "holders": [sorted(holder.name for holder in one.holders) for one in actuators],
     }
+
+
+async def manage(
+    dmesh: DmeshService, state: ConcentratorState, client: ConcentratorClient, until: Any
+) -> list[Any]:
+    """Discovery on demand only, then a newcomer with and without it; a reboot, after which it is there again."""
+    asked = dmesh.concentrators
+    before = await asked.parameters("C01")
+    after = await asked.set_parameters(EVA, "C01", before.version, {"discover_always": 0})
+    info = await asked.info("C01")
+    newcomer = SimModule(9, 0xD100_0009, 1)
+    state.admit(newcomer, client.now())
+    kept_out = newcomer in state.modules
+    await asked.discover(EVA, "C01", 600)
+    await until(lambda: newcomer in state.modules, "joined")
+    sessions, boot = client.sessions, dmesh.boot(LINK_ID)
+    await asked.reboot(EVA, "C01")
+    await until(lambda: client.sessions > sessions and dmesh.link_up(LINK_ID), "back")
+    again = await asked.parameters("C01")
+    return [
+        after.version - before.version, info.configuration == after.version, kept_out, dmesh.boot(LINK_ID) != boot,
+        again.values["discover_always"], state.configuration.discovers,
+    ]
 
 
 async def in_local(desk: CommandDesk, supplies: SupplyService, load: Actuator, until: Any) -> list[Any]:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(120)
 def test_supplies_are_switched_over_tcp_by_modules_that_check_everything(tmp_path: Path) -> None:
     """Each module gets a key of its own first; what is executed is executed once; a valve waits for a hand. Where people
-    on site have the say, a load group is restored, and commanded in no other way."""
+    on site have the say, a load group is restored, and commanded in no other way.
+    Without discovery a newcomer stays outside; a reboot ends it, and keeps the parameters."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.supply.field", str(free_port()), str(tmp_path)], cwd=ROOT, capture_output=True,
         text=True, timeout=110, check=True,
@@ -33,4 +34,5 @@ def test_supplies_are_switched_over_tcp_by_modules_that_check_everything(tmp_pat
     assert found["holders"] == [["LOCKOUT"], [], ["DANGER"], []]
     said = "area:centre is in local since ion said so: "
     assert [one.startswith(said) for one in found["local"][0]] == [True, True]      # no limit, no economy
+    assert found["managed"] == [1, True, False, True, 0, False]
     assert found["local"][1] == 0                           # restored, and nothing of what was refused came to it

@@ -38,6 +38,7 @@ from scada.drivers.dmesh.list_memory import ListMemory
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
 from scada.drivers.dmesh.listeners import Listeners
 from scada.drivers.dmesh.lists import concerned
+from scada.drivers.dmesh.management import Management
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello
 from scada.drivers.dmesh.news import News
@@ -104,6 +105,7 @@ class DmeshService:
         state_file: Path | None = None,
         reader: IntervalReader | None = None,
         zone: ZoneInfo | None = None,
+        monitor_only: bool = False,
     ) -> None:
         self._settings, self._clock, self._reactor = settings, clock, reactor
         self._registry, self._audit = registry, audit
@@ -134,6 +136,7 @@ class DmeshService:
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
             self._stations, run, self._owing, self._listeners.events, self._compare_again,
         ) if reader else None
+        self.concentrators = Management(registry, audit, self._stations, monitor_only=monitor_only)
         self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
