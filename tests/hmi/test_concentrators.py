@@ -1,12 +1,13 @@
 """A concentrator over the API: who may, what is confirmed, and what is refused in words."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from scada.commands import Role
-from tests.hmi.conftest import World
+from tests.hmi.conftest import Person, World
 from tests.hmi.test_modules import bearer
 
 API = "/api/v1/concentrators/C01"
@@ -57,3 +58,32 @@ def test_a_value_that_is_none_is_named(app: Flask) -> None:
     body = {"version": 1, "values": {"radio_channel": [4]}, "confirm": "C01"}
 
     assert client.post(f"{API}/parameters", json=body, headers=headers).status_code == 400
+
+
+def test_the_page_shows_what_it_answers_and_a_reboot_wants_its_name(person: Callable[..., Person], world: World) -> None:
+    """A viewer sees no form; an engineer types the name."""
+    viewer = person("viewer").client.get("/concentrators/C01").text
+    who = person("engineer")
+    who.post("/concentrators/C01/reboot", confirm="C02")
+    who.post("/concentrators/C01/set", parameter="radio_channel", value="4", version="1", confirm="")
+    before = list(world.services.concentrators.done)        # type: ignore[attr-defined]
+    who.post("/concentrators/C01/reboot", confirm="C01")
+    who.post("/concentrators/C01/set", parameter="radio_channel", value="4", version="1", confirm="C01")
+    who.post("/concentrators/C01/discovery", step="open")
+
+    assert "J100UC" in viewer
+    assert "radio_channel" in viewer
+    assert "<form method=\"post\" action=\"/concentrators" not in viewer
+    assert before == []
+    assert world.services.concentrators.done == [           # type: ignore[attr-defined]
+        ("reboot", "C01", ""), ("set", "C01", "1"), ("discover", "C01", "3600"),
+    ]
+    assert world.services.concentrators.values["radio_channel"] == 4        # type: ignore[attr-defined]
+
+
+def test_a_concentrator_that_does_not_answer_says_so_on_its_page(person: Callable[..., Person]) -> None:
+    page = person("engineer", "ro").client.get("/concentrators/C02")
+
+    assert page.status_code == 200
+    assert "C02 nu este conectat" in page.text
+    assert 'href="/concentrators/C01"' in person("engineer").client.get("/network").text
