@@ -14,6 +14,7 @@ from hmi.pages import (
     balance,
     clocks,
     collection,
+    concentrators,
     dials,
     dispatch,
     events,
@@ -63,9 +64,9 @@ def create_app(services: Services, sessions: Sessions | None = None, assets: Ass
     app.register_blueprint(login.make(services, sessions, gate))
     app.register_blueprint(account.make(services, sessions))
     for page in (
-        overview, transformer, balance, phases, mesh, clocks, collection, meters, meter, reads, dispatch, supplies, outages,
-        alarms, events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials, losses, suspects, leaks,
-        recalibration,
+        overview, transformer, balance, phases, mesh, concentrators, clocks, collection, meters, meter, reads, dispatch,
+        supplies, outages, alarms, events, audit, tags, walkby, modules, swaps, groups, firmware, install, dials, losses,
+        suspects, leaks, recalibration,
     ):
         app.register_blueprint(page.make(services))
     app.register_blueprint(api.make(services, sessions, gate))

@@ -74,7 +74,7 @@ ALARM_KIND: Final[dict[str, Any]] = {
     "concentrator_restarted": _l("concentrator restarted"), "archive_full": _l("archive full"),
     "link_replaced": _l("second connection with the same key"), "hours_given_up": _l("missing hours given up"),
     "wrong_subnet": _l("heard at another concentrator"), "duplicate_eui": _l("two modules with one EUI"),
-    "unexpected_channel": _l("meter on a channel that is not there"),
+    "unexpected_channel": _l("meter and channel do not match"),
     "module_gone_heard": _l("out of service, and heard"),
     "clock_set": _l("clock set"), "clock_set_back": _l("clock set back over stored hours"),
     "bypass": _l("bypass: disconnected, and still counting"),

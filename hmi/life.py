@@ -12,9 +12,11 @@ from flask import url_for
 from flask_babel import lazy_gettext as _l
 
 from hmi.i18n import _
+from hmi.services import Services
 from scada.clock import HOUR_S
 from scada.ports import Alarm
-from scada.site import Directory, Module, ModuleState, StepKind, SwappedMeter
+from scada.site import Directory, Module, ModuleState, StepKind, Swap, SwappedMeter
+from scada.swaps import unread, with_counted
 
 _S = ModuleState
 OFFERED: Final[dict[ModuleState, tuple[StepKind, ...]]] = {
@@ -40,7 +42,8 @@ NEXT: Final[dict[str, Any]] = {
         "Two modules call themselves by this EUI. Go to both places; put a new module in the place of one of them."
     ),
     "unexpected_channel": _l(
-        "A meter hangs on a channel that this module does not have. Exchange the meter's channel, or the module."
+        "A meter hangs on a channel that this module does not have: exchange the meter's channel, or the module. "
+        "Or something counts on a channel where no meter is registered or planned: enter it."
     ),
     "module_gone_heard": _l(
         "It is out of service here and is heard all the same. Take it down on site, or take it off its concentrator's list."
@@ -92,6 +95,14 @@ def advice(directory: Directory, module: Module, alarms: tuple[Alarm, ...]) -> l
             label, url = _("Put another module in its place"), url_for("swaps.module", name=module.name)
         found.append(Advice(alarm, str(NEXT[alarm.kind]), label, url))
     return found
+
+
+def counted(services: Services, swap: Swap) -> Swap:
+    """A swap in which a final register that nobody read is the one the server has counted, where it has."""
+    directory = services.registry.directory
+    points = [one.point for one in unread(directory, swap)]
+    found = services.metering.register(points, swap.hour).tolist() if points else []
+    return with_counted(directory, swap, dict(zip(points, found, strict=True)))
 
 
 class FormError(ValueError):

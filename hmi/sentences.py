@@ -178,6 +178,10 @@ SENTENCES: Final = (
     _l("there is nothing to send"),
     _l("tag, name and note have at most %(n)s printable characters"),
     _l("%(scope)s is in local since %(who)s said so: nothing is switched from here"),
+    _l(
+        "%(scope)s is in local since %(who)s said so: no load there is commanded from here, "
+        "and a shed that runs may be restored or ends by itself"
+    ),
     _l("%(scope)s is in local already"),
     _l("%(scope)s is not in local"),
     _l("there is no area %(area)s"),
@@ -210,6 +214,18 @@ SENTENCES: Final = (
     _l("switching of supplies is not running"),
     _l("the memory of supplies is closed"),
     _l("the memory of supplies %(path)s cannot be used: %(why)s"),
+    # one concentrator itself
+    _l("no parameter is called %(name)s"),
+    _l("no parameter was given"),
+    _l("commands are under way at %(name)s: a reboot would lose them"),
+    _l("expected the 32 hexadecimal digits of a command's number"),
+    _l("%(who)s is %(role)s; only engineers and administrators may do this to a concentrator"),
+    _l("%(who)s is %(role)s; only dispatchers and administrators may do this to a concentrator"),
+    _l("%(name)s cannot do this: it does not offer it"),
+    _l("%(name)s did not answer, or not as expected; whether it did it is not known"),
+    _l("%(name)s has other parameters by now: look at them again"),
+    _l("%(name)s refused it: %(why)s"),
+    _l("%(n)s s: expected 0 to %(most)s"),
     # alarms
     _l("there is no alarm %(alarm)s to acknowledge"),
     _l("the role %(role)s may not acknowledge alarms"),
@@ -303,6 +319,7 @@ SENTENCES: Final = (
     _l("the imbalance of %(group)s follows its readings: it shows about %(factor)s of what was used"),
     _l("the last look at the meters failed; it is tried again"),
     _l("%(n)s meters cannot be believed"),
+    _l("%(name)s: channel %(channel)s counts, and no meter is registered or planned there"),
     _l("%(name)s: meter %(serial)s hangs on channel %(channel)s, the module has %(n)s channels"),
     _l("%(name)s is %(state)s; only a planned or discovered module can be"),
     _l("%(name)s is %(state)s; it is out of service already"),

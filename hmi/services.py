@@ -14,6 +14,7 @@ from scada.ports import (
     Balances,
     Cases,
     CollectionMonitor,
+    Concentrators,
     Desk,
     Dials,
     EventHistory,
@@ -86,6 +87,7 @@ class Services:
     supplies: Supplies
     mesh: MeshMonitor
     collection: CollectionMonitor
+    concentrators: Concentrators
     time: TimeMonitor
     clock_limits: TimeSettings
     network: NetworkMonitor

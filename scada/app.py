@@ -109,7 +109,7 @@ class Server:
         dmesh = DmeshService(
             settings.dmesh, clock, reactor, bus.of("D-Mesh"), historian.intervals, registry, keys,
             state_file=data / FILE, reader=historian.intervals, zone=ZoneInfo(settings.site.timezone),
-            audit=registry.audit,
+            audit=registry.audit, monitor_only=settings.dispatch.monitor_only,
         )
         metering = await run(
             MeteringService(
@@ -139,10 +139,16 @@ class Server:
                 settings.transformers, registry, bus, alarms, bus.of("watching"), clock, reactor, data, work, historian.live
             )
         )
+        supplies = await run(
+            SupplyService(
+                settings.supply, registry, dmesh, registry.audit, alarms, historian.intervals, historian.intervals,
+                bus.of("supply"), clock, reactor, data, durable, monitor_only=settings.dispatch.monitor_only,
+            )
+        )
         desk = await run(
             CommandDesk(
-                settings.dispatch, registry, bus, dmesh, registry.audit, clock, reactor, data, durable, bus.of("dispatch"),
-                historian.live,
+                settings.dispatch, registry, bus, dmesh, supplies, registry.audit, clock, reactor, data, durable,
+                bus.of("dispatch"), historian.live,
             )
         )
         network = await run(
@@ -184,12 +190,6 @@ class Server:
                 bus.of("firmware"), monitor_only=settings.dispatch.monitor_only,
             )
         )
-        supplies = await run(
-            SupplyService(
-                settings.supply, registry, dmesh, registry.audit, alarms, historian.intervals, historian.intervals,
-                bus.of("supply"), clock, reactor, data, durable, monitor_only=settings.dispatch.monitor_only,
-            )
-        )
         # The field comes in only now: whoever hears of it is already listening.
         await run(dmesh)
         meters = {one.meter: ("Transformer", one.name) for one in registry.directory.site.transformers if one.meter}
@@ -219,7 +219,8 @@ class Server:
             losses=losses, live=historian.live, voltages=VoltageWeeks(historian.live),
             history=Queries(historian.live, metering),
             alarms=alarms, events=historian.events, desk=desk, reading=reading, supplies=supplies, mesh=dmesh,
-            collection=dmesh, time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
+            collection=dmesh, concentrators=dmesh.concentrators,
+            time=dmesh, clock_limits=settings.dmesh.time, walkby=walkby, group_keys=dmesh,
             network=network, outages=outages,
             firmware=firmware, dials=dials, health=self.health, clock=clock,
             site=settings.site, hmi=settings.hmi,

@@ -30,7 +30,7 @@ class EventCode(IntEnum):
     HOURS_GIVEN_UP = 19                 # made by the server: a day is beyond the archive, with hours missing
     WRONG_SUBNET = 20                   # made by the server, like the following: heard at another concentrator
     DUPLICATE_EUI = 21                  # two concentrators list it at once
-    UNEXPECTED_CHANNEL = 22             # a meter hangs on a channel that the module has not
+    UNEXPECTED_CHANNEL = 22             # a meter without a channel, or a channel that counts without a meter
     MODULE_GONE_HEARD = 23              # replaced or retired, and heard all the same
     CLOCK_SET = 24                      # made by the server: it stepped a concentrator's clock
     CLOCK_SET_BACK = 25                 # the same, back over hours that are stored

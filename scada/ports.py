@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 
 from scada.cases import Case, CaseState, GroupState
 from scada.commands import Actor, CommandStatus, GroupOrder, MemberReport, RetryOrder, Role, Selection, ShedRequest
+from scada.concentrators import ConcentratorInfo, Parameters
 from scada.dial import DialOutcome, DialReading, DialTable, Installation, Installed
 from scada.errors import Problem
 from scada.estimates import Estimate
@@ -916,7 +917,41 @@ class Desk(Protocol):
         """Hear of every change of a command (reactor thread)."""
 
 
-class Supplies(Protocol):
+class Concentrators(Protocol):
+    """One concentrator itself (reactor thread). Every question fails with `CommandRejected` naming every reason.
+
+    Whatever changes something is audited before it is sent, and refused in monitor-only mode.
+    """
+
+    def info(self, name: str) -> "Deferred[ConcentratorInfo]":
+        """As it answers now."""
+
+    def parameters(self, name: str) -> "Deferred[Parameters]":
+        """All it has."""
+
+    def set_parameters(
+        self, actor: Actor, name: str, base: int, values: Mapping[str, int | str]
+    ) -> "Deferred[Parameters]":
+        """All of them or none; refused where `base` is not its version any more."""
+
+    def reboot(self, actor: Actor, name: str, *, module: str = "", delay_s: int = 0) -> "Deferred[None]":
+        """The concentrator, or one of its modules."""
+
+    def discover(self, actor: Actor, name: str, duration_s: int) -> "Deferred[None]":
+        """Let newcomers join for so long [real s]; 0 ends it."""
+
+    def cancel(self, actor: Actor, name: str, command_id: str) -> "Deferred[None]":
+        """End the repeats of a broadcast."""
+
+
+class LocalSay(Protocol):
+    """Where the say is on site: what is in local is not switched from here."""
+
+    def locals(self) -> tuple[Local, ...]:
+        """Memory."""
+
+
+class Supplies(LocalSay, Protocol):
     """Disconnection and reconnection of single supplies (reactor thread, but where it says otherwise).
 
     Whatever a person asks for is audited; what is refused fails with `CommandRejected` naming every reason.
@@ -930,9 +965,6 @@ class Supplies(Protocol):
 
     def history(self, point: str, before: int | None = None, size: int = 50) -> tuple[SupplyNews, ...]:
         """Newest first, numbered below `before`. Blocking."""
-
-    def locals(self) -> tuple[Local, ...]:
-        """Where the say is on site. Memory."""
 
     def request(self, actor: Actor, request: SupplyRequest) -> "Deferred[SupplyStatus]":
         """Ask for a switch: it is kept, and waits for a second person. Nothing is sent."""

@@ -128,6 +128,21 @@ class Local:
     note: str = ""
 
 
+def point_scope(name: str) -> str:
+    """The scope of a point that is in local."""
+    return f"point:{name}"
+
+
+def point_of(scope: str) -> str:
+    """The point of a scope, "" where it is an area."""
+    return scope.removeprefix("point:") if scope.startswith("point:") else ""
+
+
+def area_scope(area: str) -> str:
+    """The scope of a whole area that is in local."""
+    return f"area:{area}"
+
+
 @attrs.frozen
 class SupplyStatus:
     """One supply as it is known now; replaced as a whole when anything changes."""

@@ -6,6 +6,7 @@ from hmi.api import (
     alarms,
     cases,
     collection,
+    concentrators,
     data,
     dials,
     dispatch,
@@ -37,6 +38,7 @@ def make(services: Services, sessions: Sessions, gate: Gate) -> Blueprint:
     alarms.add(blueprint, services)
     events.add(blueprint, services)
     collection.add(blueprint, services)
+    concentrators.add(blueprint, services)
     data.add(blueprint, services)
     series.add(blueprint, services)
     points.add(blueprint, services)

@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest
 from hmi import encode
 from hmi.access import ADOPT, STAFF, allow
 from hmi.api.body import fields, optional, whole
-from hmi.life import FormError, eui_of, hour_of
+from hmi.life import FormError, counted, eui_of, hour_of
 from hmi.pages.modules import matching
 from hmi.paging import Page
 from hmi.services import Services
@@ -58,7 +58,7 @@ def add(blueprint: Blueprint, services: Services) -> None:
             hour, new = hour_of(body["at"], services.site.timezone), eui_of(body["new_eui"])
         except FormError as error:
             raise BadRequest(str(error)) from None
-        return _do(Swap(_found(eui).eui, new, hour, _meters()), services.registry.swap)
+        return _do(counted(services, Swap(_found(eui).eui, new, hour, _meters())), services.registry.swap)
 
     @blueprint.get("/groups/<name>/keys")
     @allow(STAFF)

@@ -88,7 +88,7 @@ def make(services: Services) -> Blueprint:
         named = tuple(life.meter_of(form, one.channel) for one in running(directory, old, only))
         if only is not None and not (named and named[0].serial):
             raise life.FormError(_("The number of the new meter is missing."))
-        return Swap(old.eui, new, hour, named)
+        return life.counted(services, Swap(old.eui, new, hour, named))
 
     def running(directory: Directory, old: Module, only: MeterPeriod | None) -> tuple[MeterPeriod, ...]:
         """Of a form that is sent again after the swap: those that ended then, so that again is once."""

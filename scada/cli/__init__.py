@@ -14,6 +14,7 @@ COMMANDS = {
     "bench": "scada.cli.bench:bench",
     "check": "scada.cli.check:check",
     "collection": "scada.cli.collection:collection",
+    "concentrator": "scada.cli.concentrator:concentrator",
     "demo": "scada.cli.demo:demo",
     "dial": "scada.cli.dial:dial",
     "dispatch": "scada.cli.dispatch:dispatch",

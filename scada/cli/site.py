@@ -26,6 +26,7 @@ from scada.registry.draft import Outcome
 from scada.registry.kinds import EUI, HOUR, KINDS
 from scada.registry.names import device_clashes
 from scada.site import Directory, Site, Swap, SwappedMeter
+from scada.swaps import unread, with_counted
 
 CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -154,7 +155,8 @@ def swap(
     """
     Put module NEW (its EUI) in the place of OLD (name or EUI): meters' periods end and go on at the same points.
 
-    With the same module twice only the meters that are named are changed. Giving it again changes nothing more.
+    With the same module twice only the meters that are named are changed. Giving it again changes nothing more. A final
+    register that is not given is the one that was counted up to then; where nothing is known, that is said.
     """
     from scada.cli.life import tell_change
 
@@ -162,22 +164,48 @@ def swap(
         directory = database.directory(database.load())
         module = directory.module_of_name.get(old)
         try:
-            hour = HOUR.read(at) if at else SiteClock().hour()
+            settings = configuration.load(config)
+            hour = HOUR.read(at) if at else make_clock(config, settings).hour()
             euis = module.eui if module else EUI.read(old), _eui(directory, new)
             change = Swap(*euis, hour, tuple(_swapped(one) for one in meters))
         except ValueError as error:
             raise click.UsageError(str(error)) from None
+        change = _counted(settings, directory, change)
         if dry_run:
             tell_change(database.preview(person(), change), dry_run=True, as_json=as_json)
             return
         after = database.swap(person(), change)
     heir = next(one for one in after.modules if one.eui == change.new_eui)
     opened = [one for one in after.meters if one.eui == heir.eui and one.valid_from == hour]
+    closed = [one for one in after.meters if one.eui == change.old_eui and one.valid_to == hour]
     if as_json:
-        click.echo(json.dumps({"module": heir.name, "state": heir.state, "meters": [one.serial for one in opened]}))
+        finals = {one.serial: one.final_register for one in closed}
+        begun = [one.serial for one in opened]
+        click.echo(json.dumps({"module": heir.name, "state": heir.state, "meters": begun, "final_registers": finals}))
         return
     serials = ", ".join(one.serial for one in opened) or "-"
     click.echo(f"{heir.name} ({heir.state}) has the place; from this hour on: {serials}")
+    for one in closed:
+        if one.final_register is not None:
+            click.echo(f"{one.serial} at {one.point} ends with {one.final_register:.3f}: compare it with its dial")
+            continue
+        click.echo(
+            f"warning: {one.serial} at {one.point} ends without a final register: none was given, and nothing is known "
+            "of it here; read its dial, and write it into the site file"
+        )
+
+
+def _counted(settings: configuration.Settings, directory: Directory, swap: Swap) -> Swap:
+    """The swap with the registers that the history of this configuration has, where nobody read a dial."""
+    from scada.cli.read import history_dir
+    from scada.historian.service import open_reader
+    from scada.metering.known import registers
+
+    points = [one.point for one in unread(directory, swap)]
+    if not points or not history_dir(settings).is_dir():
+        return swap
+    found = registers(directory, open_reader(history_dir(settings)).intervals, points, swap.hour)
+    return with_counted(directory, swap, dict(zip(points, found.tolist(), strict=True)))
 
 
 def _eui(directory: Directory, text: str) -> int:

@@ -1,7 +1,7 @@
 """The one door for commands: the port `Desk`, and the service around those who do the work.
 
 The order in which things happen is the safety of it. `procedure` takes a person's decision through guards, audit and
-journal; each frame is checked once more against `not_after`, the clock's trust and monitor-only mode in the one
+journal; each frame is checked once more against `not_after`, the clock's trust, local and monitor-only mode in the one
 function that holds the gateway (`sender`). Nothing is ever sent twice: not after a restart, not when a link comes up.
 What may have been sent is asked about, never repeated (`pursuit`).
 """
@@ -31,7 +31,7 @@ from scada.dr_dispatch.status import status_of
 from scada.dr_dispatch.trail import Trail
 from scada.dr_dispatch.viewing import Viewing
 from scada.errors import StartError, StorageError
-from scada.ports import Audit, FieldGateway, Health, LiveReader, Registry, TagSink, TagSource, Unsubscribe
+from scada.ports import Audit, FieldGateway, Health, LiveReader, LocalSay, Registry, TagSink, TagSource, Unsubscribe
 from scada.settings import DispatchSettings
 from scada.site import Directory
 from scada.timers import cancel
@@ -50,6 +50,7 @@ class CommandDesk:
         registry: Registry,
         bus: TagSource,
         gateway: FieldGateway,
+        local: LocalSay,
         audit: Audit,
         clock: SiteClock,
         reactor: Reactor,
@@ -68,7 +69,7 @@ class CommandDesk:
         self.counters = counters = Counters()
         self._book = book = Book(data_dir / "commands.sqlite", reactor, pool)
         heavy = Heavy(reactor, pool)
-        self._images = images = Images(settings, registry, bus, gateway, book, clock, heavy)
+        self._images = images = Images(settings, registry, bus, gateway, book, clock, heavy, local)
         self._viewing = Viewing(
             sink, images, book, gateway, clock, heavy, reactor, self._is_running, settings.monitor_only
         )
@@ -76,7 +77,7 @@ class CommandDesk:
         trail = Trail(audit, counters, self._is_running)
         self._course = course = Course(book, clock, reactor, self._is_running, self._news.changed, trail.ended)
         self._pursuit = pursuit = Pursuit(book, gateway, course.change, counters, reactor)
-        sender = Sender(settings, gateway, clock, book, course, pursuit, counters, self._is_running, reactor)
+        sender = Sender(settings, gateway, clock, book, course, pursuit, counters, self._is_running, reactor, images)
         self._retrier = Retrier(
             settings, clock, book, images, course, pursuit, sender, self._is_running, heavy, reactor
         )

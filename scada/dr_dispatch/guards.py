@@ -17,6 +17,7 @@ from scada.clock import HOUR_S, NS
 from scada.commands import TIMED, Action, Actor, LoadClass, Role, ShedRequest
 from scada.dr_dispatch import planner, roll
 from scada.dr_dispatch.command import Command
+from scada.dr_dispatch.local import Say, in_words, members_in_local
 from scada.dr_dispatch.outages import Outages, Past
 from scada.dr_dispatch.roll import Roll
 from scada.settings import DispatchSettings
@@ -46,6 +47,7 @@ class Image:
     outages: tuple[Outages, ...]        # over all groups and commands, running ones included
     snapshot: Snapshot
     devices: Mapping[str, Device]
+    say: Say                            # of people on site
 
     @cached_property
     def past(self) -> Past:
@@ -74,6 +76,12 @@ def may_command(image: Image) -> Iterable[str]:
     yield from authority(image.actor)
     if image.group:
         yield from areas_covered(image.actor, image.group.name, image.group.area, image.members, image.directory)
+
+
+def nowhere_local(image: Image) -> Iterable[str]:
+    """The radio reaches the whole group, so one member in local forbids it for all."""
+    if image.group:
+        yield from map(in_words, members_in_local(image.say, image.group.area, image.members))
 
 
 def group_exists(image: Image) -> Iterable[str]:
@@ -214,6 +222,7 @@ def transformer_fresh(image: Image) -> Iterable[str]:
 
 GUARDS: Final[tuple[Guard, ...]] = (
     may_command,
+    nowhere_local,
     group_exists,
     nothing_red,
     nothing_never,

@@ -10,11 +10,13 @@ from scada.commands import Actor, Origin, Role, Selection, ShedRequest
 from scada.dr_dispatch import guards, planner, review
 from scada.dr_dispatch.book import Book
 from scada.dr_dispatch.heavy import LARGE, Heavy
+from scada.dr_dispatch.local import Say, members_in_local
 from scada.dr_dispatch.outages import Ledger, Outages
 from scada.dr_dispatch.roll import Roll, roll_of
-from scada.ports import FieldGateway, Registry, TagSource
+from scada.ports import FieldGateway, LocalSay, Registry, TagSource
 from scada.settings import DispatchSettings
 from scada.site import Directory, LoadGroup
+from scada.supplies import Local
 
 SYSTEM: Final = Actor("system", Role.ADMINISTRATOR, origin=Origin.SYSTEM)         # for what happens by itself
 NOBODY: Final = roll_of(())
@@ -24,8 +26,9 @@ AGAIN: Final = 3                        # times an image is begun anew because t
 class Images:
     def __init__(
         self, settings: DispatchSettings, registry: Registry, bus: TagSource, gateway: FieldGateway, book: Book,
-        clock: SiteClock, heavy: Heavy,
+        clock: SiteClock, heavy: Heavy, local: LocalSay,
     ) -> None:
+        self._local = local
         self._settings, self._registry, self._bus, self._gateway = settings, registry, bus, gateway
         self._book, self._clock, self._heavy = book, clock, heavy
         self._ledger = Ledger()
@@ -35,6 +38,11 @@ class Images:
     def directory(self) -> Directory:
         """What the registry holds now."""
         return self._registry.directory
+
+    @property
+    def say(self) -> Say:
+        """Who has the say on site now."""
+        return Say(self._local.locals(), self.directory)
 
     async def take(self, actor: Actor, request: ShedRequest, but: bytes = b"") -> guards.Image:
         """The image of now; the command `but` does not stand in its own way."""
@@ -58,7 +66,12 @@ class Images:
             outages=outages,
             snapshot=self._bus.snapshot(),
             devices=self._bus.devices(),
+            say=self.say,
         )
+
+    async def local(self, area: str, members: Roll) -> list[Local]:
+        """What is in local of a group's area, its members and their concentrators."""
+        return await self._heavy.run(len(members), partial(members_in_local, self.say, area, members))
 
     async def refusals(self, image: guards.Image) -> tuple[str, ...]:
         """Every reason against a shed; empty = allowed."""

@@ -97,7 +97,9 @@ class Procedure:
         assert shed is not None                             # or `restorable` had spoken
         draft = drafts.restore(secrets.token_bytes(16), shed, actor, self._settings, self._clock.now())
         restore = self._sender.addressed(draft)
-        await self._commit(actor, name, restore, restores=shed.id.hex())
+        there = await self._images.local(shed.area, shed.members.roll)
+        said = {"local": [one.scope for one in there]} if there else {}         # allowed, and to be seen in the audit
+        await self._commit(actor, name, restore, restores=shed.id.hex(), **said)
         self._counters.restored += 1
         sent = await self._sender.send(restore)
         if sent.count(MemberState.NOT_SENT) < len(sent.members):

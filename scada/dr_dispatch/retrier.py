@@ -60,7 +60,8 @@ class Retrier:
     async def _again(self, command: Command) -> None:
         now, directory = self._clock.now(), self._images.directory
         due = await self._heavy.run(len(command.members), partial(
-            retries.orders, command, self._settings, directory, bool(self._book.restores(command.id)), now,
+            retries.orders, command, self._settings, directory, self._images.say,
+            bool(self._book.restores(command.id)), now,
         ))
         orders = [order for order in due if self._pursuit.certain(command.id, order.link_id)]
         if not orders:
@@ -75,6 +76,7 @@ class Retrier:
             return
         command = self._book.get(command.id) or command
         left = await self._heavy.run(
-            len(command.members), partial(retries.still_allowed, command, orders, self._images.directory)
+            len(command.members),
+            partial(retries.still_allowed, command, orders, self._images.directory, self._images.say),
         )
         await self._sender.retry(command, left)

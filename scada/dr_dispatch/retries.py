@@ -16,6 +16,7 @@ from scada.columns import Pairs
 from scada.commands import Action, MemberState, RetryOrder
 from scada.dr_dispatch import lifecycle, planner
 from scada.dr_dispatch.command import Command
+from scada.dr_dispatch.local import Say
 from scada.dr_dispatch.members import MOST_TRIES, Members, Share
 from scada.settings import DispatchSettings
 from scada.site import Directory
@@ -24,7 +25,7 @@ SILENT: Final = (MemberState.ACCEPTED, MemberState.RECEIVED)    # the concentrat
 
 
 def orders(
-    command: Command, settings: DispatchSettings, directory: Directory, restored: bool, now: int
+    command: Command, settings: DispatchSettings, directory: Directory, say: Say, restored: bool, now: int
 ) -> tuple[RetryOrder, ...]:
     """
     Return what is due now, one order a concentrator.
@@ -37,6 +38,8 @@ def orders(
         When to begin, and how long to wait between.
     directory : Directory
         Who may be shed today: a member that has become protected is not told again.
+    say : Say
+        Who has the say on site: who has come into local is not told again.
     restored : bool
         Whether a restore of this shed exists: then nobody may hear of the shed any more.
     now : int
@@ -49,7 +52,7 @@ def orders(
         if not any(share.counts[state] for state in SILENT):
             continue
         due = np.isin(share.state, SILENT) & (now >= _due(command, share, settings))
-        if due.any() and (due := allowed(command, place, directory, due)).any():
+        if due.any() and (due := allowed(command, place, directory, say, due)).any():
             found.append(RetryOrder(
                 command.id, command.members.roll.links[place], command.not_after // NS,
                 planner.pairs(command.members.roll, place, due),
@@ -57,12 +60,14 @@ def orders(
     return tuple(found)
 
 
-def still_allowed(command: Command, due: Sequence[RetryOrder], directory: Directory) -> tuple[RetryOrder, ...]:
+def still_allowed(
+    command: Command, due: Sequence[RetryOrder], directory: Directory, say: Say
+) -> tuple[RetryOrder, ...]:
     """The same orders without those to whom something has happened while they were written down."""
     kept = []
     for order in due:
         place = command.members.roll.place[order.link_id]
-        may = allowed(command, place, directory, _told(command.members, place, order))
+        may = allowed(command, place, directory, say, _told(command.members, place, order))
         if may.any():
             pairs = planner.pairs(command.members.roll, place, may)
             kept.append(attrs.evolve(order, members=pairs))
@@ -93,14 +98,20 @@ def _told(members: Members, place: int, order: RetryOrder) -> NDArray[np.bool_]:
     return np.isin(members.roll.eui[members.roll.part(place)], Pairs.of(order.members).euis)
 
 
-def allowed(command: Command, place: int, directory: Directory, whom: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def allowed(
+    command: Command, place: int, directory: Directory, say: Say, whom: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """Those whom nothing has come to forbid it since: a restore is always allowed, a shed not for the protected."""
     if command.action is Action.RESTORE:
         return whom
     part, link_id = command.members.roll.part(place), command.members.roll.links[place]
     euis, index = command.members.roll.eui[part], command.members.roll.indices[part]
     found = np.zeros(len(whom), dtype=bool)
+    if say.over(command.area, [command.members.roll.names[place]], ()):
+        return found
     for at in np.flatnonzero(whom).tolist():
+        if say.over_modules([int(euis[at])]):
+            continue
         found[at] = _still(command, directory, int(euis[at]), link_id, int(index[at]))
     return found
 

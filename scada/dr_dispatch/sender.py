@@ -1,6 +1,6 @@
 """Hands the orders of a command to the field, each once: the only place that calls `FieldGateway.send` and `retry`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -10,11 +10,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from scada.clock import SiteClock
+from scada.columns import Pairs
 from scada.commands import CommandStatus, GroupOrder, MemberState, RetryOrder, Selection
-from scada.dr_dispatch import guards, lifecycle, pace, planner
+from scada.dr_dispatch import guards, lifecycle, local, pace, planner
 from scada.dr_dispatch.book import Book, Reactor
 from scada.dr_dispatch.command import Command
 from scada.dr_dispatch.course import Course
+from scada.dr_dispatch.images import Images
+from scada.dr_dispatch.local import Say
 from scada.dr_dispatch.members import Members
 from scada.dr_dispatch.pursuit import Counters, Pursuit
 from scada.dr_dispatch.roll import Roll
@@ -38,10 +41,11 @@ class Sender:
         counters: Counters,
         running: Callable[[], bool],
         reactor: Reactor,
+        images: Images,
     ) -> None:
         self._settings, self._gateway, self._clock, self._book = settings, gateway, clock, book
         self._course, self._pursuit, self._counters, self._running = course, pursuit, counters, running
-        self._reactor = reactor
+        self._reactor, self._images = reactor, images
 
     def addressed(self, command: Command) -> Command:
         """A new command with the present start of every concentrator it goes to: it must be in the journal with them."""
@@ -55,7 +59,8 @@ class Sender:
         for number, batch in enumerate(pace.batches(planner.orders(command))):
             if number:
                 await pace.next_turn(self._reactor)
-            first = next((one for one in batch if not self._obstacle(command, one.link_id)), None)
+            say = self._images.say
+            first = next((one for one in batch if not self._obstacle(command, one.link_id, say)), None)
             if first is not None and not signed:            # not of one that is down: the signature is for the others
                 signed = True
                 await self._signed(first)
@@ -96,9 +101,12 @@ class Sender:
         for number, batch in enumerate(pace.batches(orders)):
             if number:
                 await pace.next_turn(self._reactor)
+            say = self._images.say
             for order in batch:
+                if self._obstacle(command, order.link_id, say, Pairs.of(order.members).euis.tolist()):
+                    continue
                 # A restore may have been asked for meanwhile: nobody is to hear of the shed after it.
-                if not self._obstacle(command, order.link_id) and not self._book.restores(command.id):
+                if not self._book.restores(command.id):
                     self._counters.retries_sent += 1
                     self._pursuit.follow_retry(order, maybeDeferred(self._gateway.retry, order))
 
@@ -106,14 +114,15 @@ class Sender:
         self, command: Command, orders: Sequence[GroupOrder]
     ) -> tuple[dict[int, tuple[MemberState, str]], list[GroupOrder]]:
         """What becomes of every order's members, by link, and the orders that may leave in this very turn."""
-        obstacles = {order.link_id: self._obstacle(command, order.link_id) for order in orders}
+        say = self._images.say
+        obstacles = {order.link_id: self._obstacle(command, order.link_id, say) for order in orders}
         news = {
             link_id: (MemberState.NOT_SENT if obstacle else MemberState.SENT, obstacle)
             for link_id, obstacle in obstacles.items()
         }
         return news, [order for order in orders if not obstacles[order.link_id]]
 
-    def _obstacle(self, command: Command, link_id: int) -> str:
+    def _obstacle(self, command: Command, link_id: int, say: Say, euis: Iterable[int] | None = None) -> str:
         """What keeps the frame from leaving at this very moment, "" = nothing."""
         if self._settings.monitor_only or command.monitor_only:
             return lifecycle.MONITOR_ONLY
@@ -125,7 +134,7 @@ class Sender:
             return "the server's clock is not synchronised"
         if not self._gateway.link_up(link_id):
             return "concentrator not connected"
-        return ""
+        return local.obstacle(command, link_id, say, euis)
 
 
 def _marked(news: dict[int, tuple[MemberState, str]], command: Command, now: int) -> Command:

@@ -66,7 +66,8 @@ def carried_out(directory: Directory, swap: Swap) -> bool:
             and (not named.serial or one.serial == named.serial) and one.start_register == named.start_register
             for one in periods
         ) and any(
-            one.channel == named.channel and one.valid_to == swap.hour and one.final_register == named.final_register
+            one.channel == named.channel and one.valid_to == swap.hour
+            and named.final_register in (None, one.final_register)      # None: it was closed with what was counted
             for one in periods
         )
         for named in swap.meters

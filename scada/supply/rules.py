@@ -16,6 +16,8 @@ from scada.supplies import (
     SupplyStatus,
     SwitchAction,
     SwitchState,
+    area_scope,
+    point_scope,
 )
 from scada.supply.record import Record
 from scada.supply.show import device_name
@@ -69,14 +71,6 @@ def status_of(place: Place, record: Record, locals_: Mapping[str, Local]) -> Sup
         state=record.state, by_hand=record.by_hand, holders=record.holders, switch=record.switch, effect=record.effect,
         effect_pulses=record.effect_pulses, local=local_of(place, locals_), since=record.since,
     )
-
-
-def point_scope(name: str) -> str:
-    return f"point:{name}"
-
-
-def area_scope(area: str) -> str:
-    return f"area:{area}"
 
 
 # ------------------------------------------------------------------------------------------- who, and where

@@ -44,6 +44,8 @@ from scada.supplies import (
     Switch,
     SwitchAction,
     SwitchState,
+    area_scope,
+    point_scope,
 )
 from scada.supply import record as steps
 from scada.supply import rules, show
@@ -241,7 +243,7 @@ class SupplyService:
 
     async def _set_local(self, actor: Actor, point: str, area: str, local: bool, note: str) -> None:
         place = await self._known(actor, "local", point) if point else None
-        scope = rules.point_scope(point) if point else rules.area_scope(area)
+        scope = point_scope(point) if point else area_scope(area)
         known = self._book.locals.get(scope)
         area = place.area if place is not None else area
         reasons = rules.against_local(actor, area, None if local else known) + rules.texts(note)

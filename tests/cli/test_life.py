@@ -1,6 +1,7 @@
 """`scada site modules`, `commission`, `adopt`, `retire`, `move`, `swap --dry-run` and `scada keys status`."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from scada.cli import main
 from scada.cli.site import registry_of
 from scada.columns import Pairs
 from scada.drivers.dmesh.key_ledger import FILE, KeyLedger
+from scada.historian.store import EmbeddedIntervals
+from tests.historian.helpers import PumpedReactor, block
 from tests.registry.sites import ENGINEER, HIGH, a_site
 
 NEW = "00000000000000AB"
@@ -89,6 +92,49 @@ def test_a_swap_is_shown_before_it_is_done(config: Path) -> None:
     assert before == "active"
     assert state(config, "C01-001") == "replaced"
     assert done.output == again.output
+
+
+def test_a_swap_closes_with_the_counted_register_where_nobody_read_the_dial(config: Path) -> None:
+    """A2 makes 3200 pulses a kWh: 6400 and 3200 in the last hour are 3. Asked again it says the same, and swaps once."""
+    hour = 494_000
+    write_hour(config, HIGH, hour - 1, base=6400, pulses=3200)
+    at = datetime.fromtimestamp(hour * 3600, UTC).isoformat()
+    words = ("site", "swap", str(config), "C01-001", NEW, "--at", at)
+    shown = scada(*words, "--dry-run").output
+    done = as_json(*words)
+    again = as_json(*words)
+    text = scada(*words).output
+
+    assert "final register 3" in shown
+    assert done == again
+    assert done["final_registers"] == {"A2": 3.0}
+    assert "A2 at P1 ends with 3.000: compare it with its dial" in text
+
+
+def test_a_swap_says_where_nothing_is_known_of_the_final_register(config: Path) -> None:
+    text = scada("site", "swap", str(config), "C01-001", NEW, "--at", "2026-06-01T00:00Z").output
+
+    assert "warning: A2 at P1 ends without a final register: none was given, and nothing is known of it here" in text
+
+
+def test_a_meter_that_is_changed_without_a_reading_is_changed_once(config: Path) -> None:
+    """Under the same module: the counted register makes it no other swap than the one that was asked for."""
+    hour = 494_000
+    write_hour(config, HIGH, hour - 1, base=6400, pulses=3200)
+    at = datetime.fromtimestamp(hour * 3600, UTC).isoformat()
+    words = ("site", "swap", str(config), "C01-001", f"{HIGH:016X}", "--at", at, "--meter", "0:serial=N7")
+
+    assert [as_json(*words)["final_registers"] for _ in range(2)] == [{"A2": 3.0}] * 2
+
+
+def write_hour(config: Path, eui: int, hour: int, *, base: int, pulses: int) -> None:
+    """One hour of history, as the server of this configuration left it."""
+    reactor = PumpedReactor()
+    store = EmbeddedIntervals(config.parent / "data" / "history", reactor)
+    store.open()
+    store.start()
+    reactor.wait(store.commit(block([[pulses]], first=hour, eui=[eui], record=1, register=[base])))
+    store.close()
 
 
 def test_the_status_of_group_keys_names_who_lacks_them(config: Path) -> None:

@@ -41,6 +41,7 @@ from scada.site import (
     Site,
     Transformer,
 )
+from scada.supplies import Local
 from scada.tags import Batch, Device, Quality, TagDef
 from tests.fakes import site_clock
 
@@ -228,6 +229,16 @@ class FakeGateway:
             listener(link_id, up)
 
 
+class FakeLocal:
+    """Where people on site have the say."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.scopes = list(scopes)
+
+    def locals(self) -> tuple[Local, ...]:
+        return tuple(Local(one, "ion", 0) for one in self.scopes)
+
+
 class Bench:
     """A desk and everything around it; `restart` kills it and starts another one on the same disk."""
 
@@ -242,6 +253,7 @@ class Bench:
         self.settings = DispatchSettings(**({"monitor_only": False} | settings))
         self.registry = FakeRegistry(content or site())
         self.audit, self.gateway, self.pool = FakeAudit(), FakeGateway(), InlinePool()
+        self.local = FakeLocal()
         self.bus = TagBus(self.clock, self.time)
         self.bus.add_device(METER)
         self.measure()
@@ -253,7 +265,7 @@ class Bench:
 
     def _desk(self) -> CommandDesk:
         desk = CommandDesk(
-            self.settings, self.registry, self.bus, self.gateway, self.audit, self.clock, self.time, self.path,
+            self.settings, self.registry, self.bus, self.gateway, self.local, self.audit, self.clock, self.time, self.path,
             self.pool, self.bus, self.live,     # type: ignore[arg-type]
         )
         desk.subscribe(self.heard.append)

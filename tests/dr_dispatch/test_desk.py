@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from scada.clock import NS
 from scada.commands import Action, Actor, CommandState, MemberState, Role, ShedRequest
+from scada.dr_dispatch import pace
 from scada.dr_dispatch.outages import ANSWER_MARGIN_S
 from scada.dr_dispatch.procedure import SELECTIONS
 from scada.errors import CommandRejected
@@ -213,6 +214,54 @@ def test_guards_speak_a_last_time_after_the_disk(bench: Bench) -> None:
         done(running)
     assert bench.gateway.orders == []
     assert bench.desk.commands()[0].state is CommandState.FAILED
+
+
+@pytest.mark.parametrize("scope", ["area:north", f"point:P{'C02-003'}"])
+def test_what_comes_into_local_between_review_and_frame_is_not_shed(bench: Bench, scope: str) -> None:
+    """At select, at execute, and once more after the disk: nobody is on site first and shed afterwards."""
+    selection, waiting = bench.select(), bench.select()
+    bench.local.scopes = [scope]
+    with pytest.raises(CommandRejected, match=f"{scope} is in local since ion said so"):
+        bench.select()
+    with pytest.raises(CommandRejected, match=f"{scope} is in local"):
+        bench.execute(selection)
+    bench.local.scopes = []
+    append, slow = bench.audit.append, Deferred()
+    bench.audit.append = lambda *_args, **_detail: slow  # type: ignore[method-assign]
+    running = bench.desk.execute(ANNA, waiting.id)
+    bench.local.scopes = [scope]
+    bench.audit.append = append  # type: ignore[method-assign]
+    slow.callback(None)
+
+    with pytest.raises(CommandRejected, match=f"{scope} is in local"):
+        done(running)
+    assert bench.gateway.orders == []
+
+
+def test_orders_that_wait_for_their_turn_stay_where_local_was_said_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is asked about right before it leaves; the others of the command go on."""
+    monkeypatch.setattr(pace, "A_TURN", 1)
+    running = bench.desk.execute(ANNA, bench.select().id)
+    bench.local.scopes = [f"point:P{'C02-001'}"]
+    bench.time.advance(1)
+
+    status = done(running)
+    assert [order.link_id for order in bench.gateway.orders] == [LINKS[0]]
+    assert bench.states(status.id)[3:] == [M.NOT_SENT] * 3
+    assert "point:PC02-001 is in local since ion said so" in bench.now(status.id).members[3].reason
+
+
+def test_a_shed_is_restored_in_local_because_it_ends_by_itself_anyway(bench: Bench) -> None:
+    """Who is on site may be waiting for it, and it switches on nothing that would have stayed off."""
+    status = bench.shed(900)
+    bench.gateway.accept()
+    bench.local.scopes = ["area:north"]
+    done(bench.desk.restore(ANNA, status.id))
+
+    assert [order.action for order in bench.gateway.orders[2:]] == [Action.RESTORE] * 2
+    assert bench.audit.rows[-1][3]["local"] == ["area:north"]
 
 
 def test_a_late_command_is_refused_and_never_sent(bench: Bench) -> None:

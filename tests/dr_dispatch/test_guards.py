@@ -14,21 +14,22 @@ from scada.commands import Action, Actor, LoadClass, Role, ShedRequest
 from scada.dr_dispatch import guards, planner
 from scada.dr_dispatch.guards import GUARDS, Image
 from scada.dr_dispatch.images import NOBODY
+from scada.dr_dispatch.local import Say
 from scada.dr_dispatch.outages import Outage, Outages
 from scada.settings import DispatchSettings
-from scada.site import Directory, Site
+from scada.site import Directory, Medium, Site, Supply, SupplyKind
 from scada.tags import Batch, Quality
-from tests.dr_dispatch.fakes import ANNA, EVERYBODY, METER, ThreadClock, site
+from tests.dr_dispatch.fakes import ANNA, EVERYBODY, METER, FakeLocal, ThreadClock, site
 from tests.fakes import site_clock
 
-FIRST = EVERYBODY[0]
+FIRST, ADAM = EVERYBODY[0], Actor("adam", Role.ADMINISTRATOR)
 DAY_S = 86400
 
 
 def image(
     content: Site | None = None, *, actor: Actor = ANNA, group: str = "LG-Y", off_for_s: int = 600, trusted: bool = True,
     action: Action = Action.SHED, level_w: int = 0, outages: tuple[Outage, ...] = (), meter: Quality | None = Quality.GOOD,
-    age_s: float = 5.0, rate: float = 1.0, **settings: Any,
+    age_s: float = 5.0, rate: float = 1.0, local: tuple[str, ...] = (), **settings: Any,
 ) -> Image:
     """An image in which nothing forbids a shed, except what a test changes."""
     directory = Directory(content or site())
@@ -48,7 +49,7 @@ def image(
         request=ShedRequest(group, off_for_s, action=action, level_w=level_w),
         settings=DispatchSettings(monitor_only=False, **settings), directory=directory, group=found,
         members=planner.freeze(directory, found, now) if found else NOBODY,
-        outages=(moved,), snapshot=bus.snapshot(), devices=bus.devices(),
+        outages=(moved,), snapshot=bus.snapshot(), devices=bus.devices(), say=Say(FakeLocal(*local).locals(), directory),
     )
 
 
@@ -100,6 +101,15 @@ RED: list[tuple[str, Callable[[], Image], str]] = [
     ("may_command", lambda: image(with_area("east")), "may not command in area east, where members"),
     ("may_command", lambda: image(with_area("")), r"may not command in area \(none\), where members"),
     ("may_command", lambda: image(with_group(area="")), r"may not command in area \(none\)"),
+    ("nowhere_local", lambda: image(local=("area:north",)), "area:north is in local since ion said so.* may be restored"),
+    ("nowhere_local", lambda: image(with_area("east"), actor=ADAM, local=("area:east",)), "area:east is in local"),
+    ("nowhere_local", lambda: image(with_group(area=""), actor=ADAM, local=("area:",)), "area: is in local"),
+    ("nowhere_local", lambda: image(with_load(consumer=""), local=("point:PC01-001",)), "point:PC01-001 is in local"),
+    ("nowhere_local", lambda: image(attrs.evolve(site(), meters=()), local=("point:PC01-001",)), "point:PC01-001 is in"),
+    ("nowhere_local", lambda: image(attrs.evolve(
+        site(), supplies=(Supply("PC01-001", FIRST, SupplyKind.CONTACTOR),), meters=(), loads=with_load(consumer="").loads),
+        local=("point:PC01-001",)), "point:PC01-001 is in local"),
+    ("nowhere_local", lambda: image(local=("area:north",), action=Action.ECO), "area:north is in local"),
     ("effect_visible", lambda: image(without_transformer()), "effect would not be seen: C01"),
     ("group_exists", lambda: image(group="LG-X"), "no load group LG-X"),
     ("group_exists", lambda: image(with_group(members=())), "has no members"),
@@ -159,6 +169,11 @@ GREEN: list[tuple[str, Callable[[], Image]]] = [
     ("transformer_fresh", lambda: image(without_meter(), meter=None)),
     ("effect_visible", lambda: image(without_meter(), meter=None)),
     ("effect_visible", lambda: image(without_transformer(), without_transformer=True)),
+    ("nowhere_local", lambda: image(local=("area:south", "area:", "point:P"))),
+    ("nowhere_local", lambda: image(attrs.evolve(
+        with_meter(valid_to=1), loads=with_load(consumer="").loads), local=("point:PC01-001",))),
+    ("nowhere_local", lambda: image(attrs.evolve(site(), meters=(), points=tuple(
+        attrs.evolve(one, medium=Medium.WATER) for one in site().points)), local=("point:PC01-001",))),
     ("may_command", lambda: image(with_area(""), actor=Actor("anna", Role.DISPATCHER))),
 ]
 BY_NAME = {guard.__name__: guard for guard in GUARDS}

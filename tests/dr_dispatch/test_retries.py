@@ -102,6 +102,37 @@ def test_whom_the_registry_forbids_meanwhile_is_not_told_again(bench: Bench, wha
     assert told(bench) == [(FIRST, (EVERYBODY[1],))]
 
 
+def test_who_comes_into_local_is_not_told_again_and_the_others_are(bench: Bench) -> None:
+    """A point leaves its own modules out, an area all of its concentrators; when it is remote again they are told."""
+    broadcast(bench, *EVERYBODY[2:])
+    bench.local.scopes = ["point:PC01-001"]
+    bench.wait(130)
+    of_a_point = told(bench)
+    bench.local.scopes = ["area:north"]
+    bench.wait(60)
+    of_an_area = told(bench)
+    bench.local.scopes = []
+    bench.wait(20)
+
+    assert of_a_point == [(FIRST, (EVERYBODY[1],))]
+    assert of_an_area == of_a_point
+    assert {eui for _, told_ in told(bench)[1:] for eui in told_} == set(EVERYBODY[:2])
+
+
+def test_local_that_is_said_while_a_retry_is_written_down_keeps_it(bench: Bench) -> None:
+    """It is asked about again after the disk."""
+    broadcast(bench, *EVERYBODY[1:])
+    bench.wait(100)
+    bench.pool.held = []
+    bench.wait(25)
+    written = len(bench.pool.held)
+    bench.local.scopes = ["area:north"]
+    bench.pool.release()
+
+    assert written
+    assert told(bench) == []
+
+
 def test_after_a_restart_the_concentrator_is_asked_before_anybody_is_told_again(bench: Bench) -> None:
     """kill -9 in the middle: the number of tries is on disk, and without an answer nothing leaves."""
     status = broadcast(bench, *EVERYBODY[1:])

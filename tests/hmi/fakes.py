@@ -39,6 +39,7 @@ from scada.commands import (
     ShedRequest,
 )
 from scada.compute import InThisProcess
+from scada.concentrators import ConcentratorInfo, Parameters
 from scada.dial import DialOutcome, DialReading, DialSource, DialTable, Installation, Installed
 from scada.dials import reckon
 from scada.dials.images import kind_of
@@ -1099,6 +1100,38 @@ class FakeMesh(Listeners):
         return tuple(views)
 
 
+class FakeConcentrators:
+    """One concentrator that does what it is told, and remembers it."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, ...]] = []
+        self.values: dict[str, int | str] = {"radio_channel": 3, "discover_always": 1}
+
+    def info(self, name: str) -> ConcentratorInfo:
+        if name != "C01":
+            raise CommandRejected([f"{name} is not connected"])
+        return ConcentratorInfo(name, "J100UC", "1.0", 3600, 60, 1)
+
+    def parameters(self, name: str) -> Parameters:
+        if name != "C01":
+            raise CommandRejected([f"{name} is not connected"])
+        return Parameters(name, 1, dict(self.values))
+
+    def set_parameters(self, actor: Actor, name: str, base: int, values: Any) -> Parameters:
+        self.done.append(("set", name, str(base)))
+        self.values |= values
+        return Parameters(name, base + 1, values)
+
+    def reboot(self, actor: Actor, name: str, *, module: str = "", delay_s: int = 0) -> None:
+        self.done.append(("reboot", name, module))
+
+    def discover(self, actor: Actor, name: str, duration_s: int) -> None:
+        self.done.append(("discover", name, str(duration_s)))
+
+    def cancel(self, actor: Actor, name: str, command_id: str) -> None:
+        self.done.append(("cancel", name, command_id))
+
+
 class FakeCollection:
     """C01 lacks an hour of yesterday at its first module, and two that were given up; nothing is known of C02."""
 
@@ -1412,7 +1445,7 @@ class World:
             reading=self.reading,
             supplies=self.supplies,
             mesh=self.mesh,
-            collection=FakeCollection(clock),
+            collection=FakeCollection(clock), concentrators=FakeConcentrators(),
             time=FakeTime(clock),
             clock_limits=TimeSettings(),
             network=self.network,

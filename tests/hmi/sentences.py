@@ -27,6 +27,8 @@ APART: Final = {
     "drivers/dmesh/keyring.py": "the terminal", "sqlite_file.py": "said of each file, by its name where it is made",
     "firmware/trust.py": "the terminal", "balancing/network/of_site.py": "what is wrong in the registry, for its engineer",
     "drivers/dmesh/event_cursors.py": "the terminal at the start, and the log",
+    "drivers/dmesh/owing.py": "the terminal at the start, and the log",
+    "drivers/dmesh/list_memory.py": "the terminal at the start, and the log",
     "drivers/dmesh/key_ledger.py": "the terminal at the start, and the log",
     "drivers/dmesh/lists.py": "the audit and the log", "drivers/dmesh/additions.py": "the audit and the log",
     "drivers/dmesh/archive.py": "quarantine and log", "historian/admission.py": "quarantine and log",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 from flask import Flask
 
@@ -222,6 +223,30 @@ def test_the_api_shows_and_does_the_same(app: Flask, world: World) -> None:
     assert done["change"] == dry["change"]
     assert (again["done"], again["change"]["nothing"]) == (True, True)
     assert (found["state"], found["heir"]) == ("replaced", f"{NEW:016x}")
+
+
+@pytest.mark.parametrize("named", [[], [{"channel": 0, "serial": "E-9"}]])
+def test_a_final_register_that_nobody_read_is_the_counted_one(app: Flask, world: World, named: list[Any]) -> None:
+    """For a channel that is named without it as for one that is not named at all."""
+    client, headers = bearer(app)
+    wish = {"new_eui": f"{NEW:016x}", "at": "2026-01-01T12:00Z", "meters": named}
+    done = client.post(f"/api/v1/modules/{OLD:016x}/swap", json=wish, headers=headers).json
+
+    assert done["change"]["closed"][0]["final_register"] == 4711.25
+
+
+def test_the_form_left_empty_closes_with_the_counted_register_and_warns_where_there_is_none(
+    person: Callable[..., Person], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = person("engineer")
+    filled: Any = who.post("/meters/P-01-003/swap", step="preview", **swap_form(**{"final-0": ""}))
+    monkeypatch.setattr(world.services.metering, "register", lambda points, hour: np.full(len(points), np.nan))
+    unknown = who.client.get("/meters/P-01-003/swap").text
+    empty: Any = who.post("/meters/P-01-003/swap", step="preview", **swap_form(**{"final-0": ""}))
+
+    assert "4,711.250" in filled.text
+    assert "read it off its dial" in unknown
+    assert "not given" in empty.text
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,13 @@ ANNA: Final = Actor("anna", Role.DISPATCHER)
 FINAL: Final = (MemberState.EXECUTED, MemberState.REFUSED, MemberState.NO_ANSWER)
 
 
+class Remote:
+    """Nothing is in local."""
+
+    def locals(self) -> tuple[()]:
+        return ()
+
+
 class Everybody(KnownSite):
     """The city with a load behind every module, and one group of all of them."""
 
@@ -69,8 +76,8 @@ def main(folder: Path, port: int, city: City) -> None:
     service = DmeshService(settings, clock, reactor, unheard, historian.intervals, registry, keys)
     audit = RegistryService(RegistrySettings(), folder, clock, reactor)
     desk = CommandDesk(
-        DispatchSettings(monitor_only=False, selection_seconds=600), registry, unheard, service, audit.audit, clock,
-        reactor, folder, reactor.getThreadPool(), unheard,
+        DispatchSettings(monitor_only=False, selection_seconds=600), registry, unheard, service, Remote(), audit.audit,
+        clock, reactor, folder, reactor.getThreadPool(), unheard,
     )
     watch = loop.LoopWatch(selector)
     told: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """One concentrator's picture: what its channels should have delivered, what of it is held, what is missing or given up.
 
-A channel owes its hours from the first one that is held of it; one that never delivered, from when its module was listed.
+A channel owes its hours from when its module was first known here (`owing`), and from the first one held of it where that
+is earlier: history that came along.
 """
 
 from datetime import datetime, timedelta
@@ -38,7 +39,7 @@ class Channels:
     index: NDArray[np.int64]            # (n,) subnet index
     eui: NDArray[np.uint64]
     channel: NDArray[np.uint8]
-    listed: int                         # hour in which they were first listed here [h since 1970]
+    since: NDArray[np.int64]            # (n,) hour from which each owes its own (`owing.Owing`) [h since 1970]
 
 
 @attrs.frozen(eq=False)
@@ -88,15 +89,15 @@ class Picture:
         return np.array([*(100 * one for one in self.shares), self.missing, self.given_up, age])
 
 
-def channels_of(modules: "list[tuple[int, int, int]]", listed: int) -> Channels:
-    """From (index, EUI, number of channels) of each module."""
+def channels_of(modules: "list[tuple[int, int, int]]", since: NDArray[np.int64]) -> Channels:
+    """From (index, EUI, number of channels) of each module, and since when each owes its hours."""
     counts = np.array([count for _, _, count in modules], dtype=np.int64)
     starts = np.cumsum(counts) - counts
     return Channels(
         np.repeat(np.array([index for index, _, _ in modules], dtype=np.int64), counts),
         np.repeat(np.array([eui for _, eui, _ in modules], dtype=np.uint64), counts),
         (np.arange(counts.sum(), dtype=np.int64) - np.repeat(starts, counts)).astype(np.uint8),
-        listed,
+        np.repeat(since, counts),
     )
 
 
@@ -145,8 +146,8 @@ def look(
     """
     first_day, days = coverage.oldest, coverage.days
     held = coverage.held(slots, first_day, days)
-    since = first_held(held, first_day)
-    since = np.where(since < 0, channels.listed, since)
+    first = first_held(held, first_day)
+    since = np.where(first < 0, channels.since, np.minimum(first, channels.since))
     should = expected(since, due, first_day, days)
     if within is not None:
         should &= expected(within[0], within[1], first_day, days)

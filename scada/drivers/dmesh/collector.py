@@ -23,15 +23,17 @@ from scada.drivers.dmesh.completeness import Completeness
 from scada.drivers.dmesh.coverage import Coverage, Words, expected, hours_in
 from scada.drivers.dmesh.gaps import Ledger, Read
 from scada.drivers.dmesh.messages import ArchRead, Error, Packet, ProfileMessage, Result
-from scada.drivers.dmesh.modules import Modules
+from scada.drivers.dmesh.modules import Modules, unheard
 from scada.drivers.dmesh.numbers import MAX_MODULES, Code
+from scada.drivers.dmesh.owing import Owing
+from scada.drivers.dmesh.pulsing import Pulsing
 from scada.drivers.dmesh.signing import RunBlocking
 from scada.drivers.dmesh.station import Station
 from scada.drivers.dmesh.wishes import Wish, WishBook, holes
 from scada.events import DeviceEvent, EventCode
 from scada.ports import CollectionSummary, CollectionView, IntervalReader, Recall, Registry, TagSink
 from scada.settings import CollectionSettings
-from scada.site import Directory
+from scada.site import IN_SERVICE, Directory, Site
 
 log = Logger()
 
@@ -77,7 +79,8 @@ class Subnet:
     picture: Picture | None = None
     looked: float = float("-inf")
     told: int = 0                       # newest day that was said to be given up
-    listed: int = 0                     # hour in which its modules were first known here
+    pulsing: NDArray[np.bool_] | None = None                # (n,) channels on which something counts, when they were told
+    compared: Site | None = None        # the site that its channels were held against
 
 
 class Collector:
@@ -86,7 +89,8 @@ class Collector:
     def __init__(
         self, settings: CollectionSettings, zone: ZoneInfo, credit: int, clock: SiteClock, reactor: Any,
         reader: IntervalReader, registry: Registry, sink: TagSink, stations: Mapping[int, Station],
-        run_blocking: RunBlocking, tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"],
+        run_blocking: RunBlocking, owing: Owing, tell_events: Callable[[Sequence[DeviceEvent]], "Deferred[Any]"],
+        compare: Callable[[int], None],
     ) -> None:
         self._settings, self._zone, self._credit, self._clock = settings, zone, credit, clock
         self._reader, self._registry, self._sink, self._stations = reader, registry, sink, stations
@@ -97,7 +101,8 @@ class Collector:
         self._subnets: dict[int, Subnet] = {}
         self._turn: deque[int] = deque()
         self._asked: dict[int, Asked] = {}
-        self.completeness = Completeness(clock, reader, registry, sink, settings.module_tags)
+        self.owing, self.pulsing, self._compare = owing, Pulsing(), compare
+        self.completeness = Completeness(clock, reader, registry, sink, owing, settings.module_tags)
         self.wishes = WishBook()
         self._stopped = False
         self._at_groups = True
@@ -121,6 +126,7 @@ class Collector:
         """(n, h) pulses are on the disk."""
         self.coverage.advance(self._today())
         self.coverage.enter(slots, first, counts, interval_s)
+        self.pulsing.enter(slots, counts)
 
     def heard(self, link_id: int, packet: Packet) -> None:
         """An answer came to something; perhaps to a read of ours."""
@@ -171,6 +177,17 @@ class Collector:
     def under_way(self) -> int:
         return len(self._asked)
 
+    def delivering(self, link_id: int) -> Mapping[int, tuple[int, ...]] | None:
+        """Channels on which something counts, by EUI; None while that is not known of this concentrator's modules."""
+        subnet = self._subnets.get(link_id)
+        if not self.rebuilt or subnet is None or subnet.channels is None:
+            return None
+        channels, found = subnet.channels, dict[int, tuple[int, ...]]()
+        at = np.flatnonzero(self.pulsing.of(self._reader.slots(channels.eui, channels.channel)))
+        for eui, channel in zip(channels.eui[at].tolist(), channels.channel[at].tolist(), strict=True):
+            found[eui] = (*found.get(eui, ()), channel)
+        return found
+
     def reading(self, link_id: int) -> bool:
         """Whether hours of this concentrator's modules are being fetched by radio."""
         return link_id in self._asked
@@ -186,6 +203,7 @@ class Collector:
                 present = slots[(series.counts != -1).any(axis=1)]
                 if len(present):
                     self.coverage.enter(present, series.first, series.counts[present - start])
+                    self.pulsing.enter(present, series.counts[present - start])
                 if self._stopped:
                     return
             self.rebuilt_from = day
@@ -240,6 +258,7 @@ class Collector:
             log.info("{name}: the gap asked for by {who} is {state}: {brought} channel-hours came",
                      name=over.concentrator, who=over.by, state=over.state.value, brought=over.brought)
         self._give_up(link_id, subnet, picture)
+        self._tell_channels(link_id, subnet, self.pulsing.of(slots))
         if station is not None and self._may_ask(link_id, station):
             self._ask(link_id, subnet, station, channels, picture)
 
@@ -344,21 +363,39 @@ class Collector:
     # ------------------------------------------------------------------ who is expected
     def _channels(self, link_id: int, subnet: Subnet, station: Station | None) -> Channels:
         """As the concentrator lists them; of one that is not connected, as the registry knows them."""
-        if not subnet.listed:
-            subnet.listed = self._clock.hour()
         modules, directory = station.book.current if station else None, self._registry.directory
         if modules is not None and modules is not subnet.modules:
             subnet.modules = modules
-            subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in modules.entries], subnet.listed)
+            subnet.channels = self._owed([
+                (one.index, one.eui, one.channels, not unheard(one, directory.module_of_eui.get(one.eui)))
+                for one in modules.entries
+            ])
         elif subnet.modules is None and directory is not subnet.directory:
             subnet.directory = directory
             found = directory.concentrator_of_link.get(link_id)
             places = [(found.name, index) for index in range(1, MAX_MODULES + 1)] if found else []
             mine = [directory.module_of_eui[directory.module_at[one]] for one in places if one in directory.module_at]
-            subnet.channels = channels_of([(one.index, one.eui, one.channels) for one in mine], subnet.listed)
-        return subnet.channels or channels_of([], 0)
+            subnet.channels = self._owed([(one.index, one.eui, one.channels, one.state in IN_SERVICE) for one in mine])
+        return subnet.channels or self._owed([])
+
+    def _owed(self, modules: list[tuple[int, int, int, bool]]) -> Channels:
+        """Channels of (index, EUI, how many, whether it is there); who is there owes its hours from now on."""
+        euis = np.array([eui for _, eui, _, _ in modules], dtype=np.uint64)
+        self.owing.meet(euis[[there for *_, there in modules]] if modules else euis, self._clock.hour())
+        return channels_of([row[:3] for row in modules], self.owing.since(euis))
 
     # ------------------------------------------------------------------ what is said
+    def _tell_channels(self, link_id: int, subnet: Subnet, pulsing: NDArray[np.bool_]) -> None:
+        """When something begins to count on a channel, or meters or modules change, the list is compared once more."""
+        site, before = self._registry.directory.site, subnet.compared
+        if not self.rebuilt:
+            return
+        same = before is not None and (before.meters is site.meters and before.modules is site.modules)
+        if same and subnet.pulsing is not None and np.array_equal(subnet.pulsing, pulsing):
+            return
+        subnet.pulsing, subnet.compared = pulsing, site
+        self._compare(link_id)
+
     def _give_up(self, link_id: int, subnet: Subnet, picture: Picture) -> None:
         """Days that the archive no longer reaches back to, each said once; the alarms know what they heard before."""
         if not self.rebuilt:

@@ -14,6 +14,7 @@ from scada.clock import SiteClock
 from scada.drivers.dmesh import parts
 from scada.drivers.dmesh.collection import TAGS, Picture
 from scada.drivers.dmesh.coverage import Coverage
+from scada.drivers.dmesh.owing import Owing
 from scada.drivers.dmesh.parts import GroupChannels
 from scada.ports import IntervalReader, Registry, TagSink
 from scada.site import BalanceGroup, Directory
@@ -25,8 +26,11 @@ GROUP_REST_S: Final = 30.0              # real time between two looks at the sam
 class Completeness:
     """The tags of everybody; pictures of groups, by name."""
 
-    def __init__(self, clock: SiteClock, reader: IntervalReader, registry: Registry, sink: TagSink, limit: int) -> None:
+    def __init__(
+        self, clock: SiteClock, reader: IntervalReader, registry: Registry, sink: TagSink, owing: Owing, limit: int,
+    ) -> None:
         self._clock, self._reader, self._registry, self._sink, self._limit = clock, reader, registry, sink, limit
+        self._owing = owing
         self._devices: set[str] = set()
         self._modules: dict[str, NDArray[np.float64]] = {}  # what was last shown
         self._left_out: set[str] = set()
@@ -92,10 +96,12 @@ class Completeness:
         self._looked[name] = now
         group = directory.balance_group[name]
         if name not in self._groups:
-            self._groups[name] = parts.channels_of_group(directory, group, self._clock.hour())
+            self._groups[name] = parts.channels_of_group(directory, group)
         channels = self._groups[name]
         if not len(channels.begin):
             return
+        self._owing.meet(parts.there(channels, directory), self._clock.hour())
+        channels = parts.since(channels, self._owing.since(channels.channels.eui))
         picture = parts.look_at_group(channels, self._reader, coverage, due, depth, edges)
         self.pictures[name] = picture
         self._show(name, TAGS, ("Balance",), group.title, _area(directory, group), picture.values(self._clock.hour()))

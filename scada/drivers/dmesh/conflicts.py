@@ -1,6 +1,7 @@
 """What a concentrator's module list says against the registry: named with both sides, for people to decide. Pure."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
@@ -21,7 +22,7 @@ class Conflict:
 
 def conflicts(
     directory: Directory, name: str, entries: Iterable[ModuleEntry], lists: Callable[[str, int], bool | None], hour: int,
-    known: Container[tuple[EventCode, str]] = (),
+    known: Container[tuple[EventCode, str]] = (), counting: Mapping[int, Sequence[int]] = MappingProxyType({}),
 ) -> tuple[Conflict, ...]:
     """
     Return what cannot be of the modules that a concentrator lists.
@@ -41,6 +42,8 @@ def conflicts(
         Whose meters count. [h since 1970]
     known : container of (EventCode, str)
         What was told before: code and device.
+    counting : mapping of int to int
+        Channels, by EUI, on which something counts.
     """
     found = []
     for entry in entries:
@@ -56,7 +59,7 @@ def conflicts(
             said = f"{module.name}: {module.state} in the registry, heard at {name}"
             found.append(Conflict(EventCode.MODULE_GONE_HEARD, module.name, said))
         elif module.state in IN_SERVICE:
-            found += _channels(directory, module, entry, hour)
+            found += _channels(directory, module, entry, hour, counting.get(entry.eui, ()))
     return tuple(found)
 
 
@@ -68,15 +71,18 @@ def _elsewhere(module: Module, name: str, *, twice: bool) -> Conflict:
     return Conflict(EventCode.WRONG_SUBNET, module.name, said)
 
 
-def _channels(directory: Directory, module: Module, entry: ModuleEntry, hour: int) -> list[Conflict]:
-    hanging = [
-        one for one in directory.meters_of_eui.get(module.eui, ())
-        if one.channel >= entry.channels and one.valid_from <= hour and (one.valid_to is None or hour < one.valid_to)
+def _channels(
+    directory: Directory, module: Module, entry: ModuleEntry, hour: int, counting: Sequence[int]
+) -> list[Conflict]:
+    """A meter without a channel, or a channel that counts without a meter; one that is planned there is one too."""
+    left = [one for one in directory.meters_of_eui.get(module.eui, ()) if one.valid_to is None or hour < one.valid_to]
+    said = [
+        f"{module.name}: meter {one.serial} hangs on channel {one.channel}, the module has {entry.channels} channels"
+        for one in left if one.channel >= entry.channels and one.valid_from <= hour
     ]
-    return [
-        Conflict(
-            EventCode.UNEXPECTED_CHANNEL, module.name,
-            f"{module.name}: meter {one.serial} hangs on channel {one.channel}, the module has {entry.channels} channels",
-        )
-        for one in hanging[:1]
+    known = {one.channel for one in left}
+    said += [
+        f"{module.name}: channel {channel} counts, and no meter is registered or planned there"
+        for channel in counting if channel not in known
     ]
+    return [Conflict(EventCode.UNEXPECTED_CHANNEL, module.name, one) for one in said[:1]]

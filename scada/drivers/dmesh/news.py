@@ -4,7 +4,7 @@ Each becomes an event, an entry of the audit, or both, and a line of the log.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -29,16 +29,17 @@ log = Logger()
 class News:
     """One for all links. `lists`: whether a concentrator, by name, has an EUI in its present list; None: not connected.
 
-    `compare_again` compares another link's list.
+    `compare_again` compares another link's list; `delivering`: channels on which something counts, by EUI, or None.
     """
 
     def __init__(
         self, clock: SiteClock, registry: Registry, audit: Audit | None,
         tell: "Callable[[Sequence[DeviceEvent]], Deferred[Any]]", lists: Callable[[str, int], bool | None],
         memory: ListMemory, compare_again: Callable[[int], None],
+        delivering: Callable[[int], Mapping[int, tuple[int, ...]] | None],
     ) -> None:
         self._clock, self._registry, self._audit, self._tell, self._lists = clock, registry, audit, tell, lists
-        self._memory, self._compare_again = memory, compare_again
+        self._memory, self._compare_again, self._delivering = memory, compare_again, delivering
         self._due: set[int] = set()                         # links whose conflicts a change of the registry may have ended
         self.of_keys: Counter[str] = Counter()              # since start, by what happened
 
@@ -50,8 +51,11 @@ class News:
         Once over restarts too. `onwards`: who was found to contradict modules of this concentrator is compared again.
         """
         known = self._memory.conflicts(link_id)
-        found = conflicts(self._registry.directory, name, entries, self._lists, self._clock.hour(), known)
+        counting = self._delivering(link_id)
+        found = conflicts(self._registry.directory, name, entries, self._lists, self._clock.hour(), known, counting or {})
         now = {(one.code, one.device): one for one in found}
+        if counting is None:                                # not known yet, as after a start: nothing is over by that
+            now = {key: one for key, one in known.items() if key[0] is EventCode.UNEXPECTED_CHANNEL} | now
         self._become(link_id, name, now if whole else {**known, **now})
         if whole and onwards:
             directory = self._registry.directory

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scada.drivers.dmesh.collection import PERIODS, Channels, Picture, look
 from scada.drivers.dmesh.coverage import Coverage, Words, expected
 from scada.drivers.dmesh.gaps import SIZE
+from scada.drivers.dmesh.owing import NOTHING
 from scada.ports import IntervalReader
-from scada.site import BalanceGroup, Directory
+from scada.site import IN_SERVICE, BalanceGroup, Directory
 from scada.site_groups import points_of
 from scada.tags import TagDef
 
@@ -36,7 +37,7 @@ class GroupChannels:
     end: NDArray[np.int64]
 
 
-def channels_of_group(directory: Directory, group: BalanceGroup, listed: int) -> GroupChannels:
+def channels_of_group(directory: Directory, group: BalanceGroup) -> GroupChannels:
     """Members and feed, as far as they are metering points."""
     points = (*points_of(directory, group), *filter(None, [group.feed_point]))
     rows = [
@@ -46,9 +47,20 @@ def channels_of_group(directory: Directory, group: BalanceGroup, listed: int) ->
     column = list(zip(*rows, strict=True)) if rows else [()] * 5
     return GroupChannels(
         Channels(np.array(column[0], dtype=np.int64), np.array(column[1], dtype=np.uint64),
-                 np.array(column[2], dtype=np.uint8), listed),
+                 np.array(column[2], dtype=np.uint8), np.full(len(rows), NOTHING)),
         np.array(column[3], dtype=np.int64), np.array(column[4], dtype=np.int64),
     )
+
+
+def there(group: GroupChannels, directory: Directory) -> NDArray[np.uint64]:
+    """Modules of the group that are in service: they owe their hours, whether any concentrator lists them or not."""
+    modules = map(directory.module_of_eui.get, group.channels.eui.tolist())
+    return np.array([one.eui for one in modules if one is not None and one.state in IN_SERVICE], dtype=np.uint64)
+
+
+def since(group: GroupChannels, hours: NDArray[np.int64]) -> GroupChannels:
+    """The group when each of its modules owes something from these hours on, and while its meter hangs there."""
+    return attrs.evolve(group, channels=attrs.evolve(group.channels, since=hours))
 
 
 def look_at_group(

@@ -38,11 +38,13 @@ from scada.drivers.dmesh.list_memory import ListMemory
 from scada.drivers.dmesh.listener import DmlpFactory, WrappedFactory
 from scada.drivers.dmesh.listeners import Listeners
 from scada.drivers.dmesh.lists import concerned
+from scada.drivers.dmesh.management import Management
 from scada.drivers.dmesh.mesh import Mesh
 from scada.drivers.dmesh.messages import Hello
 from scada.drivers.dmesh.news import News
 from scada.drivers.dmesh.numbers import Reason
 from scada.drivers.dmesh.outputs import Closed, Delivered
+from scada.drivers.dmesh.owing import Owing
 from scada.drivers.dmesh.prompt import made_prompt
 from scada.drivers.dmesh.recaller import Recaller
 from scada.drivers.dmesh.refusals import RefusalBook
@@ -103,6 +105,7 @@ class DmeshService:
         state_file: Path | None = None,
         reader: IntervalReader | None = None,
         zone: ZoneInfo | None = None,
+        monitor_only: bool = False,
     ) -> None:
         self._settings, self._clock, self._reactor = settings, clock, reactor
         self._registry, self._audit = registry, audit
@@ -124,12 +127,16 @@ class DmeshService:
         self.on_readings, self.on_link, self.on_mesh = (
             self._listeners.on_readings, self._listeners.on_link, self._listeners.on_mesh
         )
-        self._news = News(clock, registry, audit, self._listeners.events, self._lists, self._memory, self._compare_again)
+        self._news = News(
+            clock, registry, audit, self._listeners.events, self._lists, self._memory, self._compare_again, self._delivering
+        )
+        self._owing = Owing(state_file, run)
         # Without a reader (tests of the protocol) there is no picture of what is held.
         self.collector = Collector(
             settings.collection, zone or ZoneInfo("UTC"), settings.credit, clock, reactor, reader, registry, sink,
-            self._stations, run, self._listeners.events,
+            self._stations, run, self._owing, self._listeners.events, self._compare_again,
         ) if reader else None
+        self.concentrators = Management(registry, audit, self._stations, monitor_only=monitor_only)
         self._recaller = Recaller(settings.collection, clock, registry, audit, self.collector)
         self._around = Surroundings(
             clock=clock, reactor=reactor, store=store, registry=registry, keys=keys, door=self._door,
@@ -172,6 +179,7 @@ class DmeshService:
     async def _start(self) -> None:
         try:
             await self._around.run_blocking(self._door.event_cursors.open)
+            await self._around.run_blocking(self._owing.open)
             await self._around.run_blocking(self._ledger.open)
             await self._around.run_blocking(self._memory.open)
         except StorageError as error:
@@ -222,6 +230,7 @@ class DmeshService:
             port.stop()
         self._harvest.stop()
         await self._around.run_blocking(self._door.event_cursors.close)
+        await self._around.run_blocking(self._owing.close)
         await self._around.run_blocking(self._ledger.close)
         await self._around.run_blocking(self._memory.close)
 
@@ -435,6 +444,9 @@ class DmeshService:
         if station is None or (modules := station.mesh.modules) is None:
             return None
         return modules.names(eui) and not modules.only_names(eui)
+
+    def _delivering(self, link_id: int) -> Mapping[int, tuple[int, ...]] | None:
+        return self.collector.delivering(link_id) if self.collector else {}
 
     def _compare_again(self, link_id: int) -> None:
         """Another list has changed what this one is held against."""

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from twisted.internet.defer import succeed
 
 from scada.clock import DAY_H
 from scada.commands import Actor, Origin, Role
@@ -22,10 +23,12 @@ from scada.drivers.dmesh.coverage import Coverage
 from scada.drivers.dmesh.messages import ArchRead, ProfileMessage, Result
 from scada.drivers.dmesh.numbers import Code
 from scada.drivers.dmesh.service import DmeshService
+from scada.events import EventCode
 from scada.intervals import HOURLY, MISSING, IntervalBlock, IntervalSeries, Mark
 from scada.ports import RecallState
 from scada.settings import CollectionSettings, DmeshSettings
-from tests.drivers.dmesh.peers import HOUR, Bench, Peer, Store, Wire, bench, day, hello, run_now
+from scada.site import MeterPeriod
+from tests.drivers.dmesh.peers import HOUR, Bench, Peer, Store, Wire, bench, day, entries, hello, run_now
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -62,14 +65,17 @@ class Held(Store):
         return IntervalSeries(first_hour, HOURLY, counts, np.zeros(counts.shape, dtype=np.uint8))
 
 
-def site_with(tmp_path: Path, store: Held | None = None, **collection: Any) -> Bench:
+def site_with(
+    tmp_path: Path, store: Held | None = None, state_file: Path | None = None, **collection: Any
+) -> Bench:
     """The service with a store that can be read."""
     site = bench(tmp_path)
     site.service.stop()
     held = store or Held()
     settings = DmeshSettings(collection=CollectionSettings(**collection))
     service = DmeshService(
-        settings, site.clock, site.reactor, site.bus, held, site.registry, site.keys, run_now, reader=held
+        settings, site.clock, site.reactor, site.bus, held, site.registry, site.keys, run_now, reader=held,
+        state_file=state_file,
     )
     service.start()
     return attrs.evolve(site, store=held, service=service)
@@ -206,6 +212,60 @@ def test_the_picture_is_the_same_after_a_restart(tmp_path: Path) -> None:
     assert [packet.message.first for packet in asked] == [HOUR - 20]
 
 
+def delivering(site: Bench, modules: int, delivered: range, record: int | None = None) -> Wire:
+    """A concentrator that lists some modules, and brought these days of the first two."""
+    record = delivered.start + 2 if record is None else record
+    wire = Wire(site.service, Peer(hello(newest=record + len(delivered) - 1)))
+    wire.modules[1] = entries(modules)
+    wire.replies[ArchRead] = lambda message: Result(Code.UNKNOWN)
+    wire.shake()
+    for number, one in enumerate(delivered, record):
+        wire.say(ProfileMessage(number, profile.encode(day(HOUR + DAY_H * one))))
+    return wire
+
+
+def test_who_never_delivered_is_not_forgotten_by_a_restart(tmp_path: Path) -> None:
+    """Module 3 is silent for two days, then the server starts anew: it still owes both."""
+    state = tmp_path / "dmesh.sqlite"
+    site = site_with(tmp_path, state_file=state, enabled=False)
+    turns(site, delivering(site, 3, range(-1, 0)), 2)
+    site.service.stop()
+    assert isinstance(site.store, Held)
+    again = site_with(tmp_path / "again", site.store, state, enabled=False)
+    again.reactor.advance(2 * 86400)
+    turns(again, delivering(again, 3, range(0, 2)), 2)
+
+    due = 2 * DAY_H - 2                                     # two hours have time to come
+    assert again.value("C01-collection/missing") == due - 1                 # from the first whole hour on
+
+
+def test_a_newcomer_owes_nothing_from_before_it_existed(tmp_path: Path) -> None:
+    """A server that has run for six days, and a module that joins now: not missing, not given up, not asked for."""
+    site = site_with(tmp_path, state_file=tmp_path / "dmesh.sqlite", depth_days=2)
+    first = delivering(site, 2, range(-1, 0))
+    turns(site, first, 2)
+    first.connection.connectionLost()
+    for _ in range(6):
+        site.reactor.advance(86400)
+    asked = turns(site, delivering(site, 3, range(6)), 5)
+
+    assert (site.value("C01-collection/missing"), site.value("C01-collection/given_up")) == (0, 0)
+    assert asked == []
+
+
+def test_who_was_silent_for_longer_than_is_looked_at_owes_it_when_it_speaks_again(tmp_path: Path) -> None:
+    """Its first hour of these days is none of its life: what came before it is given up, and shown."""
+    state = tmp_path / "dmesh.sqlite"
+    site = site_with(tmp_path, state_file=state, enabled=False, depth_days=1)
+    turns(site, delivering(site, 2, range(-1, 0)), 2)
+    site.service.stop()
+    again = site_with(tmp_path / "again", Held(), state, enabled=False, depth_days=1)
+    again.reactor.advance(20 * 86400)
+    turns(again, delivering(again, 2, range(19, 20), 1), 2)
+
+    assert again.value("C01-collection/given_up") == 2 * 7 * DAY_H
+
+
 def test_a_broken_link_is_no_fault_of_the_module(tmp_path: Path) -> None:
     """The question is forgotten with its session, and put again in the next one without a wait."""
     site = site_with(tmp_path)
@@ -215,6 +275,42 @@ def test_a_broken_link_is_no_fault_of_the_module(tmp_path: Path) -> None:
     again = Wire(site.service, Peer(hello(newest=1))).shake()
 
     assert len(turns(site, again, 5)) == 1
+
+
+def test_a_channel_that_counts_without_a_meter_is_told_once_and_over_when_it_has_one(tmp_path: Path) -> None:
+    """Over the wire and a restart: module 1 counts, module 2 delivers hours of 0, module 3 has a meter."""
+    state, told = tmp_path / "dmesh.sqlite", []
+
+    def hear(events: Any) -> Any:
+        told.extend((one.device, one.raised) for one in events if one.code == EventCode.UNEXPECTED_CHANNEL)
+        return succeed(None)
+
+    def begun(path: Path, store: Held | None) -> Bench:
+        site = site_with(path, store, state, enabled=False)
+        site.service.on_events(hear)
+        grown = (MeterPeriod("S3", "P3", entries(3)[2].eui, 0, 1000.0, 0),)
+        site.registry.replace(attrs.evolve(site.registry.directory.site, meters=grown))
+        wire = Wire(site.service, Peer(hello(newest=1)))
+        wire.shake()
+        block = day(modules=(1, 2, 3))
+        block.counts[1] = 0
+        wire.say(ProfileMessage(1, profile.encode(block)))
+        turns(site, wire, 5)
+        return site
+
+    site = begun(tmp_path, None)
+    first = list(told)
+    site.service.stop()
+    assert isinstance(site.store, Held)
+    again = begun(tmp_path / "again", site.store)
+    second = list(told)
+    content = again.registry.directory.site
+    meters = (*content.meters, MeterPeriod("S1", "P1", entries(3)[0].eui, 0, 1000.0, HOUR + 900))
+    again.registry.replace(attrs.evolve(content, meters=meters))
+    again.reactor.pump([0.25] * 20)
+
+    assert first == second == [("C01-001", True)]
+    assert told[1:] == [("C01-001", False)]
 
 
 # --------------------------------------------------------------------------------------- asked for by a person
@@ -338,7 +434,7 @@ def test_beyond_the_depth_is_given_up_and_within_it_is_missing() -> None:
         counts[0, 2:4] = MISSING
         coverage.enter(np.array([0]), (DAY - back) * DAY_H, counts)
     edges = tuple((DAY - back) * DAY_H for back in range(DAYS - 1, -2, -1))
-    picture = look(channels_of([(1, 5, 1)], 0), np.array([0]), coverage, (DAY + 1) * DAY_H, 2, edges)
+    picture = look(channels_of([(1, 5, 1)], np.array([HOUR])), np.array([0]), coverage, (DAY + 1) * DAY_H, 2, edges)
 
     assert (picture.missing, picture.given_up, picture.given_up_days) == (6, 4, (DAY - 4, DAY - 3))
     assert (picture.oldest, picture.newest) == ((DAY - 2) * DAY_H + 2, (DAY + 1) * DAY_H)

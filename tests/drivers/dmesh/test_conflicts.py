@@ -13,6 +13,7 @@ from scada.events import DeviceEvent, EventCode
 from scada.site import Concentrator, Directory, MeterPeriod, Module, ModuleState, Site
 from tests.drivers.dmesh.peers import LINK_ID, LINK_KEY, Peer, Wire, bench, entries, hello
 
+COUNTS = "C01-001: channel 1 counts, and no meter is registered or planned there"
 HERE = Module(0xA1, "C01-001", "C01", 1, ModuleState.ACTIVE, channels=2)
 
 
@@ -46,6 +47,30 @@ def test_a_meter_on_a_channel_that_the_module_has_not_is_named() -> None:
     assert found(directory(HERE, meters=meters), "C01", ModuleEntry(1, 0xA1, 1)) == [
         (EventCode.UNEXPECTED_CHANNEL, "C01-001", "C01-001: meter S1 hangs on channel 1, the module has 1 channels"),
     ]
+
+
+@pytest.mark.parametrize(("meter", "said"), [
+    (None, [COUNTS]),
+    (MeterPeriod("S1", "P1", 0xA1, 1, 1000.0, 0), []),
+    (MeterPeriod("S1", "P1", 0xA1, 1, 1000.0, 500), []),
+    (MeterPeriod("S1", "P1", 0xA1, 1, 1000.0, 0, 100), [COUNTS]),
+])
+def test_a_channel_that_counts_without_a_meter_or_a_plan_is_named(meter: MeterPeriod | None, said: list[str]) -> None:
+    """Installed, planned for later, or gone since this hour."""
+    there = MeterPeriod("S0", "P0", 0xA1, 0, 1000.0, 0)
+    content = directory(HERE, meters=(there, *(() if meter is None else (meter,))))
+    told = conflicts(content, "C01", (ModuleEntry(1, 0xA1, 2),), lambda *_: False, 100, counting={0xA1: (0, 1)})
+
+    assert [one.detail for one in told] == said
+    assert all(one.code is EventCode.UNEXPECTED_CHANNEL for one in told)
+
+
+@pytest.mark.parametrize("state", [ModuleState.DISCOVERED, ModuleState.PLANNED, ModuleState.RETIRED])
+def test_who_is_not_in_service_owes_no_meter(state: ModuleState) -> None:
+    content = directory(attrs.evolve(HERE, state=state))
+    told = conflicts(content, "C01", (ModuleEntry(1, 0xA1, 2),), lambda *_: False, 100, counting={0xA1: (0, 1)})
+
+    assert EventCode.UNEXPECTED_CHANNEL not in {one.code for one in told}
 
 
 @pytest.mark.parametrize("state", [ModuleState.REPLACED, ModuleState.RETIRED])

@@ -14,10 +14,11 @@ from scada.drivers.dmesh import parts
 from scada.drivers.dmesh.collection import DAYS, channels_of, look
 from scada.drivers.dmesh.completeness import Completeness
 from scada.drivers.dmesh.coverage import Coverage
+from scada.drivers.dmesh.owing import Owing
 from scada.intervals import MISSING
 from scada.site import BalanceGroup, Directory, Medium, MeterPeriod, Module, ModuleState, Point
 from scada.tags import Batch, Device
-from tests.drivers.dmesh.peers import HOUR, LINK_ID, RegistryBook
+from tests.drivers.dmesh.peers import HOUR, LINK_ID, RegistryBook, run_now
 from tests.drivers.dmesh.test_collection import Held
 from tests.fakes import site_clock
 
@@ -58,7 +59,7 @@ def covered(holes: dict[int, list[int]], slots: int = 4) -> Coverage:
 
 def picture(coverage: Coverage, modules: int = 2) -> Any:
     """Modules of two channels each, whose slots follow one another."""
-    channels = channels_of([(index, EUI + index, 2) for index in range(1, modules + 1)], 0)
+    channels = channels_of([(index, EUI + index, 2) for index in range(1, modules + 1)], np.full(modules, HOUR))
     return look(channels, np.arange(2 * modules), coverage, DAY * DAY_H + 10, DEPTH, EDGES)
 
 
@@ -76,7 +77,7 @@ def test_what_modules_lack_is_what_their_concentrator_lacks(holes: dict[int, lis
 
 def completeness(limit: int) -> tuple[Completeness, Sink, RegistryBook, Clock]:
     sink, registry, reactor = Sink(), RegistryBook(), Clock()
-    return Completeness(site_clock(reactor), Held(), registry, sink, limit), sink, registry, reactor
+    return Completeness(site_clock(reactor), Held(), registry, sink, Owing(None, run_now), limit), sink, registry, reactor
 
 
 def test_a_module_has_tags_from_its_first_hole_on_and_keeps_them_when_it_is_closed() -> None:
@@ -125,6 +126,21 @@ def test_a_group_is_as_complete_as_the_channels_of_its_meters_while_they_hang_th
 
     assert sink.last("BG1-collection")[:2] == pytest.approx([100, 100 * 46 / 48])
     assert sink.last("BG1-collection")[4] == 2
+
+
+def test_a_meter_whose_module_never_delivered_is_missed_in_its_group_whatever_is_changed_there() -> None:
+    """From when it is in service, and while its meter hangs there; another change of meters forgives nothing."""
+    shown, sink, registry, reactor = completeness(0)
+    module = registry.directory.site.modules[0]
+    old, new = (MeterPeriod("A", "P1", module.eui, 0, 1.0, start) for start in (0, HOUR + 6))
+    grouped(registry, old)
+    shown.next_group(covered({}, slots=0), HOUR, DEPTH, EDGES)
+    for later, periods in ((4, (old,)), (8, (old, MeterPeriod("B", "P2", 9, 0, 1.0, 0))), (10, (new,))):
+        grouped(registry, *periods)
+        reactor.advance(40)
+        shown.next_group(covered({}, slots=0), HOUR + later, DEPTH, EDGES)
+
+    assert [batch.values[4] for batch in sink.batches] == [0, 3, 7, 4]
 
 
 def test_groups_are_looked_at_in_turn_and_left_alone_for_a_while() -> None:

@@ -12,6 +12,7 @@ from scada.drivers.dmesh.messages import (
     CommandCancel,
     CommandRetry,
     CommandStatus,
+    Discovery,
     Error,
     FwActivate,
     FwBlock,
@@ -20,6 +21,7 @@ from scada.drivers.dmesh.messages import (
     GetFwStatus,
     GetInfo,
     GetModules,
+    GetParam,
     GetTopology,
     GroupCommand,
     GroupSet,
@@ -34,7 +36,9 @@ from scada.drivers.dmesh.messages import (
     Pong,
     ProfileMessage,
     ReadNow,
+    Reboot,
     Result,
+    SetParam,
     TimeSet,
 )
 from scada.drivers.dmesh.numbers import Code
@@ -55,7 +59,18 @@ def answers(state: ConcentratorState, message: Message, now: float) -> tuple[Mes
         case TimeSet(round_trip_ms=trip):
             return (_result(Code.OK if trip <= LONGEST_ROUND_TRIP_MS else Code.BAD_ARGUMENT),)
         case GetInfo():
-            return (Info(MODEL, FIRMWARE, modules=len(state.modules) + len(state.awaited), configuration=state.generation),)
+            own = state.configuration
+            return (Info(MODEL, FIRMWARE, own.uptime_s, len(state.modules) + len(state.awaited), own.version),)
+        case GetParam():
+            return (state.configuration.get(message),)
+        case SetParam():
+            return (state.configuration.set(message),)
+        case Reboot(index=index):
+            return (_result(Code.ACCEPTED if not index or index in {one.index for one in state.modules} else Code.UNKNOWN),)
+        case Discovery(duration_s=duration_s):
+            state.configuration.discover(duration_s)
+            state.join(now)
+            return (_result(Code.OK),)
         case GetModules(generation=generation, page=page):
             pages = _module_pages(state, generation or state.generation)
             return (pages[page],) if page < len(pages) else (_result(Code.UNKNOWN),)

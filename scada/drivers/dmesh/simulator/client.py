@@ -110,6 +110,7 @@ class ConcentratorClient:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.state, self.reactor, self.now = state, reactor, now
+        state.configuration.run_by(time.monotonic)
         self._endpoint = endpoint
         self._dice = dice
         self._wait = FIRST_WAIT_S
@@ -224,6 +225,7 @@ class CalledConcentrator:
 
     def __init__(self, state: ConcentratorState, reactor: Any, endpoint: Any, now: Callable[[], float]) -> None:
         self.state, self.reactor, self.now = state, reactor, now
+        state.configuration.run_by(time.monotonic)
         self._endpoint = endpoint
         self._port: Any = None
         self._open: set[ConcentratorProtocol] = set()

@@ -14,6 +14,7 @@ from scada.drivers.dmesh.simulator.clocks import ModuleCrystals
 from scada.drivers.dmesh.simulator.control import Control
 from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.mesh import Mesh, grow
+from scada.drivers.dmesh.simulator.parameters import Configuration
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
 from scada.drivers.dmesh.simulator.supply import Singles
 from scada.events import EventCode
@@ -24,6 +25,7 @@ class Fate:
 
     boot_id: int
     max_frame: int
+    configuration: Configuration
     control: Control
     handing: Handing
     singles: Singles
@@ -61,7 +63,7 @@ class Fate:
     def _append(self, profile: Profile) -> None:
         raise NotImplementedError
 
-    def _join(self, at: float) -> None:
+    def join(self, at: float) -> None:
         raise NotImplementedError
 
     def _tree_grew(self) -> None:
@@ -72,6 +74,7 @@ class Fate:
         self.boot_id = (self.boot_id + 1) % 2**32
         memory, self.control = self.control.memory(), self._make_control()
         self.handing.restart()
+        self.configuration.restart()
         self.control.recall(memory, now)
         self.singles = self._make_singles()
         self._owed.clear()
@@ -124,4 +127,4 @@ class Fate:
             self.control.inherit(old)
             before, self.singles = self.singles, self._make_singles()
             self.singles.inherit(before)
-        self._join(now)
+        self.join(now)

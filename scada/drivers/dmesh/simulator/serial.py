@@ -24,6 +24,7 @@ class Station:
 
     def __init__(self, state: ConcentratorState, now: Callable[[], float], later: Callable[..., object]) -> None:
         self.state, self._now, self._later = state, now, later
+        state.configuration.run_by(time.monotonic)
         self.outbox: list[bytes] = []
         self.current: ConcentratorSession | None = None
         self.coming: ConcentratorSession | None = None

@@ -39,6 +39,7 @@ from scada.drivers.dmesh.messages import (
     ProfileMessage,
     ReadResult,
     Ready,
+    Reboot,
     Result,
     Sample,
     Samples,
@@ -57,7 +58,7 @@ TRIES: Final = 3                                # of a request on a serial line
 CAPABILITIES: Final = (
     Capability.GROUP_COMMANDS | Capability.LINK_STATS | Capability.SAMPLES | Capability.INFO | Capability.KEYS
     | Capability.READ_NOW | Capability.FIRMWARE | Capability.REGISTRY | Capability.GROUP_KEYS | Capability.SINGLE_COMMANDS
-    | Capability.TOPOLOGY_DELTA | Capability.OVERHEARD
+    | Capability.TOPOLOGY_DELTA | Capability.OVERHEARD | Capability.PARAMETERS
 )
 
 
@@ -346,6 +347,15 @@ class ConcentratorSession(Listener):
                 self._secured(body)
         if isinstance(message, CommandStatus) and (report := self._state.known_command(message.command_id)):
             self._send(report)
+        if isinstance(message, Reboot) and not message.index:
+            self._later(message.delay_s, self._reboot)
+
+    def _reboot(self) -> None:
+        """With a word, where the connection is still there; the archive, events and what modules hold stay."""
+        if self.phase is Phase.UP:
+            self.goodbye()
+            self._close("the server has it rebooted")
+        self._state.restart(self._now())
 
     def _handle(self, message: Message) -> tuple[Message, ...]:
         """Do what is asked; the answers, in order. What comes by itself afterwards is sent by itself."""

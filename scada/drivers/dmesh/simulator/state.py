@@ -33,6 +33,7 @@ from scada.drivers.dmesh.simulator.handing import Handing
 from scada.drivers.dmesh.simulator.keys import SimKeys
 from scada.drivers.dmesh.simulator.lists import WRAP, Lists
 from scada.drivers.dmesh.simulator.mesh import OUT_OF_REACH, grow
+from scada.drivers.dmesh.simulator.parameters import Configuration
 from scada.drivers.dmesh.simulator.plight import MISDATED, Plight
 from scada.drivers.dmesh.simulator.reading import Reads
 from scada.drivers.dmesh.simulator.subnet import WRAPPING, Listener, SimModule
@@ -119,6 +120,7 @@ class ConcentratorState(Fate, Lists):
         self.keys = SimKeys(link_id, Ring(Key(0, link_key)) if isinstance(link_key, bytes) else link_key)
         self.outputs = outputs or Outputs()
         self.plight = Plight()
+        self.configuration = Configuration()
         self._all = modules
         self._gone: set[int] = set()            # indices whose module was taken to another subnet, or off the list
         self._unheard: set[int] = set()
@@ -141,7 +143,7 @@ class ConcentratorState(Fate, Lists):
         self._places: network.Places = {}
         self._moved_today: dict[int, int] = {}  # changes of the parent, by index
         self.generations: dict[int, tuple[SimModule, ...]] = {1: self._present(started if founded is None else founded)}
-        self._join(started)                     # after a restart the list has the generation that it had before
+        self.join(started)                     # after a restart the list has the generation that it had before
         self.events: list[Event] = []
         self._sequence = int(started) << 16     # grows over restarts of the simulator too
         self.event_cursor = 0
@@ -297,9 +299,13 @@ class ConcentratorState(Fate, Lists):
     def _present(self, at: float) -> tuple[SimModule, ...]:
         return tuple(module for module in self._all if module.joins_at <= at and module.index not in self._gone)
 
-    def _join(self, at: float) -> None:
-        """Modules whose time has come announce themselves."""
-        present = self._present(at)
+    def join(self, at: float) -> None:
+        """Modules whose time has come announce themselves; one that nobody put on the list joins by discovery alone."""
+        there, awaited = {one.index for one in self.modules}, set(self._awaited.values())
+        present = tuple(
+            one for one in self._present(at)
+            if self.configuration.discovers or one.index in there or one.eui in awaited
+        )
         if len(present) == len(self.modules):
             return
         new = present[len(self.modules):] if present[: len(self.modules)] == self.modules else tuple(
@@ -323,7 +329,7 @@ class ConcentratorState(Fate, Lists):
     ) -> None:
         """An hour is over: the modules that can be reached deliver it, the others keep it."""
         ended = (hour + 1) * HOUR_S
-        self._join(ended)
+        self.join(ended)
         mine = np.array([int(one) in self._by_eui for one in eui], dtype=bool)
         index = np.array([self._by_eui[int(one)].index for one in eui[mine]], dtype=np.int64)
         now_there = {module.index for module in self.modules}
