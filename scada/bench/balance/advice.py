@@ -25,9 +25,9 @@ CONSUMERS, DAYS, MOVES = 240, 7, 24
 SAVING: Final = (3, 10)                     # moves
 SHARES: Final = (0.45, 0.33, 0.22)
 REPEATS: Final = 60                         # instances, each with profiles and phases of its own
-LONG: Final = 4                             # searches of four times the length that the best known is the best of
-COMPARED: Final = 20                        # instances that they are run on
-IN_PROCESSES: Final = 10                    # instances that are worked out as the server does
+LONG: Final = 3                             # searches of four times the length that the best known is the best of
+COMPARED: Final = 10                        # instances that they are run on
+IN_PROCESSES: Final = 3                     # instances that are worked out as the server does
 
 
 def measure(repeats: int = REPEATS, compared: int = COMPARED, long: int = LONG) -> list[Figure]:
