@@ -98,7 +98,7 @@ def test_the_lines_of_the_page_add_up(
         "feed": 100.0, "members": 80.0, "common": 5.0, "generation": 2.0, "imbalance": 20.0, "technical": 3.0, "own": 1.0,
         "unexplained": 16.0, "uncertainty": 1.5, "completeness": 1.0, "version": 1.0,
     }
-    monkeypatch.setattr(street.services.balances, "table", lambda group, span, first, last: ResultTable(
+    monkeypatch.setattr(street.services.balances, "table", lambda group, span, first, last, as_of=None: ResultTable(
         np.array([first]), {name: np.array([value]) for name, value in row.items()}
     ))
     text = person("viewer").client.get("/balance/BG-T01").text

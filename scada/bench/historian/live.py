@@ -73,9 +73,9 @@ def main(folder: Path, devices: int, seconds: float) -> None:
     rng = np.random.default_rng(2)
     level = 230 + rng.normal(0, 3, (devices, POINTS))
 
-    def timed(new: Sequence[tuple[int, str]], samples: Any) -> None:
+    def timed(new: Sequence[tuple[int, str]], samples: Any, bands: Any = ()) -> None:
         began = time.perf_counter()
-        append(new, samples)
+        append(new, samples, bands)
         took.append(time.perf_counter() - began)
         ages.append((clock.now() - int(samples.at.min())) / 1e9)
 

@@ -81,9 +81,13 @@ class News:
             return
         self._due.discard(link_id)
         known, directory = self._memory.conflicts(link_id), self._registry.directory
-        found = conflicts(directory, name, modules.entries, self._lists, self._clock.hour(), known)
+        counting = self._delivering(link_id)
+        found = conflicts(directory, name, modules.entries, self._lists, self._clock.hour(), known, counting or {})
         devices = {one.device for one in found}
-        self._become(link_id, name, {key: one for key, one in known.items() if one.device in devices})
+        self._become(link_id, name, {
+            key: one for key, one in known.items()
+            if one.device in devices or (counting is None and key[0] is EventCode.UNEXPECTED_CHANNEL)
+        })
 
     def _become(self, link_id: int, name: str, now: Told) -> None:
         known, at, good = self._memory.conflicts(link_id), self._clock.now(), self._clock.trusted()
