@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 from hmi.access import ORDER_MOVES, STAFF, allow
 from hmi.curves import curve_chart
 from hmi.i18n import _
+from hmi.lines import LineChart, lines
 from hmi.notices import notice
 from hmi.reasons import in_words
 from hmi.services import Services
@@ -18,7 +19,7 @@ from hmi.site_time import SiteTime, day_from
 from scada.clock import DAY_H, HOUR_S, NS
 from scada.errors import CommandRejected
 from scada.phase_orders import LONGEST_NOTE, MoveState, OrderState, PhaseOrder
-from scada.phase_study import MOST_MOVES, Objective, Working
+from scada.phase_study import MOST_MOVES, Objective, Simultaneity, Working
 from scada.site import BalanceGroup
 
 PERIODS: Final = (7, 14, 28)            # days
@@ -103,6 +104,7 @@ def make(services: Services) -> Blueprint:
             "phases.html", group=group, study=study, working=working, choice=choice, periods=PERIODS, when=when,
             curves=curves, chart=chart, unit="kWh" if choice["of"] == "imbalance" or span > HOUR_S else "kW",
             position=study.uneven[HOUR_S].position if study and HOUR_S in study.uneven else np.nan,
+            together=coincidence(study.together) if study and study.together and study.together.sizes else None,
             loss_percent=100 * group.normal_share, objectives=Objective, most_moves=MOST_MOVES,
             weeks=weeks_of(name),
             orders=[(one, services.phase_orders.states(one).count(MoveState.DONE)) for one in orders],
@@ -154,6 +156,11 @@ def make(services: Services) -> Blueprint:
         return redirect(url_for("phases.order", name=name, number=number))
 
     return blueprint
+
+
+def coincidence(of: Simultaneity) -> LineChart:
+    """g(n), as it was fitted, and what random groups have; sizes side by side, for they grow like a geometric series."""
+    return lines([of.mean, of.fitted, of.low, of.high], [str(n) for n in of.sizes])
 
 
 def moves_of(asked: "MultiDict[str, str]") -> int | None:
