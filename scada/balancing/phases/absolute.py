@@ -15,7 +15,9 @@ from scada.balancing.live import NOMINAL_ANGLES
 from scada.balancing.phases.search import beginning
 from scada.balancing.phases.uneven import PHASES
 
-KICKS: Final = 16                       # disturbances; 240 consumers and a week then take about half a second
+KICKS: Final = 120                      # disturbances; 240 consumers and a week then take about half a second
+BACK, ELSEWHERE = 5, 2                  # at most so many moves are taken back by one, and so many others tried instead
+CLOSE: Final = 1.02                     # times the least: from there on changes of two are looked for, which take long
 FIRST: Final = 6                        # changes of one consumer from which a change of two is looked for
 MOST_BACK: Final = 24                   # moves that are taken back for another one, the cheapest first
 TURNS: Final = NOMINAL_ANGLES
@@ -117,12 +119,12 @@ def least_sum(
     least = of.score(best)
     for _ in range(kicks):
         trial, away = best.copy(), np.flatnonzero((best != start) & can)
-        back = rng.choice(away, min(len(away), int(rng.integers(1, 4))), replace=False)
+        back = rng.choice(away, min(len(away), int(rng.integers(1, BACK + 1))), replace=False)
         trial[back] = start[back]
-        one = int(rng.choice(np.flatnonzero(can)))
-        if np.count_nonzero(trial != start) < cap:
-            trial[one] = int(rng.integers(PHASES))
-        trial = _descended(of, start, cap, can, trial)
+        for one in rng.choice(np.flatnonzero(can), ELSEWHERE):
+            if np.count_nonzero(trial != start) < cap:
+                trial[one] = int(rng.integers(PHASES))
+        trial = _descended(of, start, cap, can, trial, below=CLOSE * least)
         if (score := of.score(trial)) < least - GAINED * abs(least):
             best, least = trial, score
     return best if least <= of.score(start) else np.array(start, dtype=np.int64)
@@ -130,12 +132,14 @@ def least_sum(
 
 # ---------------------------------------------------------------------- private
 def _descended(
-    of: Absolute, start: NDArray[np.int64], cap: int, can: NDArray[np.bool_], phase: NDArray[np.int64]
+    of: Absolute, start: NDArray[np.int64], cap: int, can: NDArray[np.bool_], phase: NDArray[np.int64],
+    below: float = np.inf,
 ) -> NDArray[np.int64]:
-    """The best change of one, else of two, until none helps."""
+    """The best change of one, else of two, until none helps; of two only where the score is below a bound."""
     while True:
-        single = _single(of, start, cap, can, phase)
-        better = single if single is not None else _double(of, start, cap, can, phase)
+        better = _single(of, start, cap, can, phase)
+        if better is None and of.score(phase) < below:
+            better = _double(of, start, cap, can, phase)
         if better is None:
             return phase
         phase = better

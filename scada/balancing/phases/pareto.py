@@ -17,9 +17,11 @@ from scada.balancing.phases.search import KICKS, search
 from scada.balancing.phases.uneven import allocated, unevenness
 
 CAPS: Final = (1, 2, 3, 5, 10)
-KICKED_HOURS: Final = 650_000           # disturbances times consumers times hours of the search by the plain sum
-FEWEST: Final = 4
-KICKS_A_MOVE: Final = 50                # disturbances: few moves have few places to be looked for
+KICKED_HOURS: Final = 4_900_000         # disturbances times consumers times hours of the search by the plain sum
+FEWEST: Final = 16
+KICKS_ELSEWHERE: Final = 400            # of a second search by squares, for another beginning
+SUM_KICKS_A_MOVE: Final = 4             # of that search
+KICKS_A_MOVE: Final = 30                # disturbances: few moves have few places to be looked for
 
 
 @attrs.frozen(eq=False)
@@ -72,8 +74,13 @@ def candidates(
     for cap in sorted(caps):
         if isinstance(table, Absolute) and squares is not None:
             by_squares = search(squares, start, cap, movable, None, min(kicks, KICKS_A_MOVE * cap))
-            begin = min(by_squares, phase, key=table.score)
-            phase = least_sum(table, start, cap, movable, begin, min(fewer, cap))
+            begins = [min(by_squares, phase, key=table.score)]
+            if cap == max(caps):                            # the order for the crew: from another place as well
+                begins.append(search(squares, start, cap, movable, None, min(kicks, KICKS_ELSEWHERE), seed=2))
+            turns = min(fewer, SUM_KICKS_A_MOVE * cap) // len(begins)
+            phase = min((
+                least_sum(table, start, cap, movable, begin, turns, seed) for seed, begin in enumerate(begins, 1)
+            ), key=table.score)
         elif isinstance(table, Table):
             phase = search(table, start, cap, movable, phase, kicks)
         polished = even_worst_hour(profiles, table, start, phase, cap, base, movable)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scada.balancing.phases.gram import Score
 from scada.balancing.phases.uneven import PHASES, allocated
 
-SLACK: Final = 0.01                     # of the score, which may be lost for a better worst hour
+SLACK: Final = 0.005                    # of the score, which may be lost for a better worst hour
 ROUNDS: Final = 60
 
 
