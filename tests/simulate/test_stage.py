@@ -66,7 +66,9 @@ def test_the_same_seed_does_the_same_damage(tmp_path: Path) -> None:
         figures.append(stand.look())
         stand.close()
     same, again, other = figures
-    counted = [name for name in same if name.startswith("dmesh.") and "storage" not in name]
+    # What looks like the head of a frame inside a spoilt one is chance: its cipher text is another in every session.
+    chance = ("storage", "dropped_header_crc")
+    counted = [name for name in same if name.startswith("dmesh.") and not any(one in name for one in chance)]
 
     differing = {name: (same[name], again[name]) for name in counted if same[name] != again[name]}
 
