@@ -409,6 +409,14 @@ class Directory:
         return {load.eui: load for load in self.site.loads}
 
     @cached_property
+    def loads_of_consumer(self) -> dict[str, tuple[Load, ...]]:
+        found: dict[str, list[Load]] = {}
+        for load in self.site.loads:
+            if load.consumer:
+                found.setdefault(load.consumer, []).append(load)
+        return {consumer: tuple(loads) for consumer, loads in found.items()}
+
+    @cached_property
     def supply_of_point(self) -> dict[str, Supply]:
         return {one.point: one for one in self.site.supplies}
 
@@ -478,7 +486,8 @@ MADE_FROM = {
     "concentrator": ("concentrators",), "concentrator_of_link": ("concentrators",), "transformer": ("transformers",),
     "terms_of_medium": ("meter_terms",), "feeder": ("feeders",), "linecode": ("linecodes",),
     "consumer": ("consumers",), "point": ("points",), "meters_of_point": ("meters",), "meters_of_eui": ("meters",),
-    "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",), "load_group": ("load_groups",),
+    "consumer_of_eui": ("points", "meters"), "load_of_eui": ("loads",),
+    "loads_of_consumer": ("loads",), "load_group": ("load_groups",),
     "balance_group": ("balance_groups",), "groups_of_feed": ("balance_groups",),
     "members_of_group": ("balance_groups", "balance_members"),
     "memberships": ("balance_groups", "balance_members"), "sums": ("balance_groups", "balance_members", "points"),

@@ -5,6 +5,7 @@ that people on site need not expect anyway, and whoever is there may be waiting 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from scada.commands import TIMED
 from scada.dr_dispatch.command import Command
@@ -19,15 +20,6 @@ class Say:
     def __init__(self, locals_: Sequence[Local], directory: Directory) -> None:
         self._all = {one.scope: one for one in locals_}
         self._directory = directory
-        self._points = {name: one for one in locals_ if (name := point_of(one.scope))}
-        self._modules = {
-            supply.eui: one for name, one in self._points.items() if (supply := directory.supply_of_point.get(name))
-        }
-        self._consumers = {
-            point.consumer: one for name, one in self._points.items()
-            # Loads behind an electricity point may be switched by any module.
-            if (point := directory.point.get(name)) and point.consumer and point.medium is Medium.ELECTRICITY
-        }
 
     def __bool__(self) -> bool:
         """Whether anything is in local at all."""
@@ -37,17 +29,28 @@ class Say:
         found = (self._all.get(area_scope(area)) for area in sorted(set(areas)))
         return [one for one in found if one is not None]
 
+    def barred(self, euis: Iterable[int]) -> frozenset[int]:
+        """Those of these modules that switch or measure at a point in local, or switch its consumer's load."""
+        return frozenset(self._of_module).intersection(euis) if self._of_module else frozenset()
+
     def over_modules(self, euis: Iterable[int]) -> list[Local]:
-        """The points in local that some of these modules switch or measure, or whose consumer's load they switch."""
-        if not self._points:
-            return []
-        loads, meters, found = self._directory.load_of_eui, self._directory.meters_of_eui, {}
-        for eui in euis:
-            load = loads.get(eui)
-            there = [self._modules.get(eui), self._consumers.get(load.consumer) if load else None]
-            there += [self._points.get(one.point) for one in meters.get(eui, ()) if one.valid_to is None]
-            found.update({one.scope: one for one in there if one is not None})
-        return list(found.values())
+        """The points in local of those."""
+        return list({one.scope: one for eui in sorted(self.barred(euis)) for one in self._of_module[eui]}.values())
+
+    @cached_property
+    def _of_module(self) -> dict[int, list[Local]]:
+        """By EUI: from what is in local to the modules there, for there are few of the one and a city of the other."""
+        of, found = self._directory, dict[int, list[Local]]()
+        for one in self._all.values():
+            name = point_of(one.scope)
+            supply, point = of.supply_of_point.get(name), of.point.get(name)
+            there = {supply.eui} if supply else set()
+            there |= {meter.eui for meter in of.meters_of_point.get(name, ()) if meter.valid_to is None}
+            if point is not None and point.medium is Medium.ELECTRICITY:    # its loads may be switched by any module
+                there |= {load.eui for load in of.loads_of_consumer.get(point.consumer, ())}
+            for eui in there:
+                found.setdefault(eui, []).append(one)
+        return found
 
     def over(self, area: str, concentrators: Iterable[str], euis: Iterable[int]) -> list[Local]:
         """Over a group of this area with members on these concentrators."""

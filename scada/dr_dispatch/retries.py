@@ -109,8 +109,9 @@ def allowed(
     found = np.zeros(len(whom), dtype=bool)
     if say.over(command.area, [command.members.roll.names[place]], ()):
         return found
+    barred = say.barred(euis[whom].tolist())
     for at in np.flatnonzero(whom).tolist():
-        if say.over_modules([int(euis[at])]):
+        if int(euis[at]) in barred:
             continue
         found[at] = _still(command, directory, int(euis[at]), link_id, int(index[at]))
     return found
