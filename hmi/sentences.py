@@ -551,6 +551,7 @@ SENTENCES: Final = (
     _l("phases of last week are studied"),
     _l("phases of last week are not studied yet"),
     _l("the weekly study of phases failed; it is tried again"),
+    _l("phases of %(n)s groups could not be studied (see the log): %(some)s"),
     _l("no meters reckoned yet"),
     _l("%(n)s meters reckoned on %(day)s"),
     _l("the reckoning of meters failed; it is tried again"),

@@ -23,6 +23,7 @@ from scada.balancing.phases.inputs import HOPELESS
 from scada.balancing.phases.study import Asked
 from scada.balancing.phases.weeks import KIND, WEEK_S, Row, nothing, row_of_week, week_before
 from scada.clock import NS, SiteClock
+from scada.errors import StorageError
 from scada.phase_study import PHASE_WEEK_COLUMNS
 from scada.piecemeal import in_turns
 from scada.ports import Compute, Health, Registry, ResultRows, ResultStore, ResultTable, TagSink
@@ -63,6 +64,7 @@ class PhaseWeekService:
             "the weekly study of phases", AFTER_H, self._night, self._done, clock, reactor, pool, timezone)
         self._fresh: tuple[int, dict[str, Row]] = 0, {}
         self._more = False
+        self._failed: dict[str, int] = {}                   # groups whose study failed, and of which week [s]
         self._keeping: Deferred[None] | None = None
         self._known: dict[str, Device] = {}
 
@@ -92,9 +94,14 @@ class PhaseWeekService:
     def health(self) -> Iterable[Health]:
         weekly = self.weekly
         text = "phases of last week are studied" if weekly.day else "phases of last week are not studied yet"
+        if self._failed:
+            some = ", ".join(sorted(self._failed)[:5])
+            text = f"phases of {len(self._failed)} groups could not be studied (see the log): {some}"
         if weekly.failing:
             text = "the weekly study of phases failed; it is tried again"
-        yield Health("phases", not weekly.failing, text, {"failures": float(weekly.failures)})
+        yield Health("phases", not weekly.failing and not self._failed, text, {
+            "failures": float(weekly.failures), "groups_failed": float(len(self._failed)),
+        })
 
     # ------------------------------------------------------------------ ports.PhaseWeeks
     def table(self, group: str, first: int, last: int) -> ResultTable:
@@ -110,10 +117,14 @@ class PhaseWeekService:
         groups = _electric(directory)
         stored = self._results.get_many(KIND, [one.name for one in groups], WEEK_S, start, start + 1)
         there = {stored.names[which] for which in stored.which.tolist()}
-        due = [one for one in groups if one.name not in there]
+        self._failed = {name: of for name, of in self._failed.items() if of == start}
+        due = [one for one in groups if one.name not in there and one.name not in self._failed]
         rows: dict[str, Row] = {}
-        asked = self._asked(directory, due[:PER_RUN], first, hours, rows, stopping)
-        rows.update(self._compute.each(row_of_week, asked))
+        for name, found in self._compute.each(_tried, self._asked(directory, due[:PER_RUN], first, hours, rows, stopping)):
+            if isinstance(found, str):
+                self._let_go(name, start, found)
+            else:
+                rows[name] = found
         self._fresh, self._more = (start, rows), len(due) > PER_RUN
         return not stopping.is_set()
 
@@ -125,11 +136,22 @@ class PhaseWeekService:
         for group in groups:
             if stopping.is_set():
                 return
-            given = gathered(directory, group, first, hours, self._zone, self._sources)
+            try:
+                given = gathered(directory, group, first, hours, self._zone, self._sources)
+            except StorageError:                            # the whole night is tried again
+                raise
+            except Exception as error:                      # one group must not cost all others their week
+                self._let_go(group.name, first * 3600, f"{type(error).__name__}: {error}")
+                continue
             if any(lack in given.of.lacks for lack in HOPELESS):
                 rows[group.name] = nothing(len(given.of.hours))
             else:
                 yield Asked(group.name, first, hours, given)
+
+    def _let_go(self, name: str, start: int, why: str) -> None:
+        """Not asked again of this week, but after a restart."""
+        self._failed[name] = start
+        self.log.error("phases of {name} could not be studied: {why}", name=name, why=why)
 
     # ------------------------------------------------------------------ in the reactor's thread
     def _done(self) -> None:
@@ -166,6 +188,14 @@ class PhaseWeekService:
         values = np.array([factor * row.get(column, np.nan) for column, factor in SHOWN])
         quality = np.where(np.isnan(values), Quality.BAD_OUT_OF_RANGE, Quality.GOOD).astype(np.uint8)
         self._sink.publish(Batch(device.name, values, quality, (start + WEEK_S) * NS, self._clock.now()))
+
+
+def _tried(asked: Asked) -> tuple[str, Row | str]:
+    """A group's row, or why there is none."""
+    try:
+        return row_of_week(asked)
+    except Exception as error:                              # in whatever process: it is said in ours
+        return asked.group, f"{type(error).__name__}: {error}"
 
 
 def _electric(directory: Directory) -> list[BalanceGroup]:

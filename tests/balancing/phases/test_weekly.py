@@ -16,6 +16,7 @@ from scada.balancing.phases.weekly import PhaseWeekService
 from scada.balancing.phases.weeks import KIND, WEEK_S, nothing, row_of, week_before
 from scada.clock import HOUR_S, NS
 from scada.compute import InThisProcess
+from scada.errors import StorageError
 from scada.phase_study import PHASE_WEEK_COLUMNS
 from scada.ports import ResultRows, ResultTable
 from scada.site import BalanceGroup, Directory, Medium
@@ -163,3 +164,32 @@ def test_weeks_begin_on_mondays_of_the_site_also_where_clocks_change():
     """Of any day of a week the one before; 167 hours with the change to summer."""
     assert {week_before(ZONE, f"2026-01-{day}") for day in range(12, 19)} == {(FIRST, 168)}
     assert week_before(ZoneInfo("Europe/Chisinau"), "2026-03-30")[1] == 167
+
+
+def test_a_group_whose_study_fails_costs_no_other_its_week_and_is_named(parts, monkeypatch):
+    """It is not asked again of that week; a disk that fails is another matter, and the whole night is tried again."""
+    registry, kept, _sink = parts
+    second = attrs.evolve(registry.directory.balance_group["BG"], name="BH")
+    site_ = registry.directory.site
+    registry.directory = Directory(attrs.evolve(site_, balance_groups=(*site_.balance_groups, second)))
+    asked = []
+
+    def row(one):
+        asked.append(one.group)
+        if one.group == "BG":
+            raise KeyError("BG-HOUSE")
+        return one.group, {**nothing(7), "consumers": 3.0}
+
+    monkeypatch.setattr(weekly, "row_of_week", row)
+    of = service(parts)
+    assert a_night(of)
+    assert a_night(of, "2026-01-13")
+    (health,) = of.health()
+
+    assert asked == ["BG", "BH"]
+    assert set(kept.rows) == {("BH", FIRST * HOUR_S), ("NONE", FIRST * HOUR_S)}
+    assert not health.ok
+    assert "phases of 1 groups could not be studied" in health.text
+    monkeypatch.setattr(weekly, "gathered", lambda *_: (_ for _ in ()).throw(StorageError("no disk")))
+    with pytest.raises(StorageError):
+        service((registry, Kept(), Sink()))._night(MONDAY, threading.Event())
