@@ -216,6 +216,7 @@ SENTENCES: Final = (
     _l("the memory of supplies %(path)s cannot be used: %(why)s"),
     # one concentrator itself
     _l("no parameter is called %(name)s"),
+    _l("%(name)s: expected an integer of 32 bits, or at most %(n)s bytes of text"),
     _l("no parameter was given"),
     _l("commands are under way at %(name)s: a reboot would lose them"),
     _l("expected the 32 hexadecimal digits of a command's number"),

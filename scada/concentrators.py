@@ -11,6 +11,14 @@ MAY_MANAGE: Final = frozenset({Role.ENGINEER, Role.ADMINISTRATOR})
 MAY_CANCEL: Final = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 LONGEST_DISCOVERY_S: Final = 86_400
 LONGEST_DELAY_S: Final = 65_535
+LONGEST_TEXT: Final = 128               # bytes of UTF-8 of a parameter
+
+
+def fits(value: int | str) -> bool:
+    """Whether a parameter can have this value at all: an integer of 32 bits with sign, or a short text."""
+    if isinstance(value, int):
+        return -(2**31) <= value < 2**31
+    return len(value.encode("utf-8", "replace")) <= LONGEST_TEXT and value.isprintable()
 
 
 @attrs.frozen

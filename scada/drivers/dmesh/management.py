@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 
 from scada.commands import Actor
-from scada.concentrators import LONGEST_DELAY_S, LONGEST_DISCOVERY_S, MAY_CANCEL, MAY_MANAGE, ConcentratorInfo, Parameters
+from scada.concentrators import (
+    LONGEST_DELAY_S,
+    LONGEST_DISCOVERY_S,
+    LONGEST_TEXT,
+    MAY_CANCEL,
+    MAY_MANAGE,
+    ConcentratorInfo,
+    Parameters,
+    fits,
+)
 from scada.drivers.dmesh.messages import (
     CommandCancel,
     Discovery,
@@ -82,8 +91,14 @@ class Management:
     async def _set_parameters(self, actor: Actor, name: str, base: int, values: Mapping[str, int | str]) -> Parameters:
         """`base`: the version that was looked at; refused when the concentrator has another one by now."""
         reasons = [f"no parameter is called {one[:32]}" for one in values if _number(one) is None]
+        reasons += [
+            f"{one[:32]}: expected an integer of 32 bits, or at most {LONGEST_TEXT} bytes of text"
+            for one, value in values.items() if not fits(value)
+        ]
         if not values:
             reasons.append("no parameter was given")
+        if not 0 <= base < 2**32:                           # no version that any of them ever has
+            reasons.append(f"{name[:64]} has other parameters by now: look at them again")
         station = await self._judged(actor, "parameters", name, Capability.PARAMETERS, reasons, values=dict(values))
         params = tuple(Param(number, value) for one, value in values.items() if (number := _number(one)) is not None)
         found = await _ask(station, name, SetParam(base, params), ParamMessage)
@@ -204,4 +219,4 @@ def _name(number: int) -> str:
 def _number(name: str) -> int | None:
     if name.upper() in Parameter.__members__:
         return int(Parameter[name.upper()])
-    return int(name) if name.isascii() and name.isdecimal() and 1024 <= int(name[:6]) <= 0xFFFF else None
+    return int(name) if name.isascii() and name.isdecimal() and len(name) <= 5 and 1024 <= int(name) <= 0xFFFF else None

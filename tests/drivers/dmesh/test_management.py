@@ -140,6 +140,23 @@ def test_every_reason_is_named_at_once(tmp_path: Path) -> None:
     assert rig.ask(rig.management.info("C01")) == ["C01 cannot do this: it does not offer it"]
 
 
+@pytest.mark.parametrize(("base", "values", "reason"), [
+    (9, {"radio_channel": 2**31}, "radio_channel: expected an integer of 32 bits, or at most 128 bytes of text"),
+    (9, {"apn": "ș" * 65}, "apn: expected an integer of 32 bits, or at most 128 bytes of text"),
+    (9, {"apn": "\ud800"}, "apn: expected an integer of 32 bits, or at most 128 bytes of text"),
+    (9, {"001024999999": 1}, "no parameter is called 001024999999"), (9, {"70000": 1}, "no parameter is called 70000"),
+    (2**32, {"radio_channel": 4}, "C01 has other parameters by now: look at them again"), (9, {}, "no parameter was given"),
+])
+def test_what_no_parameter_can_be_is_refused_before_the_audit_says_that_it_was_sent(
+    tmp_path: Path, base: int, values: dict[str, int | str], reason: str
+) -> None:
+    rig = Rig(tmp_path)
+
+    assert rig.ask(rig.management.set_parameters(EVA, "C01", base, values)) == [reason]
+    assert rig.wire.said(SetParam) == []
+    assert rig.audit.actions == ["concentrator.parameters.refused"]
+
+
 @pytest.mark.parametrize(("answer", "reason"), [
     (Result(Code.INTERLOCK), "C01 has other parameters by now: look at them again"),
     (Result(Code.BAD_ARGUMENT, text="radio_channel"), "C01 refused it: BAD_ARGUMENT: radio_channel"),
